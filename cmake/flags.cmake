@@ -1,0 +1,29 @@
+# Warnings as errors and the hardening flags of the OpenSSF guide, each probed: compilers differ.
+include(CheckCXXCompilerFlag)
+
+
+
+add_library(codops_flags INTERFACE)
+target_compile_options(codops_flags INTERFACE
+  -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wimplicit-fallthrough -Wshadow -Wnon-virtual-dtor
+  -Werror -Werror=format-security)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 to 14 report these inside the standard library's own inlined code.
+  target_compile_options(codops_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized
+    -Wno-missing-field-initializers)
+endif()
+
+set(hardening -fstack-clash-protection -fstack-protector-strong -fcf-protection=full -ftrivial-auto-var-init=zero)
+foreach(flag IN LISTS hardening)
+  string(MAKE_C_IDENTIFIER "HAS${flag}" known)
+  check_cxx_compiler_flag(${flag} ${known})
+  if(${known})
+    target_compile_options(codops_flags INTERFACE ${flag})
+  endif()
+endforeach()
+# _FILE_OFFSET_BITS comes with libarchive's own flags: everyone has it, so that all share one precompiled header.
+target_compile_definitions(codops_flags INTERFACE _GLIBCXX_ASSERTIONS _FILE_OFFSET_BITS=64)
+target_compile_options(codops_flags INTERFACE $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+# -fPIE everywhere rather than per target: the one precompiled header serves libraries and programs.
+target_compile_options(codops_flags INTERFACE -fPIE)
+target_link_options(codops_flags INTERFACE -pie -Wl,-z,noexecstack,-z,relro,-z,now -Wl,--as-needed)

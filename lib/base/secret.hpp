@@ -1,0 +1,30 @@
+#pragma once
+// A value that must not be shown: it has no operator<<, and prints as "***" wherever text is made of it.
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace codops {
+
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string value) : value_{std::move(value)} {}
+
+  // The only way to the value; named so that a reader finds every use.
+  const std::string& reveal() const noexcept { return value_; }
+  bool empty() const noexcept { return value_.empty(); }
+  static constexpr std::string_view shown = "***";
+
+  bool operator==(const Secret&) const = default;
+
+ private:
+  std::string value_;
+};
+
+// Replaces the password of a URL's userinfo ("scheme://user:password@host") by "***". Text that is no URL is
+// returned as it is. The first form hides one URL, the second every URL found inside a text.
+std::string redact_url(std::string_view url);
+std::string redact_urls_in(std::string_view text);
+
+}  // namespace codops
