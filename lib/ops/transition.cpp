@@ -135,6 +135,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                 const std::vector<ServiceChange>& changes, const std::vector<std::string>& intruders,
                 const std::vector<NamedObject>& networks, const std::vector<NamedObject>& volumes, const ProxySettings& proxy,
                 const Observed& observed, const PlanOptions& options) {
+  plan.context = Json{{"upstreams", current ? current->upstreams : std::string{}}}.dump();
   StepWriter steps{plan};
   std::vector<const ServiceChange*> data;
   std::vector<const ServiceChange*> tasks;
@@ -296,8 +297,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                            "start");
     step.phase = plan::Phase::proven;
   }
-  Json context{{"upstreams", settled}};
-  plan.context = context.dump();
+  plan.context = Json{{"upstreams", settled}}.dump();
 }
 
 }  // namespace codops::ops

@@ -94,7 +94,8 @@ EnvValues ReleaseStore::load_env(int release, const Limits& limits) {
   const auto text = store_.read(numbered(secrets_folder, release), limits);
   if (!text) return env;
   try {
-    for (const auto& [service, values] : nlohmann::json::parse(*text).items()) {
+    const auto json = nlohmann::json::parse(*text);
+    for (const auto& [service, values] : json.items()) {
       for (const auto& [name, value] : values.items()) env[service].emplace(name, Secret{value.get<std::string>()});
     }
   } catch (const nlohmann::json::exception&) {
@@ -134,7 +135,7 @@ Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_r
   int served = 0;
   for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {
     if (entry->result != "ok" || kept.contains(entry->release) || snapshot.releases.count(entry->release) == 0) continue;
-    if (++served >= keep) break;
+    if (served++ >= keep) break;
     kept.insert(entry->release);
   }
   Retention retention;
