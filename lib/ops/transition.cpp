@@ -35,10 +35,10 @@ Json service_args(const ServiceChange& change) {
 
 UpstreamFile upstreams_of(const release::Release& next, const std::vector<ServiceChange>& changes, const ProxySettings& proxy,
                           bool with_backups) {
-  UpstreamFile file{next.number, next.version, proxy.set_connect_timeout, proxy.sticky, {}};
+  UpstreamFile file{next.number, next.version, proxy.set_connect_timeout, {}};
   for (const auto& change : changes) {
     if (change.next->port == 0 || change.next->role == Role::proxy) continue;
-    Upstream upstream{change.next->name, change.next->port, {}, {}};
+    Upstream upstream{change.next->name, change.next->port, {}, {}, change.next->sticky};
     for (const auto& member : change.next->members) {
       if (!member.address.empty()) upstream.primaries.push_back(member.address);
     }

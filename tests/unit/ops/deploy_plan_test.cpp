@@ -20,7 +20,6 @@ ServiceRecord service(std::string name, Role role, int replicas, std::string has
   made.role = role;
   made.hash = std::move(hash);
   made.image_id = "sha256:" + made.name;
-  made.spec = R"({"Image":"x"})";
   made.configured_replicas = replicas;
   made.port = role == Role::stateless ? 3000 : 0;
   return made;
@@ -31,7 +30,7 @@ Desired shop(std::string version) {
   desired.project = "shop";
   desired.environment = "production";
   desired.version = version;
-  desired.proxy = {"nginx", "/etc/nginx/upstreams", false, false};
+  desired.proxy = {"nginx", "/etc/nginx/upstreams", false};
   desired.services = {service("postgres", Role::stateful, 1, "pg"), service("backend", Role::stateless, 2, "backend " + version),
                       service("frontend", Role::stateless, 1, "frontend"), service("nginx", Role::proxy, 1, "nginx")};
   return desired;
@@ -229,14 +228,14 @@ TEST_CASE("addresses come from the subnet, never twice, and run out with an erro
 }
 
 TEST_CASE("an upstream file names addresses; a sticky one has no backup") {
-  UpstreamFile file{7, "v7", true, false, {{"backend", 3000, {"172.20.0.10"}, {"172.20.0.5"}}}};
+  UpstreamFile file{7, "v7", true, {{"backend", 3000, {"172.20.0.10"}, {"172.20.0.5"}, false}}};
   CHECK(render(file) == "# Written by codops for release 7 (v7); changes here are lost at the next switch.\n"
                         "proxy_connect_timeout 500ms;\n"
                         "upstream backend {\n"
                         "    server 172.20.0.10:3000 max_fails=1 fail_timeout=1s;\n"
                         "    server 172.20.0.5:3000 backup;\n"
                         "}\n");
-  file.sticky = true;
+  file.upstreams[0].sticky = true;
   CHECK(render(file).find("backup") == std::string::npos);
   CHECK(sets_directive("http {\n  proxy_connect_timeout 2s;\n}", "proxy_connect_timeout"));
   CHECK_FALSE(sets_directive("# proxy_connect_timeout 2s;", "proxy_connect_timeout"));

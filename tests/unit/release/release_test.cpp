@@ -16,7 +16,6 @@ Release make(int number) {
   release.environment = "production";
   ServiceRecord service;
   service.name = "backend";
-  service.spec = R"({"Image":"sha256:1"})";
   service.files = {{"/etc/app.conf", "sum" + std::to_string(number), 0644, 0, 0}};
   service.members = {{"shop-backend-r" + std::to_string(number) + "-1", "172.20.0.10", 1}};
   release.services.push_back(service);
@@ -39,14 +38,14 @@ TEST_CASE("a release and its history survive the store, secrets and files apart"
   ReleaseStore store{state};
   auto first = entry(1, 1);
   seal(first, "");
-  EnvValues env{{"backend", {{"PASSWORD", Secret{"canary"}}}}};
-  store.write({ReleaseStore::file_of(make(1)), ReleaseStore::file_of(first), ReleaseStore::file_of(1, env),
+  const Specs specs{{"backend", Secret{R"({"Env":["PASSWORD=canary"]})"}}};
+  store.write({ReleaseStore::file_of(make(1)), ReleaseStore::file_of(first), ReleaseStore::file_of(1, specs),
                ReleaseStore::blob("sum1", "content"), ReleaseStore::environment_file("production")}, {});
   const auto snapshot = store.load({});
   REQUIRE(snapshot.current() != nullptr);
   CHECK(to_json(*snapshot.current()) == to_json(make(1)));
   CHECK(snapshot.environment == "production");
-  CHECK(store.load_env(1, {}).at("backend").at("PASSWORD").reveal() == "canary");
+  CHECK(store.load_specs(1, {}) == specs);
   CHECK(store.load_blob("sum1", {}) == "content");
   for (const auto& [path, content] : state.files) {
     if (!path.starts_with("secrets/")) CHECK(content.find("canary") == std::string::npos);
