@@ -75,6 +75,7 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
       service->image = container.image;
       service->image_id = container.image_id;
       service->hash = label_of(container, label_hash);
+      service->has_spec = false;
       service->role = role_from_label(label_of(container, label_role));
       service->set = release.number;
     }

@@ -35,10 +35,10 @@ Json service_args(const ServiceChange& change) {
 
 UpstreamFile upstreams_of(const release::Release& next, const std::vector<ServiceChange>& changes, const ProxySettings& proxy,
                           bool with_backups) {
-  UpstreamFile file{next.number, next.version, proxy.set_connect_timeout, proxy.sticky, {}};
+  UpstreamFile file{next.number, next.version, proxy.set_connect_timeout, {}};
   for (const auto& change : changes) {
     if (change.next->port == 0 || change.next->role == Role::proxy) continue;
-    Upstream upstream{change.next->name, change.next->port, {}, {}};
+    Upstream upstream{change.next->name, change.next->port, {}, {}, change.next->sticky};
     for (const auto& member : change.next->members) {
       if (!member.address.empty()) upstream.primaries.push_back(member.address);
     }
@@ -135,6 +135,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                 const std::vector<ServiceChange>& changes, const std::vector<std::string>& intruders,
                 const std::vector<NamedObject>& networks, const std::vector<NamedObject>& volumes, const ProxySettings& proxy,
                 const Observed& observed, const PlanOptions& options) {
+  plan.context = Json{{"upstreams", current ? current->upstreams : std::string{}}}.dump();
   StepWriter steps{plan};
   std::vector<const ServiceChange*> data;
   std::vector<const ServiceChange*> tasks;
@@ -296,8 +297,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                            "start");
     step.phase = plan::Phase::proven;
   }
-  Json context{{"upstreams", settled}};
-  plan.context = context.dump();
+  plan.context = Json{{"upstreams", settled}}.dump();
 }
 
 }  // namespace codops::ops
