@@ -21,7 +21,8 @@ foreach(flag IN LISTS hardening)
     target_compile_options(codops_flags INTERFACE ${flag})
   endif()
 endforeach()
-target_compile_definitions(codops_flags INTERFACE _GLIBCXX_ASSERTIONS)
+# _FILE_OFFSET_BITS comes with libarchive's own flags: everyone has it, so that all share one precompiled header.
+target_compile_definitions(codops_flags INTERFACE _GLIBCXX_ASSERTIONS _FILE_OFFSET_BITS=64)
 target_compile_options(codops_flags INTERFACE $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
 # -fPIE everywhere rather than per target: the one precompiled header serves libraries and programs.
 target_compile_options(codops_flags INTERFACE -fPIE)

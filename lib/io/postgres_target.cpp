@@ -1,0 +1,189 @@
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+
+#include "lib/io/postgres.hpp"
+
+namespace codops::io::postgres {
+
+namespace {
+
+constexpr std::array dropped_parameters{
+    "connection_limit",
+    "pool_timeout",
+    "socket_timeout",
+    "statement_cache_size",
+    "max_idle_connection_lifetime",
+    "single_use_connections",
+    "max_connection_lifetime",
+    "sslidentity",
+    "pool_size",
+    "uselibpqcompat",
+};
+
+std::string percent_decoded(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      result += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
+struct OptionsFree {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+using Options = std::unique_ptr<PQconninfoOption, OptionsFree>;
+
+bool is_libpq_keyword(std::string_view word) {
+  const Options defaults{PQconndefaults()};
+  for (const auto* option = defaults.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (word == option->keyword) return true;
+  }
+  return word == "ssl";  // libpq reads ssl=true in URLs as sslmode=require
+}
+
+// Takes Prisma's parameters out of a URL's query and returns what libpq understands.
+std::string translated_url(std::string_view url, Target& target, std::string_view name) {
+  auto scheme_end = url.find("://");
+  std::string result{"postgresql"};
+  const auto question = url.find('?', scheme_end);
+  result += url.substr(scheme_end, question == std::string_view::npos ? std::string_view::npos : question - scheme_end);
+  if (question == std::string_view::npos) return result;
+
+  std::string_view query = url.substr(question + 1);
+  query = query.substr(0, query.find('#'));
+  char separator = '?';
+  const auto keep = [&](std::string_view key, std::string_view value) {
+    result += separator;
+    separator = '&';
+    result.append(key).append("=").append(value);
+  };
+  while (!query.empty()) {
+    const auto end = std::min(query.find('&'), query.size());
+    const auto pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (pair.empty()) continue;
+    const auto equals = std::min(pair.find('='), pair.size());
+    const auto key = pair.substr(0, equals);
+    const auto value = pair.substr(std::min(equals + 1, pair.size()));
+    if (key == "schema" || key == "currentSchema") {
+      target.schema = percent_decoded(value);
+    } else if (key == "pgbouncer") {
+      target.pooled = value == "true";
+    } else if (key == "sslcert") {
+      // Prisma calls the certificate of the authority so; libpq's sslcert is the client's own.
+      keep("sslrootcert", value);
+    } else if (key == "sslaccept") {
+      if (value == "strict") keep("sslmode", "verify-full");
+    } else if (key == "sslmode" && value == "no-verify") {
+      keep("sslmode", "require");
+    } else if (std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end()) {
+      continue;
+    } else if (!is_libpq_keyword(key)) {
+      throw Failure{Exit::config, std::string{name} + " has the parameter \"" + std::string{key} +
+                                      "\", which neither Prisma nor PostgreSQL knows"};
+    } else {
+      keep(key, value);
+    }
+  }
+  return result;
+}
+
+bool is_url(std::string_view text) {
+  const auto end = text.find("://");
+  if (end == std::string_view::npos) return false;
+  const auto scheme = text.substr(0, end);
+  return scheme == "postgres" || scheme == "postgresql" || scheme.starts_with("postgresql+") ||
+         scheme.starts_with("postgres+");
+}
+
+}  // namespace
+
+Target parse_target(std::string_view text, std::string_view name) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
+  if (text.empty()) throw Failure{Exit::config, std::string{name} + " is empty"};
+  Target target;
+  std::string conninfo;
+  if (is_url(text)) {
+    conninfo = translated_url(text, target, name);
+  } else if (text.find("://") != std::string_view::npos) {
+    throw Failure{Exit::config,
+                  std::string{name} + " is not a PostgreSQL URL: its scheme is \"" +
+                      std::string{text.substr(0, text.find("://"))} + "\"",
+                  "postgresql://user:password@host:5432/database"};
+  } else {
+    conninfo = text;
+  }
+  // libpq's own message may quote a part of the password, so it is not passed on.
+  char* error = nullptr;
+  const Options parsed{PQconninfoParse(conninfo.c_str(), &error)};
+  PQfreemem(error);
+  if (!parsed) {
+    throw Failure{Exit::config, std::string{name} + " can't be read as a PostgreSQL URL",
+                  "write special characters of the password as %XX: \"@\" is %40, \"/\" is %2F, \"%\" is %25"};
+  }
+  for (const auto* option = parsed.get(); option->keyword != nullptr; ++option) {
+    if (option->val == nullptr) continue;
+    const std::string_view key{option->keyword};
+    const std::string value{option->val};
+    if (key == "host")
+      target.host = value;
+    else if (key == "port")
+      target.port = value;
+    else if (key == "user")
+      target.user = value;
+    else if (key == "dbname")
+      target.database = value;
+    else if (key == "password")
+      target.password = Secret{value};
+    else
+      target.options[option->keyword] = value;
+  }
+  return target;
+}
+
+std::string Target::describe() const {
+  std::string result = "\"" + (database.empty() ? user : database) + "\" on ";
+  if (const auto address = options.find("hostaddr"); host.empty() && address != options.end()) {
+    result += address->second;
+  } else {
+    result += host.empty() ? "the local socket" : host;
+  }
+  if (!host.starts_with('/') && !port.empty()) result += ":" + port;
+  return result;
+}
+
+std::string quote_identifier(std::string_view name) {
+  std::string result{"\""};
+  for (const char c : name) {
+    if (c == '"') result += '"';
+    result += c;
+  }
+  return result + '"';
+}
+
+std::string quote_literal(std::string_view text) {
+  const bool backslash = text.find('\\') != std::string_view::npos;
+  std::string result{backslash ? "E'" : "'"};
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') result += c;
+    result += c;
+  }
+  return result + '\'';
+}
+
+}  // namespace codops::io::postgres

@@ -1,0 +1,62 @@
+#pragma once
+// What there is on the engine, of one project.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/release/release_store.hpp"
+#include "lib/target/containers.hpp"
+
+namespace codops::ops {
+
+// Labels beside compose's own. Everything that codops makes carries `label_token`, the run that made it.
+inline constexpr const char* label_environment = "codops.environment";
+inline constexpr const char* label_release = "codops.release";
+inline constexpr const char* label_version = "codops.version";
+inline constexpr const char* label_hash = "codops.hash";
+inline constexpr const char* label_token = "codops.token";
+inline constexpr const char* label_role = "codops.role";
+
+struct ObservedContainer {
+  std::string id;
+  std::string name;
+  std::string service;
+  std::string image;
+  std::string image_id;
+  target::RunState state{};
+  target::HealthState health{};
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> addresses;  // network → IPv4, pinned or current
+  std::string restart_policy;
+  std::int64_t exit_code{};
+  bool oom_killed{false};
+  std::int64_t restart_count{};
+  WallTime created{}, started{}, finished{};
+  std::vector<std::string> ports;  // "0.0.0.0:443->8443/tcp"
+
+  bool running() const { return state == target::RunState::running || state == target::RunState::restarting; }
+};
+
+struct TrafficNetwork {
+  std::string name;    // "shop_codops"
+  std::string subnet;  // "172.20.0.0/16"; empty: not known yet (a dry run before the first deploy)
+  bool exists{false};
+};
+
+struct Observed {
+  std::vector<ObservedContainer> containers;  // of the project, stopped ones too, one-off ones not
+  std::vector<std::string> networks;          // names of those that exist
+  std::vector<std::string> volumes;
+  TrafficNetwork traffic;
+  release::Snapshot snapshot;
+  WallTime now{};  // the engine's clock
+
+  const ObservedContainer* container(const std::string& name) const;
+};
+
+// The release that serves: by record; without one (taken over from docker compose, or the state was lost) made up from
+// labels and what runs; nullopt: nothing is deployed.
+std::optional<release::Release> serving(const Observed& observed, const std::string& project);
+
+}  // namespace codops::ops

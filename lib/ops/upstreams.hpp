@@ -1,0 +1,32 @@
+#pragma once
+// The one file that codops writes for the proxy: every upstream of every service behind it, by address, so that
+// `nginx -t` never depends on who is alive and a crash or reboot without codops leaves it true.
+#include <string>
+#include <vector>
+
+namespace codops::ops {
+
+struct Upstream {
+  std::string service;
+  int port{};
+  std::vector<std::string> primaries;  // addresses on the traffic network
+  std::vector<std::string> backups;    // of the old set, in the monitor window
+};
+
+struct UpstreamFile {
+  int release{};
+  std::string version;
+  bool set_connect_timeout{};  // the user's configuration leaves proxy_connect_timeout open
+  bool sticky{};               // ip_hash, which forbids backup servers
+  std::vector<Upstream> upstreams;
+};
+
+inline constexpr const char* upstream_file_name = "codops.conf";  // matched by the usual `include DIR/*.conf`
+inline constexpr const char* upstream_temp_name = "codops.conf.new";
+
+std::string render(const UpstreamFile& file);
+
+// Whether nginx configuration text sets `directive` outside comments.
+bool sets_directive(const std::string& configuration, const std::string& directive);
+
+}  // namespace codops::ops

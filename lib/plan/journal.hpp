@@ -1,0 +1,68 @@
+#pragma once
+// The journal of a run: one new, checksummed file per entry in the target's state, never overwritten, written before
+// each mutating step. Format (version 1), one line of JSON a file at "meta/journal/RUN/NNNNNN.json":
+//   {"format":1,"seq":N,"at":RFC3339,"event":E,"step":NAME,"text":…,"plan":{…},"sum":SHA-256 of the line without sum}
+// E: planned (with the plan), doing, undoing, undone, failed, ended. RUN: time of its start on the engine's clock and the
+// token, so that runs sort by age.
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/cancel.hpp"
+#include "lib/plan/plan.hpp"
+#include "lib/target/state.hpp"
+
+namespace codops::plan {
+
+inline constexpr std::string_view journal_folder = "meta/journal/";
+
+struct Entry {
+  int seq{};
+  WallTime at{};
+  std::string event;
+  std::string step;
+  std::string text;
+  std::string plan;  // JSON, of event "planned" only
+};
+
+// What a reader finds of one run.
+struct Record {
+  std::string run;
+  std::vector<Entry> entries;  // by seq
+  std::vector<std::string> damaged;  // paths of entries that are torn, altered or of an unknown format
+
+  bool ended() const;
+  // The plan of the "planned" entry; nullopt when that entry is missing or damaged.
+  std::optional<Plan> plan() const;
+  // Index into plan.steps of the last step that was begun ("doing"); nullopt: none.
+  std::optional<std::size_t> last_begun(const Plan& plan) const;
+  // Steps whose undo was written as done.
+  bool was_undone(const std::string& step) const;
+};
+
+std::string encode(const Entry& entry);
+// nullopt: torn or altered. Throws Failure{data} for a format newer than this codops.
+std::optional<Entry> decode(const std::string& text);
+
+// Every run in the state's journal folder, oldest first.
+std::vector<Record> records_of(const std::vector<target::StateStore::File>& files);
+
+class Journal {
+ public:
+  // Writes below journal_folder/RUN. `now` is asked for the time of each entry (the engine's clock).
+  Journal(target::StateStore& store, std::string run, std::function<WallTime()> now, int next_seq = 1);
+
+  void write(std::string event, std::string step, std::string text, const Limits& limits, std::string plan = {});
+  // The encoded entry and its path, for a caller that writes it together with other files.
+  target::StateStore::File entry_file(std::string event, std::string step, std::string text, std::string plan = {});
+  const std::string& run() const noexcept { return run_; }
+
+ private:
+  target::StateStore& store_;
+  std::string run_;
+  std::function<WallTime()> now_;
+  int next_seq_;
+};
+
+}  // namespace codops::plan

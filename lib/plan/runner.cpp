@@ -1,0 +1,115 @@
+#include "lib/plan/runner.hpp"
+
+#include <fmt/format.h>
+
+namespace codops::plan {
+namespace {
+
+Action& action_of(const Run& run, const Step& step) {
+  const auto found = run.actions.find(step.kind);
+  if (found == run.actions.end()) throw Failure{Exit::bug, fmt::format("no action runs steps of kind \"{}\"", step.kind)};
+  return *found->second;
+}
+
+bool is_cancellation(Exit code) {
+  return code == Exit::interrupted || code == Exit::terminated || code == Exit::deadline;
+}
+
+// After a signal the whole way back has to fit into the seconds that CI leaves before its SIGKILL.
+constexpr Milliseconds undo_time_after_signal{7000};
+
+Milliseconds since(const Run& run, std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<Milliseconds>(run.clock.steady() - start);
+}
+
+Phase phase_before(const Plan& plan, std::size_t index) {
+  return index == 0 ? Phase::before : plan.steps[index - 1].phase;
+}
+
+// Undoes the steps 0..last in reverse and completes `outcome`.
+void go_back(const Run& run, std::size_t last, const Record* record, const Limits& limits, Outcome& outcome) {
+  bool failed = false;
+  for (std::size_t index = last + 1; index-- > 0;) {
+    const Step& step = run.plan.steps[index];
+    if (!step.mutates) continue;
+    if (record != nullptr && record->was_undone(step.name)) continue;
+    if (step.undo.empty()) {
+      if (!step.no_undo.empty()) outcome.not_undone.push_back(step.name + ": " + step.no_undo);
+      continue;
+    }
+    const auto start = run.clock.steady();
+    try {
+      if (run.still_holding) run.still_holding();
+      run.journal.write("undoing", step.name, {}, limits);
+      action_of(run, step).undo(step, limits);
+      outcome.undone.push_back(step.name);
+      run.reporter.report({Event::Kind::undone, step.name, step.undo, {}, since(run, start), {}, {}});
+    } catch (const Failure& failure) {
+      failed = true;
+      outcome.not_undone.push_back(step.name + ": " + failure.message());
+      run.reporter.report({Event::Kind::failed, step.name, "undo: " + failure.message(), {}, since(run, start), {}, {}});
+      if (failure.code() == Exit::locked) break;  // somebody else holds the lock now: hands off
+    }
+  }
+  if (failed) outcome.exit = Exit::undo_failed;
+}
+
+Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
+  for (const auto& step : run.plan.steps) action_of(run, step);
+  Outcome outcome;
+  for (std::size_t index = first; index < run.plan.steps.size(); ++index) {
+    const Step& step = run.plan.steps[index];
+    const auto start = run.clock.steady();
+    try {
+      run.limits.check("step \"" + step.name + "\"");
+      if (step.mutates) {
+        if (run.still_holding) run.still_holding();
+        run.journal.write("doing", step.name, step.text, run.limits);
+      }
+      run.reporter.report({Event::Kind::started, step.name, step.text, {}, {}, {}, {}});
+      Action& action = action_of(run, step);
+      const bool again = first_was_begun && index == first;
+      const auto text = again ? action.resume(step, run.limits) : action.perform(step, run.limits);
+      outcome.timings.push_back({step.name, since(run, start)});
+      run.reporter.report({Event::Kind::done, step.name, text, {}, since(run, start), {}, {}});
+    } catch (const Failure& failure) {
+      outcome.timings.push_back({step.name, since(run, start)});
+      outcome.failed_step = step.name;
+      outcome.failed_index = static_cast<int>(index);
+      outcome.failure = failure;
+      run.reporter.report({Event::Kind::failed, step.name, failure.message(), {}, since(run, start), {}, {}});
+      const bool cancelled = is_cancellation(failure.code());
+      const bool moved = step.phase != Phase::before || phase_before(run.plan, index) != Phase::before;
+      outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
+      if (run.save_evidence) run.save_evidence(step, failure);
+      // The cancelled token would stop the undo as well: it gets a time of its own.
+      const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
+      const Limits back{Deadline::after(by_signal ? undo_time_after_signal : run.undo_time), {}};
+      if (failure.code() == Exit::locked) {
+        outcome.exit = Exit::locked;
+        outcome.not_undone.push_back("the lock was lost: whoever holds it now recovers this run");
+      } else {
+        go_back(run, index, nullptr, back, outcome);
+      }
+      return outcome;
+    }
+  }
+  outcome.done = true;
+  return outcome;
+}
+
+}  // namespace
+
+Outcome run(const Run& run) { return run_from(run, 0, false); }
+
+Outcome finish_forward(const Run& run, std::size_t first) { return run_from(run, first, true); }
+
+Outcome undo_all(const Run& run, std::size_t last, const Record* record) {
+  Outcome outcome;
+  outcome.exit = Exit::ok;
+  go_back(run, last, record, {Deadline::after(run.undo_time), run.limits.cancel}, outcome);
+  outcome.done = outcome.exit == Exit::ok;
+  return outcome;
+}
+
+}  // namespace codops::plan

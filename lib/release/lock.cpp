@@ -1,0 +1,209 @@
+#include "lib/release/lock.hpp"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "lib/base/retry.hpp"
+#include "lib/base/units.hpp"
+
+namespace codops::release {
+namespace {
+
+std::string first_line_of(const char* path) {
+  std::ifstream file{path};
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// proc(5), field 22: the fields after the command's name, which is in parentheses and may hold anything.
+std::uint64_t start_time_of(std::int64_t pid) {
+  const auto line = first_line_of(fmt::format("/proc/{}/stat", pid).c_str());
+  const auto close = line.rfind(')');
+  if (close == std::string::npos) return 0;
+  std::size_t position = close + 1;
+  for (int field = 3; field <= 22; ++field) {
+    position = line.find_first_not_of(' ', position);
+    if (position == std::string::npos) return 0;
+    if (field == 22) return std::strtoull(line.c_str() + position, nullptr, 10);
+    position = line.find(' ', position);
+    if (position == std::string::npos) return 0;
+  }
+  return 0;
+}
+
+std::string owner_name() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string{} : std::string{value};
+  };
+  if (auto user = variable("CODOPS_USER"); !user.empty()) return user;
+  if (auto run = variable("GITHUB_RUN_ID"); !run.empty()) return "CI run " + run;
+  if (auto job = variable("CI_JOB_ID"); !job.empty()) return "CI job " + job;
+  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr) return entry->pw_name;
+  return fmt::format("uid {}", ::getuid());
+}
+
+constexpr Milliseconds heartbeat_deadline{4000};
+
+}  // namespace
+
+target::LockOwner this_process(std::string command) {
+  target::LockOwner owner;
+  owner.owner = owner_name();
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  owner.host = host.data();
+  owner.command = std::move(command);
+  owner.boot_id = first_line_of("/proc/sys/kernel/random/boot_id");
+  std::array<char, 64> link{};
+  const auto length = ::readlink("/proc/self/ns/pid", link.data(), link.size() - 1);
+  owner.pid_namespace = length > 0 ? std::string{link.data(), static_cast<std::size_t>(length)} : std::string{};
+  owner.pid = ::getpid();
+  owner.start_time = start_time_of(owner.pid);
+  return owner;
+}
+
+bool process_alive(std::int64_t pid, std::uint64_t start_time) {
+  const auto found = start_time_of(pid);
+  return found != 0 && found == start_time;
+}
+
+Verdict judge(const target::LockState& state, const target::LockOwner& here,
+              const std::function<bool(std::int64_t, std::uint64_t)>& alive) {
+  const bool can_see_it = !here.boot_id.empty() && state.owner.boot_id == here.boot_id &&
+                          state.owner.pid_namespace == here.pid_namespace;
+  if (can_see_it && !alive(state.owner.pid, state.owner.start_time)) return Verdict::holder_dead;
+  const auto last = std::max(state.heartbeat.value_or(state.owner.since), state.owner.since);
+  return state.engine_now - last > stale_after ? Verdict::heartbeat_old : Verdict::fresh;
+}
+
+std::string describe(const target::LockState& state) {
+  const auto last = std::max(state.heartbeat.value_or(state.owner.since), state.owner.since);
+  return fmt::format("{} on {} (pid {}) runs \"{}\", started {}, last heartbeat {}", state.owner.owner, state.owner.host,
+                     state.owner.pid, state.owner.command, format_age(state.engine_now - state.owner.since),
+                     format_age(state.engine_now - last));
+}
+
+struct HeldLock::State {
+  std::unique_ptr<target::LockPrimitive> primitive;
+  std::mutex using_primitive;
+  std::string token;
+  WallTime since;
+  const Clock& clock;
+  std::atomic<bool> evicted{false};
+  std::atomic<std::int64_t> last_accepted;  // Clock::since_boot
+  CancelSource stop;
+  std::thread heartbeat;
+
+  State(std::unique_ptr<target::LockPrimitive> primitive_, std::string token_, WallTime since_, const Clock& clock_)
+      : primitive{std::move(primitive_)}, token{std::move(token_)}, since{since_}, clock{clock_},
+        last_accepted{clock_.since_boot().count()} {}
+
+  void beat(const Limits& limits) {
+    const std::lock_guard guard{using_primitive};
+    // Taken before the call: what counts is when the engine could have seen it at the earliest.
+    const auto asked = clock.since_boot().count();
+    if (primitive->heartbeat(token, limits)) last_accepted = asked;
+    else evicted = true;
+  }
+
+  void keep_beating() {
+    const Limits until_stop{Deadline::never(), stop.token()};
+    while (!evicted) {
+      try {
+        until_stop.within(heartbeat_every).wait(-1, 0);
+        beat(until_stop.within(heartbeat_deadline));
+      } catch (const Failure&) {
+        // Stopped, or the engine does not answer: check() judges by the age of the last accepted one.
+        if (stop.token().requested()) return;
+      }
+    }
+  }
+};
+
+HeldLock::HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, WallTime since, const Clock& clock)
+    : state_{std::make_unique<State>(std::move(primitive), std::move(token), since, clock)} {
+  state_->heartbeat = std::thread{[state = state_.get()] { state->keep_beating(); }};
+}
+
+HeldLock::~HeldLock() {
+  state_->stop.cancel(Exit::interrupted);
+  if (state_->heartbeat.joinable()) state_->heartbeat.join();
+}
+
+const std::string& HeldLock::token() const noexcept { return state_->token; }
+
+WallTime HeldLock::since() const noexcept { return state_->since; }
+
+void HeldLock::check() const {
+  if (state_->evicted) {
+    throw Failure{Exit::locked, "the lock was taken over by another run", "see: codops history ENV"};
+  }
+  const Milliseconds age{state_->clock.since_boot().count() - state_->last_accepted.load()};
+  if (age <= mistrust_after) return;
+  // Stopped for a while and continued: one heartbeat decides whether the lock is still ours.
+  try {
+    state_->beat(Limits{}.within(heartbeat_deadline));
+  } catch (const Failure& failure) {
+    throw Failure{Exit::locked, fmt::format("the lock can't be kept: no heartbeat was accepted for {}: {}",
+                                            format_duration(age), failure.message())};
+  }
+  if (state_->evicted) {
+    throw Failure{Exit::locked, "the lock was taken over by another run", "see: codops history ENV"};
+  }
+}
+
+void HeldLock::prove(const Limits& limits) {
+  state_->beat(limits);
+  check();
+}
+
+void HeldLock::release(const Limits& limits) {
+  state_->stop.cancel(Exit::interrupted);
+  if (state_->heartbeat.joinable()) state_->heartbeat.join();
+  state_->primitive->remove(state_->token, limits);
+}
+
+std::unique_ptr<HeldLock> acquire(const std::function<std::unique_ptr<target::LockPrimitive>()>& connect,
+                                  const target::LockOwner& owner, const AcquireOptions& options, const Clock& clock,
+                                  Reporter& reporter, const Limits& limits) {
+  auto primitive = connect();
+  const auto give_up = Deadline::after(options.wait);
+  Backoff backoff{Milliseconds{200}, Milliseconds{2000}};
+  bool told = false;
+  for (;;) {
+    if (auto token = primitive->try_create(owner, limits)) {
+      const auto state = primitive->inspect(limits);
+      const auto since = state ? state->owner.since : clock.now();
+      return std::make_unique<HeldLock>(std::move(primitive), std::move(*token), since, clock);
+    }
+    const auto state = primitive->inspect(limits);
+    if (!state) continue;  // released between the two calls
+    const auto verdict = judge(*state, owner, process_alive);
+    if (verdict != Verdict::fresh) {
+      reporter.warn(fmt::format("took over the lock of a run that {}: {}",
+                                verdict == Verdict::holder_dead ? "died" : "went silent", describe(*state)));
+      primitive->remove(state->token, limits);
+      continue;
+    }
+    if (give_up.expired()) {
+      throw Failure{Exit::locked, "another run holds the lock: " + describe(*state),
+                    "wait for it with --lock-wait 10m; if it is known to be dead: codops unlock ENV"};
+    }
+    if (!told) reporter.note("waiting for the lock: " + describe(*state));
+    told = true;
+    const Limits until{limits.deadline.sooner(give_up), limits.cancel};
+    if (!backoff.wait(until)) until.wait(-1, 0);
+    limits.check("waiting for the lock");
+  }
+}
+
+}  // namespace codops::release

@@ -1,0 +1,61 @@
+#pragma once
+// Who may change an environment: one at a time. Policy over the engine's primitive (target::LockPrimitive).
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lib/base/reporter.hpp"
+#include "lib/target/state.hpp"
+
+namespace codops::release {
+
+inline constexpr Milliseconds heartbeat_every{std::chrono::seconds{5}};
+inline constexpr Milliseconds stale_after{std::chrono::seconds{30}};
+// A holder stops mutating well before anyone may call it stale.
+inline constexpr Milliseconds mistrust_after{std::chrono::seconds{20}};
+
+// This process, as a lock's owner. `command`: "deploy production v1.0.0". Owner: $CODOPS_USER, a CI system's run, else the login name.
+target::LockOwner this_process(std::string command);
+
+// How a lock is judged, from what can be seen here. Pure but for `process_alive`.
+enum class Verdict { fresh, holder_dead, heartbeat_old };
+Verdict judge(const target::LockState& state, const target::LockOwner& here,
+              const std::function<bool(std::int64_t pid, std::uint64_t start_time)>& process_alive);
+bool process_alive(std::int64_t pid, std::uint64_t start_time);
+
+// "alice on laptop runs `deploy production v1.0.0` since 2 min ago, heartbeat 3 s ago"
+std::string describe(const target::LockState& state);
+
+// A held lock. The heartbeat runs on a thread of its own with a primitive of its own (connections aren't shared).
+class HeldLock {
+ public:
+  HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, WallTime since, const Clock& clock);
+  HeldLock(const HeldLock&) = delete;
+  HeldLock& operator=(const HeldLock&) = delete;
+  ~HeldLock();  // stops the heartbeat; does not release: an exception on the way must leave what release() decides
+
+  const std::string& token() const noexcept;
+  WallTime since() const noexcept;  // the engine's clock
+  // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after.
+  void check() const;
+  // A heartbeat now, by the caller's thread: for a holder that was stopped and continued.
+  void prove(const Limits& limits);
+  void release(const Limits& limits);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct AcquireOptions {
+  Milliseconds wait{0};  // --lock-wait; 0: exit 4 at once
+};
+
+// `connect` makes a primitive; called once for acquiring and once for the heartbeat. Takes over a stale lock, saying so.
+// Throws Failure{locked} naming the holder.
+std::unique_ptr<HeldLock> acquire(const std::function<std::unique_ptr<target::LockPrimitive>()>& connect,
+                                  const target::LockOwner& owner, const AcquireOptions& options, const Clock& clock,
+                                  Reporter& reporter, const Limits& limits);
+
+}  // namespace codops::release

@@ -1,0 +1,172 @@
+#include "lib/release/release_store.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace codops::release {
+namespace {
+
+using File = target::StateStore::File;
+
+constexpr std::string_view releases_folder = "meta/releases/";
+constexpr std::string_view secrets_folder = "secrets/";
+constexpr std::string_view files_folder = "files/";
+constexpr std::string_view history_folder = "meta/history/";
+constexpr std::string_view journal_folder = plan::journal_folder;
+constexpr std::string_view evidence_folder = "meta/evidence/";
+constexpr std::string_view environment_path = "meta/environment.json";
+
+std::string numbered(std::string_view folder, int number) { return fmt::format("{}{:06}.json", folder, number); }
+
+// The run's name in "journal/RUN/000001.json".
+std::string_view run_of(std::string_view path, std::string_view folder) {
+  path.remove_prefix(folder.size());
+  return path.substr(0, path.find('/'));
+}
+
+}  // namespace
+
+const Release* Snapshot::current() const {
+  for (auto entry = history.rbegin(); entry != history.rend(); ++entry) {
+    if (entry->result != "ok") continue;
+    if (entry->action == "down") return nullptr;
+    const auto found = releases.find(entry->release);
+    return found == releases.end() ? nullptr : &found->second;
+  }
+  return nullptr;
+}
+
+int Snapshot::last_number() const {
+  int last = releases.empty() ? 0 : releases.rbegin()->first;
+  for (const auto& entry : history) last = std::max(last, entry.release);
+  for (const auto& journal : journals) {
+    if (const auto plan = journal.plan()) last = std::max(last, plan->release);
+  }
+  return last;
+}
+
+const plan::Record* Snapshot::unfinished() const {
+  for (auto record = journals.rbegin(); record != journals.rend(); ++record) {
+    if (!record->ended()) return &*record;
+  }
+  return nullptr;
+}
+
+Snapshot ReleaseStore::load(const Limits& limits) {
+  Snapshot snapshot;
+  std::vector<File> journal_files;
+  for (auto& file : store_.read_all("meta", limits)) {
+    const std::string_view path{file.path};
+    snapshot.paths.push_back(file.path);
+    try {
+      if (path == environment_path) {
+        snapshot.environment = nlohmann::json::parse(file.content).at("environment");
+      } else if (path.starts_with(releases_folder)) {
+        auto release = release_from_json(file.content);
+        snapshot.releases.emplace(release.number, std::move(release));
+      } else if (path.starts_with(history_folder)) {
+        snapshot.history.push_back(history_from_json(file.content));
+      } else if (path.starts_with(journal_folder)) {
+        journal_files.push_back(std::move(file));
+      } else if (path.starts_with(evidence_folder)) {
+        snapshot.evidence.emplace(std::string{path.substr(evidence_folder.size())}, std::move(file.content));
+      }
+    } catch (const nlohmann::json::exception&) {
+      snapshot.damaged.emplace_back(path);
+    } catch (const plan::NewerFormat&) {
+      throw;  // not damage: acting on half the truth would lose what that codops wrote
+    } catch (const Failure&) {
+      snapshot.damaged.emplace_back(path);
+    }
+  }
+  std::sort(snapshot.history.begin(), snapshot.history.end(),
+            [](const auto& a, const auto& b) { return a.number < b.number; });
+  snapshot.journals = plan::records_of(journal_files);
+  for (const auto& record : snapshot.journals) {
+    snapshot.damaged.insert(snapshot.damaged.end(), record.damaged.begin(), record.damaged.end());
+  }
+  return snapshot;
+}
+
+EnvValues ReleaseStore::load_env(int release, const Limits& limits) {
+  EnvValues env;
+  const auto text = store_.read(numbered(secrets_folder, release), limits);
+  if (!text) return env;
+  try {
+    for (const auto& [service, values] : nlohmann::json::parse(*text).items()) {
+      for (const auto& [name, value] : values.items()) env[service].emplace(name, Secret{value.get<std::string>()});
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw Failure{Exit::data, fmt::format("the stored environment of release {} can't be read", release),
+                  "deploy its version again instead of going back to it"};
+  }
+  return env;
+}
+
+std::optional<std::string> ReleaseStore::load_blob(const std::string& sha256, const Limits& limits) {
+  return store_.read(std::string{files_folder} + sha256, limits);
+}
+
+File ReleaseStore::file_of(const Release& release) { return {numbered(releases_folder, release.number), to_json(release)}; }
+
+File ReleaseStore::file_of(const HistoryEntry& entry) { return {numbered(history_folder, entry.number), to_json(entry)}; }
+
+File ReleaseStore::file_of(int release, const EnvValues& env) {
+  auto json = nlohmann::json::object();
+  for (const auto& [service, values] : env) {
+    auto& object = json[service] = nlohmann::json::object();
+    for (const auto& [name, value] : values) object[name] = value.reveal();
+  }
+  return {numbered(secrets_folder, release), json.dump()};
+}
+
+File ReleaseStore::blob(const std::string& sha256, std::string content) {
+  return {std::string{files_folder} + sha256, std::move(content)};
+}
+
+File ReleaseStore::environment_file(const std::string& name) {
+  return {std::string{environment_path}, nlohmann::json{{"format", 1}, {"environment", name}}.dump()};
+}
+
+Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_runs) {
+  std::set<int> kept{current};
+  int served = 0;
+  for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {
+    if (entry->result != "ok" || kept.contains(entry->release) || snapshot.releases.count(entry->release) == 0) continue;
+    if (++served >= keep) break;
+    kept.insert(entry->release);
+  }
+  Retention retention;
+  std::set<std::string> needed_blobs;
+  std::set<std::string> unneeded_blobs;
+  for (const auto& [number, release] : snapshot.releases) {
+    const bool is_kept = kept.contains(number);
+    if (!is_kept) {
+      retention.releases.push_back(number);
+      retention.paths.push_back(numbered(releases_folder, number));
+      retention.paths.push_back(numbered(secrets_folder, number));
+    }
+    for (const auto& service : release.services) {
+      for (const auto& file : service.files) (is_kept ? needed_blobs : unneeded_blobs).insert(file.sha256);
+    }
+  }
+  for (const auto& sha256 : unneeded_blobs) {
+    if (!needed_blobs.contains(sha256)) retention.paths.push_back(std::string{files_folder} + sha256);
+  }
+  std::set<std::string, std::less<>> runs;
+  for (const auto& record : snapshot.journals) runs.insert(record.run);
+  for (const auto& [path, text] : snapshot.evidence) runs.insert(path.substr(0, path.find('/')));
+  std::set<std::string, std::less<>> kept_runs;
+  for (auto run = runs.rbegin(); run != runs.rend() && static_cast<int>(kept_runs.size()) < keep_runs; ++run) {
+    kept_runs.insert(*run);
+  }
+  for (const auto& path : snapshot.paths) {
+    for (const auto folder : {journal_folder, evidence_folder}) {
+      if (path.starts_with(folder) && !kept_runs.contains(run_of(path, folder))) retention.paths.push_back(path);
+    }
+  }
+  return retention;
+}
+
+}  // namespace codops::release

@@ -1,0 +1,69 @@
+#pragma once
+// The project's releases, history, journals and evidence at the target, read in one round trip and written in one.
+// Layout of the state: meta/{environment.json,releases/,history/,journal/RUN/,evidence/RUN/}, which every command reads,
+// and beside it secrets/NNNNNN.json and files/SHA256, which only those read that make containers.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/secret.hpp"
+#include "lib/plan/journal.hpp"
+#include "lib/release/release.hpp"
+#include "lib/target/state.hpp"
+
+namespace codops::release {
+
+// Values of the environment variables of every service of one release.
+using EnvValues = std::map<std::string, std::map<std::string, Secret>>;  // service → name → value
+
+struct Snapshot {
+  std::string environment;           // which environment owns this project on this engine; empty: none yet
+  std::map<int, Release> releases;   // by number
+  std::vector<HistoryEntry> history; // oldest first
+  std::vector<plan::Record> journals;
+  std::map<std::string, std::string> evidence;  // path below evidence/ → JSON
+  std::vector<std::string> damaged;  // paths that can't be read
+  std::vector<std::string> paths;    // everything below meta/
+
+  // The release that serves by record: of the last history entry that ended well.
+  const Release* current() const;
+  // Highest number ever given, failed ones included.
+  int last_number() const;
+  // The newest unfinished journal.
+  const plan::Record* unfinished() const;
+};
+
+class ReleaseStore {
+ public:
+  explicit ReleaseStore(target::StateStore& store) : store_{store} {}
+
+  Snapshot load(const Limits& limits);
+  EnvValues load_env(int release, const Limits& limits);
+  std::optional<std::string> load_blob(const std::string& sha256, const Limits& limits);
+  std::optional<std::string> read(const std::string& path, const Limits& limits) { return store_.read(path, limits); }
+
+  static target::StateStore::File file_of(const Release& release);
+  static target::StateStore::File file_of(const HistoryEntry& entry);
+  static target::StateStore::File file_of(int release, const EnvValues& env);
+  static target::StateStore::File blob(const std::string& sha256, std::string content);
+  static target::StateStore::File environment_file(const std::string& name);
+  void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { store_.write(files, limits); }
+  void remove(const std::vector<std::string>& paths, const Limits& limits) { store_.remove(paths, limits); }
+
+  target::StateStore& state() { return store_; }
+
+ private:
+  target::StateStore& store_;
+};
+
+// What no longer serves anything: releases beside the current one and the newest `keep` others that served, their
+// secrets, blobs that no kept release names, journals and evidence of runs older than the newest `keep_runs`.
+// History entries stay.
+struct Retention {
+  std::vector<int> releases;        // to forget
+  std::vector<std::string> paths;   // to remove from the state
+};
+Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_runs);
+
+}  // namespace codops::release

@@ -1,0 +1,41 @@
+#include <doctest/doctest.h>
+
+#include "lib/io/postgres.hpp"
+
+using namespace codops;
+using io::postgres::parse_target;
+
+TEST_CASE("postgres target: URL, Prisma's parameters, key=value") {
+  auto target = parse_target(
+      "postgresql://ann:p%40ss@db:6432/shop?schema=my%20app&connection_limit=3&pgbouncer=true&sslmode=require");
+  CHECK(target.host == "db");
+  CHECK(target.port == "6432");
+  CHECK(target.user == "ann");
+  CHECK(target.database == "shop");
+  CHECK(target.password.reveal() == "p@ss");
+  CHECK(target.schema == "my app");
+  CHECK(target.pooled);
+  CHECK(target.options == std::map<std::string, std::string>{{"sslmode", "require"}});
+  CHECK(target.describe() == "\"shop\" on db:6432");
+
+  CHECK(parse_target("postgres://u@/d?host=/run/pg").host == "/run/pg");
+  CHECK(parse_target("postgresql+asyncpg://u@h/d").host == "h");
+  CHECK(parse_target("postgres://u@h/d?sslcert=/ca.pem&sslaccept=strict").options ==
+        std::map<std::string, std::string>{{"sslmode", "verify-full"}, {"sslrootcert", "/ca.pem"}});
+  CHECK(parse_target("host=h user=u dbname=d\n").database == "d");
+}
+
+TEST_CASE("postgres target: what can't be read is named, the password never shown") {
+  for (const char* text : {"postgresql://u:c4nary%zz@h/d", "postgresql://u:c4nary@h:99x/d", "mysql://u:c4nary@h/d",
+                           "postgresql://u:c4nary@h/d?shcema=x", "c4nary", ""}) {
+    CAPTURE(text);
+    try {
+      io::postgres::Target target = parse_target(text, "DATABASE_URL");
+      CHECK(target.port == "99x");  // libpq judges ports only when it connects
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::config);
+      CHECK(failure.message().find("c4nary") == std::string::npos);
+      CHECK(failure.message().starts_with("DATABASE_URL"));
+    }
+  }
+}

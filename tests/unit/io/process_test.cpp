@@ -1,0 +1,165 @@
+#include "lib/io/process.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "lib/base/retry.hpp"
+#include "lib/io/files.hpp"
+
+using namespace codops;
+using io::Program;
+
+namespace {
+
+Program sh(std::string script) { return {{"/bin/sh", "-c", std::move(script)}, {}, {}}; }
+
+struct Ran {
+  io::Outcome outcome;
+  std::string out;
+};
+Ran run(const Program& program, const io::Source& in = {}) {
+  Ran ran;
+  ran.outcome = io::run(program, {in, [&](std::string_view bytes) { ran.out += bytes; }, {}}, Limits{});
+  return ran;
+}
+
+}  // namespace
+
+TEST_CASE("a child's output, exit status and last words are seen") {
+  const auto ran = run(sh("echo out; echo err >&2; exit 3"));
+  CHECK(ran.out == "out\n");
+  CHECK(ran.outcome.error_tail == "err");
+  CHECK(ran.outcome.status.code == 3);
+  CHECK_FALSE(ran.outcome.status.success());
+  CHECK(run(sh("kill -9 $$")).outcome.status.signal == SIGKILL);
+  CHECK(run(sh("kill -9 $$")).outcome.status.text() == "was killed by signal 9 (Killed)");
+}
+
+TEST_CASE("megabytes pass through a child in both directions at once") {
+  std::size_t left = 5'000'000;
+  const auto ran = run({{"cat"}, {}, {}}, [&](char* into, std::size_t size) {
+    const auto count = std::min(size, left);
+    std::fill_n(into, count, 'x');
+    left -= count;
+    return count;
+  });
+  CHECK(ran.out.size() == 5'000'000);
+  CHECK(ran.outcome.status.success());
+}
+
+TEST_CASE("a child that stops reading does not kill us") {
+  const auto ran = run(sh("exec <&-; sleep 0.05; exit 4"), [](char* into, std::size_t size) {
+    std::fill_n(into, size, 'x');
+    return size;
+  });
+  CHECK(ran.outcome.status.code == 4);
+}
+
+TEST_CASE("the environment is exactly what was asked for, and PATH") {
+  ::setenv("CODOPS_TEST_CANARY", "canary", 1);
+  auto program = Program{{"env"}, {{"A", "1"}}, {{"B", Secret{"2"}}}};
+  auto out = run(program).out;
+  CHECK(out.find("canary") == std::string::npos);
+  CHECK(out.find("A=1\n") != std::string::npos);
+  CHECK(out.find("B=2\n") != std::string::npos);
+  CHECK(out.find("PATH=/") != std::string::npos);
+  ::unsetenv("CODOPS_TEST_CANARY");
+}
+
+TEST_CASE("programs are found without a PATH, and never in a relative folder") {
+  const std::string before = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
+  ::unsetenv("PATH");
+  CHECK(io::find_program("ls").has_value());
+  const io::TemporaryFolder folder;
+  io::write_file(folder.path() / "evil-ls", "#!/bin/sh\n", 0755);
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  ::setenv("PATH", ".::", 1);
+  CHECK_FALSE(io::find_program("evil-ls").has_value());
+  std::filesystem::current_path(here);
+  ::setenv("PATH", before.c_str(), 1);
+  try {
+    run({{"no-such-program-here"}, {}, {}});
+    FAIL("it ran");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::unavailable);
+  }
+}
+
+TEST_CASE("only the descriptors that were passed arrive") {
+  const auto secret = io::memory_file("s3cret");
+  auto other = io::make_pipe();
+  const int stray = ::dup(other.read.get());  // without close-on-exec
+  auto program = sh("cat /proc/self/fd/9; ls /proc/self/fd | tr '\\n' ' '");
+  program.pass = {{secret.get(), 9}};
+  const auto ran = run(program);
+  ::close(stray);
+  // 3 is ls's own handle on the folder.
+  CHECK(ran.out == "s3cret0 1 2 3 9 ");
+}
+
+TEST_CASE("passed descriptors may take each other's numbers") {
+  const auto a = io::memory_file("a"), b = io::memory_file("b");
+  auto program = sh("cat <&4; cat <&3");
+  const int low = ::fcntl(a.get(), F_DUPFD_CLOEXEC, 3);
+  program.pass = {{a.get(), 4}, {b.get(), 3}};
+  CHECK(run(program).out == "ab");
+  ::close(low);
+}
+
+TEST_CASE("cancellation and deadlines stop the whole process group") {
+  const io::TemporaryFolder folder;
+  const auto mark = (folder.path() / "pid").string();
+  auto program = sh("sleep 1000 & echo $! > " + mark + "; echo ready; trap '' TERM; wait; sleep 1000");
+  program.grace = Milliseconds{100};
+  CancelSource source;
+  std::string out;
+  Exit code{};
+  try {
+    io::run(program, {{}, [&](std::string_view) { source.cancel(Exit::interrupted); }, {}},
+            Limits{Deadline::after(Milliseconds{20000}), source.token()});
+  } catch (const Failure& failure) {
+    code = failure.code();
+  }
+  CHECK(code == Exit::interrupted);
+  const int grandchild = std::stoi(io::read_file(mark));
+  // Dead, or a zombie that init has yet to reap; SIGKILL takes effect a moment later.
+  const auto gone = [&] {
+    const auto stat = io::read_file_if_there("/proc/" + std::to_string(grandchild) + "/stat");
+    return !stat || stat->find(") Z") != std::string::npos;
+  };
+  Backoff backoff{Milliseconds{5}, Milliseconds{50}};
+  const auto limits = Limits{}.within(Milliseconds{5000});
+  while (!gone() && backoff.wait(limits)) {
+  }
+  CHECK(gone());
+
+  try {
+    io::run(sh("sleep 1000"), {}, Limits{}.within(Milliseconds{30}));
+    FAIL("it ended");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::deadline);
+  }
+}
+
+TEST_CASE("a throwing sink stops the child and the exception goes on") {
+  CHECK_THROWS_WITH_AS(io::run(sh("yes"), {{}, [](std::string_view) { throw Failure{Exit::data, "enough"}; }, {}}, Limits{}),
+                       "enough", Failure);
+}
+
+TEST_CASE("output of a child that left a grandchild with our pipe ends in bounded time") {
+  const auto ran = run(sh("sleep 1000 & echo done"));
+  CHECK(ran.out == "done\n");
+  CHECK(ran.outcome.status.success());
+}
+
+TEST_CASE("capture wants exit 0 and bounded output") {
+  CHECK(io::capture({{"echo", "a b", "$HOME"}, {}, {}}, Limits{}) == "a b $HOME\n");
+  CHECK_THROWS_AS(io::capture(sh("echo x; exit 1"), Limits{}), Failure);
+  CHECK_THROWS_AS(io::capture({{"yes"}, {}, {}}, Limits{}, 1000), Failure);
+}
