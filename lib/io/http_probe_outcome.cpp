@@ -144,7 +144,8 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
   long os_error = 0;
   ::curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   const std::string said = error_[0] != '\0' ? error_ : ::curl_easy_strerror(code);
-  if (os_error == EMFILE || os_error == ENFILE) return connect_trouble(static_cast<int>(os_error), where);
+  if (os_error == 0) os_error = socket_error_;
+  if (socket_error_ == EMFILE || socket_error_ == ENFILE) return connect_trouble(socket_error_, where);
   switch (code) {
     case CURLE_COULDNT_CONNECT: {
       const auto* other = via();
@@ -169,8 +170,6 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
                         "check the server's log: it closed in the middle of the answer");
     case CURLE_GOT_NOTHING:
       return trouble_at(Stage::request, "the server closed the connection without an answer", "check the server's log");
-    case CURLE_TOO_LARGE:
-      return trouble_at(Stage::request, "the answer's headers are too large", "check what answers on " + where);
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2:

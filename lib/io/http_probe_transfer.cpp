@@ -1,6 +1,9 @@
 #include "lib/io/http_probe_transfer.hpp"
 
 #include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <charconv>
 
 namespace codops::io {
@@ -145,6 +148,8 @@ void HttpProber::Transfer::set_options(const std::vector<Address>& addresses) {
   ::curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
   ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 4096L);
   ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT, 86400L);  // the caller has the clock
+  ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_socket);
+  ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);
   ::curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   ::curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this);
   ::curl_easy_setopt(easy_, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
@@ -232,6 +237,13 @@ void HttpProber::Transfer::set_identity() {
     ::curl_easy_setopt(easy_, CURLOPT_SSLCERT, request_.trust.client_certificate.c_str());
     ::curl_easy_setopt(easy_, CURLOPT_SSLKEY, key.c_str());
   }
+}
+
+// curl does not tell why socket(2) failed: too many open files must not look like a refusal.
+curl_socket_t HttpProber::Transfer::on_socket(void* self, curlsocktype, curl_sockaddr* address) {
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0) static_cast<Transfer*>(self)->socket_error_ = errno;
+  return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 CURLcode HttpProber::Transfer::on_ssl_context(CURL*, void* context, void* self) {

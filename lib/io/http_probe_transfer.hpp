@@ -60,6 +60,7 @@ class HttpProber::Transfer final : public Probe {
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
+  static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address);
   static CURLcode on_ssl_context(CURL*, void* context, void* self);
 
   Multi& multi_;
@@ -71,6 +72,7 @@ class HttpProber::Transfer final : public Probe {
   curl_slist* resolve_{};
   curl_slist* connect_to_{};
   char error_[CURL_ERROR_SIZE]{};
+  int socket_error_{0};  // why the last socket could not be made
   std::size_t header_bytes_{0};
   std::string first_url_;
   Parts parts_;

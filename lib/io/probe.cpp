@@ -91,7 +91,6 @@ ProbeResult connect_trouble(int error, const std::string& where) {
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case EADDRNOTAVAIL:
       result.trouble = Trouble::busy;
       result.message = std::string{"this machine has no room for a connection to "} + where + ": " + std::strerror(error);
       result.hint = "ulimit -n 1024, or fewer at once: --parallel 16";

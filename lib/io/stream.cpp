@@ -79,7 +79,7 @@ void Stream::send(std::string_view bytes) {
 }
 
 void Stream::update() {
-  const auto events = static_cast<std::uint32_t>(EPOLLIN | (wants_write_ ? EPOLLOUT : 0));
+  const auto events = static_cast<std::uint32_t>(wants_write_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
   loop_.watch(fd_, events, [this](std::uint32_t ready_events) { ready(ready_events); });
 }
 
