@@ -43,7 +43,7 @@ int replicas_of(const ServiceRecord& wanted, const ServiceRecord* current, const
   if (const auto scaled = options.scale.find(wanted.name); scaled != options.scale.end()) return scaled->second;
   // A count set by `scale` stays until the compose file's own value changes.
   if (current != nullptr && current->configured_replicas == wanted.configured_replicas && current->replicas > 0 &&
-      !current->spec.empty() && current->spec != "{}") {
+      current->has_spec) {
     return current->replicas;
   }
   return wanted.configured_replicas;
@@ -189,7 +189,7 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
     }
   }
   for (const auto& service : planned.next.services) {
-    if (!service.spec.empty() && service.spec != "{}") continue;
+    if (service.has_spec) continue;
     for (const auto& member : service.members) {
       if (observed.container(member.container) != nullptr) continue;
       throw Failure{Exit::failed,
