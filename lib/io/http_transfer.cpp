@@ -274,7 +274,8 @@ void HttpTransfer::fail(int code) {
     why = response_.status == 0 ? "the connection was lost before an answer"
                                 : "the connection was lost in the middle of the answer";
   }
-  throw HttpFailure{kind, static_cast<int>(os_error), fmt::format("{}: {}", shown_name(*server_), why)};
+  const char* verb = kind == HttpFailure::Kind::connect ? " does not answer" : "";
+  throw HttpFailure{kind, static_cast<int>(os_error), fmt::format("{}{}: {}", shown_name(*server_), verb, why)};
 }
 
 std::size_t HttpTransfer::on_header(char* data, std::size_t size, std::size_t count, void* self) {
