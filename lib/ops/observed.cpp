@@ -78,6 +78,7 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
       service->has_spec = false;
       service->role = role_from_label(label_of(container, label_role));
       service->set = release.number;
+      service->restart = container.restart_policy.empty() ? "no" : container.restart_policy;
     }
     if (newest != 0 && release.version.empty()) release.version = label_of(container, label_version);
     const auto address = container.addresses.find(observed.traffic.name);

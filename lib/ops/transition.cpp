@@ -30,7 +30,9 @@ Json service_args(const ServiceChange& change) {
   return {{"service", change.next->name},
           {"make", names_of(change.make)},
           {"start", names_of(change.start)},
-          {"replace", names_of(change.leave)}};
+          {"replace", names_of(change.leave)},
+          {"replaced_restart", change.current != nullptr ? change.current->restart : "no"},
+          {"replaced_grace", change.current != nullptr ? change.current->stop_grace_seconds : 10}};
 }
 
 UpstreamFile upstreams_of(const release::Release& next, const std::vector<ServiceChange>& changes, const ProxySettings& proxy,
@@ -161,10 +163,14 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   // A service that the next release no longer has leaves with the old set.
   std::vector<Member> leaving;
   Json leaving_args = Json::array();
-  const auto leave = [&](const std::string& service, const std::vector<Member>& members, int grace) {
+  const auto leave = [&](const release::ServiceRecord& service, const std::vector<Member>& members) {
     for (const auto& member : members) {
       leaving.push_back(member);
-      leaving_args.push_back({{"service", service}, {"container", member.container}, {"grace", grace}});
+      leaving_args.push_back({{"service", service.name},
+                              {"container", member.container},
+                              {"address", member.address},
+                              {"grace", service.stop_grace_seconds},
+                              {"restart", service.restart}});
     }
   };
 
@@ -203,7 +209,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     step.phase = plan::Phase::moved;
   }
   for (const auto& change : changes) {
-    if (change.next->role == Role::stateless) leave(change.next->name, change.leave, change.next->stop_grace_seconds);
+    if (change.next->role == Role::stateless) leave(change.current != nullptr ? *change.current : *change.next, change.leave);
   }
   if (current) {
     for (const auto& service : current->services) {
@@ -217,7 +223,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         const auto* container = observed.container(member.container);
         if (container != nullptr && container->running()) running.push_back(member);
       }
-      leave(service.name, running, service.stop_grace_seconds);
+      leave(service, running);
     }
   }
   const auto settled = has_proxy ? render(upstreams_of(next, changes, proxy, false)) : std::string{};
@@ -262,13 +268,16 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         }
         const auto text = leaving.empty() ? fmt::format("{} s", options.monitor.count() / 1000)
                                           : fmt::format("{} s, release {} still running as the backup", options.monitor.count() / 1000, plan.from);
-        steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "").mutates = false;
+        steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
       }
       if (acts(during) != acts(settled)) {
         steps.add("settle", fmt::format("~ release {} alone", next.number),
                   {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},
                    {"to", settled}, {"back", during}, {"files", false}},
                   "switch back").kind = "switch";
+      }
+      if (switched && !leaving.empty()) {
+        steps.add("drain", "requests in flight on the old set end", {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container}}, "").mutates = false;
       }
     }
   } else if (!rolling.empty() || !swapped.empty()) {
@@ -278,7 +287,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         for (const auto& member : change->make) members.push_back(member.container);
       }
       steps.add("monitor", fmt::format("{} s", options.monitor.count() / 1000),
-                {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "").mutates = false;
+                {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
     }
     plan.steps.back().phase = plan::Phase::proven;
   }

@@ -63,6 +63,7 @@ Json service_to_json(const ServiceRecord& service) {
           {"replicas", service.replicas},
           {"configured_replicas", service.configured_replicas},
           {"stop_grace_seconds", service.stop_grace_seconds},
+          {"restart", service.restart},
           {"set", service.set},
           {"members", std::move(members)}};
 }
@@ -84,6 +85,7 @@ ServiceRecord service_from_json(const Json& json) {
   service.replicas = json.at("replicas");
   service.configured_replicas = json.at("configured_replicas");
   service.stop_grace_seconds = json.at("stop_grace_seconds");
+  service.restart = json.at("restart");
   service.set = json.at("set");
   for (const auto& member : json.at("members")) {
     service.members.push_back({member.at("container"), member.at("address"), member.at("number")});

@@ -54,6 +54,7 @@ struct ServiceRecord {
   int replicas{1};
   int configured_replicas{1};  // what the compose file says: a changed value there wins over a scaled count
   int stop_grace_seconds{10};
+  std::string restart{"no"};  // policy while it serves: "no", "always", "unless-stopped", "on-failure:3"
   int set{};              // the release that made its members
   std::vector<Member> members;
 

@@ -110,7 +110,7 @@ TEST_CASE("a new version: the changed service rolls, the others stay and belong 
   auto observed = empty_host();
   apply(observed, plan_deploy(shop("v1"), observed, {}));
   const auto planned = plan_deploy(shop("v2"), observed, {});
-  CHECK(names(planned.plan) == Names{"start", "switch", "prove", "monitor", "settle", "stop"});
+  CHECK(names(planned.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
   CHECK(planned.plan.untouched == Names{"postgres", "frontend", "nginx"});
   CHECK(members_of(planned.next, "frontend") == Names{"shop-frontend-r1-1"});
   CHECK(members_of(planned.next, "backend") == Names{"shop-backend-r2-1", "shop-backend-r2-2"});
@@ -138,7 +138,7 @@ TEST_CASE("a new version: the changed service rolls, the others stay and belong 
     const auto& target = rollback_target(observed.snapshot, std::nullopt);
     CHECK(target.number == 1);
     const auto back = plan_rollback(target, shop("v1").proxy, observed, {});
-    CHECK(names(back.plan) == Names{"start", "switch", "prove", "monitor", "settle", "stop"});
+    CHECK(names(back.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
     CHECK(nlohmann::json::parse(back.plan.steps[0].args)["services"][0]["start"].size() == 2);
     CHECK(back.next.number == 1);
     apply(observed, back, "rollback");
@@ -172,7 +172,7 @@ TEST_CASE("a new version: the changed service rolls, the others stay and belong 
     PlanOptions fewer;
     fewer.scale["backend"] = 1;
     const auto less = plan_deploy(shop("v2"), observed, fewer);
-    CHECK(names(less.plan) == Names{"switch", "prove", "monitor", "settle", "stop"});
+    CHECK(names(less.plan) == Names{"switch", "prove", "monitor", "settle", "drain", "stop"});
   }
   SUBCASE("a container that docker compose made beside ours is removed, and said so") {
     ObservedContainer intruder;
