@@ -1,84 +1,79 @@
 #pragma once
-// An HTTP server on a private Unix socket that answers from a script, for what real servers don't do on demand.
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <array>
+// A real server that behaves as a test's script says, one thread a connection.
 #include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <thread>
 
-#include "lib/io/unix_listener.hpp"
+#include "tests/support/certificates.hpp"
+
+struct ssl_st;
+struct ssl_ctx_st;
 
 namespace codops::tests {
 
-class ScriptedServer {
+// The server's end of one connection.
+class Peer {
  public:
-  struct Answer {
-    std::string bytes;            // sent as they are
-    enum class Then { keep, close, hang } then{Then::keep};
-  };
-
-  // One answer per request, in order of arrival over all connections; afterwards connections are closed.
-  explicit ScriptedServer(std::vector<Answer> answers)
-      : answers_{std::move(answers)},
-        listener_{[this](io::Fd connection, const Cancel& cancel) { serve(connection, cancel); }} {}
-
-  const std::string& path() const { return listener_.path(); }
-  std::vector<std::string> requests() const {
-    const std::lock_guard lock{mutex_};
-    return requests_;
-  }
-  std::size_t connections() const { return connections_; }
-
-  static std::string ok(const std::string& body, const std::string& headers = {}) {
-    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
-  }
-  static std::string status(int code, const std::string& body) {
-    return "HTTP/1.1 " + std::to_string(code) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
+  Peer(int fd, ssl_st* tls) : fd_{fd}, tls_{tls} {}
+  // Everything up to the blank line of a request; empty when the client closed.
+  std::string read_request();
+  std::string read_some();  // empty: closed
+  bool send(std::string_view bytes);
+  // Waits until the client hangs up or so much time has passed; true: it hung up. What it sends meanwhile is dropped.
+  bool wait_for_hangup(int milliseconds);
+  void reset();  // ends the connection with a reset
+  int fd() const { return fd_; }
 
  private:
-  void serve(const io::Fd& connection, const Cancel& cancel) {
-    const Limits limits{Deadline::after(Milliseconds{20'000}), cancel};
-    ++connections_;
-    std::string text;
-    for (;;) {
-      std::array<char, 65536> chunk;
-      auto end = text.find("\r\n\r\n");
-      while (end == std::string::npos || text.size() < end + 4 + length_in(text)) {
-        limits.wait(connection.get(), POLLIN);
-        const auto count = ::read(connection.get(), chunk.data(), chunk.size());
-        if (count <= 0) return;
-        text.append(chunk.data(), static_cast<std::size_t>(count));
-        end = text.find("\r\n\r\n");
-      }
-      Answer answer;
-      {
-        const std::lock_guard lock{mutex_};
-        requests_.push_back(std::exchange(text, {}));
-        if (next_ == answers_.size()) return;
-        answer = answers_[next_++];
-      }
-      [[maybe_unused]] const auto sent = ::send(connection.get(), answer.bytes.data(), answer.bytes.size(), MSG_NOSIGNAL);
-      if (answer.then == Answer::Then::close) return;
-      if (answer.then == Answer::Then::hang) limits.wait(-1, 0);
-    }
-  }
-
-  static std::size_t length_in(const std::string& text) {
-    const auto found = text.find("Content-Length: ");
-    return found == std::string::npos ? 0 : static_cast<std::size_t>(std::stoul(text.substr(found + 16)));
-  }
-
-  std::vector<Answer> answers_;
-  std::size_t next_{0};
-  mutable std::mutex mutex_;
-  std::vector<std::string> requests_;
-  std::atomic<std::size_t> connections_{0};
-  io::UnixListener listener_;
+  int fd_;
+  ssl_st* tls_;
 };
+
+struct ServerOptions {
+  std::string address{"127.0.0.1"};
+  const Identity* identity{nullptr};  // TLS
+  std::string chain;                  // PEM of intermediates to send too
+  std::string client_ca;              // file: clients must have a certificate of it
+  bool http2{false};                  // offered by ALPN (a script must then speak it)
+  bool handshake{true};               // false: the script gets the socket before TLS
+  std::uint16_t port{0};
+};
+
+class ScriptedServer {
+ public:
+  using Script = std::function<void(Peer&)>;
+  explicit ScriptedServer(Script script, ServerOptions options = {});
+  ~ScriptedServer();
+  ScriptedServer(const ScriptedServer&) = delete;
+  ScriptedServer& operator=(const ScriptedServer&) = delete;
+
+  std::uint16_t port() const { return port_; }
+  std::string url(std::string_view path = "/") const;  // http or https, with 127.0.0.1
+  int connections() const { return connections_; }
+
+ private:
+  void accept_all();
+  void serve(int fd);
+
+  Script script_;
+  ServerOptions options_;
+  int listener_{-1};
+  int stop_{-1};
+  std::uint16_t port_{0};
+  std::shared_ptr<ssl_ctx_st> context_;
+  std::atomic<int> connections_{0};
+  std::mutex mutex_;
+  std::list<std::thread> threads_;
+  std::thread acceptor_;
+};
+
+// "HTTP/1.1 200 OK" with Content-Length and Connection: close.
+std::string response(std::string_view body, std::string_view status = "200 OK", std::string_view headers = "");
 
 }  // namespace codops::tests

@@ -4,20 +4,20 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/watch.hpp"
-#include "tests/support/scripted_server.hpp"
+#include "tests/support/scripted_http.hpp"
 
 using namespace codops;
 using namespace codops::engine::docker;
 using namespace std::chrono_literals;
-using tests::ScriptedServer;
-using Then = ScriptedServer::Answer::Then;
+using tests::ScriptedHttp;
+using Then = ScriptedHttp::Answer::Then;
 
 namespace {
 
 const Limits generous{Deadline::after(Milliseconds{60'000}), {}};
-const std::string pong = ScriptedServer::ok("", "Api-Version: 1.41\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\n");
+const std::string pong = ScriptedHttp::ok("", "Api-Version: 1.41\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\n");
 
-Endpoint endpoint_of(const ScriptedServer& server) { return parse_host("unix://" + server.path()); }
+Endpoint endpoint_of(const ScriptedHttp& server) { return parse_host("unix://" + server.path()); }
 
 std::string chunked(const std::string& text) {
   char size[16];
@@ -28,7 +28,7 @@ std::string chunked(const std::string& text) {
 }  // namespace
 
 TEST_CASE("docker client: the version is asked once and spoken ever after") {
-  ScriptedServer server{{{pong}, {ScriptedServer::ok("[]")}, {ScriptedServer::ok("[]")}}};
+  ScriptedHttp server{{{pong}, {ScriptedHttp::ok("[]")}, {ScriptedHttp::ok("[]")}}};
   Api api{endpoint_of(server)};
   api.containers({{"label", {"a=b"}}}, true, generous);
   api.images({}, generous);
@@ -49,12 +49,12 @@ TEST_CASE("docker client: versions") {
 }
 
 TEST_CASE("docker client: statuses are told apart, texts are the engine's") {
-  ScriptedServer server{{{pong},
-                         {ScriptedServer::status(500, R"({"message":"no space left on device"})")},
-                         {ScriptedServer::status(409, R"({"message":"Conflict.\n"})")},
-                         {ScriptedServer::status(404, R"({"message":"No such container"})")},
-                         {ScriptedServer::status(502, "<html>")},
-                         {ScriptedServer::ok("{\"Id\":")}}};
+  ScriptedHttp server{{{pong},
+                         {ScriptedHttp::status(500, R"({"message":"no space left on device"})")},
+                         {ScriptedHttp::status(409, R"({"message":"Conflict.\n"})")},
+                         {ScriptedHttp::status(404, R"({"message":"No such container"})")},
+                         {ScriptedHttp::status(502, "<html>")},
+                         {ScriptedHttp::ok("{\"Id\":")}}};
   Api api{endpoint_of(server)};
   const auto status_of = [&](auto action) {
     try {
@@ -84,7 +84,7 @@ TEST_CASE("docker client: an engine that is not there says how to get it") {
 }
 
 TEST_CASE("docker client: an engine that hangs is given up at the deadline") {
-  ScriptedServer server{{{pong}, {"", Then::hang}}};
+  ScriptedHttp server{{{pong}, {"", Then::hang}}};
   Api api{endpoint_of(server)};
   const auto begin = std::chrono::steady_clock::now();
   try {
@@ -97,11 +97,11 @@ TEST_CASE("docker client: an engine that hangs is given up at the deadline") {
 }
 
 TEST_CASE("docker client: a pull reports layers, and errors that come after the 200") {
-  ScriptedServer server{{{pong},
-                         {ScriptedServer::ok("{\"status\":\"Downloading\",\"id\":\"a1\",\"progressDetail\":{\"current\":5,\"total\":9}}\r\n"
+  ScriptedHttp server{{{pong},
+                         {ScriptedHttp::ok("{\"status\":\"Downloading\",\"id\":\"a1\",\"progressDetail\":{\"current\":5,\"total\":9}}\r\n"
                                              "{\"status\":\"Pull complete\",\"id\":\"a1\",\"progressDetail\":{}}")},
-                         {ScriptedServer::ok("{\"status\":\"Downloading\"}\n{\"errorDetail\":{\"message\":\"toomanyrequests\"},\"error\":\"toomanyrequests\"}\n")},
-                         {ScriptedServer::ok("{\"status\":\"Downloading\"}\n{\"status\":\"Pull com")}}};
+                         {ScriptedHttp::ok("{\"status\":\"Downloading\"}\n{\"errorDetail\":{\"message\":\"toomanyrequests\"},\"error\":\"toomanyrequests\"}\n")},
+                         {ScriptedHttp::ok("{\"status\":\"Downloading\"}\n{\"status\":\"Pull com")}}};
   Api api{endpoint_of(server)};
   const auto image = parse_image_name("ghcr.io/shop/backend:v1");
   std::vector<PullProgress> seen;
@@ -118,7 +118,7 @@ TEST_CASE("docker client: a pull reports layers, and errors that come after the 
 
 TEST_CASE("docker client: events in pieces, and half a line at the end") {
   const std::string die = R"({"Type":"container","Action":"die","Actor":{"ID":"c1","Attributes":{"exitCode":"3"}},"timeNano":5})";
-  ScriptedServer server{{{pong}, {chunked(die + "\n" + die.substr(0, 20)) + "0\r\n\r\n"}, {chunked("not json\n"), Then::hang}}};
+  ScriptedHttp server{{{pong}, {chunked(die + "\n" + die.substr(0, 20)) + "0\r\n\r\n"}, {chunked("not json\n"), Then::hang}}};
   Api api{endpoint_of(server)};
   auto stream = api.events({}, std::nullopt, generous);
   const auto event = stream->next(generous);
@@ -133,9 +133,9 @@ TEST_CASE("docker client: events in pieces, and half a line at the end") {
 
 TEST_CASE("docker client: a watch outlives a lost event stream") {
   const auto inspect = [](const std::string& state) {
-    return ScriptedServer::ok(R"({"Id":"c1","Name":"/c","State":{"Status":")" + state + R"(","ExitCode":4}})");
+    return ScriptedHttp::ok(R"({"Id":"c1","Name":"/c","State":{"Status":")" + state + R"(","ExitCode":4}})");
   };
-  ScriptedServer server{{{pong}, {pong}, {chunked(""), Then::close}, {inspect("running")}, {pong}, {chunked(""), Then::hang}, {inspect("exited")}}};
+  ScriptedHttp server{{{pong}, {pong}, {chunked(""), Then::close}, {inspect("running")}, {pong}, {chunked(""), Then::hang}, {inspect("exited")}}};
   Api api{endpoint_of(server)};
   ContainerWatch watch{api, {"c1"}, generous};
   CHECK(watch.next(generous).at(0).details.state == RunState::running);

@@ -4,17 +4,17 @@
 
 #include <thread>
 
-#include "tests/support/scripted_server.hpp"
+#include "tests/support/scripted_http.hpp"
 
 using namespace codops;
 using namespace std::chrono_literals;
-using tests::ScriptedServer;
-using Then = ScriptedServer::Answer::Then;
+using tests::ScriptedHttp;
+using Then = ScriptedHttp::Answer::Then;
 using Kind = io::HttpFailure::Kind;
 
 namespace {
 
-io::HttpServer server_at(const ScriptedServer& server) { return {.url = "http://localhost", .unix_socket = server.path(), .name = "it"}; }
+io::HttpServer server_at(const ScriptedHttp& server) { return {.url = "http://localhost", .unix_socket = server.path(), .name = "it"}; }
 const Limits generous{Deadline::after(Milliseconds{60'000}), {}};
 
 template <typename Action>
@@ -39,7 +39,7 @@ Milliseconds time_of(Action action) {
 }  // namespace
 
 TEST_CASE("http: one connection serves request after request") {
-  ScriptedServer server{{{ScriptedServer::ok("one", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n")}, {ScriptedServer::status(404, "no")}, {ScriptedServer::ok("three")}}};
+  ScriptedHttp server{{{ScriptedHttp::ok("one", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n")}, {ScriptedHttp::status(404, "no")}, {ScriptedHttp::ok("three")}}};
   io::HttpClient client{server_at(server)};
   const auto first = client.send({.target = "/a?b=c"}, generous);
   CHECK(first.status == 200);
@@ -63,7 +63,7 @@ TEST_CASE("http: one connection serves request after request") {
 }
 
 TEST_CASE("http: a connection that died while idle is replaced, for what may be repeated") {
-  ScriptedServer server{{{ScriptedServer::ok("one"), Then::close}, {ScriptedServer::ok("two")}}};
+  ScriptedHttp server{{{ScriptedHttp::ok("one"), Then::close}, {ScriptedHttp::ok("two")}}};
   io::HttpClient client{server_at(server)};
   CHECK(client.send({}, generous).body == "one");
   CHECK(client.send({}, generous).body == "two");
@@ -72,35 +72,35 @@ TEST_CASE("http: a connection that died while idle is replaced, for what may be 
 
 TEST_CASE("http: halves of answers are failures") {
   SUBCASE("nothing") {
-    ScriptedServer server{{{"", Then::close}}};
+    ScriptedHttp server{{{"", Then::close}}};
     io::HttpClient client{server_at(server)};
     CHECK(failure_kind([&] { client.send({.method = "POST"}, generous); }) == Kind::reset);
   }
   SUBCASE("half a head") {
-    ScriptedServer server{{{"HTTP/1.1 200 OK\r\nConte", Then::close}}};
+    ScriptedHttp server{{{"HTTP/1.1 200 OK\r\nConte", Then::close}}};
     io::HttpClient client{server_at(server)};
     CHECK_THROWS_AS(client.send({.method = "POST"}, generous), io::HttpFailure);
   }
   SUBCASE("half a body") {
-    ScriptedServer server{{{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Then::close}}};
+    ScriptedHttp server{{{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Then::close}}};
     io::HttpClient client{server_at(server)};
     CHECK(failure_kind([&] { client.send({}, generous); }) == Kind::reset);
     CHECK(server.connections() == 1);
   }
   SUBCASE("half a chunk") {
-    ScriptedServer server{{{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf", Then::close}}};
+    ScriptedHttp server{{{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf", Then::close}}};
     io::HttpClient client{server_at(server)};
     CHECK_THROWS_AS(client.send({}, generous), io::HttpFailure);
   }
   SUBCASE("not HTTP at all") {
-    ScriptedServer server{{{"SSH-2.0-OpenSSH\r\n\r\n", Then::close}}};
+    ScriptedHttp server{{{"SSH-2.0-OpenSSH\r\n\r\n", Then::close}}};
     io::HttpClient client{server_at(server)};
     CHECK_THROWS_AS(client.send({}, generous), io::HttpFailure);
   }
 }
 
 TEST_CASE("http: deadlines, silence and cancellation are exact") {
-  ScriptedServer server{{{"", Then::hang}, {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Then::hang}}};
+  ScriptedHttp server{{{"", Then::hang}, {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Then::hang}}};
   io::HttpClient client{server_at(server)};
   SUBCASE("the request's own time") {
     Kind kind{};
@@ -161,14 +161,14 @@ TEST_CASE("http: connecting fails with the system's reason") {
 }
 
 TEST_CASE("http: a sink's exception ends the transfer and is passed on") {
-  ScriptedServer server{{{ScriptedServer::ok("body")}, {ScriptedServer::ok("next")}}};
+  ScriptedHttp server{{{ScriptedHttp::ok("body")}, {ScriptedHttp::ok("next")}}};
   io::HttpClient client{server_at(server)};
   CHECK_THROWS_WITH_AS(client.send({.download = [](std::string_view) { throw Failure{Exit::failed, "enough"}; }}, generous), "enough", Failure);
   CHECK(client.send({}, generous).body == "next");
 }
 
 TEST_CASE("http: a stream is read as it comes") {
-  ScriptedServer server{{{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", Then::hang},
+  ScriptedHttp server{{{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", Then::hang},
                          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nend\r\n0\r\n\r\n"},
                          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ncut\r\n", Then::close}}};
   io::HttpClient client{server_at(server)};
@@ -185,7 +185,7 @@ TEST_CASE("http: a stream is read as it comes") {
 }
 
 TEST_CASE("http: an upgraded connection") {
-  ScriptedServer server{{{"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\nearly"}, {ScriptedServer::status(409, "busy")}, {"HTTP/1.1 101 UPG", Then::close}}};
+  ScriptedHttp server{{{"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\nearly"}, {ScriptedHttp::status(409, "busy")}, {"HTTP/1.1 101 UPG", Then::close}}};
   io::HttpClient client{server_at(server)};
   auto hijacked = client.hijack({.method = "POST", .target = "/exec", .body = "{}"}, generous);
   REQUIRE(hijacked.stream);
@@ -202,7 +202,7 @@ TEST_CASE("http: an upgraded connection") {
 }
 
 TEST_CASE("http: header values can't smuggle lines, text is encoded") {
-  ScriptedServer server{{{ScriptedServer::ok("")}}};
+  ScriptedHttp server{{{ScriptedHttp::ok("")}}};
   io::HttpClient client{server_at(server)};
   CHECK_THROWS_AS(client.send({.headers = {{"X", "a\r\nY: b"}}}, generous), Failure);
   CHECK(io::percent_encode("a/b c:ü~") == "a%2Fb%20c%3A%C3%BC~");
