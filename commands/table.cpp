@@ -27,6 +27,10 @@ const std::vector<Verb>& verbs() {
       {"config check", "Settings", "everything that is wrong with the settings, at once",
        {{"config check", "checks every environment"}, {"config check production", "checks one"}},
        make_config_check},
+      {"config reference", "Settings", "every setting: what it means, its default, its variable",
+       {{"config reference", "prints a commented codops.yaml with every key"},
+        {"config reference --schema > codops.schema.json", "for completion in an editor"}},
+       make_config_reference},
   };
   return table;
 }
