@@ -160,8 +160,8 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
   if (soonest == nullptr) return out;
   const auto left = soonest->not_after - now;
   const auto warn = days(limits.warn), fail = days(limits.fail);
-  out.metrics.push_back({"certificate", days(facts.chain.front().not_after - now), "d", warn, fail, std::nullopt, std::nullopt});
-  out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt});
+  out.metrics.push_back({"certificate", days(facts.chain.front().not_after - now), "d", warn, fail, std::nullopt, std::nullopt, true});
+  out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt, true});
   if (left >= limits.warn) return out;
   const bool leaf = soonest == &facts.chain.front();
   out.status = left < limits.fail ? Status::fail : Status::warn;
