@@ -1,11 +1,18 @@
 // The command table. A new verb: its file, a make_ function in its group's header, a row here.
 #include "commands/command.hpp"
 #include "commands/config.hpp"
+#include "commands/health.hpp"
 
 namespace codops::commands {
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> table{
+      {"health-check", "Watching", "whether everything is well, and if not, in which stage and why",
+       {{"health-check production", "the checks of codops.yaml, or found by convention"},
+        {"health-check --url https://shop.example.com/health --tcp db:5432", "without any settings"},
+        {"health-check --wait --tcp db:5432 -- npm start", "becomes the program once the port accepts"},
+        {"health-check production -o nagios", "one line with performance data, and a plugin's exit code"}},
+       make_health_check},
       {"config show", "Settings", "the settings that hold for an environment, and where each comes from",
        {{"config show production", "what is set for production"},
         {"config show production --origin --all", "every setting with the place it comes from"},

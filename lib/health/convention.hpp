@@ -24,7 +24,7 @@ struct ConventionFacts {
   std::string server_name;                    // for TLS on a published port; empty: its name can't be verified
   std::string database_url, redis_url;        // from the environment's files; empty: none
   io::Via database_via, redis_via;            // how to reach them where the URL names a service inside
-  std::shared_ptr<target::Containers> containers;  // empty: no engine to ask
+  ListContainers containers;  // empty: no engine to ask
 };
 
 struct Convention {
