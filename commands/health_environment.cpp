@@ -1,10 +1,10 @@
 #include "commands/health_environment.hpp"
 
 #include <charconv>
-#include <set>
 
 #include "lib/compose/load.hpp"
-#include "lib/engine/docker/api.hpp"
+#include "lib/engine/docker/containers.hpp"
+#include "lib/engine/docker/dialer.hpp"
 #include "lib/health/from_settings.hpp"
 
 namespace codops::commands {
@@ -15,19 +15,6 @@ namespace docker = engine::docker;
 docker::Endpoint endpoint_of(Services& services, const settings::Environment* environment) {
   if (environment != nullptr && !environment->host.empty()) return docker::parse_host(environment->host);
   return docker::resolve_endpoint([&services](std::string_view name) { return services.variable(name); });
-}
-
-target::Container to_target(const docker::ContainerSummary& summary) {
-  target::Container out;
-  out.id = summary.id;
-  out.name = summary.name;
-  out.image = summary.image;
-  out.image_id = summary.image_id;
-  out.state = static_cast<target::RunState>(summary.state);
-  out.health = static_cast<target::HealthState>(summary.health);
-  out.labels = summary.labels;
-  if (const auto service = summary.labels.find("com.docker.compose.service"); service != summary.labels.end()) out.service = service->second;
-  return out;
 }
 
 std::uint16_t number(std::string_view text) {
@@ -61,11 +48,11 @@ compose::Project load_project(Services& services, const settings::Environment& e
   return compose::load(options);
 }
 
-// A database that only containers know by name is reached at a published port of it, else at its own address.
+// A database that only containers know by name is reached at a published port of it, else through its container.
 class Reach {
  public:
-  Reach(const compose::Project& project, std::function<std::vector<docker::ContainerSummary>()> running)
-      : project_{project}, running_{std::move(running)} {}
+  Reach(const compose::Project& project, docker::Api& api, Limits limits, std::vector<std::shared_ptr<void>>& alive)
+      : project_{project}, api_{api}, limits_{std::move(limits)}, alive_{alive} {}
 
   void operator()(const std::string& host, std::uint16_t port, io::Via& via) const {
     const auto service = project_.services.find(host);
@@ -73,22 +60,27 @@ class Reach {
     for (const auto& published : service->second.ports) {
       if (published.target != port || number(published.published) == 0) continue;
       const bool any = published.host_ip.empty() || published.host_ip == "0.0.0.0" || published.host_ip == "::";
-      via.host = any ? "127.0.0.1" : published.host_ip;
-      via.port = number(published.published);
+      via = {any ? "127.0.0.1" : published.host_ip, number(published.published), {}};
       return;
     }
-    for (const auto& container : running_()) {
-      const auto label = container.labels.find("com.docker.compose.service");
-      if (label == container.labels.end() || label->second != host || container.addresses.empty()) continue;
-      via.host = container.addresses.begin()->second;
-      via.port = port;
-      return;
+    try {
+      docker::ProjectContainers containers{api_, project_.name};
+      for (const auto& container : containers.list(host, false, limits_)) {
+        std::shared_ptr<target::Endpoint> endpoint{docker::ContainerDialer{api_}.dial(container.id, port, limits_)};
+        via = {endpoint->host(), endpoint->port(), endpoint->unix_socket()};
+        alive_.push_back(std::move(endpoint));
+        return;
+      }
+    } catch (const Failure&) {
+      // The check itself says that nothing answers, with its stage.
     }
   }
 
  private:
   const compose::Project& project_;
-  std::function<std::vector<docker::ContainerSummary>()> running_;
+  docker::Api& api_;
+  Limits limits_;
+  std::vector<std::shared_ptr<void>>& alive_;
 };
 
 health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring) {
@@ -125,14 +117,21 @@ health::ConventionFacts facts_of(const compose::Project& project, const settings
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
   const auto api = std::make_shared<docker::Api>(endpoint_of(services, environment));
   return [api, project = std::move(project)](const Limits& limits) {
-    docker::Filters filters;
-    if (!project.empty()) filters["label"] = {"com.docker.compose.project=" + project};
-    std::vector<target::Container> out;
-    for (const auto& summary : api->containers(filters, true, limits)) {
-      const auto oneoff = summary.labels.find("com.docker.compose.oneoff");
-      if (oneoff == summary.labels.end() || oneoff->second != "True") out.push_back(to_target(summary));
+    if (!project.empty()) return docker::ProjectContainers{*api, project}.list({}, true, limits);
+    std::vector<target::Container> all;
+    for (const auto& summary : api->containers({}, true, limits)) {
+      target::Container container;
+      container.id = summary.id;
+      container.name = summary.name;
+      container.image = summary.image;
+      container.state = summary.state;
+      container.health = summary.health;
+      if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
+        container.service = label->second;
+      }
+      all.push_back(std::move(container));
     }
-    return out;
+    return all;
   };
 }
 
@@ -150,20 +149,16 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     const auto value = variable_of(project, name);
     return value ? value : services.variable(name);
   };
-  const auto api = std::make_shared<docker::Api>(endpoint_of(services, &environment));
-  const auto limits = services.limits().within(Milliseconds{5000});
-  const Reach reach{project, [&, api]() -> std::vector<docker::ContainerSummary> {
-                      try {
-                        return api->containers({{"label", {"com.docker.compose.project=" + project.name}}}, false, limits);
-                      } catch (const Failure&) {
-                        return {};  // the checks of the containers say so
-                      }
-                    }};
-  wiring.reach = reach;
   health::Convention out;
+  const auto api = std::make_shared<docker::Api>(endpoint_of(services, &environment));
+  out.alive.push_back(api);
+  auto& alive = out.alive;
+  wiring.reach = Reach{project, *api, services.limits().within(Milliseconds{5000}), alive};
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;
-    out = conventional_checks(facts_of(project, environment, wiring));
+    auto found = conventional_checks(facts_of(project, environment, wiring));
+    out.checks = std::move(found.checks);
+    out.alternatives = std::move(found.alternatives);
     for (auto& check : out.checks) check.timeout = environment.health.timeout;
     return out;
   }

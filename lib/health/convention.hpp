@@ -1,5 +1,6 @@
 #pragma once
 // Checks that nobody had to write down: found from what is known of an environment. Pure.
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Convention {
   std::vector<Check> checks;
   // Names of checks of which a service need offer only some: see keep_offered().
   std::vector<std::vector<std::string>> alternatives;
+  std::vector<std::shared_ptr<void>> alive;  // ways to containers that the checks use
 };
 
 Convention conventional_checks(const ConventionFacts& facts);
