@@ -2,6 +2,7 @@
 #include "commands/command.hpp"
 #include "commands/config.hpp"
 #include "commands/releases.hpp"
+#include "commands/health.hpp"
 
 namespace codops::commands {
 
@@ -19,6 +20,12 @@ const std::vector<Verb>& verbs() {
       {"restart", "Releases", "rolls services: a new set of the same release beside the old one",
        {{"restart production backend", "one service"}, {"restart production", "all that roll"}},
        make_restart},
+      {"health-check", "Watching", "whether everything is well, and if not, in which stage and why",
+       {{"health-check production", "the checks of codops.yaml, or found by convention"},
+        {"health-check --url https://shop.example.com/health --tcp db:5432", "without any settings"},
+        {"health-check --wait --tcp db:5432 -- npm start", "becomes the program once the port accepts"},
+        {"health-check production -o nagios", "one line with performance data, and a plugin's exit code"}},
+       make_health_check},
       {"config show", "Settings", "the settings that hold for an environment, and where each comes from",
        {{"config show production", "what is set for production"},
         {"config show production --origin --all", "every setting with the place it comes from"},
