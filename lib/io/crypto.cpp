@@ -118,6 +118,7 @@ std::string sha256_hex(std::string_view bytes) { return Sha256{}.update(bytes).h
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   std::string result(32, '\0');
   unsigned size = 32;
+  if (key.empty()) key = std::string_view{""};  // a null pointer would mean "the key of before"
   if (::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(bytes), bytes.size(),
              bytes_of(result), &size) == nullptr) {
     broken("HMAC");

@@ -1,0 +1,39 @@
+#pragma once
+// Which backups are kept: a pure decision.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+
+namespace codops::backup {
+
+struct Policy {
+  std::optional<std::int64_t> count;  // the newest N
+  std::int64_t days{7};
+  std::int64_t keep_min{1};           // never fewer than the newest N
+  std::int64_t daily{}, weekly{}, monthly{}, yearly{};  // the newest of each of the last N that have any (UTC)
+};
+
+struct Candidate {
+  std::string label;
+  WallTime time;   // when its snapshot was taken, by the clock of then
+  bool verified{true};  // false: a later verification or drill found it damaged
+  bool pinned{};
+};
+
+struct Verdict {
+  std::string label;
+  bool keep{};
+  std::vector<std::string> reasons;  // why it is kept; or the one reason why it is not
+};
+
+// `candidates` in the order in which they were taken, oldest first: that order, not the clock, decides what is newer.
+// - Only verified ones count for count, keep_min and the calendar; an unverified one is kept while pinned, by days, or
+//   while no verified one is newer.
+// - One that is dated in the future is not kept by days, and takes no other's place in the calendar.
+// - A policy without any rule keeps everything.
+std::vector<Verdict> decide(const Policy& policy, const std::vector<Candidate>& candidates, WallTime now);
+
+}  // namespace codops::backup
