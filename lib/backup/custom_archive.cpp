@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view magic = "PGDMP";
 constexpr char block_data = 1, block_large_objects = 3;
+constexpr int section_data = 3;
 constexpr std::size_t largest_toc = 512U << 20U;
 
 [[noreturn]] void damaged(std::string_view why) {
@@ -63,7 +64,8 @@ TocEntry read_entry(HeadReader& in, int minor) {
   entry.tag = in.word();
   entry.description = in.word();
   entry.section = static_cast<int>(in.integer());
-  in.text();  // definition
+  auto definition = in.word();
+  if (entry.section == section_data) entry.definition = std::move(definition);
   in.text();  // drop statement
   entry.copy_statement = in.word();
   entry.schema = in.word();

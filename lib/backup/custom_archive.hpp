@@ -17,6 +17,7 @@ struct TocEntry {
   std::string tag;             // the table's name
   std::string description;     // "TABLE", "TABLE DATA", "SEQUENCE SET", "BLOBS", …
   int section{};               // 1 none, 2 pre-data, 3 data, 4 post-data
+  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"
   std::string copy_statement;  // "COPY public.t (a, b) FROM stdin;\n"
   std::string schema;
   std::string owner;
