@@ -19,7 +19,6 @@ struct NamedObject {
 struct ProxySettings {
   std::string service;       // empty: no proxy
   std::string upstreams;     // directory in its container that its configuration includes inside http {}
-  bool sticky{false};
   bool set_connect_timeout{false};
 };
 
@@ -29,7 +28,7 @@ struct Desired {
   std::string version;
   // In the order of their dependencies; members, set and replicas-as-scaled are decided by the planner.
   std::vector<release::ServiceRecord> services;
-  release::EnvValues env;
+  release::Specs specs;
   std::map<std::string, std::string> blobs;  // SHA-256 → content of files that travel
   std::vector<NamedObject> networks;
   std::vector<NamedObject> volumes;

@@ -13,8 +13,8 @@ std::string render(const UpstreamFile& file) {
   if (file.set_connect_timeout) text += "proxy_connect_timeout 500ms;\n";
   for (const auto& upstream : file.upstreams) {
     text += fmt::format("upstream {} {{\n", upstream.service);
-    if (file.sticky) text += "    ip_hash;\n";
-    const bool has_backup = !file.sticky && !upstream.backups.empty();
+    if (upstream.sticky) text += "    ip_hash;\n";
+    const bool has_backup = !upstream.sticky && !upstream.backups.empty();
     // With a backup a primary that fails is left out at once; alone, leaving it out would only add refusals.
     const auto* const failing = has_backup ? "max_fails=1 fail_timeout=1s" : "max_fails=0";
     for (const auto& address : upstream.primaries) {

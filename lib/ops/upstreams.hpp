@@ -11,13 +11,13 @@ struct Upstream {
   int port{};
   std::vector<std::string> primaries;  // addresses on the traffic network
   std::vector<std::string> backups;    // of the old set, in the monitor window
+  bool sticky{};                       // ip_hash, which forbids backup servers
 };
 
 struct UpstreamFile {
   int release{};
   std::string version;
   bool set_connect_timeout{};  // the user's configuration leaves proxy_connect_timeout open
-  bool sticky{};               // ip_hash, which forbids backup servers
   std::vector<Upstream> upstreams;
 };
 

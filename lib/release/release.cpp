@@ -53,16 +53,18 @@ Json service_to_json(const ServiceRecord& service) {
           {"image_id", service.image_id},
           {"digest", service.digest},
           {"hash", service.hash},
-          {"spec", service.spec.empty() ? Json::object() : Json::parse(service.spec)},
+          {"has_spec", service.has_spec},
           {"networks", service.networks.empty() ? Json::object() : Json::parse(service.networks)},
-          {"env_names", service.env_names},
           {"files", std::move(files)},
+          {"aliases", service.aliases},
           {"depends_on", service.depends_on},
           {"ready", service.ready.empty() ? Json::object() : Json::parse(service.ready)},
           {"port", service.port},
+          {"sticky", service.sticky},
           {"replicas", service.replicas},
           {"configured_replicas", service.configured_replicas},
           {"stop_grace_seconds", service.stop_grace_seconds},
+          {"restart", service.restart},
           {"set", service.set},
           {"members", std::move(members)}};
 }
@@ -75,15 +77,17 @@ ServiceRecord service_from_json(const Json& json) {
   service.image_id = json.at("image_id");
   service.digest = json.at("digest");
   service.hash = json.at("hash");
-  service.spec = json.at("spec").dump();
+  service.has_spec = json.at("has_spec");
   service.networks = json.at("networks").dump();
-  service.env_names = json.at("env_names");
+  service.aliases = json.at("aliases");
   service.depends_on = json.at("depends_on");
   service.ready = json.at("ready").dump();
   service.port = json.at("port");
+  service.sticky = json.value("sticky", false);
   service.replicas = json.at("replicas");
   service.configured_replicas = json.at("configured_replicas");
   service.stop_grace_seconds = json.at("stop_grace_seconds");
+  service.restart = json.at("restart");
   service.set = json.at("set");
   for (const auto& member : json.at("members")) {
     service.members.push_back({member.at("container"), member.at("address"), member.at("number")});

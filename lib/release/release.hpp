@@ -1,6 +1,6 @@
 #pragma once
-// A release: what one deploy made, immutable once recorded. Stored at the target as "meta/releases/NNNNNN.json"; values of
-// environment variables and the contents of files stand apart, in "secrets/NNNNNN.json" and "files/SHA256".
+// A release: what one deploy made, immutable once recorded. Stored at the target as "meta/releases/NNNNNN.json"; what may
+// hold a secret stands apart: container definitions in "secrets/NNNNNN.json", contents of files in "files/SHA256".
 #include <map>
 #include <optional>
 #include <string>
@@ -44,16 +44,18 @@ struct ServiceRecord {
   std::string image_id;   // "sha256:…" of the engine
   std::string digest;     // of the registry; empty for images that exist only on the engine
   std::string hash;       // of definition, environment and files: what decides whether it changed
-  std::string spec;       // JSON body of POST /containers/create without Env, with the image pinned
+  bool has_spec{true};    // a definition is stored: its containers can be made again
   std::string networks;   // JSON object: user networks and aliases beside the traffic network
-  std::vector<std::string> env_names;  // values are in the secrets file
   std::vector<FileRef> files;
+  std::vector<std::string> aliases;    // of a rolling service on the traffic network, beside its own name
   std::vector<std::string> depends_on;
   std::string ready;      // JSON object: how readiness is judged
   int port{0};            // its upstream's port behind the proxy; 0: not behind it
+  bool sticky{false};     // clients stay on one container (ip_hash)
   int replicas{1};
   int configured_replicas{1};  // what the compose file says: a changed value there wins over a scaled count
   int stop_grace_seconds{10};
+  std::string restart{"no"};  // policy while it serves: "no", "always", "unless-stopped", "on-failure:3"
   int set{};              // the release that made its members
   std::vector<Member> members;
 

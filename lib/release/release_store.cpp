@@ -89,19 +89,17 @@ Snapshot ReleaseStore::load(const Limits& limits) {
   return snapshot;
 }
 
-EnvValues ReleaseStore::load_env(int release, const Limits& limits) {
-  EnvValues env;
+Specs ReleaseStore::load_specs(int release, const Limits& limits) {
+  Specs specs;
   const auto text = store_.read(numbered(secrets_folder, release), limits);
-  if (!text) return env;
-  try {
-    for (const auto& [service, values] : nlohmann::json::parse(*text).items()) {
-      for (const auto& [name, value] : values.items()) env[service].emplace(name, Secret{value.get<std::string>()});
-    }
-  } catch (const nlohmann::json::exception&) {
-    throw Failure{Exit::data, fmt::format("the stored environment of release {} can't be read", release),
+  if (!text) return specs;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object()) {
+    throw Failure{Exit::data, fmt::format("the stored definitions of release {} can't be read", release),
                   "deploy its version again instead of going back to it"};
   }
-  return env;
+  for (const auto& [service, spec] : json.items()) specs.emplace(service, Secret{spec.dump()});
+  return specs;
 }
 
 std::optional<std::string> ReleaseStore::load_blob(const std::string& sha256, const Limits& limits) {
@@ -112,12 +110,9 @@ File ReleaseStore::file_of(const Release& release) { return {numbered(releases_f
 
 File ReleaseStore::file_of(const HistoryEntry& entry) { return {numbered(history_folder, entry.number), to_json(entry)}; }
 
-File ReleaseStore::file_of(int release, const EnvValues& env) {
+File ReleaseStore::file_of(int release, const Specs& specs) {
   auto json = nlohmann::json::object();
-  for (const auto& [service, values] : env) {
-    auto& object = json[service] = nlohmann::json::object();
-    for (const auto& [name, value] : values) object[name] = value.reveal();
-  }
+  for (const auto& [service, spec] : specs) json[service] = nlohmann::json::parse(spec.reveal());
   return {numbered(secrets_folder, release), json.dump()};
 }
 
@@ -134,7 +129,7 @@ Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_r
   int served = 0;
   for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {
     if (entry->result != "ok" || kept.contains(entry->release) || snapshot.releases.count(entry->release) == 0) continue;
-    if (++served >= keep) break;
+    if (served++ >= keep) break;
     kept.insert(entry->release);
   }
   Retention retention;

@@ -14,8 +14,9 @@
 
 namespace codops::release {
 
-// Values of the environment variables of every service of one release.
-using EnvValues = std::map<std::string, std::map<std::string, Secret>>;  // service → name → value
+// Service → JSON body of POST /containers/create, image pinned, environment included. Secret as a whole: values of
+// variables may stand anywhere in it.
+using Specs = std::map<std::string, Secret>;
 
 struct Snapshot {
   std::string environment;           // which environment owns this project on this engine; empty: none yet
@@ -39,13 +40,13 @@ class ReleaseStore {
   explicit ReleaseStore(target::StateStore& store) : store_{store} {}
 
   Snapshot load(const Limits& limits);
-  EnvValues load_env(int release, const Limits& limits);
+  Specs load_specs(int release, const Limits& limits);
   std::optional<std::string> load_blob(const std::string& sha256, const Limits& limits);
   std::optional<std::string> read(const std::string& path, const Limits& limits) { return store_.read(path, limits); }
 
   static target::StateStore::File file_of(const Release& release);
   static target::StateStore::File file_of(const HistoryEntry& entry);
-  static target::StateStore::File file_of(int release, const EnvValues& env);
+  static target::StateStore::File file_of(int release, const Specs& specs);
   static target::StateStore::File blob(const std::string& sha256, std::string content);
   static target::StateStore::File environment_file(const std::string& name);
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { store_.write(files, limits); }

@@ -34,9 +34,10 @@ file=.env.$environment
 # Letters and digits only: these secrets stand inside URLs.
 secret() { openssl rand -hex 16; }
 set_line() { # KEY VALUE
-  local rest
-  rest=$(grep -v "^$1=" "$file" || true)
-  printf '%s\n%s=%s\n' "$rest" "$1" "$2" >"$file.new"
+  # In its place: later lines may use it. awk's -v would take backslashes for escapes.
+  key=$1 value=$2 awk 'BEGIN { k = ENVIRON["key"] "=" }
+    index($0, k) == 1 { if (!done) print k ENVIRON["value"]; done = 1; next } { print }
+    END { if (!done) print k ENVIRON["value"] }' "$file" >"$file.new"
   mv "$file.new" "$file"
 }
 [[ -e $file ]] || cp .env.demo.example "$file"

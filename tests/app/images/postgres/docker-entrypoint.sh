@@ -26,6 +26,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     echo "       You must specify POSTGRES_PASSWORD to a non-empty value for the superuser." >&2
     exit 1
   fi
+  # shellcheck disable=SC2086 # several arguments
   initdb --username="$user" --pwfile=<(printf '%s\n' "${password:-unused}") --encoding=UTF8 --locale=C.UTF-8 \
     ${POSTGRES_INITDB_ARGS:-}
   echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
@@ -36,6 +37,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -p 5432" -w start
   [ "$database" = postgres ] || psql -v ON_ERROR_STOP=1 --no-psqlrc -d postgres --set db="$database" <<<'CREATE DATABASE :"db";'
   for file in /docker-entrypoint-initdb.d/*; do
+    # shellcheck disable=SC1090 # the user's own
     case "$file" in
       *.sh) if [ -x "$file" ]; then "$file"; else . "$file"; fi ;;
       *.sql) psql -v ON_ERROR_STOP=1 --no-psqlrc -d "$database" -f "$file" ;;

@@ -1,0 +1,31 @@
+#pragma once
+// One attempt at one check: starts the probe that fits and turns its answer into a finding.
+#include <functional>
+#include <memory>
+
+#include "lib/health/check.hpp"
+
+namespace codops::health {
+
+// What all attempts of a run share.
+struct Network {
+  Network(std::size_t lookups, io::Resolver::Lookup lookup, const Limits& limits);
+  io::EventLoop loop;
+  io::Resolver resolver;
+  io::TrustStores stores;
+  io::HttpProber http;
+  Limits limits;        // for what is asked on threads
+};
+
+struct Answer {
+  Finding finding;
+  Outcome facts;     // address, times, tls, HTTP facts of the attempt
+  bool busy{false};  // this process had no room: not an attempt at all
+};
+
+// The probe must not be destroyed inside `done`, which comes once, on the loop.
+std::unique_ptr<io::Probe> start_attempt(Network& network, const Check& check, std::function<void(Answer)> done);
+// Descriptors that an attempt may need at a time.
+std::size_t files_of(const Check& check);
+
+}  // namespace codops::health

@@ -1,0 +1,105 @@
+#include "lib/health/check.hpp"
+
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "lib/base/units.hpp"
+#include "lib/health/verdict.hpp"
+#include "lib/io/process.hpp"
+
+namespace codops::health {
+namespace {
+
+Check asked(std::string name, std::string kind, std::string target, std::function<Finding(const Limits&)> ask) {
+  Check check;
+  check.name = std::move(name);
+  check.what = AskedCheck{std::move(kind), std::move(target), std::move(ask)};
+  return check;
+}
+
+std::string last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  const auto newline = text.rfind('\n');
+  return std::string{text.substr(newline == std::string_view::npos ? 0 : newline + 1)};
+}
+
+struct Describe {
+  std::pair<std::string, std::string> operator()(const HttpCheck& check) const {
+    return {"http", io::shown_url(check.request.url)};
+  }
+  std::pair<std::string, std::string> operator()(const TcpCheck& check) const { return {"tcp", to_string(check.target)}; }
+  std::pair<std::string, std::string> operator()(const TlsCheck& check) const { return {"tls", to_string(check.target.tcp)}; }
+  std::pair<std::string, std::string> operator()(const PostgresCheck& check) const { return {"postgres", check.target.describe()}; }
+  std::pair<std::string, std::string> operator()(const RedisCheck& check) const { return {"redis", to_string(check.target)}; }
+  std::pair<std::string, std::string> operator()(const AskedCheck& check) const { return {check.kind, check.target}; }
+};
+
+}  // namespace
+
+std::string kind_of(const Check& check) { return std::visit(Describe{}, check.what).first; }
+std::string target_of(const Check& check) { return std::visit(Describe{}, check.what).second; }
+
+Check container_check(std::string name, std::shared_ptr<target::Containers> containers) {
+  return asked(name, "container", name, [name, containers = std::move(containers)](const Limits& limits) {
+    const auto all = containers->list({}, true, limits);
+    std::optional<Finding> out;
+    for (const auto& container : all) {
+      if (container.name != name && container.service != name && !container.id.starts_with(name)) continue;
+      auto finding = judge_container(name, &container);
+      out = out ? worse(std::move(*out), std::move(finding)) : std::move(finding);
+    }
+    return out ? *out : judge_container(name, nullptr);
+  });
+}
+
+Check disk_check(std::string path, int warn_percent, int fail_percent) {
+  return asked("disk " + path, "disk", path, [path, warn_percent, fail_percent](const Limits&) -> Finding {
+    struct statvfs facts {};
+    if (::statvfs(path.c_str(), &facts) != 0) {
+      return {Status::unknown, io::Stage::request, "cannot look at " + path + ": " + std::strerror(errno), "check the path", {}};
+    }
+    return judge_disk(path, facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, warn_percent, fail_percent);
+  });
+}
+
+Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Milliseconds fail_after) {
+  return asked(name, "backup", "the newest verified backup", [age = std::move(age), warn_after, fail_after](const Limits& limits) -> Finding {
+    const auto newest = age(limits);
+    if (!newest) return {Status::fail, io::Stage::body, "there is no verified backup", "codops backup create", {}};
+    Finding out;
+    const auto seconds = [](Milliseconds value) { return static_cast<double>(value.count()) / 1000.0; };
+    out.metrics.push_back({"age", seconds(*newest), "s", seconds(warn_after), seconds(fail_after), 0, std::nullopt});
+    if (*newest < warn_after) return out;
+    out.status = *newest < fail_after ? Status::warn : Status::fail;
+    out.stage = io::Stage::body;
+    out.message = "the newest verified backup is from " + format_age(*newest);
+    out.hint = "codops backup create";
+    return out;
+  });
+}
+
+Check command_check(std::string name, std::vector<std::string> argv) {
+  auto shown = argv.empty() ? std::string{} : argv.front();  // arguments may carry what nobody should see
+  return asked(std::move(name), "command", std::move(shown), [argv = std::move(argv)](const Limits& limits) -> Finding {
+    std::string said;
+    io::Program program;
+    program.argv = argv;
+    program.env = io::usual_environment();
+    program.grace = Milliseconds{0};
+    const auto outcome = io::run(program, {{}, [&](std::string_view bytes) { said.append(bytes.substr(0, 4096 - std::min<std::size_t>(4096, said.size()))); }, {}}, limits);
+    if (outcome.status.success()) return {};
+    auto why = last_line(outcome.error_tail.empty() ? said : outcome.error_tail);
+    Finding out{Status::fail, io::Stage::status, "it " + outcome.status.text() + (why.empty() ? "" : ": " + redact_urls_in(why)), "run it by hand", {}};
+    if (outcome.status.signal == 0 && outcome.status.code == 1) out.status = Status::warn;
+    if (outcome.status.signal == 0 && outcome.status.code == 3) out.status = Status::unknown;
+    return out;
+  });
+}
+
+Check workload_check(std::string name, AskWorkload ask) {
+  return asked(name, "workload", name, [ask = std::move(ask)](const Limits& limits) { return judge_workload(ask(limits)); });
+}
+
+}  // namespace codops::health

@@ -1,0 +1,304 @@
+#include "lib/io/http_probe_transfer.hpp"
+
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <charconv>
+
+namespace codops::io {
+namespace {
+
+using Duration = StageTimes::Duration;
+
+std::string take_part(CURLU* url, CURLUPart part, unsigned flags = 0) {
+  char* text = nullptr;
+  if (::curl_url_get(url, part, &text, flags) != CURLUE_OK) return {};
+  std::string out{text};
+  ::curl_free(text);
+  return out;
+}
+
+std::string lower(std::string_view text) {
+  std::string out{text};
+  for (auto& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && std::string_view{" \t\r\n"}.find(text.back()) != std::string_view::npos) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  return text;
+}
+
+// A server name beside an address: the URL is asked under that name, at that address.
+std::string under_name(HttpProbeRequest& request) {
+  const std::unique_ptr<CURLU, decltype(&::curl_url_cleanup)> parsed{::curl_url(), &::curl_url_cleanup};
+  if (::curl_url_set(parsed.get(), CURLUPART_URL, request.url.c_str(), 0) != CURLUE_OK) return request.url;
+  if (request.via.host.empty() && request.via.unix_socket.empty()) {
+    request.via.host = take_part(parsed.get(), CURLUPART_HOST);
+    if (request.via.host.starts_with('[')) request.via.host = request.via.host.substr(1, request.via.host.size() - 2);
+  }
+  ::curl_url_set(parsed.get(), CURLUPART_HOST, request.server_name.c_str(), 0);
+  return take_part(parsed.get(), CURLUPART_URL);
+}
+
+constexpr std::size_t most_header_bytes = 64U << 10U;
+
+}  // namespace
+
+HttpProber::Transfer::Transfer(Multi& multi, HttpProbeRequest request, Done done)
+    : multi_{multi}, request_{std::move(request)}, done_{std::move(done)} {
+  first_url_ = request_.server_name.empty() ? request_.url : under_name(request_);
+  timer_ = multi_.loop.after(Milliseconds{0}, [this] {
+    timer_.reset();
+    begin_hop(first_url_);
+  });
+}
+
+HttpProber::Transfer::~Transfer() {
+  if (timer_) multi_.loop.cancel(*timer_);
+  leave_multi();
+  if (easy_ != nullptr) ::curl_easy_cleanup(easy_);
+  free_lists();
+}
+
+void HttpProber::Transfer::free_lists() noexcept {
+  for (auto** list : {&headers_, &resolve_, &connect_to_}) {
+    ::curl_slist_free_all(*list);
+    *list = nullptr;
+  }
+}
+
+void HttpProber::Transfer::begin_hop(const std::string& url) {
+  if (!split(url)) {
+    return fail(hops_ == 0 ? Stage::request : Stage::status, hops_ == 0 ? Trouble::unknown : Trouble::failed,
+                "\"" + shown_url(url) + "\" is not a URL of http or https", "write it as https://host/path");
+  }
+  if (hops_ == 0) first_ = parts_;
+  result_.url = url_;
+  result_.headers.clear();
+  result_.status = 0;
+  in_headers_ = true;
+  look_up();
+}
+
+bool HttpProber::Transfer::split(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&::curl_url_cleanup)> parsed{::curl_url(), &::curl_url_cleanup};
+  if (::curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return false;
+  parts_.scheme = take_part(parsed.get(), CURLUPART_SCHEME);
+  if (parts_.scheme != "http" && parts_.scheme != "https") return false;
+  parts_.host = take_part(parsed.get(), CURLUPART_HOST);
+  if (parts_.host.starts_with('[')) parts_.host = parts_.host.substr(1, parts_.host.size() - 2);
+  const auto port = take_part(parsed.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  std::from_chars(port.data(), port.data() + port.size(), parts_.port);
+  if (hops_ == 0) {
+    user_ = take_part(parsed.get(), CURLUPART_USER, CURLU_URLDECODE);
+    password_ = take_part(parsed.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
+  }
+  ::curl_url_set(parsed.get(), CURLUPART_USER, nullptr, 0);
+  ::curl_url_set(parsed.get(), CURLUPART_PASSWORD, nullptr, 0);
+  ::curl_url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
+  url_ = take_part(parsed.get(), CURLUPART_URL);
+  return !parts_.host.empty();
+}
+
+const Via* HttpProber::Transfer::via() const {
+  const bool named = !request_.via.host.empty() || !request_.via.unix_socket.empty();
+  return named && parts_.host == first_.host && parts_.port == first_.port ? &request_.via : nullptr;
+}
+
+void HttpProber::Transfer::look_up() {
+  lookup_start_ = std::chrono::steady_clock::now();
+  const auto* other = via();
+  if (other != nullptr && !other->unix_socket.empty()) return go({});
+  const auto& host = other != nullptr ? other->host : parts_.host;
+  if (auto numeric = numeric_addresses(host); !numeric.empty()) return go(numeric);
+  looking_up_ = true;
+  ticket_ = multi_.resolver.resolve(host, [this, host](const Resolver::Answer& answer) {
+    looking_up_ = false;
+    result_.times.add(Stage::dns, std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - lookup_start_));
+    if (answer.error == 0) return go(answer.addresses);
+    static_cast<ProbeResult&>(result_) = [&] {
+      auto trouble = dns_trouble(answer, host);
+      trouble.times = result_.times;
+      return trouble;
+    }();
+    finish();
+  });
+}
+
+void HttpProber::Transfer::go(const std::vector<Address>& addresses) {
+  easy_ = ::curl_easy_init();
+  if (easy_ == nullptr) return fail(Stage::connect, Trouble::busy, "no memory for a connection", "--parallel 16");
+  set_options(addresses);
+  set_identity();
+  in_multi_ = true;
+  ::curl_multi_add_handle(multi_.handle, easy_);
+}
+
+void HttpProber::Transfer::set_options(const std::vector<Address>& addresses) {
+  ::curl_easy_setopt(easy_, CURLOPT_PRIVATE, reinterpret_cast<char*>(this));
+  ::curl_easy_setopt(easy_, CURLOPT_URL, url_.c_str());
+  ::curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
+  ::curl_easy_setopt(easy_, CURLOPT_ERRORBUFFER, error_);
+  ::curl_easy_setopt(easy_, CURLOPT_PROXY, "");
+  ::curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
+  ::curl_easy_setopt(easy_, CURLOPT_FORBID_REUSE, 1L);
+  ::curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
+  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 4096L);
+  ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT, 86400L);  // the caller has the clock
+  ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_socket);
+  ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);
+  ::curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  ::curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this);
+  ::curl_easy_setopt(easy_, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
+  ::curl_easy_setopt(easy_, CURLOPT_WRITEDATA, this);
+  if (request_.method == "HEAD") {
+    ::curl_easy_setopt(easy_, CURLOPT_NOBODY, 1L);
+  } else {
+    if (!request_.body.empty()) {
+      ::curl_easy_setopt(easy_, CURLOPT_POSTFIELDSIZE, static_cast<long>(request_.body.size()));
+      ::curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, request_.body.c_str());
+    }
+    if (request_.method != "GET" || !request_.body.empty()) {
+      ::curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+    }
+  }
+  switch (request_.version) {
+    case HttpProbeRequest::Version::automatic: break;
+    case HttpProbeRequest::Version::http1:
+      ::curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+      break;
+    case HttpProbeRequest::Version::http2:
+      ::curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+      break;
+    case HttpProbeRequest::Version::http2_prior_knowledge:
+      ::curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
+      break;
+  }
+  if (const auto* other = via(); other != nullptr && !other->unix_socket.empty()) {
+    ::curl_easy_setopt(easy_, CURLOPT_UNIX_SOCKET_PATH, other->unix_socket.c_str());
+    return;
+  }
+  connect_to(addresses);
+}
+
+// curl is told where to go, so that it never starts a lookup of its own.
+void HttpProber::Transfer::connect_to(const std::vector<Address>& addresses) {
+  const auto* other = via();
+  const HostPort target{other != nullptr ? other->host : parts_.host,
+                        other != nullptr && other->port != 0 ? other->port : parts_.port};
+  if (numeric_addresses(target.host).empty()) {
+    std::string list;
+    for (const auto& address : addresses) {
+      list += (list.empty() ? "" : ",") + to_string(HostPort{to_string(address), 0});
+    }
+    resolve_ = ::curl_slist_append(resolve_, fmt::format("{}:{}:{}", target.host, target.port, list).c_str());
+    ::curl_easy_setopt(easy_, CURLOPT_RESOLVE, resolve_);
+  }
+  if (other != nullptr) {
+    connect_to_ = ::curl_slist_append(connect_to_, ("::" + to_string(target)).c_str());
+    ::curl_easy_setopt(easy_, CURLOPT_CONNECT_TO, connect_to_);
+  }
+}
+
+// The origin that the user named; its own upgrade to TLS counts as the same.
+bool HttpProber::Transfer::is_home() const {
+  if (parts_.host != first_.host) return false;
+  if (parts_.port == first_.port && parts_.scheme == first_.scheme) return true;
+  return first_.scheme == "http" && first_.port == 80 && parts_.scheme == "https" && parts_.port == 443;
+}
+
+void HttpProber::Transfer::set_identity() {
+  const bool at_home = is_home();
+  bool has_agent = false;
+  for (const auto& [name, value] : request_.headers) {
+    // What the user gave for one host is nobody else's business.
+    if (!at_home) continue;
+    has_agent = has_agent || lower(name) == "user-agent";
+    headers_ = ::curl_slist_append(headers_, (name + (value.empty() ? ";" : ": " + value.reveal())).c_str());
+  }
+  if (!has_agent) ::curl_easy_setopt(easy_, CURLOPT_USERAGENT, "codops-health-check");
+  if (headers_ != nullptr) ::curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, headers_);
+  if (at_home && !(user_.empty() && password_.empty())) {
+    ::curl_easy_setopt(easy_, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    ::curl_easy_setopt(easy_, CURLOPT_USERNAME, user_.c_str());
+    ::curl_easy_setopt(easy_, CURLOPT_PASSWORD, password_.c_str());
+  }
+  if (parts_.scheme != "https") return;
+  verification_ = {};
+  verification_.host = parts_.host;
+  verification_.insecure = request_.trust.insecure;
+  if (request_.trust.insecure) {
+    ::curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYPEER, 0L);
+    ::curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  // The store comes from on_ssl_context: curl would read the files again for every connection.
+  ::curl_easy_setopt(easy_, CURLOPT_CAINFO, nullptr);
+  ::curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr);
+  ::curl_easy_setopt(easy_, CURLOPT_SSL_CTX_FUNCTION, &Transfer::on_ssl_context);
+  ::curl_easy_setopt(easy_, CURLOPT_SSL_CTX_DATA, this);
+  if (at_home && !request_.trust.client_certificate.empty()) {
+    const auto& key = request_.trust.client_key.empty() ? request_.trust.client_certificate : request_.trust.client_key;
+    ::curl_easy_setopt(easy_, CURLOPT_SSLCERT, request_.trust.client_certificate.c_str());
+    ::curl_easy_setopt(easy_, CURLOPT_SSLKEY, key.c_str());
+  }
+}
+
+// curl does not tell why socket(2) failed: too many open files must not look like a refusal.
+curl_socket_t HttpProber::Transfer::on_socket(void* self, curlsocktype, curl_sockaddr* address) {
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0) static_cast<Transfer*>(self)->socket_error_ = errno;
+  return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+CURLcode HttpProber::Transfer::on_ssl_context(CURL*, void* context, void* self) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  auto* ssl_context = static_cast<SSL_CTX*>(context);
+  try {
+    verify_with(ssl_context, transfer.multi_.stores.get(transfer.request_.trust.ca_file), transfer.verification_);
+    // With verification off curl asks for none; ours still looks, and lets it pass.
+    ::SSL_CTX_set_verify(ssl_context, SSL_VERIFY_PEER, nullptr);
+    return CURLE_OK;
+  } catch (const Failure& failure) {
+    ProbeResult trouble;
+    trouble.trouble = Trouble::unknown;
+    trouble.stage = Stage::tls;
+    trouble.message = failure.message();
+    trouble.hint = failure.hint();
+    transfer.setup_trouble_ = std::move(trouble);
+    return CURLE_SSL_CACERT_BADFILE;
+  }
+}
+
+std::size_t HttpProber::Transfer::on_header(char* data, std::size_t size, std::size_t count, void* self) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  const auto line = trimmed({data, size * count});
+  if (line.starts_with("HTTP/")) {
+    transfer.result_.headers.clear();  // an interim response went before
+    transfer.header_bytes_ = 0;
+  } else if (line.empty()) {
+    transfer.in_headers_ = false;
+  } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
+    transfer.header_bytes_ += line.size();
+    if (transfer.header_bytes_ < most_header_bytes) {
+      transfer.result_.headers.emplace_back(lower(line.substr(0, colon)), std::string{trimmed(line.substr(colon + 1))});
+    }
+  }
+  return size * count;
+}
+
+std::size_t HttpProber::Transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) {
+  auto& result = static_cast<Transfer*>(self)->result_;
+  const auto& request = static_cast<Transfer*>(self)->request_;
+  const auto bytes = size * count;
+  const auto room = request.keep_body - std::min(request.keep_body, result.body.size());
+  result.body.append(data, std::min(room, bytes));
+  result.body_bytes += bytes;
+  if (result.body_bytes <= request.read_body) return bytes;
+  result.body_cut = true;
+  return 0;
+}
+
+}  // namespace codops::io

@@ -1,0 +1,56 @@
+#pragma once
+// Tar archives in passing: small ones made in memory, any read entry by entry. pax format; nothing is written to disk.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/io/bytes.hpp"
+
+namespace codops::io {
+
+struct TarEntry {
+  enum class Kind { file, directory, symlink, other };
+  std::string path;
+  std::string content;       // read_tar fills it for files
+  unsigned mode{0644};       // permission bits
+  Kind kind{Kind::file};
+  std::string link_target;   // of a symlink
+  std::int64_t mtime{0};     // seconds since 1970
+  std::uint32_t uid{0}, gid{0};
+  std::uint64_t size{0};     // of a file that was read; writing takes the content's
+};
+
+std::string write_tar(const std::vector<TarEntry>& entries);
+
+// Reads an archive (any tar flavour, uncompressed or gzip) while it streams by.
+class TarReader {
+ public:
+  explicit TarReader(ByteSource source);
+  ~TarReader();
+  TarReader(const TarReader&) = delete;
+  TarReader& operator=(const TarReader&) = delete;
+
+  // The next entry without its content; nullopt at the end. Throws Failure{data} on a damaged or short archive.
+  std::optional<TarEntry> next();
+  // Of the current entry's content; 0 at its end.
+  std::size_t read(char* into, std::size_t size);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The whole archive with contents. Throws Failure{data} when they exceed `most_bytes`.
+std::vector<TarEntry> read_tar(ByteSource source, std::uint64_t most_bytes);
+ByteSource bytes_of(std::string_view text);  // `text` must outlive the source
+
+// A tar stream made while it is read, from entries given one after the other: build contexts.
+// `next` fills the entry and, for a file, a source of exactly entry.size bytes; false: no more.
+using TarProducer = std::function<bool(TarEntry& entry, ByteSource& content)>;
+ByteSource tar_stream(TarProducer next);
+
+}  // namespace codops::io

@@ -1,0 +1,124 @@
+#include "lib/migrate/ledger.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace codops::migrate {
+
+namespace {
+
+// The rows that speak for one key.
+struct Rows {
+  const Entry* applied{};
+  const Entry* failed{};
+  const Entry* rolled_back{};
+};
+
+Rows rows_of(const std::vector<Entry>& entries, const std::string& key) {
+  Rows rows;
+  for (const auto& entry : entries) {
+    if (entry.key != key) continue;
+    if (entry.rolled_back) rows.rolled_back = &entry;
+    else if (entry.finished) rows.applied = &entry;
+    else rows.failed = &entry;
+  }
+  return rows;
+}
+
+// golang-migrate records only the newest version, a Flyway baseline stands for all up to its own.
+const Entry* covering(const Source& source, const std::vector<Entry>& entries, const Migration& migration) {
+  for (const auto& entry : entries) {
+    const bool covers = source.layout == Layout::golang_migrate || (source.layout == Layout::flyway && entry.logs == "baseline");
+    if (!covers || migration.repeatable || entry.key.starts_with("R__")) continue;
+    const int order = version_compare(migration.key, entry.key);
+    if (order < 0 || (order == 0 && entry.finished)) return &entry;
+  }
+  return nullptr;
+}
+
+bool changed(const Source& source, const Migration& migration, const Entry& entry) {
+  return entry.key == migration.key && entry.logs != "baseline" && !entry.checksum.empty() &&
+         !checksum_matches(source.layout, migration, entry.checksum);
+}
+
+}  // namespace
+
+std::string_view name_of(State state) {
+  switch (state) {
+    case State::applied: return "applied";
+    case State::pending: return "pending";
+    case State::unfinished: return "unfinished";
+    case State::failed: return "failed";
+    case State::edited: return "edited";
+    case State::missing: return "missing";
+  }
+  return "";
+}
+
+std::size_t Ledger::count(State state) const {
+  return static_cast<std::size_t>(std::count_if(items.begin(), items.end(), [&](const Item& item) { return item.state == state; }));
+}
+
+bool Ledger::any_out_of_order() const {
+  return std::any_of(items.begin(), items.end(), [](const Item& item) { return item.out_of_order; });
+}
+
+Exit Ledger::exit() const {
+  if (count(State::failed) + count(State::unfinished) > 0) return Exit::failed;
+  if (count(State::edited) + count(State::missing) > 0) return Exit::data;
+  if (count(State::pending) > 0 || any_out_of_order()) return Exit::unhealthy;
+  return Exit::ok;
+}
+
+Ledger evaluate(const Source& source, const std::vector<Entry>& entries, const History* history, bool check_files) {
+  Ledger ledger;
+  ledger.layout = source.layout;
+  ledger.has_history = history != nullptr;
+  std::set<std::string> known;
+  for (std::size_t i = 0; i < source.migrations.size(); ++i) {
+    const auto& migration = source.migrations[i];
+    known.insert(migration.key);
+    const auto rows = rows_of(entries, migration.key);
+    Item item;
+    item.key = migration.key;
+    item.name = migration.name;
+    item.index = i;
+    if (rows.failed != nullptr) {
+      item.entry = *rows.failed;
+      item.state = history != nullptr && history->progress_of(*rows.failed) ? State::unfinished : State::failed;
+    } else if (const auto* entry = rows.applied != nullptr ? rows.applied : covering(source, entries, migration); entry != nullptr) {
+      item.entry = *entry;
+      item.state = State::applied;
+      if (migration.repeatable) {
+        if (changed(source, migration, *entry)) item.state = State::pending;
+      } else if (check_files && migration.script_missing) {
+        item.state = State::missing;
+      } else if (check_files && changed(source, migration, *entry)) {
+        item.state = State::edited;
+      }
+    } else {
+      item.rolled_back = rows.rolled_back != nullptr;
+      if (item.rolled_back) item.entry = *rows.rolled_back;
+    }
+    ledger.items.push_back(std::move(item));
+  }
+  bool later_applied = false;
+  for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
+    const bool versioned = !source.migrations[item->index].repeatable;
+    if (item->state == State::pending) item->out_of_order = versioned && later_applied;
+    else if (versioned && item->state != State::failed && item->state != State::unfinished) later_applied = true;
+  }
+  for (const auto& entry : entries) {
+    if (entry.rolled_back || entry.logs == "baseline" || !known.insert(entry.key).second) continue;
+    Item item;
+    item.state = entry.finished ? State::missing : State::failed;
+    item.key = entry.key;
+    item.name = entry.name;
+    item.index = source.migrations.size();
+    item.entry = entry;
+    ledger.items.push_back(std::move(item));
+  }
+  return ledger;
+}
+
+}  // namespace codops::migrate

@@ -1,0 +1,129 @@
+#include "lib/migrate/mode.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "lib/base/failure.hpp"
+
+namespace codops::migrate {
+
+namespace {
+
+using Kind = Parsed::Kind;
+
+void require_no_psql_commands(const Script& script) {
+  for (const auto& statement : script.statements) {
+    if (statement.backslash == Statement::none) continue;
+    const auto end = script.text.find_first_of(" \t\r\n;", statement.backslash);
+    const auto command = script.text.substr(statement.backslash, end == std::string::npos ? end : end - statement.backslash);
+    const bool restriction = command == "\\restrict" || command == "\\unrestrict";
+    throw Failure{Exit::data, fmt::format("{}: \"{}\" is a command of psql, not SQL", script.place(statement.backslash), command),
+                  restriction ? "newer pg_dump writes this line for psql; delete it" : "write it as SQL, or delete the line"};
+  }
+}
+
+void require_balanced_transactions(const Script& script) {
+  std::optional<std::size_t> open;
+  for (std::size_t i = 0; i < script.statements.size(); ++i) {
+    const auto kind = script.parsed[i].kind;
+    if (kind == Kind::begin && !open) open = i;
+    if (kind == Kind::commit || kind == Kind::rollback || kind == Kind::prepared_transaction) open.reset();
+  }
+  if (!open) return;
+  throw Failure{Exit::data, fmt::format("{}: this transaction is begun and never ended; nothing of it would stay",
+                                        script.place(script.statements[*open].start)),
+                "add COMMIT; or delete BEGIN: a script runs in a transaction anyway"};
+}
+
+// A value added to an existing enum can't be used in the transaction that adds it (55P04).
+std::optional<std::size_t> enum_value_used(const Script& script) {
+  std::vector<Name> made_here;
+  for (std::size_t i = 0; i < script.parsed.size(); ++i) {
+    const auto& parsed = script.parsed[i];
+    if (parsed.kind == Kind::create_type) made_here.push_back(parsed.object());
+    if (parsed.kind != Kind::alter_type_add_value || parsed.value.empty()) continue;
+    if (std::find(made_here.begin(), made_here.end(), parsed.object()) != made_here.end()) continue;
+    const auto literal = "'" + parsed.value + "'";
+    for (std::size_t j = i + 1; j < script.parsed.size(); ++j) {
+      if (script.parsed[j].kind == Kind::alter_type_add_value) continue;
+      if (script.statements[j].sql(script.text).find(literal) != std::string_view::npos) return i;
+    }
+  }
+  return std::nullopt;
+}
+
+void decide_mode(Script& script, bool own_mode) {
+  const auto stepwise = [&](std::size_t statement, const std::string& why) {
+    script.transactional = false;
+    script.reason = fmt::format("line {}: {}", script.where(script.statements[statement].start).line, why);
+  };
+  if (own_mode) {
+    script.transactional = false;
+    script.reason = "the file says transaction:false";
+    return;
+  }
+  for (std::size_t i = 0; i < script.parsed.size(); ++i) {
+    if (const auto what = outside_transaction_only(script.parsed[i]); !what.empty()) {
+      return stepwise(i, what + " can't run in a transaction");
+    }
+    if (controls_transaction(script.parsed[i])) return stepwise(i, "the file has its own BEGIN, COMMIT or ROLLBACK");
+  }
+  if (const auto at = enum_value_used(script)) stepwise(*at, "a value added to an enum is used in the same file");
+}
+
+Script prepared(std::string_view text, std::string path, std::size_t first_line, bool own_mode, bool allow_invalid_utf8) {
+  Script script;
+  script.path = std::move(path);
+  script.first_line = first_line;
+  script.text = without_bom(text);
+  if (const auto bad = invalid_utf8(script.text)) {
+    if (!allow_invalid_utf8) {
+      throw Failure{Exit::data, fmt::format("{}: a byte that is not UTF-8", script.place(*bad)),
+                    "convert the file: iconv -f LATIN1 -t UTF-8; or --allow-invalid-utf8 to put U+FFFD in its place, as Prisma does"};
+    }
+    script.text = replace_invalid_utf8(script.text);
+  }
+  for (const auto& statement : split(script.text)) {
+    if (statement.empty()) continue;
+    script.statements.push_back(statement);
+    script.parsed.push_back(parse(statement.sql(script.text)));
+    script.has_copy_data = script.has_copy_data || statement.has_data();
+  }
+  require_no_psql_commands(script);
+  require_balanced_transactions(script);
+  decide_mode(script, own_mode);
+  return script;
+}
+
+}  // namespace
+
+Position Script::where(std::size_t offset) const {
+  auto position = position_of(text, offset);
+  position.line += first_line - 1;
+  return position;
+}
+
+std::string Script::place(std::size_t offset) const {
+  const auto position = where(offset);
+  return fmt::format("{}:{}:{}", path, position.line, position.column);
+}
+
+Script prepare(const Migration& migration, bool allow_invalid_utf8) {
+  if (migration.script_missing) {
+    throw Failure{Exit::data, fmt::format("the migration \"{}\" has no migration.sql (P3015)", migration.name),
+                  "restore the file, or remove the folder"};
+  }
+  return prepared(migration.script, migration.path, migration.first_line, migration.own_mode, allow_invalid_utf8);
+}
+
+Script prepare_down(const Migration& migration, bool allow_invalid_utf8) {
+  if (!migration.down) {
+    throw Failure{Exit::data, fmt::format("the migration \"{}\" has no down script", migration.name),
+                  "Prisma: NAME/down.sql; dbmate: \"-- migrate:down\"; golang-migrate: NAME.down.sql; Flyway: U1__x.sql"};
+  }
+  return prepared(*migration.down, migration.down_path, migration.down_first_line, migration.own_mode, allow_invalid_utf8);
+}
+
+}  // namespace codops::migrate

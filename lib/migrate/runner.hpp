@@ -1,0 +1,49 @@
+#pragma once
+// Running one script: whole in one transaction, or statement by statement.
+#include <optional>
+
+#include "lib/base/retry.hpp"
+
+#include "lib/migrate/mode.hpp"
+#include "lib/migrate/script_error.hpp"
+#include "lib/migrate/session.hpp"
+
+namespace codops::migrate {
+
+// What recording means for this run: applying a migration, or taking one back.
+struct Recording {
+  std::function<std::string(const Attempt&)> done;                          // inside the script's transaction
+  std::function<std::string(const Attempt&, const std::string&)> refused;   // after it was rolled back
+};
+
+// Throws MigrationFailed when it was rolled back. False: the server says that this script can't run in a transaction
+// (nothing of it stays); then run_stepwise() is the way.
+bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording);
+
+// Continues after `earlier` when an attempt stopped there. Failure{data} when the statements that are done were edited since.
+void run_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier);
+
+// The same for a down script: no progress is kept, the row goes at the end.
+void run_down_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::string& removed);
+
+// Waits before another attempt and says who stands in the way; false: no attempts are left.
+class Contention {
+ public:
+  explicit Contention(Session& session);
+  bool again(const io::postgres::DatabaseError& error);
+  const std::vector<std::string>& blockers() const { return blockers_; }
+
+ private:
+  Session& session_;
+  Backoff backoff_;
+  int attempt_{1};
+  std::vector<std::string> blockers_;
+};
+
+[[noreturn]] void fail(Session& session, const Migration& migration, const Script& script, std::size_t statement, std::size_t base,
+                       const io::postgres::DatabaseError& error, std::string state, const std::vector<std::string>& blockers, std::string hint);
+
+// A COPY's inline data as a source.
+io::postgres::Source data_of(const Script& script, const Statement& statement);
+
+}  // namespace codops::migrate

@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+
+#include "lib/base/units.hpp"
+#include "lib/migrate/runner.hpp"
+
+namespace codops::migrate {
+
+namespace pg = io::postgres;
+
+Contention::Contention(Session& session)
+    : session_{session}, backoff_{Milliseconds{500}, Milliseconds{20'000}, static_cast<std::uint64_t>(session.connection().backend_pid())} {}
+
+bool Contention::again(const pg::DatabaseError& error) {
+  blockers_ = session_.blockers();
+  if (!is_contention(error) || attempt_ >= session_.options().lock_attempts) return false;
+  std::string who;
+  for (const auto& blocker : blockers_) who += "; held by " + blocker;
+  session_.reporter().note(fmt::format("{} ({}), attempt {} of {}{}", error.message(), error.sqlstate(), attempt_, session_.options().lock_attempts, who));
+  ++attempt_;
+  return backoff_.wait(session_.limits());
+}
+
+pg::Source data_of(const Script& script, const Statement& statement) {
+  if (!statement.has_data()) return {};
+  auto rest = std::string_view{script.text}.substr(statement.data_begin, statement.data_end - statement.data_begin);
+  return [rest](char* into, std::size_t size) mutable {
+    const auto count = rest.copy(into, size);
+    rest.remove_prefix(count);
+    return count;
+  };
+}
+
+void fail(Session&, const Migration& migration, const Script& script, std::size_t statement, std::size_t base, const pg::DatabaseError& error,
+          std::string state, const std::vector<std::string>& blockers, std::string hint) {
+  auto located = locate(migration, script, statement, base, error.diagnostic());
+  located.state = std::move(state);
+  for (const auto& blocker : blockers) located.diagnostic.detail += (located.diagnostic.detail.empty() ? "held by " : "; held by ") + blocker;
+  throw MigrationFailed{error.lost() ? Exit::unavailable : Exit::failed, std::move(located), std::move(hint)};
+}
+
+namespace {
+
+// Where the error is when the script was sent in more than one message.
+struct Progressing {
+  std::size_t statement{}, base{};
+};
+
+void send_script(Session& session, const Script& script, Progressing& at) {
+  if (script.statements.empty()) return;
+  if (!script.has_copy_data) {
+    session.connection().run(script.text, session.limits());
+    return;
+  }
+  for (std::size_t i = 0; i < script.statements.size(); ++i) {
+    const auto& statement = script.statements[i];
+    at = {i, statement.start};
+    session.connection().run(statement.sql(script.text), session.limits(), data_of(script, statement));
+  }
+}
+
+bool was_recorded(Session& session, const History& history, const Migration& migration, const Attempt& attempt) {
+  for (const auto& entry : history.read(session.connection(), Limits{Deadline::after(Milliseconds{10'000}), {}})) {
+    if (entry.key == migration.key && entry.applied() && (history.layout() != Layout::prisma || entry.id == attempt.id)) return true;
+  }
+  return false;
+}
+
+[[noreturn]] void end_badly(Session& session, const Migration& migration, const Script& script, const Progressing& at, const Recording& recording,
+                            const Attempt& attempt, const pg::DatabaseError& error, const std::vector<std::string>& blockers) {
+  auto located = locate(migration, script, at.statement + error.completed, at.base, error.diagnostic());
+  if (recording.refused) session.record(recording.refused(attempt, to_text(located)));
+  std::string hint = "correct the script and run it again";
+  if (error.sqlstate() == "55P03") hint = "end what holds the lock, or wait longer: --lock-timeout 10s";
+  if (error.lost()) hint = "run it again when the database is well";
+  fail(session, migration, script, at.statement + error.completed, at.base, error, "rolled back, nothing of it stays", blockers, hint);
+}
+
+bool can_not_be_in_transaction(const pg::DatabaseError& error) {
+  // active_sql_transaction, invalid_transaction_termination, unsafe_new_enum_value_usage
+  return error.sqlstate() == "25001" || error.sqlstate() == "2D000" || error.sqlstate() == "55P04";
+}
+
+}  // namespace
+
+bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording) {
+  Contention contention{session};
+  for (;;) {
+    Attempt attempt;
+    Progressing at;
+    bool committing = false;
+    try {
+      const auto begin = std::chrono::steady_clock::now();
+      const auto opened = session.connection().run(
+          session.fresh_settings(history) + "BEGIN; " + session.local_timeouts() + "SELECT clock_timestamp()", session.limits());
+      attempt = new_attempt(std::string{opened.last.text(0, 0)});
+      send_script(session, script, at);
+      if (session.connection().transaction() != pg::Transaction::in_transaction) {
+        throw Failure{Exit::failed, fmt::format("the script of \"{}\" ended the transaction that it runs in; what it did before stays", migration.name),
+                      "take COMMIT or ROLLBACK out of it"};
+      }
+      attempt.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
+      at = {script.statements.size(), 0};
+      committing = true;
+      const auto closed = session.connection().run("RESET SESSION AUTHORIZATION; RESET ROLE; " + recording.done(attempt) + " COMMIT", session.limits());
+      if (closed.last.command() != "COMMIT") throw Failure{Exit::failed, "the server answered COMMIT with " + std::string{closed.last.command()}};
+      return true;
+    } catch (const pg::DatabaseError& error) {
+      session.roll_back();
+      if (error.lost()) {
+        session.reconnect(history);
+        // Whether a commit that got no answer took place, only the history knows.
+        if (committing && was_recorded(session, history, migration, attempt)) return true;
+      } else if (can_not_be_in_transaction(error)) {
+        return false;
+      } else if (contention.again(error)) {
+        continue;
+      }
+      if (attempt.id.empty()) throw;
+      auto reported = error;
+      if (committing) reported.completed = 0;
+      end_badly(session, migration, script, at, recording, attempt, reported, contention.blockers());
+    } catch (...) {
+      session.roll_back();
+      throw;
+    }
+  }
+}
+
+}  // namespace codops::migrate

@@ -1,0 +1,38 @@
+#pragma once
+// A statement that failed, as people and machines are told: file, line, column, the statement with a caret, and all that
+// the server said.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/io/postgres.hpp"
+#include "lib/migrate/mode.hpp"
+
+namespace codops::migrate {
+
+struct ScriptError {
+  std::string migration, path;
+  std::size_t line{}, column{};
+  std::string statement;             // its first lines
+  std::vector<std::string> excerpt;  // the line at fault and, when the server gave a position, one with a caret below
+  io::postgres::Diagnostic diagnostic;
+  std::string state;                 // what is true now: "rolled back, nothing of it stays"
+};
+
+// `statement`: index into script.statements; `base`: offset in script.text that the diagnostic's position counts from.
+ScriptError locate(const Migration& migration, const Script& script, std::size_t statement, std::size_t base,
+                   const io::postgres::Diagnostic& diagnostic);
+
+std::string to_text(const ScriptError& error);  // several lines, without "error: "
+std::string to_json(const ScriptError& error);
+
+class MigrationFailed final : public Failure {
+ public:
+  MigrationFailed(Exit code, ScriptError error, std::string hint);
+  const ScriptError& error() const noexcept { return error_; }
+
+ private:
+  ScriptError error_;
+};
+
+}  // namespace codops::migrate

@@ -1,0 +1,122 @@
+#include "lib/migrate/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace codops::migrate {
+
+namespace pg = io::postgres;
+
+namespace {
+
+constexpr Milliseconds grace{10'000};
+
+}  // namespace
+
+BlockerWatch::BlockerWatch(pg::Target target, int backend) : target_{std::move(target)}, backend_{backend} {
+  thread_ = std::thread{[this] { sample(); }};
+}
+
+BlockerWatch::~BlockerWatch() {
+  stop_.cancel(Exit::interrupted);
+  thread_.join();
+}
+
+// Only evidence for messages: whatever goes wrong here ends the watch, not the run.
+void BlockerWatch::sample() {
+  try {
+    const Limits limits{Deadline::never(), stop_.token()};
+    limits.within(Milliseconds{400}).wait(-1, 0);
+    auto connection = pg::Connection::open(target_, limits);
+    for (;;) {
+      const auto rows = connection.query("SELECT unnest(pg_blocking_pids($1))", {std::to_string(backend_.load())}, limits);
+      std::vector<std::string> pids;
+      for (std::size_t i = 0; i < rows.size(); ++i) pids.emplace_back(rows.text(i, 0));
+      if (!pids.empty()) {
+        auto described = describe_backends(connection, pids, limits);
+        const std::lock_guard guard{mutex_};
+        seen_ = std::move(described);
+      }
+      limits.within(Milliseconds{200}).wait(-1, 0);
+    }
+  } catch (const std::exception&) {
+  }
+}
+
+std::vector<std::string> BlockerWatch::take() {
+  const std::lock_guard guard{mutex_};
+  return std::exchange(seen_, {});
+}
+
+Session::Session(pg::Connection& connection, const Options& options, Reporter& reporter, const Limits& limits)
+    : connection_{connection}, options_{options}, reporter_{reporter}, limits_{limits} {
+  // PostgreSQL 14 on Linux and its like: the backend of a client that was killed stops within this time, not at the end of its statement.
+  if (connection_.server_version() >= 140000) {
+    try {
+      connection_.query("SET client_connection_check_interval = '500ms'", limits);
+      checks_client_ = true;
+    } catch (const pg::DatabaseError& error) {
+      if (error.lost()) throw;
+    }
+  }
+}
+
+void Session::lock(const History& history) {
+  if (options_.take_lock) {
+    if (connection_.target().pooled) {
+      reporter_.warn("the URL says pgbouncer=true: the migration lock only holds on a direct connection");
+    }
+    lock_ = AdvisoryLock::take(connection_, history.lock_id(connection_.target().database), options_.lock_wait, reporter_, limits_);
+  }
+  watch_ = std::make_unique<BlockerWatch>(connection_.target(), connection_.backend_pid());
+}
+
+std::string Session::fresh_settings(const History& history) const {
+  // RESET ALL leaves the role alone. DISCARD ALL would drop the advisory lock.
+  std::string sql = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ";
+  if (history.layout() == Layout::prisma || !connection_.target().schema.empty()) {
+    sql += fmt::format("SET search_path TO {}; ", pg::quote_identifier(history.schema()));
+  }
+  if (checks_client_) sql += "SET client_connection_check_interval = '500ms'; ";
+  return sql;
+}
+
+std::string Session::local_timeouts() const {
+  std::string sql;
+  if (options_.lock_timeout.count() > 0) sql += fmt::format("SET LOCAL lock_timeout = {}; ", options_.lock_timeout.count());
+  if (options_.statement_timeout.count() > 0) sql += fmt::format("SET LOCAL statement_timeout = {}; ", options_.statement_timeout.count());
+  return sql;
+}
+
+void Session::reconnect(const History& history) {
+  lock_ = AdvisoryLock{};
+  connection_ = pg::Connection::open_when_ready(connection_.target(), Limits{Deadline::after(grace), {}});
+  if (watch_) watch_->follow(connection_.backend_pid());
+  const Limits limits{Deadline::after(grace), {}};
+  if (options_.take_lock) {
+    lock_ = AdvisoryLock::take(connection_, history.lock_id(connection_.target().database), grace, reporter_, limits);
+  }
+}
+
+void Session::roll_back() noexcept {
+  try {
+    if (connection_.usable() && connection_.transaction() != pg::Transaction::idle) {
+      connection_.run("ROLLBACK", Limits{Deadline::after(grace), {}});
+    }
+  } catch (const std::exception&) {
+  }
+}
+
+void Session::record(const std::string& sql) {
+  if (sql.empty()) return;
+  connection_.run("RESET SESSION AUTHORIZATION; RESET ROLE; " + sql, Limits{Deadline::after(grace), {}});
+}
+
+std::vector<std::string> Session::blockers() { return watch_ ? watch_->take() : std::vector<std::string>{}; }
+
+bool is_contention(const pg::DatabaseError& error) {
+  return !error.lost() && (error.sqlstate() == "55P03" || error.sqlstate() == "40P01" || error.sqlstate() == "40001");
+}
+
+}  // namespace codops::migrate

@@ -1,0 +1,71 @@
+#pragma once
+// One run's use of a connection: its settings, its lock, who blocks it, and how it comes back when the connection breaks.
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/migrate/history.hpp"
+#include "lib/migrate/lock.hpp"
+#include "lib/migrate/migrate.hpp"
+
+namespace codops::migrate {
+
+// Samples pg_blocking_pids() on a connection of its own, which it opens only when the run lasts longer than an instant.
+class BlockerWatch {
+ public:
+  BlockerWatch(io::postgres::Target target, int backend);
+  ~BlockerWatch();
+  void follow(int backend) { backend_ = backend; }
+  // Those seen since the last call, described; then forgotten.
+  std::vector<std::string> take();
+
+ private:
+  void sample();
+  io::postgres::Target target_;
+  std::atomic<int> backend_;
+  CancelSource stop_;
+  std::mutex mutex_;
+  std::vector<std::string> seen_;
+  std::thread thread_;
+};
+
+class Session {
+ public:
+  Session(io::postgres::Connection& connection, const Options& options, Reporter& reporter, const Limits& limits);
+
+  io::postgres::Connection& connection() { return connection_; }
+  const Options& options() const { return options_; }
+  Reporter& reporter() { return reporter_; }
+  const Limits& limits() const { return limits_; }
+
+  void lock(const History& history);
+  // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
+  std::string fresh_settings(const History& history) const;
+  std::string local_timeouts() const;  // inside a transaction; ends with ';' or is empty
+  // A new connection to the same target with the lock again: it comes only once the old backend is gone.
+  void reconnect(const History& history);
+  // After an error: back to no transaction, whatever the limits say.
+  void roll_back() noexcept;
+  // Runs text that records what happened, even when the run was cancelled or its deadline passed.
+  void record(const std::string& sql);
+  // Who stood in the way since the last call, for a message.
+  std::vector<std::string> blockers();
+  bool checks_client() const { return checks_client_; }
+
+ private:
+  io::postgres::Connection& connection_;
+  const Options& options_;
+  Reporter& reporter_;
+  const Limits& limits_;
+  AdvisoryLock lock_;
+  bool checks_client_{false};
+  std::unique_ptr<BlockerWatch> watch_;
+};
+
+// May pass when it is tried again: lock timeout, deadlock, serialization failure.
+bool is_contention(const io::postgres::DatabaseError& error);
+
+}  // namespace codops::migrate

@@ -1,0 +1,111 @@
+#include "lib/migrate/source.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
+#include "lib/migrate/source_layouts.hpp"
+
+namespace codops::migrate {
+
+namespace {
+
+struct Shape {
+  Layout layout;
+  std::string_view name;
+  bool (*fits)(const File&);
+  Source (*read)(const std::vector<File>&);
+};
+
+constexpr std::array shapes{
+    Shape{Layout::prisma, "prisma", fits_prisma, read_prisma},
+    Shape{Layout::golang_migrate, "golang-migrate", fits_golang_migrate, read_golang_migrate},
+    Shape{Layout::flyway, "flyway", fits_flyway, read_flyway},
+    Shape{Layout::dbmate, "dbmate", fits_dbmate, read_dbmate},
+};
+
+const Shape& shape_of(Layout layout) {
+  return *std::find_if(shapes.begin(), shapes.end(), [&](const Shape& shape) { return shape.layout == layout; });
+}
+
+std::string listed(const std::vector<const Shape*>& found) {
+  std::string result;
+  for (const auto* shape : found) result.append(result.empty() ? "" : " and ").append(shape->name);
+  return result;
+}
+
+const Shape& recognised_shape(const std::vector<File>& files) {
+  std::vector<const Shape*> found;
+  for (const auto& shape : shapes) {
+    if (std::any_of(files.begin(), files.end(), shape.fits)) found.push_back(&shape);
+  }
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) {
+    throw Failure{Exit::data, "no migrations are recognised among " + std::to_string(files.size()) + " files",
+                  "Prisma: NAME/migration.sql; dbmate: 20240101_x.sql with \"-- migrate:up\"; golang-migrate: "
+                  "1_x.up.sql; Flyway: V1__x.sql"};
+  }
+  throw Failure{Exit::data, "the migrations folder has files of " + listed(found), "name one: \"migrate: {layout: prisma}\" in codops.yaml"};
+}
+
+void require_distinct(const Source& source) {
+  std::map<std::string_view, std::string_view> seen;
+  for (const auto& migration : source.migrations) {
+    const auto [first, is_new] = seen.emplace(migration.key, migration.path);
+    if (!is_new) {
+      throw Failure{Exit::data, "two migrations have the version \"" + migration.key + "\": \"" + std::string{first->second} + "\" and \"" +
+                                    migration.path + "\""};
+    }
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(Layout layout) { return shape_of(layout).name; }
+
+std::optional<Layout> layout_named(std::string_view name) {
+  for (const auto& shape : shapes) {
+    if (shape.name == name) return shape.layout;
+  }
+  return std::nullopt;
+}
+
+Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
+  const auto& shape = named ? shape_of(*named) : recognised_shape(files);
+  auto source = shape.read(files);
+  source.layout = shape.layout;
+  require_distinct(source);
+  return source;
+}
+
+std::vector<File> read_folder(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    throw Failure{Exit::data, "there is no migrations folder \"" + folder + "\"", "name it: \"migrate: {folder: PATH}\" in codops.yaml, or --folder PATH"};
+  }
+  constexpr std::size_t cap = 256U << 20U;
+  std::vector<File> files;
+  for (const auto& entry : fs::directory_iterator{folder}) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (entry.is_directory()) {
+      files.push_back({name + "/", {}});
+      for (const auto& inner : fs::directory_iterator{entry.path()}) {
+        if (inner.is_regular_file() && inner.path().extension() == ".sql") {
+          files.push_back({name + "/" + inner.path().filename().string(), io::read_file(inner.path(), cap)});
+        }
+      }
+    } else if (entry.is_regular_file() && (entry.path().extension() == ".sql" || entry.path().extension() == ".toml")) {
+      files.push_back({name, io::read_file(entry.path(), cap)});
+    }
+  }
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
+  return files;
+}
+
+}  // namespace codops::migrate

@@ -1,0 +1,69 @@
+#pragma once
+// Migration files of the four layouts, recognised by their shape from a plain list of files: from the checkout, from an
+// image's archive or from a test.
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace codops::migrate {
+
+struct File {
+  std::string path;     // below the migrations folder, '/' between parts; a folder ends with '/'
+  std::string content;  // bytes as they are
+};
+
+enum class Layout { prisma, dbmate, golang_migrate, flyway };
+std::string_view name_of(Layout layout);                        // "prisma", "dbmate", "golang-migrate", "flyway"
+std::optional<Layout> layout_named(std::string_view name);
+
+struct Migration {
+  // What the history has: Prisma: the folder; Flyway's repeatables: "R__" and the description; else the version.
+  std::string key;
+  std::string name;         // what people see: the folder or the file without ".sql"
+  std::string description;  // Flyway's
+  std::string path;         // of the script, below the migrations folder
+  std::size_t first_line{1};     // of `script` inside the file
+  std::string script;            // as in the file, a BOM included
+  std::optional<std::string> down;
+  std::string down_path;
+  std::size_t down_first_line{1};
+  bool repeatable{false};        // Flyway's R__: again whenever its checksum changes
+  bool own_mode{false};          // dbmate's transaction:false
+  bool script_missing{false};    // Prisma: a folder without migration.sql
+
+  bool operator==(const Migration&) const = default;
+};
+
+struct Source {
+  Layout layout{Layout::prisma};
+  std::vector<Migration> migrations;  // in the order in which they run
+  std::string provider;               // Prisma's migration_lock.toml; empty without one
+};
+
+// `named` (from codops.yaml) wins over the shape. Failure{data}: no migrations, several layouts, two of one version, or
+// a provider other than PostgreSQL (P3019).
+Source recognise(const std::vector<File>& files, std::optional<Layout> named = {});
+
+// Every file and folder below `folder`, up to one level deep. Failure{data} when there is no such folder.
+std::vector<File> read_folder(const std::string& folder);
+
+// --- pieces of the above, each pure
+// The order of JavaScript's localeCompare in Node (CLDR root collation) for ASCII; other characters come after 'z'.
+int locale_compare(std::string_view a, std::string_view b);
+// Versions compared number by number, '.' or '_' between parts: 1.2 < 1.10.
+int version_compare(std::string_view a, std::string_view b);
+
+// Offset of the first byte that is not UTF-8.
+std::optional<std::size_t> invalid_utf8(std::string_view text);
+// As Node reads a file: every ill-formed part becomes one U+FFFD.
+std::string replace_invalid_utf8(std::string_view text);
+std::string_view without_bom(std::string_view text);
+
+// Prisma: lower-case hex SHA-256 of the text. Flyway: decimal CRC32 of the lines. Others: empty.
+std::string checksum_of(Layout layout, const Migration& migration);
+// Is `recorded` a checksum of this script? Prisma also accepts the other line endings and an old, unpadded form.
+bool checksum_matches(Layout layout, const Migration& migration, std::string_view recorded);
+
+}  // namespace codops::migrate

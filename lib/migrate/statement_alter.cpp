@@ -1,0 +1,214 @@
+#include "lib/migrate/statement_alter.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace codops::migrate {
+
+namespace {
+
+using Kind = Action::Kind;
+
+// Functions that PostgreSQL marks as stable or immutable and that people use as defaults; anything else called there may be
+// volatile, and then every row is written.
+constexpr std::array<std::string_view, 12> steady_functions{
+    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
+    "transaction_timestamp", "statement_timestamp", "current_user", "session_user", "array", "coalesce"};
+
+bool volatile_expression(Words words, std::size_t end) {
+  for (; !words.done() && words.at() < end; words.skip()) {
+    if (!words.is_kind(Token::Kind::word) || !words.is_text("(", 1)) continue;
+    const auto called = lower_case(words.text());
+    const bool type_modifier = called == "varchar" || called == "numeric" || called == "char" || called == "timestamp" || called == "decimal";
+    if (!type_modifier && std::find(steady_functions.begin(), steady_functions.end(), called) == steady_functions.end()) return true;
+  }
+  return false;
+}
+
+// What follows a column's type, up to the item's end.
+void read_column_constraints(Words& words, Action& action) {
+  while (!words.done() && !words.is_kind(Token::Kind::comma) && !words.is_kind(Token::Kind::close)) {
+    if (words.accept("default")) {
+      action.has_default = true;
+      const auto begin = words.at();
+      while (!words.done() && !words.is_kind(Token::Kind::comma) && !words.is_kind(Token::Kind::close) && !words.is("not") &&
+             !words.is("constraint") && !words.is("primary") && !words.is("unique") && !words.is("check") && !words.is("references") &&
+             !words.is("generated") && !(words.is("null") && words.at() > begin)) {
+        if (words.is_kind(Token::Kind::open)) words.skip_parentheses();
+        else words.skip();
+      }
+      const auto end = words.at();
+      words.move_to(begin);
+      action.volatile_default = volatile_expression(words, end);
+      words.move_to(end);
+    } else if (words.accept({"not", "null"})) {
+      action.not_null = true;
+    } else if (words.accept({"primary", "key"})) {
+      action.primary_key = true;
+    } else if (words.accept("unique")) {
+      action.unique = true;
+    } else if (words.accept("check")) {
+      action.check = true;
+    } else if (words.accept("references")) {
+      action.references = words.name();
+    } else if (words.accept("generated")) {
+      action.generated = true;
+    } else if (words.is_kind(Token::Kind::open)) {
+      words.skip_parentheses();
+    } else {
+      words.skip();
+    }
+  }
+  if (action.type == "serial" || action.type == "bigserial" || action.type == "smallserial" || action.type == "serial4" ||
+      action.type == "serial8") {
+    action.generated = true;
+  }
+}
+
+Action table_constraint(Words& words) {
+  Action action;
+  if (words.accept("constraint")) action.name = words.identifier();
+  const auto begin = words.at();
+  if (words.accept("check")) action.kind = Kind::add_check;
+  else if (words.accept({"foreign", "key"})) action.kind = Kind::add_foreign_key;
+  else if (words.accept("unique")) action.kind = Kind::add_unique;
+  else if (words.accept({"primary", "key"})) action.kind = Kind::add_primary_key;
+  else if (words.accept("exclude")) action.kind = Kind::add_exclusion;
+  while (!words.done() && !words.is_kind(Token::Kind::comma) && !words.is_kind(Token::Kind::close)) {
+    if (words.accept("references")) action.references = words.name();
+    else if (words.accept({"not", "valid"})) action.not_valid = true;
+    else if (words.accept({"using", "index"})) {
+      // USING INDEX TABLESPACE only says where the new index goes.
+      action.using_index = !words.is("tablespace");
+    } else if (words.is_kind(Token::Kind::open)) words.skip_parentheses();
+    else words.skip();
+  }
+  if (words.at() == begin) words.skip();
+  return action;
+}
+
+bool starts_constraint(const Words& words) {
+  return words.is("constraint") || words.is("check") || (words.is("foreign") && words.is("key", 1)) || words.is("unique") ||
+         (words.is("primary") && words.is("key", 1)) || words.is("exclude");
+}
+
+Action column(Words& words) {
+  Action action;
+  action.kind = Kind::add_column;
+  action.if_exists = words.accept({"if", "not", "exists"});
+  action.name = words.identifier();
+  action.type = words.type();
+  read_column_constraints(words, action);
+  return action;
+}
+
+Action altered_column(Words& words) {
+  Action action;
+  action.name = words.identifier();
+  if (words.accept({"set", "data", "type"}) || words.accept("type")) {
+    action.kind = Kind::column_type;
+    action.type = words.type();
+  } else if (words.accept({"set", "not", "null"})) {
+    action.kind = Kind::set_not_null;
+  } else if (words.accept({"drop", "not", "null"})) {
+    action.kind = Kind::drop_not_null;
+  } else if (words.accept({"set", "default"})) {
+    action.kind = Kind::set_default;
+  } else if (words.accept({"drop", "default"})) {
+    action.kind = Kind::drop_default;
+  } else if (words.accept({"set", "statistics"}) || words.accept("set")) {
+    action.kind = Kind::set_options;
+  }
+  return action;
+}
+
+Action dropped(Words& words) {
+  Action action;
+  if (words.accept("constraint")) {
+    action.kind = Kind::drop_constraint;
+  } else {
+    words.accept("column");
+    action.kind = Kind::drop_column;
+  }
+  action.if_exists = words.accept({"if", "exists"});
+  action.name = words.identifier();
+  return action;
+}
+
+Action renamed(Words& words) {
+  Action action;
+  if (words.accept("to")) {
+    action.kind = Kind::rename_table;
+    action.name = words.identifier();
+    return action;
+  }
+  action.kind = Kind::rename_column;
+  if (words.accept("constraint")) action.kind = Kind::rename_constraint;
+  else words.accept("column");
+  action.name = words.identifier();
+  return action;
+}
+
+Action one_action(Words& words) {
+  Action action;
+  if (words.accept("add")) {
+    if (starts_constraint(words)) return table_constraint(words);
+    words.accept("column");
+    return column(words);
+  }
+  if (words.accept("drop")) return dropped(words);
+  if (words.accept("alter")) {
+    if (words.accept("constraint")) return action;
+    words.accept("column");
+    return altered_column(words);
+  }
+  if (words.accept("rename")) return renamed(words);
+  if (words.accept({"validate", "constraint"})) {
+    action.kind = Kind::validate_constraint;
+    action.name = words.identifier();
+  } else if (words.accept({"attach", "partition"})) {
+    action.kind = Kind::attach_partition;
+    action.references = words.name();
+  } else if (words.accept({"detach", "partition"})) {
+    action.kind = Kind::detach_partition;
+    action.references = words.name();
+    action.concurrently = words.accept("concurrently");
+  } else if (words.accept({"set", "schema"})) {
+    action.kind = Kind::set_schema;
+  } else if (words.accept({"set", "tablespace"})) {
+    action.kind = Kind::set_tablespace;
+  } else if (words.accept({"set", "logged"}) || words.accept({"set", "unlogged"})) {
+    action.kind = Kind::set_logged;
+  } else if (words.accept("owner")) {
+    action.kind = Kind::owner;
+  } else if ((words.is("enable") || words.is("disable")) && (words.is("trigger", 1) || words.is("trigger", 2))) {
+    action.kind = Kind::trigger_state;
+  } else if (words.contains("row", words.at()) && words.contains("security", words.at())) {
+    action.kind = Kind::row_security;
+  } else if (words.is("set") || words.is("reset")) {
+    action.kind = Kind::set_options;
+  }
+  return action;
+}
+
+}  // namespace
+
+void read_alter_actions(Words& words, Parsed& parsed) {
+  do {
+    parsed.actions.push_back(one_action(words));
+  } while (words.skip_item());
+}
+
+void read_table_items(Words& words, Parsed& parsed) {
+  if (!words.is_kind(Token::Kind::open)) return;
+  words.skip();
+  while (!words.done() && !words.is_kind(Token::Kind::close)) {
+    if (starts_constraint(words)) parsed.actions.push_back(table_constraint(words));
+    else if (words.is("like")) words.skip();
+    else if (words.at_name()) parsed.actions.push_back(column(words));
+    else words.skip();
+    words.skip_item();
+  }
+}
+
+}  // namespace codops::migrate

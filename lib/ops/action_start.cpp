@@ -1,0 +1,114 @@
+// A new set beside the old, in the order of dependencies: make, start, ready, then join the traffic network. Services
+// that can't run twice (data, published ports, the proxy) stop their old container first.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/ops/actions.hpp"
+#include "lib/ops/members.hpp"
+#include "lib/ops/readiness.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using release::Member;
+using release::Role;
+using release::ServiceRecord;
+
+class Start final : public plan::Action {
+ public:
+  explicit Start(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    std::vector<Awaited> pending;
+    std::vector<std::string> summary;
+    const auto settle = [&] {
+      wait_ready(context_, pending, [&](const std::string& text) {
+        context_.reporter.report({Event::Kind::progress, step.name, text, {}, {}, {}, {}});
+      }, limits);
+      for (const auto& one : pending) {
+        if (rolls(one.service->role)) join_traffic(context_, *one.service, one.member, limits);
+      }
+      pending.clear();
+    };
+    for (const auto& entry : args.at("services")) {
+      const auto& service = record_of(entry.at("service"));
+      const bool needs_pending = std::any_of(pending.begin(), pending.end(), [&](const Awaited& one) {
+        return std::find(service.depends_on.begin(), service.depends_on.end(), one.service->name) != service.depends_on.end();
+      });
+      if (needs_pending) settle();
+      const std::vector<std::string> replaced = entry.at("replace");
+      if (!rolls(service.role) && !replaced.empty()) {
+        std::vector<Leaving> leaving;
+        for (const auto& name : replaced) leaving.push_back({name, entry.at("replaced_grace")});
+        stop_members(context_, leaving, limits);
+      }
+      const auto members = members_of(service, entry);
+      for (const auto& name : entry.at("make")) make_member(context_, service, member_named(service, name), limits);
+      for (const auto& member : members) {
+        start_member(context_, service, member, limits);
+        pending.push_back({&service, member});
+      }
+      summary.push_back(members.size() == 1 ? service.name : fmt::format("{} ×{}", service.name, members.size()));
+    }
+    settle();
+    return fmt::format("{}", fmt::join(summary, ", "));
+  }
+
+  void undo(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    for (const auto& entry : args.at("services")) {
+      const auto& service = record_of(entry.at("service"));
+      for (const auto& name : entry.at("make")) remove_member(context_, name, limits);
+      std::vector<Leaving> kept;
+      for (const auto& name : entry.at("start")) kept.push_back({name, service.stop_grace_seconds});
+      if (!kept.empty() && service.role != Role::stateful) stop_members(context_, kept, limits);
+      if (rolls(service.role)) continue;
+      for (const auto& name : entry.at("replace")) {
+        const auto address = address_in_current(service.name, name);
+        revive_member(context_, name, entry.at("replaced_restart"), address, {}, limits);
+      }
+    }
+  }
+
+ private:
+  const ServiceRecord& record_of(const std::string& name) const {
+    const auto* service = context_.next.service(name);
+    if (service == nullptr) throw Failure{Exit::bug, fmt::format("the plan starts \"{}\", which its release does not have", name)};
+    return *service;
+  }
+
+  static Member member_named(const ServiceRecord& service, const std::string& name) {
+    for (const auto& member : service.members) {
+      if (member.container == name) return member;
+    }
+    throw Failure{Exit::bug, fmt::format("\"{}\" is no member of its release", name)};
+  }
+
+  static std::vector<Member> members_of(const ServiceRecord& service, const Json& entry) {
+    std::vector<Member> members;
+    for (const char* key : {"make", "start"}) {
+      for (const auto& name : entry.at(key)) members.push_back(member_named(service, name));
+    }
+    return members;
+  }
+
+  std::string address_in_current(const std::string& service_name, const std::string& container) const {
+    const auto* service = context_.current ? context_.current->service(service_name) : nullptr;
+    if (service == nullptr) return {};
+    for (const auto& member : service->members) {
+      if (member.container == container) return member.address;
+    }
+    return {};
+  }
+
+  RunContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<plan::Action> start_action(RunContext& context) { return std::make_unique<Start>(context); }
+
+}  // namespace codops::ops

@@ -1,0 +1,73 @@
+// Moving traffic: the upstream file, and the proxy's own files where they changed.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/ops/actions.hpp"
+#include "lib/ops/proxy.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+
+class Switch final : public plan::Action {
+ public:
+  explicit Switch(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    const std::string proxy = args.at("proxy");
+    if (context_.old_workers.empty()) {
+      context_.old_workers = accepting_workers(context_, proxy, limits);
+      context_.drained_by = Deadline::after(context_.drain);
+    }
+    write_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
+    test_configuration(context_, proxy, limits);
+    reload(context_, proxy, limits);
+    return fmt::format("release {}", context_.next.number);
+  }
+
+  void undo(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    const std::string proxy = args.at("proxy");
+    const std::string back = args.at("back");
+    if (back.empty()) return;  // nothing was served through this file before
+    write_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
+    test_configuration(context_, proxy, limits);
+    reload(context_, proxy, limits);
+  }
+
+ private:
+  std::vector<release::FileRef> files(bool changed, const release::Release& release) const {
+    const auto* service = changed ? release.service(context_.proxy.service) : nullptr;
+    return service == nullptr ? std::vector<release::FileRef>{} : service->files;
+  }
+
+  RunContext& context_;
+};
+
+class Drain final : public plan::Action {
+ public:
+  explicit Drain(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    const std::string proxy = Json::parse(step.args).at("proxy");
+    if (context_.old_workers.empty()) return "nothing in flight";
+    const auto until = context_.drained_by.value_or(Deadline::after(context_.drain));
+    const bool gone = workers_gone(context_, proxy, context_.old_workers, until, limits);
+    return gone ? "every request on the old set has ended"
+                : fmt::format("after {} s the rest is cut (long connections)", context_.drain.count() / 1000);
+  }
+  void undo(const plan::Step&, const Limits&) override {}
+
+ private:
+  RunContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<plan::Action> switch_action(RunContext& context) { return std::make_unique<Switch>(context); }
+std::unique_ptr<plan::Action> drain_action(RunContext& context) { return std::make_unique<Drain>(context); }
+
+}  // namespace codops::ops

@@ -1,0 +1,241 @@
+#include "lib/ops/deploy_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "lib/io/crypto.hpp"
+#include "lib/ops/addresses.hpp"
+#include "lib/ops/transition.hpp"
+
+namespace codops::ops {
+namespace {
+
+using release::Member;
+using release::Release;
+using release::Role;
+using release::ServiceRecord;
+
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+std::set<std::string> taken_addresses(const Observed& observed) {
+  std::set<std::string> taken;
+  for (const auto& [number, release] : observed.snapshot.releases) {
+    for (const auto& service : release.services) {
+      for (const auto& member : service.members) {
+        if (!member.address.empty()) taken.insert(member.address);
+      }
+    }
+  }
+  for (const auto& container : observed.containers) {
+    if (const auto found = container.addresses.find(observed.traffic.name); found != container.addresses.end()) {
+      taken.insert(found->second);
+    }
+  }
+  return taken;
+}
+
+int replicas_of(const ServiceRecord& wanted, const ServiceRecord* current, const PlanOptions& options) {
+  if (wanted.role != Role::stateless) return wanted.role == Role::one_shot || wanted.configured_replicas > 0 ? 1 : 0;
+  if (const auto scaled = options.scale.find(wanted.name); scaled != options.scale.end()) return scaled->second;
+  // A count set by `scale` stays until the compose file's own value changes.
+  if (current != nullptr && current->configured_replicas == wanted.configured_replicas && current->replicas > 0 &&
+      current->has_spec) {
+    return current->replicas;
+  }
+  return wanted.configured_replicas;
+}
+
+bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool adopted) {
+  if (current.hash.empty() && adopted) {
+    // Made by docker compose: data is left where it is when the image is the same; anything else rolls once.
+    return wanted.role == Role::stateful && wanted.image_id == current.image_id;
+  }
+  return wanted.same_definition(current);
+}
+
+// Members that exist and run, lowest numbers first.
+std::vector<Member> alive(const ServiceRecord& service, const Observed& observed) {
+  std::vector<Member> members;
+  for (const auto& member : service.members) {
+    const auto* container = observed.container(member.container);
+    if (container != nullptr && (container->running() || service.role == Role::one_shot)) members.push_back(member);
+  }
+  return members;
+}
+
+// A stopped stateful container is started again rather than made anew: its layer may hold what its volume doesn't.
+bool keeps_stopped(Role role) { return role == Role::stateful || role == Role::proxy || role == Role::exclusive; }
+
+std::vector<Member> kept_members(const ServiceRecord& wanted, const ServiceRecord& current, const Observed& observed) {
+  if (!keeps_stopped(wanted.role)) return alive(current, observed);
+  std::vector<Member> members;
+  for (const auto& member : current.members) {
+    if (observed.container(member.container) != nullptr) members.push_back(member);
+  }
+  return members;
+}
+
+void decide_members(ServiceRecord& service, const ServiceRecord* current, bool adopted, int release, const std::string& project, AddressPool& pool,
+                    const Observed& observed, const PlanOptions& options) {
+  service.replicas = replicas_of(service, current, options);
+  service.members.clear();
+  service.set = release;
+  const bool may_change = options.only.empty() || contains(options.only, service.name);
+  const bool forced = options.force && may_change && (service.role == Role::stateless || contains(options.only, service.name));
+  if (current != nullptr && is_same(service, *current, adopted) && !forced) {
+    service.members = kept_members(service, *current, observed);
+    std::sort(service.members.begin(), service.members.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    if (service.members.size() > static_cast<std::size_t>(service.replicas)) {
+      service.members.resize(static_cast<std::size_t>(service.replicas));
+    }
+    service.set = current->set;
+    if (service.hash != current->hash && !current->hash.empty()) service.hash = current->hash;
+  }
+  std::set<int> numbers;
+  for (const auto& member : service.members) numbers.insert(member.number);
+  const bool joins_traffic = service.role == Role::stateless || service.role == Role::proxy || service.role == Role::exclusive;
+  for (int number = 1; static_cast<int>(service.members.size()) < service.replicas; ++number) {
+    if (numbers.contains(number)) continue;
+    auto name = fmt::format("{}-{}-r{}-{}", project, service.name, release, number);
+    service.members.push_back({std::move(name), joins_traffic ? pool.next() : std::string{}, number});
+  }
+}
+
+std::string config_hash_of(const Release& release) {
+  io::Sha256 hash;
+  for (const auto& service : release.services) hash.update(service.name).update(service.hash).update(service.image_id);
+  return hash.hex();
+}
+
+// Containers of the project that no release recorded and no run of codops made: somebody's `docker compose up`.
+std::vector<std::string> intruders_of(const Observed& observed, const std::optional<Release>& current, const Release& next) {
+  std::set<std::string> known;
+  const auto remember = [&](const Release& release) {
+    for (const auto& service : release.services) {
+      for (const auto& member : service.members) known.insert(member.container);
+    }
+  };
+  for (const auto& [number, release] : observed.snapshot.releases) remember(release);
+  if (current) remember(*current);
+  remember(next);
+  std::vector<std::string> intruders;
+  for (const auto& container : observed.containers) {
+    const bool ours = container.labels.count(label_token) != 0;
+    if (!ours && !known.contains(container.name) && next.service(container.service) != nullptr) intruders.push_back(container.name);
+  }
+  return intruders;
+}
+
+plan::Plan empty_plan(const std::string& environment, const std::optional<Release>& current, const Release& next,
+                      const PlanOptions& options) {
+  plan::Plan plan;
+  plan.verb = options.verb;
+  plan.environment = environment;
+  plan.run = options.token;
+  plan.release = next.number;
+  plan.version = next.version;
+  plan.from = current ? current->number : 0;
+  plan.from_version = current ? current->version : std::string{};
+  return plan;
+}
+
+}  // namespace
+
+Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options) {
+  Planned planned;
+  const auto current = serving(observed, desired.project);
+  Release& next = planned.next;
+  next.number = std::max(observed.snapshot.last_number(), current ? current->number : 0) + 1;
+  next.version = desired.version;
+  next.environment = desired.environment;
+  next.project = desired.project;
+  next.services = desired.services;
+  AddressPool pool{observed.traffic.subnet, taken_addresses(observed)};
+  for (auto& service : next.services) {
+    const auto* was = current ? current->service(service.name) : nullptr;
+    decide_members(service, was, current && current->adopted, next.number, desired.project, pool, observed, options);
+  }
+  next.config_hash = config_hash_of(next);
+  planned.plan = empty_plan(desired.environment, current, next, options);
+  planned.plan.notes = desired.notes;
+  planned.plan.warnings = desired.warnings;
+  const auto changes = changes_between(current, next, observed);
+  planned.intruders = intruders_of(observed, current, next);
+  plan_steps(planned.plan, current, next, changes, planned.intruders, desired.networks, desired.volumes, desired.proxy, observed, options);
+  next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
+  if (current && current->adopted) planned.adopted = current;
+  return planned;
+}
+
+Planned plan_rollback(const Release& target, const ProxySettings& proxy, const Observed& observed, const PlanOptions& options) {
+  Planned planned;
+  const auto current = serving(observed, target.project);
+  planned.next = target;
+  planned.plan = empty_plan(target.environment, current, target, options);
+  // Data stays as it is: going back must not touch it, whatever the old release said of its container.
+  for (auto& service : planned.next.services) {
+    const auto* now = current ? current->service(service.name) : nullptr;
+    if (service.role == Role::stateful && now != nullptr) {
+      if (!service.same_definition(*now)) {
+        planned.plan.warnings.push_back(fmt::format("{} keeps its present definition: a rollback never touches data", service.name));
+      }
+      service = *now;
+    } else if (service.role == Role::proxy && now != nullptr && service.same_definition(*now)) {
+      service.members = now->members;  // one proxy, reloaded
+    }
+  }
+  for (const auto& service : planned.next.services) {
+    if (service.has_spec) continue;
+    for (const auto& member : service.members) {
+      if (observed.container(member.container) != nullptr) continue;
+      throw Failure{Exit::failed,
+                    fmt::format("release {} can't be restored: {} was removed, and codops did not make it", target.number, member.container),
+                    "deploy its version instead"};
+    }
+  }
+  const auto changes = changes_between(current, planned.next, observed);
+  planned.intruders = intruders_of(observed, current, planned.next);
+  plan_steps(planned.plan, current, planned.next, changes, planned.intruders, {}, {}, proxy, observed, options);
+  planned.next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
+  return planned;
+}
+
+const Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to) {
+  const auto* current = snapshot.current();
+  if (current == nullptr) {
+    throw Failure{Exit::failed, "nothing is deployed that could be rolled back", "codops history ENV shows what was"};
+  }
+  std::vector<const Release*> served;  // newest first
+  for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {
+    const auto found = snapshot.releases.find(entry->release);
+    if (entry->result != "ok" || found == snapshot.releases.end() || found->first == current->number) continue;
+    if (std::find(served.begin(), served.end(), &found->second) == served.end()) served.push_back(&found->second);
+  }
+  if (current->number > 0 && to) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(to->data(), to->data() + to->size(), number);
+    const bool is_number = error == std::errc{} && end == to->data() + to->size();
+    for (const auto* release : served) {
+      if (release->version == *to || (is_number && release->number == number)) return *release;
+    }
+    if (current->version == *to || (is_number && current->number == number)) {
+      throw Failure{Exit::usage, fmt::format("release {} ({}) is the one that serves", current->number, current->version)};
+    }
+    std::vector<std::string> known;
+    for (const auto* release : served) known.push_back(fmt::format("{} ({})", release->number, release->version));
+    throw Failure{Exit::usage, fmt::format("no release \"{}\" is kept", *to),
+                  known.empty() ? "deploy that version instead" : fmt::format("kept: {}", fmt::join(known, ", "))};
+  }
+  // The newest that is older than what serves; else (after a rollback) the newest other one would go forward: refuse to guess.
+  for (const auto* release : served) {
+    if (release->number < current->number) return *release;
+  }
+  throw Failure{Exit::failed, fmt::format("release {} ({}) is the oldest that is kept: there is nothing to roll back to", current->number, current->version),
+                "deploy the version that you want"};
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,43 @@
+#pragma once
+// Decides, purely: what was observed and what is wanted in, a plan out. Nothing here talks to anything.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/ops/desired.hpp"
+#include "lib/ops/observed.hpp"
+#include "lib/plan/plan.hpp"
+
+namespace codops::ops {
+
+struct PlanOptions {
+  std::string verb{"deploy"};
+  bool force{false};                   // a new set even where nothing changed
+  std::vector<std::string> only;       // deploy ENV service=version, restart ENV service: these alone may change
+  std::map<std::string, int> scale;    // service → replicas
+  Milliseconds monitor{10'000};
+  bool old_set_running{false};
+  std::string backup;                  // what is backed up ("database \"shop\" to /backups"); empty: no backup
+  std::string migrate;                 // what is applied ("2 migrations"); empty: none
+  std::vector<std::string> pre_hooks;  // as text, in order
+  std::string token;                   // of the run: part of what is made
+};
+
+struct Planned {
+  plan::Plan plan;
+  release::Release next;                     // for rollback: the old release itself
+  std::optional<release::Release> adopted;   // what served before without a record: recorded with this run
+  std::vector<std::string> intruders;        // containers of the project that nobody recorded: removed with "stop"
+};
+
+// Makes release N+1. An empty plan (no steps): nothing changed.
+Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options);
+// Goes to a recorded release.
+Planned plan_rollback(const release::Release& target, const ProxySettings& proxy, const Observed& observed,
+                      const PlanOptions& options);
+
+// The release that `rollback` goes to: N, a version, or the newest other one that served. Failure{usage} names what there is.
+const release::Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to);
+
+}  // namespace codops::ops

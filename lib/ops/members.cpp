@@ -1,0 +1,205 @@
+#include "lib/ops/members.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <exception>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "lib/engine/docker/api.hpp"
+#include "lib/io/tar.hpp"
+#include "lib/ops/upstreams.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using engine::docker::ApiError;
+using release::Member;
+using release::Role;
+using release::ServiceRecord;
+
+struct RestartPolicy {
+  std::string name;
+  int retries{0};
+};
+
+RestartPolicy parse_policy(const std::string& text) {
+  const auto colon = text.find(':');
+  RestartPolicy policy{text.substr(0, colon), 0};
+  if (colon != std::string::npos) std::from_chars(text.data() + colon + 1, text.data() + text.size(), policy.retries);
+  if (policy.name.empty()) policy.name = "no";
+  return policy;
+}
+
+Json labels_of(const RunContext& context, const ServiceRecord& service, const Member& member, Json labels) {
+  if (!labels.is_object()) labels = Json::object();
+  // Compose's five, so that `docker compose ps/logs/down` see what codops made.
+  labels["com.docker.compose.project"] = context.project;
+  labels["com.docker.compose.service"] = service.name;
+  labels["com.docker.compose.oneoff"] = "False";
+  labels["com.docker.compose.container-number"] = std::to_string(member.number);
+  labels["com.docker.compose.config-hash"] = service.hash;
+  labels[label_environment] = context.environment;
+  labels[label_release] = std::to_string(service.set);
+  labels[label_version] = context.next.version;
+  labels[label_hash] = service.hash;
+  labels[label_role] = to_string(service.role);
+  labels[label_token] = context.token;
+  return labels;
+}
+
+// The tag where it still names the pinned image, which is what people want to read in `docker ps`; else the id.
+std::string image_name_for(RunContext& context, const ServiceRecord& service, const Limits& limits) {
+  const auto image = context.api.find_image(service.image, limits);
+  return image && image->id == service.image_id ? service.image : service.image_id;
+}
+
+void put_upstreams(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  if (service.role != Role::proxy || context.proxy.upstreams.empty()) return;
+  // A new proxy starts with the upstreams of its own release: there is no old set that it could lead to.
+  context.api.put_archive(member.container, context.proxy.upstreams,
+                          io::write_tar({{upstream_file_name, context.next.upstreams, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
+}
+
+}  // namespace
+
+bool rolls(Role role) { return role == Role::stateless; }
+
+void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits) {
+  if (files.empty()) return;
+  std::vector<io::TarEntry> entries;
+  for (const auto& file : files) {
+    io::TarEntry entry;
+    entry.path = file.target.substr(file.target.find_first_not_of('/'));
+    entry.content = context.blob(file.sha256, limits);
+    entry.mode = static_cast<unsigned>(file.mode);
+    entry.uid = static_cast<std::uint32_t>(file.uid);
+    entry.gid = static_cast<std::uint32_t>(file.gid);
+    entries.push_back(std::move(entry));
+  }
+  context.api.put_archive(container, "/", io::write_tar(entries), limits);
+}
+
+void make_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  if (const auto existing = context.api.find_container(member.container, limits)) {
+    const auto label = existing->labels.find(label_environment);
+    if (label == existing->labels.end() || label->second != context.environment) {
+      throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container that codops did not make", member.container),
+                    "docker rm " + member.container};
+    }
+    remove_member(context, member.container, limits);
+  }
+  const auto spec = context.specs.find(service.name);
+  if (spec == context.specs.end()) {
+    throw Failure{Exit::data, fmt::format("no definition of \"{}\" is stored with release {}", service.name, context.next.number),
+                  "deploy the version again"};
+  }
+  auto body = Json::parse(spec->second.reveal());
+  body["Image"] = image_name_for(context, service, limits);
+  body["Labels"] = labels_of(context, service, member, body.value("Labels", Json::object()));
+  const auto networks = service.networks.empty() ? Json::object() : Json::parse(service.networks);
+  // Before API 1.44 a container is created on one network at most; the others are connected before it starts.
+  bool first = true;
+  for (const auto& [name, endpoint] : networks.items()) {
+    if (!first) break;
+    body["HostConfig"]["NetworkMode"] = name;
+    body["NetworkingConfig"]["EndpointsConfig"][name] = endpoint;
+    first = false;
+  }
+  {
+    const EngineTime timed{context, "create"};
+    context.api.create_container(member.container, body, limits);
+  }
+  first = true;
+  for (const auto& [name, endpoint] : networks.items()) {
+    if (!first) {
+      engine::docker::EndpointSpec spec_of_endpoint;
+      if (endpoint.contains("Aliases") && endpoint.at("Aliases").is_array()) spec_of_endpoint.aliases = endpoint.at("Aliases");
+      if (endpoint.contains("IPAMConfig")) spec_of_endpoint.address = endpoint.at("IPAMConfig").value("IPv4Address", "");
+      context.api.connect_network(name, member.container, spec_of_endpoint, limits);
+    }
+    first = false;
+  }
+  put_files(context, member.container, service.files, limits);
+  put_upstreams(context, service, member, limits);
+  if (!rolls(service.role)) join_traffic(context, service, member, limits);
+}
+
+void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  const auto details = context.api.inspect_container(member.container, limits);
+  if (details.state == target::RunState::running) return;
+  if (rolls(service.role) && details.networks.count(context.traffic.name) != 0) {
+    // Kept from before: its name must not lead callers to a container that still boots.
+    context.api.disconnect_network(context.traffic.name, member.container, true, limits);
+  }
+  const auto policy = parse_policy(service.restart);
+  if (details.restart_policy != policy.name) context.api.set_restart_policy(member.container, policy.name, policy.retries, limits);
+  const EngineTime timed{context, "start"};
+  context.api.start_container(member.container, limits);
+}
+
+void join_traffic(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  if (member.address.empty()) return;
+  const auto details = context.api.inspect_container(member.container, limits);
+  if (const auto joined = details.networks.find(context.traffic.name); joined != details.networks.end()) {
+    if (joined->second.configured_address == member.address) return;
+    context.api.disconnect_network(context.traffic.name, member.container, true, limits);
+  }
+  engine::docker::EndpointSpec endpoint;
+  endpoint.address = member.address;
+  if (rolls(service.role)) {
+    endpoint.aliases = service.aliases;
+    endpoint.aliases.push_back(service.name);
+  }
+  const EngineTime timed{context, "join"};
+  context.api.connect_network(context.traffic.name, member.container, endpoint, limits);
+}
+
+void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits) {
+  std::mutex mutex;
+  std::exception_ptr failed;
+  const EngineTime timed{context, "stop"};
+  std::vector<std::thread> threads;
+  for (const auto& member : members) {
+    threads.emplace_back([&, member] {
+      try {
+        const auto details = context.api.find_container(member.container, limits);
+        if (!details) return;
+        context.api.set_restart_policy(member.container, "no", 0, limits);
+        context.api.stop_container(member.container, std::chrono::seconds{member.grace_seconds},
+                                   limits.within(std::chrono::seconds{member.grace_seconds + 30}));
+        if (details->networks.count(context.traffic.name) != 0) {
+          context.api.disconnect_network(context.traffic.name, member.container, true, limits);
+        }
+      } catch (...) {
+        const std::lock_guard guard{mutex};
+        if (!failed) failed = std::current_exception();
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  if (failed) std::rethrow_exception(failed);
+}
+
+void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
+                   const std::string& alias, const Limits& limits) {
+  const auto details = context.api.find_container(container, limits);
+  if (!details) return;
+  const auto policy = parse_policy(restart);
+  if (details->restart_policy != policy.name) context.api.set_restart_policy(container, policy.name, policy.retries, limits);
+  if (!address.empty() && details->networks.count(context.traffic.name) == 0) {
+    engine::docker::EndpointSpec endpoint{address, {}};
+    if (!alias.empty()) endpoint.aliases = {alias};
+    context.api.connect_network(context.traffic.name, container, endpoint, limits);
+  }
+  context.api.start_container(container, limits);
+}
+
+void remove_member(RunContext& context, const std::string& container, const Limits& limits) {
+  context.api.remove_container(container, true, true, limits);
+}
+
+}  // namespace codops::ops

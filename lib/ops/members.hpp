@@ -1,0 +1,32 @@
+#pragma once
+// Containers of a release: making, starting, joining, stopping and removing them. Every call bears being repeated.
+#include <string>
+#include <vector>
+
+#include "lib/ops/run_context.hpp"
+
+namespace codops::ops {
+
+// Creates the container with its files and networks; stateless ones stay off the traffic network until they join it.
+// One of that name made by an earlier, dead attempt of this very release is replaced.
+void make_member(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
+void start_member(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
+// Gives it its pinned address and, for rolling services, the service's name on the traffic network.
+void join_traffic(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
+// Restart policy no, stop, off the traffic network: kept for rollback. In parallel.
+struct Leaving {
+  std::string container;
+  int grace_seconds{10};
+};
+void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits);
+// The reverse of stop_members for one container.
+void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
+                   const std::string& alias, const Limits& limits);
+// Absent is fine.
+void remove_member(RunContext& context, const std::string& container, const Limits& limits);
+// Puts the release's files into a container's layer.
+void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits);
+
+bool rolls(release::Role role);
+
+}  // namespace codops::ops

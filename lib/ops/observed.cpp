@@ -1,0 +1,93 @@
+#include "lib/ops/observed.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace codops::ops {
+namespace {
+
+using release::Release;
+using release::Role;
+using release::ServiceRecord;
+
+std::string label_of(const ObservedContainer& container, const char* name) {
+  const auto found = container.labels.find(name);
+  return found == container.labels.end() ? std::string{} : found->second;
+}
+
+int number_in(const std::string& text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+Role role_from_label(const std::string& text) {
+  for (const auto role : {Role::stateless, Role::exclusive, Role::stateful, Role::one_shot, Role::proxy}) {
+    if (to_string(role) == text) return role;
+  }
+  return Role::stateless;
+}
+
+// The highest release that all labels of running containers name; 0: made by docker compose.
+int newest_labelled(const Observed& observed) {
+  int newest = 0;
+  for (const auto& container : observed.containers) {
+    if (container.running()) newest = std::max(newest, number_in(label_of(container, label_release)));
+  }
+  return newest;
+}
+
+}  // namespace
+
+const ObservedContainer* Observed::container(const std::string& name) const {
+  for (const auto& candidate : containers) {
+    if (candidate.name == name) return &candidate;
+  }
+  return nullptr;
+}
+
+std::optional<Release> serving(const Observed& observed, const std::string& project) {
+  if (const auto* current = observed.snapshot.current()) return *current;
+  if (!observed.snapshot.history.empty()) {
+    for (auto entry = observed.snapshot.history.rbegin(); entry != observed.snapshot.history.rend(); ++entry) {
+      if (entry->result == "ok") {
+        if (entry->action == "down") return std::nullopt;
+        break;
+      }
+    }
+  }
+  const int newest = newest_labelled(observed);
+  Release release;
+  release.adopted = true;
+  release.project = project;
+  release.number = newest != 0 ? newest : observed.snapshot.last_number() + 1;
+  release.version = newest != 0 ? "" : "from docker compose";
+  for (const auto& container : observed.containers) {
+    if (!container.running() || container.service.empty()) continue;
+    ServiceRecord* service = nullptr;
+    for (auto& candidate : release.services) {
+      if (candidate.name == container.service) service = &candidate;
+    }
+    if (service == nullptr) {
+      service = &release.services.emplace_back();
+      service->name = container.service;
+      service->image = container.image;
+      service->image_id = container.image_id;
+      service->hash = label_of(container, label_hash);
+      service->has_spec = false;
+      service->role = role_from_label(label_of(container, label_role));
+      service->set = release.number;
+      service->restart = container.restart_policy.empty() ? "no" : container.restart_policy;
+    }
+    if (newest != 0 && release.version.empty()) release.version = label_of(container, label_version);
+    const auto address = container.addresses.find(observed.traffic.name);
+    service->members.push_back({container.name, address == container.addresses.end() ? "" : address->second,
+                                number_in(label_of(container, "com.docker.compose.container-number"))});
+    service->replicas = static_cast<int>(service->members.size());
+  }
+  if (release.services.empty()) return std::nullopt;
+  return release;
+}
+
+}  // namespace codops::ops

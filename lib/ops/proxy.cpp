@@ -1,0 +1,127 @@
+#include "lib/ops/proxy.hpp"
+
+#include <fmt/format.h>
+
+#include "lib/engine/docker/api.hpp"
+#include "lib/io/tar.hpp"
+#include "lib/ops/members.hpp"
+#include "lib/ops/upstreams.hpp"
+
+namespace codops::ops {
+namespace {
+
+constexpr Milliseconds look_again{50};
+constexpr Milliseconds reload_time{10'000};
+
+struct Ran {
+  int exit{};
+  std::string output;
+};
+
+Ran run(RunContext& context, const std::string& container, std::vector<std::string> argv, const Limits& limits) {
+  Ran ran;
+  const auto keep = [&](std::string_view bytes) {
+    if (ran.output.size() < 16384) ran.output += bytes;
+  };
+  engine::docker::Api::ExecSpec spec;
+  spec.argv = std::move(argv);
+  ran.exit = context.api.run_exec(container, spec, {}, keep, keep, limits.within(reload_time));
+  return ran;
+}
+
+struct Worker {
+  std::string pid;
+  bool leaving{};
+};
+
+std::vector<Worker> workers_of(RunContext& context, const std::string& proxy, const Limits& limits) {
+  const auto list = context.api.top(proxy, limits);
+  std::size_t pid_column = 1;
+  for (std::size_t column = 0; column < list.titles.size(); ++column) {
+    if (list.titles[column] == "PID") pid_column = column;
+  }
+  std::vector<Worker> workers;
+  for (const auto& row : list.rows) {
+    if (row.empty() || row.back().find("nginx: worker process") == std::string::npos) continue;
+    workers.push_back({row.at(pid_column), row.back().find("is shutting down") != std::string::npos});
+  }
+  return workers;
+}
+
+// nginx's own lines, without its time stamps: "nginx: [emerg] host not found …".
+std::string essence(const std::string& output) {
+  std::string kept;
+  std::size_t start = 0;
+  while (start < output.size()) {
+    auto end = output.find('\n', start);
+    if (end == std::string::npos) end = output.size();
+    const auto line = output.substr(start, end - start);
+    if (line.find("[emerg]") != std::string::npos || line.find("[error]") != std::string::npos) kept += (kept.empty() ? "" : "; ") + line;
+    start = end + 1;
+  }
+  return kept.empty() ? output.substr(0, 500) : kept;
+}
+
+}  // namespace
+
+std::vector<std::string> accepting_workers(RunContext& context, const std::string& proxy, const Limits& limits) {
+  std::vector<std::string> pids;
+  for (const auto& worker : workers_of(context, proxy, limits)) {
+    if (!worker.leaving) pids.push_back(worker.pid);
+  }
+  return pids;
+}
+
+void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
+                     const std::vector<release::FileRef>& files, const Limits& limits) {
+  const auto& folder = context.proxy.upstreams;
+  if (!files.empty()) put_files(context, proxy, files, limits);
+  context.api.put_archive(proxy, folder, io::write_tar({{upstream_temp_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
+  const auto moved = run(context, proxy, {"mv", "-f", folder + "/" + upstream_temp_name, folder + "/" + upstream_file_name}, limits);
+  if (moved.exit != 0) {
+    throw Failure{Exit::failed, fmt::format("the upstream file could not be moved into place in {}: {}", proxy, moved.output)};
+  }
+}
+
+void test_configuration(RunContext& context, const std::string& proxy, const Limits& limits) {
+  const auto tested = run(context, proxy, {"nginx", "-t"}, limits);
+  if (tested.exit == 0) return;
+  throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(tested.output)),
+                "mend the proxy's configuration and deploy again; nothing was reloaded"};
+}
+
+void reload(RunContext& context, const std::string& proxy, const Limits& limits) {
+  const auto before = accepting_workers(context, proxy, limits);
+  const auto reloaded = run(context, proxy, {"nginx", "-s", "reload"}, limits);
+  if (reloaded.exit != 0) {
+    throw Failure{Exit::failed, fmt::format("nginx in {} did not reload: {}", proxy, essence(reloaded.output))};
+  }
+  const Limits within = limits.within(reload_time);
+  for (;;) {
+    const auto now = accepting_workers(context, proxy, within);
+    const bool old_left = std::any_of(now.begin(), now.end(), [&](const auto& pid) {
+      return std::find(before.begin(), before.end(), pid) != before.end();
+    });
+    if (!old_left && !now.empty()) return;
+    if (within.deadline.expired()) {
+      throw Failure{Exit::failed, fmt::format("nginx in {} still answers with its old workers after {} s", proxy, reload_time.count() / 1000),
+                    fmt::format("docker logs {}", proxy)};
+    }
+    within.within(look_again).wait(-1, 0);
+  }
+}
+
+bool workers_gone(RunContext& context, const std::string& proxy, const std::vector<std::string>& workers, Deadline until,
+                  const Limits& limits) {
+  for (;;) {
+    const auto now = workers_of(context, proxy, limits);
+    const bool left = std::any_of(now.begin(), now.end(), [&](const Worker& worker) {
+      return std::find(workers.begin(), workers.end(), worker.pid) != workers.end();
+    });
+    if (!left) return true;
+    if (until.expired()) return false;
+    limits.within(look_again * 2).wait(-1, 0);
+  }
+}
+
+}  // namespace codops::ops

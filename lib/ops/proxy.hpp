@@ -1,0 +1,24 @@
+#pragma once
+// nginx at the front: one atomic switch of the upstream file, tested, reloaded, and seen to be taken over by new workers.
+#include <string>
+#include <vector>
+
+#include "lib/ops/run_context.hpp"
+
+namespace codops::ops {
+
+// Pids of the workers that accept connections (not those that are shutting down).
+std::vector<std::string> accepting_workers(RunContext& context, const std::string& proxy, const Limits& limits);
+
+// Writes the upstream file under a name that the include ignores and moves it into place. The user's files too, when given.
+void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
+                     const std::vector<release::FileRef>& files, const Limits& limits);
+// `nginx -t`; Failure{config} with nginx's own words.
+void test_configuration(RunContext& context, const std::string& proxy, const Limits& limits);
+// Reloads and waits until no worker of before accepts connections any more.
+void reload(RunContext& context, const std::string& proxy, const Limits& limits);
+// Waits until none of `workers` is left, or the deadline: false.
+bool workers_gone(RunContext& context, const std::string& proxy, const std::vector<std::string>& workers, Deadline until,
+                  const Limits& limits);
+
+}  // namespace codops::ops

@@ -1,0 +1,186 @@
+#include "lib/ops/readiness.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/units.hpp"
+#include "lib/engine/docker/api.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using engine::docker::ContainerDetails;
+using release::Role;
+using target::HealthState;
+using target::RunState;
+
+enum class Verdict { waiting, ready, failed };
+
+struct Judgement {
+  Verdict verdict{Verdict::waiting};
+  std::string why;
+};
+
+bool has_ended(const ContainerDetails& details) {
+  return details.state == RunState::exited || details.state == RunState::dead || details.state == RunState::restarting;
+}
+
+std::string how_it_ended(const ContainerDetails& details, const std::string& name) {
+  if (details.oom_killed) return fmt::format("{} ran out of memory", name);
+  if (!details.error.empty()) return fmt::format("{} could not start: {}", name, details.error);
+  if (details.state == RunState::restarting) return fmt::format("{} exited and is being restarted", name);
+  std::string after;
+  if (details.started && details.finished && *details.finished > *details.started) {
+    after = " after " + format_duration(*details.finished - *details.started);
+  }
+  return fmt::format("{} exited with {}{}", name, details.exit_code, after);
+}
+
+Judgement judge(const ContainerDetails& details, const Awaited& awaited, const Json& ready) {
+  const auto& name = awaited.member.container;
+  if (awaited.service->role == Role::one_shot) {
+    if (details.state == RunState::exited && details.exit_code == 0 && !details.oom_killed) return {Verdict::ready, {}};
+    if (has_ended(details)) return {Verdict::failed, how_it_ended(details, name)};
+    return {};
+  }
+  // A restart by policy shows as running again: the count tells.
+  if (has_ended(details)) return {Verdict::failed, how_it_ended(details, name)};
+  if (details.restart_count > 0) return {Verdict::failed, fmt::format("{} exited and was restarted {} times", name, details.restart_count)};
+  if (details.state != RunState::running) return {};
+  if (details.health == HealthState::unhealthy) {
+    std::string output;
+    if (!details.probes.empty()) output = details.probes.back().output.substr(0, 200);
+    while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) output.pop_back();
+    return {Verdict::failed, fmt::format("{} is unhealthy{}{}", name, output.empty() ? "" : ": ", output)};
+  }
+  if (details.health == HealthState::healthy) return {Verdict::ready, {}};
+  if (details.health == HealthState::starting) return {};
+  return {ready.contains("path") || ready.contains("port") ? Verdict::waiting : Verdict::ready, {}};
+}
+
+std::string summary(const std::vector<Awaited>& awaited, const std::vector<Verdict>& verdicts) {
+  std::vector<std::string> parts;
+  std::vector<std::string> seen;
+  for (const auto& one : awaited) {
+    const auto& service = one.service->name;
+    if (std::find(seen.begin(), seen.end(), service) != seen.end()) continue;
+    seen.push_back(service);
+    int total = 0;
+    int ready = 0;
+    for (std::size_t index = 0; index < awaited.size(); ++index) {
+      if (awaited[index].service->name != service) continue;
+      ++total;
+      if (verdicts[index] == Verdict::ready) ++ready;
+    }
+    parts.push_back(fmt::format("{} {}/{} {}", service, ready, total, one.service->role == Role::one_shot ? "done" : "healthy"));
+  }
+  return fmt::format("{}", fmt::join(parts, " · "));
+}
+
+constexpr Milliseconds probe_pause{100};
+
+}  // namespace
+
+// A container without a Docker health check that settings ask to probe: by exec-free TCP or HTTP from here.
+bool probe_answers(RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Json& ready, const Limits& limits);
+
+void wait_ready(RunContext& context, const std::vector<Awaited>& awaited, const std::function<void(const std::string&)>& progress,
+                const Limits& limits) {
+  if (awaited.empty()) return;
+  const Limits within = limits.within(context.ready_timeout);
+  std::vector<std::string> names;
+  std::vector<Json> ready;
+  for (const auto& one : awaited) {
+    names.push_back(one.member.container);
+    ready.push_back(one.service->ready.empty() ? Json::object() : Json::parse(one.service->ready));
+  }
+  std::vector<Verdict> verdicts(awaited.size(), Verdict::waiting);
+  // Subscribed before the first look, so that no change falls between.
+  auto events = context.api.events({{"type", {"container"}}, {"container", names}}, std::nullopt, within);
+  std::string shown;
+  for (;;) {
+    bool probing = false;
+    for (std::size_t index = 0; index < awaited.size(); ++index) {
+      if (verdicts[index] == Verdict::ready) continue;
+      const auto details = context.api.find_container(names[index], within);
+      if (!details) throw Failure{Exit::failed, fmt::format("{} was removed while it started", names[index])};
+      auto judgement = judge(*details, awaited[index], ready[index]);
+      if (judgement.verdict == Verdict::failed) throw Failure{Exit::failed, judgement.why};
+      if (judgement.verdict == Verdict::waiting && details->state == RunState::running && details->health == HealthState::none &&
+          awaited[index].service->role != Role::one_shot) {
+        if (probe_answers(context, *details, awaited[index], ready[index], within)) judgement.verdict = Verdict::ready;
+        else probing = true;
+      }
+      verdicts[index] = judgement.verdict;
+    }
+    const auto now = summary(awaited, verdicts);
+    if (progress && now != shown) progress(now);
+    shown = now;
+    if (std::all_of(verdicts.begin(), verdicts.end(), [](Verdict verdict) { return verdict == Verdict::ready; })) return;
+    try {
+      const auto event = events->next(probing ? within.within(probe_pause) : within);
+      if (!event) events = context.api.events({{"type", {"container"}}, {"container", names}}, std::nullopt, within);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::deadline) {
+        // The stream broke (an engine restart): a new one, or the reason why there is none.
+        events = context.api.events({{"type", {"container"}}, {"container", names}}, std::nullopt, within);
+        continue;
+      }
+      if (limits.deadline.expired()) throw;
+      if (!within.deadline.expired()) continue;
+      throw Failure{Exit::failed, fmt::format("not ready after {}: {}", format_duration(context.ready_timeout), shown),
+                    "timeouts.ready in codops.yaml gives it longer"};
+    }
+  }
+}
+
+void watch_members(RunContext& context, const std::vector<std::string>& containers, Deadline until, Milliseconds every,
+                   const std::function<void()>& ask, const Limits& limits) {
+  const auto open = [&] { return context.api.events({{"type", {"container"}}, {"container", containers}}, std::nullopt, limits); };
+  const auto look = [&] {
+    for (const auto& name : containers) {
+      const auto details = context.api.find_container(name, limits);
+      if (!details) throw Failure{Exit::failed, fmt::format("{} was removed", name)};
+      if (has_ended(*details)) throw Failure{Exit::failed, how_it_ended(*details, name)};
+      if (details->restart_count > 0) throw Failure{Exit::failed, fmt::format("{} exited and was restarted", name)};
+      if (details->health == HealthState::unhealthy) throw Failure{Exit::failed, fmt::format("{} turned unhealthy", name)};
+    }
+  };
+  auto events = containers.empty() ? nullptr : open();
+  look();
+  while (!until.expired()) {
+    if (ask) ask();
+    auto pause = Deadline::after(every).sooner(until);
+    while (!pause.expired()) {
+      limits.check("the monitor window");
+      const Limits short_wait{limits.deadline.sooner(pause), limits.cancel};
+      if (!events) {
+        short_wait.wait(-1, 0);
+        continue;
+      }
+      try {
+        const auto event = events->next(short_wait);
+        if (!event) {
+          events = open();
+          look();
+          continue;
+        }
+        // exec_* events of health checks are frequent and say nothing.
+        if (event->action.starts_with("die") || event->action.starts_with("oom") || event->action.starts_with("health_status") ||
+            event->action.starts_with("destroy") || event->action.starts_with("stop")) {
+          look();
+        }
+      } catch (const Failure& failure) {
+        if (failure.code() == Exit::deadline && !limits.deadline.expired()) continue;
+        if (failure.code() != Exit::unavailable) throw;
+        events = open();
+        look();
+      }
+    }
+  }
+  look();
+}
+
+}  // namespace codops::ops

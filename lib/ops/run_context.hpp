@@ -1,0 +1,73 @@
+#pragma once
+// What the actions of one run share. Made by ops/session.cpp; lives as long as the run.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/reporter.hpp"
+#include "lib/ops/desired.hpp"
+#include "lib/ops/observed.hpp"
+#include "lib/release/release_store.hpp"
+
+namespace codops::engine::docker {
+class Api;
+}
+
+namespace codops::ops {
+
+struct FrontDoorTarget {
+  std::string url;          // "https://127.0.0.1:8443/health"
+  std::string server_name;  // SNI and Host; empty: the url's
+  std::string ca;           // PEM file; empty: the system's
+  bool insecure{false};     // the default door is loopback: what counts there is the answer, not the name
+  int status{200};
+};
+
+struct RunContext {
+  engine::docker::Api& api;
+  release::ReleaseStore& store;
+  Reporter& reporter;
+  const Clock& clock;
+
+  std::string project;
+  std::string environment;
+  std::string token;     // of this run
+  TrafficNetwork traffic;
+  ProxySettings proxy;
+  std::optional<FrontDoorTarget> front_door;
+  Milliseconds ready_timeout{60'000};
+  Milliseconds drain{30'000};
+
+  release::Release next;
+  std::optional<release::Release> current;
+  release::Specs specs;                       // of next
+  std::map<std::string, std::string> blobs;   // contents of next's files; others are read from the store
+  std::vector<NamedObject> networks, volumes;
+
+  // What the run learns on the way.
+  std::vector<std::string> old_workers;       // the proxy's worker pids before the first switch
+  std::optional<Deadline> drained_by;
+  int front_door_asked{0}, front_door_answered{0};
+  std::map<std::string, Milliseconds> engine_time;  // per step, spent in the engine's create, start and stop calls
+
+  std::string blob(const std::string& sha256, const Limits& limits);
+};
+
+// Adds the time of a scope to engine_time[step].
+class EngineTime {
+ public:
+  EngineTime(RunContext& context, const std::string& step);
+  ~EngineTime();
+  EngineTime(const EngineTime&) = delete;
+  EngineTime& operator=(const EngineTime&) = delete;
+
+ private:
+  RunContext& context_;
+  std::string step_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace codops::ops

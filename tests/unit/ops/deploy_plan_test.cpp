@@ -1,0 +1,242 @@
+#include "lib/ops/deploy_plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/ops/addresses.hpp"
+#include "lib/ops/upstreams.hpp"
+
+using namespace codops;
+using namespace codops::ops;
+using release::Role;
+using release::ServiceRecord;
+
+namespace {
+
+ServiceRecord service(std::string name, Role role, int replicas, std::string hash) {
+  ServiceRecord made;
+  made.name = std::move(name);
+  made.role = role;
+  made.hash = std::move(hash);
+  made.image_id = "sha256:" + made.name;
+  made.configured_replicas = replicas;
+  made.port = role == Role::stateless ? 3000 : 0;
+  return made;
+}
+
+Desired shop(std::string version) {
+  Desired desired;
+  desired.project = "shop";
+  desired.environment = "production";
+  desired.version = version;
+  desired.proxy = {"nginx", "/etc/nginx/upstreams", false};
+  desired.services = {service("postgres", Role::stateful, 1, "pg"), service("backend", Role::stateless, 2, "backend " + version),
+                      service("frontend", Role::stateless, 1, "frontend"), service("nginx", Role::proxy, 1, "nginx")};
+  return desired;
+}
+
+// Makes what a plan says true, as if it had run well.
+void apply(Observed& observed, const Planned& planned, const std::string& action = "deploy") {
+  observed.traffic = {"shop_codops", "172.20.0.0/16", true};
+  observed.snapshot.releases.insert_or_assign(planned.next.number, planned.next);
+  release::HistoryEntry entry;
+  entry.number = static_cast<int>(observed.snapshot.history.size()) + 1;
+  entry.action = action;
+  entry.release = planned.next.number;
+  entry.result = "ok";
+  observed.snapshot.history.push_back(entry);
+  for (const auto& wanted : planned.next.services) {
+    for (const auto& member : wanted.members) {
+      bool found = false;
+      for (auto& container : observed.containers) {
+        if (container.name != member.container) continue;
+        container.state = target::RunState::running;
+        found = true;
+      }
+      if (found) continue;
+      ObservedContainer container;
+      container.name = member.container;
+      container.service = wanted.name;
+      container.state = target::RunState::running;
+      container.labels[label_token] = "t";
+      container.addresses["shop_codops"] = member.address;
+      observed.containers.push_back(container);
+    }
+  }
+  for (const auto& step : planned.plan.steps) {
+    if (step.kind != "stop") continue;
+    const auto args = nlohmann::json::parse(step.args);
+    for (const auto& member : args.at("members")) {
+      for (auto& container : observed.containers) {
+        if (container.name == member.at("container")) container.state = target::RunState::exited;
+      }
+    }
+  }
+}
+
+Observed empty_host() {
+  Observed observed;
+  observed.traffic = {"shop_codops", "172.20.0.0/16", false};
+  return observed;
+}
+
+std::vector<std::string> names(const plan::Plan& plan) {
+  std::vector<std::string> list;
+  for (const auto& step : plan.steps) list.push_back(step.name);
+  return list;
+}
+
+std::vector<std::string> members_of(const release::Release& release, const std::string& name) {
+  std::vector<std::string> list;
+  for (const auto& member : release.service(name)->members) list.push_back(member.container);
+  return list;
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("the first deploy: data, migrate, the rest, the proxy last") {
+  PlanOptions options;
+  options.migrate = "3 migrations";
+  const auto planned = plan_deploy(shop("v1"), empty_host(), options);
+  CHECK(names(planned.plan) == Names{"prepare", "data", "migrate", "start", "front", "prove", "monitor"});
+  CHECK(members_of(planned.next, "backend") == Names{"shop-backend-r1-1", "shop-backend-r1-2"});
+  CHECK(planned.plan.downtime.empty());
+}
+
+TEST_CASE("a new version: the changed service rolls, the others stay and belong to both releases") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  const auto planned = plan_deploy(shop("v2"), observed, {});
+  CHECK(names(planned.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
+  CHECK(planned.plan.untouched == Names{"postgres", "frontend", "nginx"});
+  CHECK(members_of(planned.next, "frontend") == Names{"shop-frontend-r1-1"});
+  CHECK(members_of(planned.next, "backend") == Names{"shop-backend-r2-1", "shop-backend-r2-2"});
+  const auto during = nlohmann::json::parse(planned.plan.steps[1].args).at("to").get<std::string>();
+  CHECK(during.find("backup;") != std::string::npos);
+  CHECK(planned.next.upstreams.find("backup;") == std::string::npos);
+  std::set<std::string> addresses;
+  for (const auto& release : {planned.next, observed.snapshot.releases.at(1)}) {
+    for (const auto& wanted : release.services) {
+      for (const auto& member : wanted.members) {
+        if (!member.address.empty()) addresses.insert(member.container + member.address);
+      }
+    }
+  }
+  CHECK(addresses.size() == 6);
+  apply(observed, planned);
+
+  SUBCASE("the same again is a no-op, unless forced") {
+    CHECK(plan_deploy(shop("v2"), observed, {}).plan.empty());
+    PlanOptions forced;
+    forced.force = true;
+    CHECK_FALSE(plan_deploy(shop("v2"), observed, forced).plan.empty());
+  }
+  SUBCASE("rollback starts the kept set and makes no release") {
+    const auto& target = rollback_target(observed.snapshot, std::nullopt);
+    CHECK(target.number == 1);
+    const auto back = plan_rollback(target, shop("v1").proxy, observed, {});
+    CHECK(names(back.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
+    CHECK(nlohmann::json::parse(back.plan.steps[0].args)["services"][0]["start"].size() == 2);
+    CHECK(back.next.number == 1);
+    apply(observed, back, "rollback");
+    CHECK(plan_deploy(shop("v1"), observed, {}).plan.empty());
+    CHECK_THROWS_AS(rollback_target(observed.snapshot, std::nullopt), Failure);
+    CHECK(rollback_target(observed.snapshot, std::string{"v2"}).number == 2);
+    CHECK(plan_deploy(shop("v3"), observed, {}).next.number == 3);
+  }
+  SUBCASE("a rollback to a set that was pruned makes it anew from the stored release") {
+    std::erase_if(observed.containers, [](const auto& c) { return c.name.find("backend-r1") != std::string::npos; });
+    const auto back = plan_rollback(rollback_target(observed.snapshot, std::nullopt), shop("v1").proxy, observed, {});
+    CHECK(nlohmann::json::parse(back.plan.steps[0].args)["services"][0]["make"].size() == 2);
+  }
+  SUBCASE("a container removed by hand is made again") {
+    std::erase_if(observed.containers, [](const auto& c) { return c.name == "shop-backend-r2-1"; });
+    const auto healed = plan_deploy(shop("v2"), observed, {});
+    CHECK(names(healed.plan).front() == "start");
+    CHECK(members_of(healed.next, "backend") == Names{"shop-backend-r2-2", "shop-backend-r3-1"});
+  }
+  SUBCASE("scaled counts stay until the compose file's own value changes") {
+    PlanOptions more;
+    more.scale["backend"] = 4;
+    const auto scaled = plan_deploy(shop("v2"), observed, more);
+    CHECK(members_of(scaled.next, "backend").size() == 4);
+    apply(observed, scaled, "scale");
+    const auto next = plan_deploy(shop("v3"), observed, {});
+    CHECK(members_of(next.next, "backend").size() == 4);
+    auto edited = shop("v3");
+    edited.services[1].configured_replicas = 3;
+    CHECK(members_of(plan_deploy(edited, observed, {}).next, "backend").size() == 3);
+    PlanOptions fewer;
+    fewer.scale["backend"] = 1;
+    const auto less = plan_deploy(shop("v2"), observed, fewer);
+    CHECK(names(less.plan) == Names{"switch", "prove", "monitor", "settle", "drain", "stop"});
+  }
+  SUBCASE("a container that docker compose made beside ours is removed, and said so") {
+    ObservedContainer intruder;
+    intruder.name = "shop-backend-1";
+    intruder.service = "backend";
+    intruder.state = target::RunState::running;
+    observed.containers.push_back(intruder);
+    const auto planned_again = plan_deploy(shop("v2"), observed, {});
+    CHECK(names(planned_again.plan) == Names{"stop"});
+    CHECK(planned_again.plan.steps[0].text.find("shop-backend-1") != std::string::npos);
+  }
+}
+
+TEST_CASE("data is recreated only when its own definition changed, and that is downtime") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  auto changed = shop("v1");
+  changed.services[0].hash = "pg 2";
+  const auto planned = plan_deploy(changed, observed, {});
+  CHECK(names(planned.plan).front() == "data");
+  CHECK(planned.plan.downtime.size() == 1);
+}
+
+TEST_CASE("a project that docker compose started is taken over") {
+  auto observed = empty_host();
+  for (const auto* name : {"postgres", "backend", "nginx"}) {
+    ObservedContainer container;
+    container.name = std::string{"shop-"} + name + "-1";
+    container.service = name;
+    container.image_id = std::string{"sha256:"} + name;
+    container.state = target::RunState::running;
+    container.labels["com.docker.compose.container-number"] = "1";
+    observed.containers.push_back(container);
+  }
+  const auto planned = plan_deploy(shop("v1"), observed, {});
+  REQUIRE(planned.adopted);
+  CHECK(planned.adopted->number == 1);
+  CHECK(planned.next.number == 2);
+  CHECK(members_of(planned.next, "postgres") == Names{"shop-postgres-1"});
+  CHECK(members_of(planned.next, "backend").front() == "shop-backend-r2-1");
+  CHECK(planned.intruders.empty());
+  CHECK(planned.plan.downtime.size() == 1);  // the proxy lacks the upstream directory
+}
+
+TEST_CASE("addresses come from the subnet, never twice, and run out with an error") {
+  AddressPool pool{"10.9.0.0/28", {"10.9.0.10"}};
+  CHECK(pool.next() == "10.9.0.11");
+  CHECK(pool.next() == "10.9.0.12");
+  CHECK(pool.next() == "10.9.0.13");
+  CHECK(pool.next() == "10.9.0.14");
+  CHECK_THROWS_AS(pool.next(), Failure);
+  CHECK_THROWS_AS((AddressPool{"rubbish", {}}), Failure);
+}
+
+TEST_CASE("an upstream file names addresses; a sticky one has no backup") {
+  UpstreamFile file{7, "v7", true, {{"backend", 3000, {"172.20.0.10"}, {"172.20.0.5"}, false}}};
+  CHECK(render(file) == "# Written by codops for release 7 (v7); changes here are lost at the next switch.\n"
+                        "proxy_connect_timeout 500ms;\n"
+                        "upstream backend {\n"
+                        "    server 172.20.0.10:3000 max_fails=1 fail_timeout=1s;\n"
+                        "    server 172.20.0.5:3000 backup;\n"
+                        "}\n");
+  file.upstreams[0].sticky = true;
+  CHECK(render(file).find("backup") == std::string::npos);
+  CHECK(sets_directive("http {\n  proxy_connect_timeout 2s;\n}", "proxy_connect_timeout"));
+  CHECK_FALSE(sets_directive("# proxy_connect_timeout 2s;", "proxy_connect_timeout"));
+}

@@ -1,0 +1,163 @@
+#include "lib/plan/runner.hpp"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/fakes.hpp"
+
+using namespace codops;
+using namespace codops::plan;
+
+namespace {
+
+// Keeps a set of what exists; a step adds its name, its undo removes it.
+class World final : public Action {
+ public:
+  std::string perform(const Step& step, const Limits&) override {
+    if (step.name == fails_before) throw Failure{Exit::failed, "no"};
+    things.insert(step.name);
+    if (step.name == fails_after) throw Failure{Exit::failed, "half way"};
+    if (step.name == cancelled_in) throw Failure{Exit::interrupted, "interrupted"};
+    return "done";
+  }
+  void undo(const Step& step, const Limits&) override {
+    if (step.name == undo_fails) throw Failure{Exit::failed, "stuck"};
+    things.erase(step.name);
+  }
+  std::set<std::string> things;
+  std::string fails_before, fails_after, undo_fails, cancelled_in;
+};
+
+Step step(std::string name, Phase phase, std::string undo = "remove") {
+  Step made;
+  made.kind = "world";
+  made.name = std::move(name);
+  made.args = "{}";
+  made.undo = std::move(undo);
+  if (made.undo.empty()) made.no_undo = "it stays";
+  made.phase = phase;
+  return made;
+}
+
+struct Fixture {
+  testing::MemoryState state;
+  testing::ManualClock clock;
+  testing::RecordingReporter reporter;
+  World world;
+  Actions actions{{"world", &world}};
+  Journal journal{state, "run1", [this] { return clock.now(); }};
+  Plan plan;
+  std::vector<std::string> evidence;
+
+  Fixture() {
+    plan.steps = {step("a", Phase::before), step("b", Phase::before, ""), step("c", Phase::moved), step("d", Phase::proven)};
+  }
+  Run run() {
+    return {plan, actions, journal, reporter, clock, {}, [] {},
+            [this](const Step& failed, const Failure&) { evidence.push_back(failed.name); }, std::chrono::seconds{5}};
+  }
+  std::vector<std::string> journalled() {
+    std::vector<std::string> lines;
+    for (const auto& record : records_of(state.read_all("meta/journal", {}))) {
+      for (const auto& entry : record.entries) lines.push_back(entry.event + " " + entry.step);
+    }
+    return lines;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a plan runs to its end, each mutating step journalled before it") {
+  const auto outcome = plan::run(run());
+  CHECK(outcome.done);
+  CHECK(outcome.exit == Exit::ok);
+  CHECK(world.things == std::set<std::string>{"a", "b", "c", "d"});
+  CHECK(journalled() == std::vector<std::string>{"doing a", "doing b", "doing c", "doing d"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "whatever step fails, before or after its work, everything with an undo is gone") {
+  for (const bool after : {false, true}) {
+    for (const auto& failing : plan.steps) {
+      CAPTURE(failing.name);
+      Fixture fresh;
+      (after ? fresh.world.fails_after : fresh.world.fails_before) = failing.name;
+      const auto outcome = plan::run(fresh.run());
+      CHECK_FALSE(outcome.done);
+      CHECK(outcome.failed_step == failing.name);
+      fresh.world.things.erase("b");  // declares that it stays
+      CHECK(fresh.world.things.empty());
+      CHECK(fresh.evidence == std::vector<std::string>{failing.name});
+      CHECK(outcome.exit == (failing.phase == Phase::before ? Exit::failed : Exit::moved_back));
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a failed undo is exit 6, the others are still undone, and what remains is named") {
+  world.fails_after = "d";
+  world.undo_fails = "c";
+  const auto outcome = plan::run(run());
+  CHECK(outcome.exit == Exit::undo_failed);
+  CHECK(world.things == std::set<std::string>{"b", "c"});
+  CHECK(outcome.not_undone == std::vector<std::string>{"c: stuck", "b: it stays"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a lost lock stops the run without touching anything more") {
+  auto lost = run();
+  int calls = 0;
+  lost.still_holding = [&] {
+    if (++calls == 3) throw Failure{Exit::locked, "evicted"};
+  };
+  const auto outcome = plan::run(lost);
+  CHECK(outcome.exit == Exit::locked);
+  CHECK(world.things == std::set<std::string>{"a", "b"});
+  CHECK(outcome.undone.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a signal undoes and keeps its own exit code") {
+  world.cancelled_in = "c";
+  const auto outcome = plan::run(run());
+  CHECK(outcome.exit == Exit::interrupted);
+  CHECK(world.things == std::set<std::string>{"b"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "recovery: from any moment back to before, twice the same") {
+  for (std::size_t died = 0; died < plan.steps.size(); ++died) {
+    CAPTURE(died);
+    Fixture fresh;
+    for (std::size_t index = 0; index <= died; ++index) {
+      fresh.journal.write("doing", plan.steps[index].name, "", {});
+      fresh.world.things.insert(plan.steps[index].name);
+    }
+    const auto records = records_of(fresh.state.read_all("meta/journal", {}));
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].last_begun(plan) == died);
+    for (int time = 0; time < 2; ++time) {
+      const auto outcome = undo_all(fresh.run(), died, &records[0]);
+      CHECK(outcome.done);
+      fresh.world.things.erase("b");
+      CHECK(fresh.world.things.empty());
+    }
+  }
+}
+
+TEST_CASE("a journal entry that was torn or altered is damage, a newer format is refused") {
+  const Entry entry{3, WallTime{Milliseconds{1}}, "doing", "start", "backend ×3", {}};
+  const auto text = encode(entry);
+  REQUIRE(decode(text));
+  CHECK(decode(text)->step == "start");
+  for (std::size_t length = 0; length + 1 < text.size(); length += 7) CHECK_FALSE(decode(text.substr(0, length)));
+  auto altered = text;
+  altered.replace(altered.find("backend"), 7, "BACKEND");
+  CHECK_FALSE(decode(altered));
+  auto newer = text;
+  newer.replace(newer.find("\"format\":1"), 10, "\"format\":9");
+  CHECK_THROWS_AS(decode(newer), NewerFormat);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plan survives its journal") {
+  plan.verb = "deploy";
+  plan.version = "v1";
+  plan.context = R"({"upstreams":"x"})";
+  const auto again = from_json(to_json(plan));
+  CHECK(to_json(again) == to_json(plan));
+  CHECK(again.steps.size() == 4);
+}

@@ -1,0 +1,103 @@
+#include "lib/release/release_store.hpp"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/fakes.hpp"
+
+using namespace codops;
+using namespace codops::release;
+
+namespace {
+
+Release make(int number) {
+  Release release;
+  release.number = number;
+  release.version = "v" + std::to_string(number);
+  release.environment = "production";
+  ServiceRecord service;
+  service.name = "backend";
+  service.files = {{"/etc/app.conf", "sum" + std::to_string(number), 0644, 0, 0}};
+  service.members = {{"shop-backend-r" + std::to_string(number) + "-1", "172.20.0.10", 1}};
+  release.services.push_back(service);
+  return release;
+}
+
+HistoryEntry entry(int number, int release, std::string result = "ok", std::string action = "deploy") {
+  HistoryEntry made;
+  made.number = number;
+  made.release = release;
+  made.result = std::move(result);
+  made.action = std::move(action);
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("a release and its history survive the store, secrets and files apart") {
+  testing::MemoryState state;
+  ReleaseStore store{state};
+  auto first = entry(1, 1);
+  seal(first, "");
+  const Specs specs{{"backend", Secret{R"({"Env":["PASSWORD=canary"]})"}}};
+  store.write({ReleaseStore::file_of(make(1)), ReleaseStore::file_of(first), ReleaseStore::file_of(1, specs),
+               ReleaseStore::blob("sum1", "content"), ReleaseStore::environment_file("production")}, {});
+  const auto snapshot = store.load({});
+  REQUIRE(snapshot.current() != nullptr);
+  CHECK(to_json(*snapshot.current()) == to_json(make(1)));
+  CHECK(snapshot.environment == "production");
+  CHECK(store.load_specs(1, {}) == specs);
+  CHECK(store.load_blob("sum1", {}) == "content");
+  for (const auto& [path, content] : state.files) {
+    if (!path.starts_with("secrets/")) CHECK(content.find("canary") == std::string::npos);
+  }
+}
+
+TEST_CASE("what serves is what the last good entry says; a rollback makes no release") {
+  Snapshot snapshot;
+  for (int number = 1; number <= 3; ++number) snapshot.releases.emplace(number, make(number));
+  snapshot.history = {entry(1, 1), entry(2, 2), entry(3, 3, "undone"), entry(4, 1, "ok", "rollback")};
+  CHECK(snapshot.current()->number == 1);
+  CHECK(snapshot.last_number() == 3);
+  snapshot.history.push_back(entry(5, 1, "ok", "down"));
+  CHECK(snapshot.current() == nullptr);
+}
+
+TEST_CASE("an altered or removed history entry shows") {
+  std::vector<HistoryEntry> history{entry(1, 1), entry(2, 2), entry(3, 3)};
+  seal(history[0], "");
+  seal(history[1], history[0].hash);
+  seal(history[2], history[1].hash);
+  CHECK(broken_links(history).empty());
+  auto altered = history;
+  altered[1].by = "somebody else";
+  CHECK(broken_links(altered) == std::vector<int>{2});
+  history.erase(history.begin() + 1);
+  CHECK(broken_links(history) == std::vector<int>{3});
+}
+
+TEST_CASE("pruning keeps the current release, the newest others that served, and their files") {
+  Snapshot snapshot;
+  for (int number = 1; number <= 5; ++number) snapshot.releases.emplace(number, make(number));
+  snapshot.history = {entry(1, 1), entry(2, 2), entry(3, 3, "undone"), entry(4, 4), entry(5, 5)};
+  const auto retention = prune_plan(snapshot, 5, 2, 10);
+  CHECK(retention.releases == std::vector<int>{1, 3});
+  const auto has = [&](const std::string& path) {
+    return std::find(retention.paths.begin(), retention.paths.end(), path) != retention.paths.end();
+  };
+  CHECK(has("meta/releases/000001.json"));
+  CHECK(has("secrets/000003.json"));
+  CHECK(has("files/sum1"));
+  CHECK_FALSE(has("files/sum2"));
+  CHECK_FALSE(has("meta/releases/000004.json"));
+}
+
+TEST_CASE("damage is named, a newer format stops everything") {
+  testing::MemoryState state;
+  ReleaseStore store{state};
+  state.files["meta/releases/000001.json"] = "{\"format\":1,";
+  state.files["meta/history/000001.json"] = "";
+  const auto snapshot = store.load({});
+  CHECK(snapshot.damaged == std::vector<std::string>{"meta/history/000001.json", "meta/releases/000001.json"});
+  state.files["meta/releases/000002.json"] = "{\"format\":99}";
+  CHECK_THROWS_AS(store.load({}), plan::NewerFormat);
+}
