@@ -256,3 +256,24 @@ TEST_CASE("restore: dumps of plain pg_dump, and cut off ones are refused") {
     ask(shop.target("postgres"), "DROP DATABASE " + restored.aside);
   }
 }
+
+TEST_CASE("drill: a restore into a scratch database is compared with the manifest, timed, recorded and gone") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  const auto label = it.take(shop.target()).manifest.label;
+  const auto names = it.databases();
+  const auto result = backup::drill(it.catalogue, it.catalogue.find(label, Limits{}), server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  CHECK(result.same);
+  CHECK(result.took > Milliseconds{0});
+  CHECK(it.databases() == names);
+  const auto entry = it.catalogue.find("latest", Limits{});
+  CHECK(entry.marks.drilled);
+  CHECK(entry.marks.drill_took == result.took);
+  flip(it.path(label, "database.dump.zst"), 5000);
+  const auto damaged = backup::drill(it.catalogue, entry, server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  CHECK_FALSE(damaged.same);
+  CHECK_FALSE(it.catalogue.find(label, Limits{}).sound());
+  CHECK(it.databases() == names);
+}

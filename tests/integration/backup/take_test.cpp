@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "lib/backup/custom_archive.hpp"
+#include "lib/backup/export.hpp"
 #include "lib/io/compression.hpp"
 #include "lib/io/process.hpp"
 #include "lib/io/row_digest.hpp"
@@ -154,4 +155,50 @@ TEST_CASE("backup: a role that owns only its own things can take one, without ot
   Backups backups;
   const auto taken = backups.take(target);
   CHECK(content_of(taken.manifest, "public.t")->rows == 10);
+}
+
+TEST_CASE("backup: an export is what pg_restore and psql read, also of tables that are stored apart") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Backups backups;
+  backup::Options options;
+  options.dump.jobs = 2;
+  options.dump.large = 8192;
+  const auto taken = backups.take(shop.target(), options);
+  REQUIRE(taken.manifest.find("rows") != nullptr);
+  const io::TemporaryFolder folder;
+  const auto digest = [&](const std::string& database) {
+    auto connection = backup::open_for_copy(shop.target(database), a_minute());
+    io::RowDigest rows;
+    connection.copy_out("COPY public.orders TO STDOUT", [&](std::string_view row) { rows.feed(row); }, a_minute());
+    return rows.hex();
+  };
+  const auto expected = content_of(taken.manifest, "public.orders")->digest;
+  const auto url = [&](const std::string& database) {
+    return "postgresql://postgres@/" + database + "?host=" + server->folder() + "&port=" + std::to_string(server->port());
+  };
+
+  io::TextWriter custom;
+  backup::export_custom(backups.catalogue, taken.manifest, backups.keys, custom, a_minute());
+  CHECK(custom.finished);
+  backup::ArchiveScanner scanner{{}};
+  scanner.feed(custom.text);
+  scanner.finish();
+  io::write_file(folder.path() / "custom", custom.text);
+  for (const char* jobs : {"-j1", "-j2"}) {
+    const auto name = server->create_database("exported");
+    io::capture({{"pg_restore", "-e", jobs, "-d", url(name), (folder.path() / "custom").string()}, {}, {}}, a_minute());
+    CHECK(digest(name) == expected);
+    CHECK(answer(shop.target(name), "SELECT count(*)::text FROM customers") == "1000");
+  }
+
+  io::TextWriter plain;
+  const auto programs = backup::find_programs(15, shop.target(), {}, a_minute());
+  backup::export_plain(backups.catalogue, taken.manifest, backups.keys, *programs, plain, a_minute());
+  CHECK(plain.finished);
+  io::write_file(folder.path() / "plain.sql", plain.text);
+  const auto name = server->create_database("exported");
+  io::capture({{"psql", "-q1", "-v", "ON_ERROR_STOP=1", "-d", url(name), "-f", (folder.path() / "plain.sql").string()}, {}, {}}, a_minute());
+  CHECK(digest(name) == expected);
 }
