@@ -89,13 +89,20 @@ Applied run_one(Session& session, const History& history, const Job& job, Script
 }
 
 void run_jobs(Session& session, const History& history, const std::vector<Job>& jobs, Outcome& outcome) {
-  // Every file is judged before the first one runs. Scripts are kept only when there are few: memory.
-  for (const auto& job : jobs) prepare(*job.migration, session.options().allow_invalid_utf8);
+  // Every file is judged before the first one runs. What that made is kept while it is small.
+  constexpr std::size_t most_kept = 20'000;
+  std::vector<Script> kept;
+  std::size_t statements = 0;
   for (const auto& job : jobs) {
-    session.limits().check("migrating");
     auto script = prepare(*job.migration, session.options().allow_invalid_utf8);
-    outcome.applied.push_back(run_one(session, history, job, script));
-    report(session.reporter(), Event::Kind::progress, job.migration->name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
+    statements += script.statements.size();
+    if (statements <= most_kept) kept.push_back(std::move(script));
+  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    session.limits().check("migrating");
+    auto script = i < kept.size() ? std::exchange(kept[i], {}) : prepare(*jobs[i].migration, session.options().allow_invalid_utf8);
+    outcome.applied.push_back(run_one(session, history, jobs[i], script));
+    report(session.reporter(), Event::Kind::progress, jobs[i].migration->name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
   }
 }
 

@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/migrate/lint.hpp"
+
+namespace codops::migrate {
+
+std::string to_text(const std::vector<Finding>& findings) {
+  std::string text;
+  std::size_t suppressed = 0;
+  for (const auto& finding : findings) {
+    if (finding.suppressed) {
+      ++suppressed;
+      continue;
+    }
+    const auto& rule = lint_rule(finding.rule);
+    text += fmt::format("{}:{}:{}: {}: {} [{}]\n    why      {}\n", finding.path, finding.line, finding.column, name_of(rule.severity), finding.message,
+                        rule.id, rule.why);
+    if (!rule.instead.empty()) text += fmt::format("    instead  {}\n", rule.instead);
+  }
+  text += fmt::format("{} errors, {} warnings, {} notes, {} allowed\n", open_findings(findings, Severity::error),
+                      open_findings(findings, Severity::warning) - open_findings(findings, Severity::error),
+                      open_findings(findings, Severity::note) - open_findings(findings, Severity::warning), suppressed);
+  return text;
+}
+
+std::string to_json(const std::vector<Finding>& findings) {
+  auto document = nlohmann::ordered_json{{"findings", nlohmann::ordered_json::array()}};
+  for (const auto& finding : findings) {
+    const auto& rule = lint_rule(finding.rule);
+    nlohmann::ordered_json row{{"rule", rule.id}, {"severity", name_of(rule.severity)}, {"file", finding.path}, {"line", finding.line},
+                               {"column", finding.column}, {"message", finding.message}, {"why", rule.why}, {"instead", rule.instead},
+                               {"suppressed", finding.suppressed}};
+    if (finding.suppressed) row["reason"] = finding.reason;
+    document["findings"].push_back(std::move(row));
+  }
+  return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string to_sarif(const std::vector<Finding>& findings, std::string_view folder, std::string_view version) {
+  using json = nlohmann::ordered_json;
+  json rules = json::array();
+  for (const auto& rule : lint_rules()) {
+    rules.push_back({{"id", rule.id}, {"shortDescription", {{"text", rule.why}}}, {"help", {{"text", rule.instead.empty() ? rule.why : rule.instead}}},
+                     {"defaultConfiguration", {{"level", name_of(rule.severity)}}}});
+  }
+  json results = json::array();
+  for (const auto& finding : findings) {
+    const auto path = folder.empty() ? finding.path : fmt::format("{}/{}", folder, finding.path);
+    json result{{"ruleId", finding.rule}, {"level", name_of(lint_rule(finding.rule).severity)}, {"message", {{"text", finding.message}}},
+                {"locations", json::array({{{"physicalLocation", {{"artifactLocation", {{"uri", path}}},
+                                                                  {"region", {{"startLine", finding.line}, {"startColumn", finding.column}}}}}}})}};
+    if (finding.suppressed) result["suppressions"] = json::array({{{"kind", "inSource"}, {"justification", finding.reason}}});
+    results.push_back(std::move(result));
+  }
+  const json document{{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+                      {"version", "2.1.0"},
+                      {"runs", json::array({{{"tool", {{"driver", {{"name", "codops migrate lint"}, {"version", version}, {"rules", rules}}}}}, {"results", results}}})}};
+  return document.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace codops::migrate
