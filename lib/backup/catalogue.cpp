@@ -132,13 +132,16 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
     }
     return *at;
   }
+  if (name == "latest" && !entries.empty()) {
+    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", entries.size(), store_.describe()),
+                  "see: codops backup list"};
+  }
+  if (name == "latest") throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
   std::vector<std::string> known;
   for (const auto& entry : entries) known.push_back(entry.manifest.label);
   const auto near = nearest(name, known);
-  throw Failure{Exit::usage,
-                name == "latest" ? fmt::format("no backup in {}", store_.describe())
-                                 : fmt::format("no backup \"{}\" in {}", name, store_.describe()),
-                !near.empty() ? fmt::format("did you mean {}?", near) : "see: codops backup list"};
+  throw Failure{Exit::usage, fmt::format("no backup \"{}\" in {}", name, store_.describe()),
+                near.empty() ? "see: codops backup list" : fmt::format("did you mean {}?", near)};
 }
 
 std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {
