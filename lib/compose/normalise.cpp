@@ -51,7 +51,11 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
   std::error_code error;
   if (required && !required->boolean && !std::filesystem::exists(path, error)) return;
   try {
-    const auto lookup = lookup_in(with.variables);
+    const text::Lookup lookup = [&](std::string_view name) -> std::optional<std::string> {
+      if (auto found = lookup_in(with.variables)(name)) return found;
+      const auto* above = gathered.find(name);  // of the files before this one
+      return above ? std::optional{above->text} : std::nullopt;
+    };
     const auto content = read_whole(path, "the environment file");
     const auto on_unset = [&](std::string_view name) {
       with.warnings.push_back(
@@ -183,13 +187,14 @@ std::set<std::string> used(const Node& services, std::string_view section) {
 
 void name_resource(const std::string& key, Node& resource, std::string_view section, Normalising& with) {
   if (resource.is_null()) resource = Node::make_mapping(resource.at);
-  auto* external = resource.find("external");
+  const auto* external = resource.find("external");
   if (external && external->is_mapping()) {
     const auto given = text_at(*external, "name");
+    const auto at = external->at;
     if (!given.empty() && resource.find("name") && text_at(resource, "name") != given)
-      with.problems.add(external->at, fmt::format("{}.{} has two names", section, key), "remove external.name");
-    if (!given.empty()) resource.set("name", text_node(given, external->at));
-    *external = Node::make_boolean(true, external->at);
+      with.problems.add(at, fmt::format("{}.{} has two names", section, key), "remove external.name");
+    resource.set("external", Node::make_boolean(true, at));
+    if (!given.empty()) resource.set("name", text_node(given, at));
   }
   if (text_at(resource, "name").empty())
     resource.set("name", text_node(true_at(resource, "external") ? key : with.project + "_" + key, resource.at));
