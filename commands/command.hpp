@@ -33,6 +33,8 @@ class Parameters {
   virtual void choice(std::string_view names, std::vector<std::string> choices, std::optional<std::string>& into,
                       std::string_view help) = 0;
   virtual void flag(std::string_view names, bool& into, std::string_view help) = 0;
+  // What --output takes beside text and json; the chosen one is GlobalOptions::format.
+  virtual void formats(std::vector<std::string> names) = 0;
   // Everything after "--".
   virtual void rest(std::string_view name, std::vector<std::string>& into, std::string_view help) = 0;
 };
@@ -57,7 +59,7 @@ struct Example {
 
 struct Verb {
   std::string_view name;  // "deploy", or "backup list" for a sub-verb
-  std::string_view group; // heading in the help: "Releases", "Database", …
+  std::string_view group;  // heading in the help: "Releases", "Database", …; empty: not listed there
   std::string_view summary;
   std::vector<Example> examples;
   std::unique_ptr<Command> (*make)();
@@ -68,7 +70,8 @@ std::unique_ptr<Command> make_command() {
   return std::make_unique<T>();
 }
 
-// The command table, in the order of the help.
+// The command table, in the order of the help: groups in the order of their first verb. A sub-verb follows its verb;
+// the verb itself may be absent ("config" is only "config show", "config check", …).
 const std::vector<Verb>& verbs();
 
 }  // namespace codops::commands

@@ -64,7 +64,7 @@ outside() {
       echo "kept: DOCKER_HOST=unix://$work/e/docker.sock in tests/support/netns.sh $namespace" >&2
       return
     fi
-    "${as_root[@]}" tests/support/engine.sh destroy "$work/e" >/dev/null 2>&1 || true
+    "${as_root[@]}" tests/support/engine.sh destroy "$work/e" >/dev/null || true
     "${as_root[@]}" tests/support/netns.sh --delete "$namespace" || true
     "${as_root[@]}" rm -rf "$work"
     exit "$rc"

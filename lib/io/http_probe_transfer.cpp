@@ -75,7 +75,7 @@ void HttpProber::Transfer::begin_hop(const std::string& url) {
     return fail(hops_ == 0 ? Stage::request : Stage::status, hops_ == 0 ? Trouble::unknown : Trouble::failed,
                 "\"" + shown_url(url) + "\" is not a URL of http or https", "write it as https://host/path");
   }
-  if (hops_ == 0) first_host_ = parts_.host;
+  if (hops_ == 0) first_ = parts_;
   result_.url = url_;
   result_.headers.clear();
   result_.status = 0;
@@ -105,7 +105,7 @@ bool HttpProber::Transfer::split(const std::string& url) {
 
 const Via* HttpProber::Transfer::via() const {
   const bool named = !request_.via.host.empty() || !request_.via.unix_socket.empty();
-  return named && parts_.host == first_host_ ? &request_.via : nullptr;
+  return named && parts_.host == first_.host && parts_.port == first_.port ? &request_.via : nullptr;
 }
 
 void HttpProber::Transfer::look_up() {
@@ -203,8 +203,15 @@ void HttpProber::Transfer::connect_to(const std::vector<Address>& addresses) {
   }
 }
 
+// The origin that the user named; its own upgrade to TLS counts as the same.
+bool HttpProber::Transfer::is_home() const {
+  if (parts_.host != first_.host) return false;
+  if (parts_.port == first_.port && parts_.scheme == first_.scheme) return true;
+  return first_.scheme == "http" && first_.port == 80 && parts_.scheme == "https" && parts_.port == 443;
+}
+
 void HttpProber::Transfer::set_identity() {
-  const bool at_home = parts_.host == first_host_;
+  const bool at_home = is_home();
   bool has_agent = false;
   for (const auto& [name, value] : request_.headers) {
     // What the user gave for one host is nobody else's business.

@@ -56,6 +56,7 @@ class HttpProber::Transfer final : public Probe {
   void take_times(StageTimes& into) const;
   void leave_multi() noexcept;
   const Via* via() const;
+  bool is_home() const;
   void free_lists() noexcept;
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
@@ -78,7 +79,7 @@ class HttpProber::Transfer final : public Probe {
   Parts parts_;
   std::string url_;          // of this hop, without userinfo
   std::string user_, password_;
-  std::string first_host_;   // userinfo and headers go to this host only
+  Parts first_;  // userinfo, headers, certificate and `via` are for this origin only
   int hops_{0};
   bool in_headers_{true};
   Resolver::Ticket ticket_;

@@ -150,7 +150,10 @@ void join_traffic(RunContext& context, const ServiceRecord& service, const Membe
   }
   engine::docker::EndpointSpec endpoint;
   endpoint.address = member.address;
-  if (rolls(service.role)) endpoint.aliases = {service.name};
+  if (rolls(service.role)) {
+    endpoint.aliases = service.aliases;
+    endpoint.aliases.push_back(service.name);
+  }
   const EngineTime timed{context, "join"};
   context.api.connect_network(context.traffic.name, member.container, endpoint, limits);
 }

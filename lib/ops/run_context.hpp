@@ -22,6 +22,7 @@ struct FrontDoorTarget {
   std::string url;          // "https://127.0.0.1:8443/health"
   std::string server_name;  // SNI and Host; empty: the url's
   std::string ca;           // PEM file; empty: the system's
+  bool insecure{false};     // the default door is loopback: what counts there is the answer, not the name
   int status{200};
 };
 

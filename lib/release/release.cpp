@@ -56,6 +56,7 @@ Json service_to_json(const ServiceRecord& service) {
           {"has_spec", service.has_spec},
           {"networks", service.networks.empty() ? Json::object() : Json::parse(service.networks)},
           {"files", std::move(files)},
+          {"aliases", service.aliases},
           {"depends_on", service.depends_on},
           {"ready", service.ready.empty() ? Json::object() : Json::parse(service.ready)},
           {"port", service.port},
@@ -78,6 +79,7 @@ ServiceRecord service_from_json(const Json& json) {
   service.hash = json.at("hash");
   service.has_spec = json.at("has_spec");
   service.networks = json.at("networks").dump();
+  service.aliases = json.at("aliases");
   service.depends_on = json.at("depends_on");
   service.ready = json.at("ready").dump();
   service.port = json.at("port");

@@ -47,6 +47,7 @@ struct ServiceRecord {
   bool has_spec{true};    // a definition is stored: its containers can be made again
   std::string networks;   // JSON object: user networks and aliases beside the traffic network
   std::vector<FileRef> files;
+  std::vector<std::string> aliases;    // of a rolling service on the traffic network, beside its own name
   std::vector<std::string> depends_on;
   std::string ready;      // JSON object: how readiness is judged
   int port{0};            // its upstream's port behind the proxy; 0: not behind it

@@ -96,12 +96,12 @@ kill_now() {
 shims() { pgrep -f -- "^/usr/bin/containerd-shim-runc-v2 .*-address $dir/exec/containerd/containerd.sock" || true; }
 
 destroy() {
-  local pid mount
+  local pid id mount
   # Nothing here is worth 10 s of grace to each container.
   if answers; then
-    curl -s --unix-socket "$socket" http://docker/containers/json | grep -o '"Id":"[0-9a-f]*"' | cut -d'"' -f4 |
-      while read -r pid; do
-        curl -s -o /dev/null --unix-socket "$socket" -X POST "http://docker/containers/$pid/kill"
+    curl -s --unix-socket "$socket" http://docker/containers/json | { grep -o '"Id":"[0-9a-f]*"' || true; } | cut -d'"' -f4 |
+      while read -r id; do
+        curl -s -o /dev/null --unix-socket "$socket" -X POST "http://docker/containers/$id/kill"
       done
   fi
   stop

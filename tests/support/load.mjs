@@ -5,7 +5,7 @@
 //   load.mjs [--url http://127.0.0.1:8080] [--get-new 150] [--get-keep 120] [--post 30]   requests per second
 //            [--downloads 1] [--seconds 5]   downloads at any time, each so long
 //            [--websockets 1]                Socket.IO connections, each asked something every second
-//            [--drain 30]     a WebSocket may be closed so long (s) after a switch, not before
+//            [--drain 30]     a WebSocket may be closed so long (s) after a switch or a reload, not before
 //            [--timeout 10]   a request without a complete answer after so long (s) failed
 //            [--duration 0]   seconds; 0: until SIGINT or SIGTERM
 //            [--ready FILE]   made once every kind of traffic had its first success
@@ -56,10 +56,15 @@ const now = () => performance.now() - start;
 // ---- what is counted
 const kinds = {};
 const failures = [];
+const reasons = {};
+let failedFrom;
+let failedTo;
 const versions = {};
 const statuses = {};
 const switches = [];
+const reloads = [];
 const lastSeen = new Map(); // instance -> time of its last answer
+const workers = new Set(); // of the proxy
 let lastOk = 0;
 let longestGap = { ms: 0, at_ms: 0 };
 let stopping = false;
@@ -86,6 +91,12 @@ function success(name, began, headers) {
   const version = headers['x-app-version'];
   const instance = headers['x-instance'];
   if (version) versions[version] = (versions[version] ?? 0) + 1;
+  const worker = headers['x-proxy-worker'];
+  if (worker && !workers.has(worker)) {
+    workers.add(worker);
+    // One reload brings several workers, which are first met within moments of each other.
+    if (t > 1000 && (!reloads.length || t - reloads.at(-1).at_ms > 1000)) reloads.push({ at_ms: t, worker });
+  }
   if (instance) {
     const before = lastSeen.get(instance);
     // A replica that did not answer for a while answers: traffic moved.
@@ -98,6 +109,10 @@ function success(name, began, headers) {
 
 function failure(name, reason, more = {}) {
   kind(name).failed++;
+  failedTo = Math.round(now());
+  failedFrom ??= failedTo;
+  const what = `${name}: ${reason.replace(/\d{3,}/g, (digits) => (reason.startsWith('status') ? digits : 'N'))}`;
+  reasons[what] = (reasons[what] ?? 0) + 1;
   if (failures.length < 20) failures.push({ kind: name, at_ms: Math.round(now()), at: new Date().toISOString(), reason, ...more });
 }
 
@@ -212,11 +227,12 @@ function websocket() {
     if (!stopping) setTimeout(websocket, fine ? 0 : 200);
   };
   const closed = () => {
-    const moved = switches.find((s) => s.at_ms > began);
-    const since = moved ? now() - moved.at_ms : undefined;
-    const fine = since !== undefined && since >= drainMs;
+    // What is seen of a reload or a switch comes a moment after it, hence the half second.
+    const changes = [...switches, ...reloads].map((change) => change.at_ms).filter((at) => at > began);
+    const since = changes.length ? now() - Math.min(...changes) : undefined;
+    const fine = since !== undefined && since >= drainMs - 500;
     if (fine) k.closed_after_drain = (k.closed_after_drain ?? 0) + 1;
-    end(moved ? `closed ${Math.round(since)} ms after a switch, the drain is ${drainMs} ms` : 'closed with no switch', fine);
+    end(since === undefined ? 'closed with no switch' : `closed ${Math.round(since)} ms after a switch, the drain is ${drainMs} ms`, fine);
   };
   const upgrade = client.request({
     ...target, agent: false, path: '/socket.io/?EIO=4&transport=websocket',
@@ -299,7 +315,9 @@ function report() {
   const result = {
     started: startedAt.toISOString(), seconds: Number(seconds.toFixed(1)), ...total, orders_acknowledged: ordersAcknowledged,
     longest_gap_ms: Math.round(longestGap.ms), longest_gap_at_ms: Math.round(longestGap.at_ms),
-    versions_seen: versions, statuses, switches: switches.map((s) => ({ ...s, at_ms: Math.round(s.at_ms) })), by_kind,
+    versions_seen: versions, statuses, by_kind,
+    switches: switches.map((s) => ({ ...s, at_ms: Math.round(s.at_ms) })), reloads: reloads.map((r) => ({ ...r, at_ms: Math.round(r.at_ms) })),
+    failed_from_ms: failedFrom, failed_to_ms: failedTo, reasons,
     cpu_percent: Number(((cpu.user + cpu.system) / 1e4 / seconds).toFixed(1)), failures,
   };
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`, () => process.exit(total.failed ? 1 : 0));

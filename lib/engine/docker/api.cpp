@@ -79,6 +79,10 @@ std::string Api::create_network(const NetworkSpec& spec, const Limits& limits) {
     if (!spec.ip_range.empty()) range["IPRange"] = spec.ip_range;
     body["IPAM"] = {{"Driver", "default"}, {"Config", json::array({range})}};
   }
+  return create_network(body, limits);
+}
+
+std::string Api::create_network(const json& body, const Limits& limits) {
   return text_at(client_.call_json({.method = "POST", .path = "/networks/create", .body = body.dump()}, limits), {"Id"});
 }
 
@@ -120,6 +124,10 @@ VolumeDetails Api::create_volume(const VolumeDetails& spec, const Limits& limits
                   {"Driver", spec.driver.empty() ? "local" : spec.driver},
                   {"DriverOpts", spec.options},
                   {"Labels", spec.labels}};
+  return create_volume(body, limits);
+}
+
+VolumeDetails Api::create_volume(const json& body, const Limits& limits) {
   return volume_details(client_.call_json(
       {.method = "POST", .path = "/volumes/create", .body = body.dump(), .idempotent = true}, limits));
 }

@@ -86,6 +86,7 @@ class Api {
   // Networks
   std::vector<NetworkDetails> networks(const Filters& filters, const Limits& limits);
   std::string create_network(const NetworkSpec& spec, const Limits& limits);
+  std::string create_network(const nlohmann::json& body, const Limits& limits);  // the API's own body
   std::optional<NetworkDetails> find_network(const std::string& network, const Limits& limits);
   void connect_network(const std::string& network, const std::string& container, const EndpointSpec& endpoint,
                        const Limits& limits);
@@ -96,6 +97,7 @@ class Api {
   std::vector<VolumeDetails> volumes(const Filters& filters, const Limits& limits);
   // One that exists with the same driver is left as it is.
   VolumeDetails create_volume(const VolumeDetails& spec, const Limits& limits);
+  VolumeDetails create_volume(const nlohmann::json& body, const Limits& limits);  // the API's own body
   std::optional<VolumeDetails> find_volume(const std::string& volume, const Limits& limits);
   void remove_volume(const std::string& volume, const Limits& limits);  // absent already: fine
 

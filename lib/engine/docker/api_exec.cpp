@@ -11,6 +11,7 @@
 #include "lib/engine/docker/json_fields.hpp"
 #include "lib/engine/docker/json_lines.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
+#include "lib/io/crypto.hpp"
 
 namespace codops::engine::docker {
 namespace {
@@ -170,7 +171,7 @@ std::optional<Api::PathStat> Api::stat_path(const std::string& container, const 
   const auto response =
       client_.call({.method = "HEAD", .path = archive_path(container), .query = {{"path", path}}, .expected = {404}}, limits);
   if (response.status == 404) return std::nullopt;
-  const auto text = base64_decode(response.header("x-docker-container-path-stat"));
+  const auto text = io::from_base64(response.header("x-docker-container-path-stat"));
   const auto value = json::parse(text.value_or(""), nullptr, false);
   return PathStat{text_at(value, {"name"}), static_cast<std::uint64_t>(number_at(value, {"size"})),
                   time_at(value, {"mtime"})};

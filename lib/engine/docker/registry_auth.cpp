@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cstdint>
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
 
 namespace codops::engine::docker {
 namespace {
@@ -39,7 +40,7 @@ std::optional<Credentials> from_entry(const std::string& server, const json& ent
   found.password = Secret{entry.value("password", "")};
   found.identity_token = Secret{entry.value("identitytoken", "")};
   if (const auto auth = entry.value("auth", ""); !auth.empty()) {
-    const auto pair = base64_decode(auth);
+    const auto pair = io::from_base64(auth);
     const auto colon = pair ? pair->find(':') : std::string::npos;
     if (colon == std::string::npos) {
       throw Failure{Exit::config, fmt::format("the credentials for \"{}\" are damaged", server),
@@ -54,42 +55,15 @@ std::optional<Credentials> from_entry(const std::string& server, const json& ent
   return found;
 }
 
-constexpr std::string_view url_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-}  // namespace
-
-std::string base64url(std::string_view bytes) {
-  std::string text;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : bytes) {
-    bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) text += url_alphabet[bits >> (count - 6) & 63];
-  }
-  if (count > 0) text += url_alphabet[bits << (6 - count) & 63];
-  while (text.size() % 4 != 0) text += '=';
+// The engine wants the URL alphabet and, unlike RFC 7515, the padding.
+std::string padded_base64url(std::string_view bytes) {
+  auto text = io::to_base64(bytes);
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
   return text;
 }
 
-std::optional<std::string> base64_decode(std::string_view text) {
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  while (text.ends_with('=') || text.ends_with('\n')) text.remove_suffix(1);
-  for (char c : text) {
-    if (c == '+') c = '-';
-    if (c == '/') c = '_';
-    const auto value = url_alphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      bytes += static_cast<char>(bits >> count & 255);
-    }
-  }
-  return bytes;
-}
+}  // namespace
 
 RegistryAuth::RegistryAuth() = default;
 
@@ -165,7 +139,7 @@ Secret RegistryAuth::header(std::string_view registry, const Limits& limits) con
       value["identitytoken"] = found->identity_token.reveal();
     }
   }
-  return Secret{base64url(value.dump())};
+  return Secret{padded_base64url(value.dump())};
 }
 
 }  // namespace codops::engine::docker

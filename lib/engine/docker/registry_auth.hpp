@@ -43,7 +43,4 @@ class RegistryAuth {
   CredentialHelper helper_;
 };
 
-std::string base64url(std::string_view bytes);
-std::optional<std::string> base64_decode(std::string_view text);
-
 }  // namespace codops::engine::docker

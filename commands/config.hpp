@@ -1,0 +1,12 @@
+#pragma once
+// `codops config …`: rows of the command table.
+#include <memory>
+
+#include "commands/command.hpp"
+
+namespace codops::commands {
+
+std::unique_ptr<Command> make_config_show();
+std::unique_ptr<Command> make_config_check();
+
+}  // namespace codops::commands

@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "commands/config.hpp"
+#include "commands/services.hpp"
+
+namespace codops::commands {
+namespace {
+
+using settings::Problem;
+
+class ConfigCheck final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positionals("ENV", environments_, "environments to check; without any, all of them");
+  }
+
+  Result run(Services& services) override {
+    const auto loaded = settings::Settings::load(services.settings_sources());
+    for (const auto& name : environments_) loaded.require_known(name);
+    const auto& names = environments_.empty() ? loaded.project().environments : environments_;
+    auto problems = loaded.problems();
+    for (const auto& name : names) {
+      for (auto& problem : loaded.problems_of(name)) add(problems, std::move(problem));
+    }
+    return {problems.empty() ? Exit::ok : Exit::config, text(problems, loaded, names), json(problems, loaded, names)};
+  }
+
+ private:
+  // What all environments share is wrong in each of them, and said once.
+  static void add(std::vector<Problem>& problems, Problem problem) {
+    const auto same = [&](const Problem& other) {
+      return other.at == problem.at && other.message == problem.message;
+    };
+    if (std::none_of(problems.begin(), problems.end(), same)) problems.push_back(std::move(problem));
+  }
+
+  static std::string file_of(const settings::Settings& loaded) {
+    const auto& file = loaded.project().file;
+    return file.empty() ? std::string{"no codops.yaml"} : file.filename().string();
+  }
+
+  static std::string text(const std::vector<Problem>& problems, const settings::Settings& loaded,
+                          const std::vector<std::string>& names) {
+    std::string out;
+    for (const auto& problem : problems) out += describe(problem) + "\n";
+    for (const auto& warning : loaded.warnings()) out += fmt::format("warning: {}\n", describe(warning));
+    if (!problems.empty()) {
+      return out + fmt::format("\n{} problem{}\n", problems.size(), problems.size() == 1 ? "" : "s");
+    }
+    return out + fmt::format("{} is in order: project \"{}\", {}\n", file_of(loaded), loaded.project().name,
+                             fmt::join(names, ", "));
+  }
+
+  static nlohmann::ordered_json entry(const Problem& problem) {
+    nlohmann::ordered_json object;
+    object["at"] = describe(problem.at);
+    if (problem.at.line > 0) {
+      object["file"] = problem.at.name;
+      object["line"] = problem.at.line;
+      object["column"] = problem.at.column;
+    }
+    object["message"] = problem.message;
+    if (!problem.hint.empty()) object["hint"] = problem.hint;
+    return object;
+  }
+
+  static std::string json(const std::vector<Problem>& problems, const settings::Settings& loaded,
+                          const std::vector<std::string>& names) {
+    nlohmann::ordered_json document;
+    document["exit"] = static_cast<int>(problems.empty() ? Exit::ok : Exit::config);
+    document["environments"] = names;
+    document["problems"] = nlohmann::ordered_json::array();
+    for (const auto& problem : problems) document["problems"].push_back(entry(problem));
+    document["warnings"] = nlohmann::ordered_json::array();
+    for (const auto& warning : loaded.warnings()) document["warnings"].push_back(entry(warning));
+    return document.dump();
+  }
+
+  std::vector<std::string> environments_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_config_check() { return make_command<ConfigCheck>(); }
+
+}  // namespace codops::commands

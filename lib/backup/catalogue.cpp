@@ -1,0 +1,224 @@
+#include "lib/backup/catalogue.hpp"
+
+
+#include <nlohmann/json.hpp>
+
+#include "lib/backup/process_identity.hpp"
+#include "lib/base/failure.hpp"
+
+namespace codops::backup {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr auto manifest_name = "manifest.json";
+constexpr auto signature_name = "manifest.sig";
+constexpr auto progress_name = "in-progress.json";
+constexpr auto marks_name = "marks.json";
+// Somebody else's machine may still be at it; a backup that takes longer than this is lost.
+constexpr std::chrono::hours stale_after{48};
+constexpr std::size_t label_size = 16;
+
+bool is_label(std::string_view text) {
+  return text.size() == label_size && text[8] == '-' && text.back() == 'F' &&
+         std::all_of(text.begin(), text.end() - 1, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
+}
+
+std::string label_of(WallTime time) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::seconds>(time - day)};
+  return fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}F", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count());
+}
+
+WallTime time_of(const std::string& label) {
+  const auto text = fmt::format("{}-{}-{}T{}:{}:{}Z", label.substr(0, 4), label.substr(4, 2), label.substr(6, 2),
+                                label.substr(9, 2), label.substr(11, 2), label.substr(13, 2));
+  return parse_rfc3339(text).value_or(WallTime{});
+}
+
+Marks parse_marks(const std::string& text) {
+  const auto json = Json::parse(text, nullptr, false);
+  Marks marks;
+  if (!json.is_object()) return marks;
+  marks.pinned = json.value("pinned", false);
+  marks.verified = parse_rfc3339(json.value("verified", ""));
+  marks.damage = json.value("damage", "");
+  marks.drilled = parse_rfc3339(json.value("drilled", ""));
+  if (json.contains("drill_ms")) marks.drill_took = Milliseconds{json.value("drill_ms", 0)};
+  return marks;
+}
+
+std::string to_json(const Marks& marks) {
+  Json json{{"pinned", marks.pinned}, {"damage", marks.damage}};
+  if (marks.verified) json["verified"] = to_rfc3339(*marks.verified);
+  if (marks.drilled) json["drilled"] = to_rfc3339(*marks.drilled);
+  if (marks.drill_took) json["drill_ms"] = marks.drill_took->count();
+  return json.dump(1) + "\n";
+}
+
+Trust judge(const std::string& manifest, const std::optional<std::string>& signature, const std::string& trusted) {
+  if (!signature) return trusted.empty() ? Trust::unsigned_ : Trust::invalid;
+  const auto space = signature->find(' ');
+  auto text = space == std::string::npos ? std::string{} : signature->substr(space + 1);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const auto key = io::from_base64(std::string_view{*signature}.substr(0, space));
+  const auto bytes = io::from_base64(text);
+  if (!key || !bytes || (!trusted.empty() && *key != trusted)) return Trust::invalid;
+  return io::ed25519_verify(*key, manifest, *bytes) ? Trust::valid : Trust::invalid;
+}
+
+}  // namespace
+
+Catalogue::Catalogue(store::Store& store, std::string folder, std::string trusted)
+    : store_{store}, folder_{std::move(folder)}, trusted_{std::move(trusted)} {
+  store::check_name(folder_);
+}
+
+std::map<std::string, std::vector<std::string>> Catalogue::labels(const Limits& limits) {
+  std::map<std::string, std::vector<std::string>> found;
+  for (const auto& object : store_.list(folder_, limits)) {
+    const auto rest = std::string_view{object.name}.substr(folder_.size() + 1);
+    const auto slash = rest.find('/');
+    if (slash == std::string_view::npos || !is_label(rest.substr(0, slash))) continue;
+    found[std::string{rest.substr(0, slash)}].emplace_back(rest.substr(slash + 1));
+  }
+  return found;
+}
+
+Entry Catalogue::read(const std::string& label, const Limits& limits) {
+  const auto text = store_.get(object(label, manifest_name), limits);
+  if (!text) throw Failure{Exit::data, fmt::format("backup {} has no manifest", label)};
+  Entry entry;
+  try {
+    entry.manifest = parse_manifest(*text);
+  } catch (Failure& failure) {
+    failure.add_context("backup " + label);
+    throw;
+  }
+  if (entry.manifest.label != label) {
+    throw Failure{Exit::data, fmt::format("backup {} has the manifest of {}", label, entry.manifest.label)};
+  }
+  entry.trust = judge(*text, store_.get(object(label, signature_name), limits), trusted_);
+  if (const auto marks = store_.get(object(label, marks_name), limits)) entry.marks = parse_marks(*marks);
+  return entry;
+}
+
+std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<std::string>* broken) {
+  std::vector<Entry> entries;
+  for (const auto& [label, objects] : labels(limits)) {
+    if (std::find(objects.begin(), objects.end(), manifest_name) == objects.end()) continue;
+    try {
+      entries.push_back(read(label, limits));
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::data || broken == nullptr) throw;
+      broken->push_back(failure.message());
+    }
+  }
+  return entries;
+}
+
+Entry Catalogue::find(const std::string& name, const Limits& limits) {
+  std::vector<std::string> broken;
+  const auto entries = list(limits, &broken);
+  for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
+    const bool wanted = name == "latest" ? at->sound() : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
+    if (!wanted) continue;
+    if (at->trust == Trust::invalid) {
+      throw Failure{Exit::data, fmt::format("backup {} is not signed by the trusted key", at->manifest.label),
+                    "somebody else may have written it; look at backup.signing_key"};
+    }
+    return *at;
+  }
+  std::vector<std::string> known;
+  for (const auto& entry : entries) known.push_back(entry.manifest.label);
+  const auto near = nearest(name, known);
+  throw Failure{Exit::usage,
+                name == "latest" ? fmt::format("no backup in {}", store_.describe())
+                                 : fmt::format("no backup \"{}\" in {}", name, store_.describe()),
+                !near.empty() ? fmt::format("did you mean {}?", near) : "see: codops backup list"};
+}
+
+std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {
+  std::vector<Unfinished> all;
+  for (const auto& [label, objects] : labels(limits)) {
+    if (std::find(objects.begin(), objects.end(), manifest_name) != objects.end()) continue;
+    Unfinished it;
+    it.label = label;
+    const auto text = store_.get(object(label, progress_name), limits);
+    const auto json = Json::parse(text.value_or(""), nullptr, false);
+    if (json.is_object()) {
+      it.host = json.value("host", "");
+      it.pid = json.value("pid", std::int64_t{});
+      it.started = parse_rfc3339(json.value("started", ""));
+      const ProcessIdentity owner{json.value("boot_id", ""), json.value("pid_namespace", ""), it.pid,
+                                  json.value("start_time", std::uint64_t{})};
+      const auto age = it.started ? now - *it.started : stale_after;
+      it.stale = is_gone(owner) || age >= stale_after || age <= -stale_after;
+    } else {
+      it.stale = true;  // the marker is written first and removed last
+    }
+    all.push_back(std::move(it));
+  }
+  return all;
+}
+
+std::string Catalogue::next_label(WallTime now, const std::optional<std::string>& newest) {
+  auto label = label_of(now);
+  if (newest && label <= *newest) label = label_of(time_of(*newest) + std::chrono::seconds{1});
+  return label;
+}
+
+std::optional<std::string> Catalogue::newest_label(const Limits& limits) {
+  const auto all = labels(limits);
+  if (all.empty()) return std::nullopt;
+  return all.rbegin()->first;
+}
+
+void Catalogue::begin(const std::string& label, WallTime now, const Limits& limits) {
+  const auto self = this_process();
+  const Json json{{"label", label},
+                  {"started", to_rfc3339(now)},
+                  {"host", host_name()},
+                  {"pid", self.pid},
+                  {"start_time", self.start_time},
+                  {"boot_id", self.boot_id},
+                  {"pid_namespace", self.pid_namespace}};
+  store_.put(object(label, progress_name), json.dump(1) + "\n", limits);
+}
+
+void Catalogue::publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits) {
+  const auto text = backup::to_json(manifest);
+  if (key) {
+    const auto signature = io::to_base64(key->public_key) + " " + io::to_base64(io::ed25519_sign(*key, text)) + "\n";
+    store_.put(object(manifest.label, signature_name), signature, limits);
+  }
+  store_.put(object(manifest.label, manifest_name), text, limits);
+  store_.remove(object(manifest.label, progress_name), limits);
+}
+
+void Catalogue::mark(const std::string& label, const std::function<void(Marks&)>& change, const Limits& limits) {
+  const auto text = store_.get(object(label, marks_name), limits);
+  auto marks = text ? parse_marks(*text) : Marks{};
+  change(marks);
+  store_.put(object(label, marks_name), to_json(marks), limits);
+}
+
+void Catalogue::remove(const std::string& label, const Limits& limits) {
+  store_.remove(object(label, manifest_name), limits);
+  for (const auto& object : store_.list(folder_ + "/" + label, limits)) {
+    if (object.name != this->object(label, progress_name)) store_.remove(object.name, limits);
+  }
+  store_.remove(object(label, progress_name), limits);
+  store_.sweep(folder_ + "/" + label, limits);
+}
+
+void Catalogue::remove_stale(WallTime now, const Limits& limits) {
+  for (const auto& it : unfinished(now, limits)) {
+    if (it.stale) remove(it.label, limits);
+  }
+}
+
+}  // namespace codops::backup

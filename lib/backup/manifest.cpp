@@ -1,0 +1,150 @@
+#include "lib/backup/manifest.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/failure.hpp"
+
+namespace codops::backup {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr int version = 1;
+
+Json write_database(const DatabaseIdentity& it) {
+  return {{"name", it.name},
+          {"owner", it.owner},
+          {"server_version", it.server_version},
+          {"server_number", it.server_number},
+          {"system_identifier", it.system_identifier},
+          {"encoding", it.encoding},
+          {"collate", it.collate},
+          {"ctype", it.ctype},
+          {"dump_version", it.dump_version},
+          {"size", it.size},
+          {"extensions", it.extensions},
+          {"roles", it.roles}};
+}
+
+DatabaseIdentity read_database(const Json& json) {
+  DatabaseIdentity it;
+  json.at("name").get_to(it.name);
+  it.owner = json.value("owner", "");
+  json.at("server_version").get_to(it.server_version);
+  json.at("server_number").get_to(it.server_number);
+  it.system_identifier = json.value("system_identifier", "");
+  it.encoding = json.value("encoding", "");
+  it.collate = json.value("collate", "");
+  it.ctype = json.value("ctype", "");
+  it.dump_version = json.value("dump_version", "");
+  it.size = json.value("size", std::uint64_t{});
+  it.extensions = json.value("extensions", std::vector<std::string>{});
+  it.roles = json.value("roles", std::vector<std::string>{});
+  return it;
+}
+
+Json write_part(const Part& part) {
+  Json json{{"name", part.name}, {"kind", part.kind}};
+  if (!part.subject.empty()) json["subject"] = part.subject;
+  if (!part.copy.empty()) json["copy"] = part.copy;
+  json["size"] = part.size;
+  json["plain_size"] = part.plain_size;
+  json["sha256"] = part.sha256;
+  if (!part.plain_sha256.empty()) json["plain_sha256"] = part.plain_sha256;
+  return json;
+}
+
+Part read_part(const Json& json) {
+  Part part;
+  json.at("name").get_to(part.name);
+  json.at("kind").get_to(part.kind);
+  part.subject = json.value("subject", "");
+  part.copy = json.value("copy", "");
+  json.at("size").get_to(part.size);
+  part.plain_size = json.value("plain_size", std::uint64_t{});
+  json.at("sha256").get_to(part.sha256);
+  part.plain_sha256 = json.value("plain_sha256", "");
+  return part;
+}
+
+WallTime read_time(const Json& json, const char* name) {
+  const auto time = parse_rfc3339(json.at(name).get<std::string>());
+  if (!time) throw Failure{Exit::data, fmt::format("the manifest's \"{}\" is no time", name)};
+  return *time;
+}
+
+}  // namespace
+
+std::uint64_t Manifest::size() const {
+  std::uint64_t total = 0;
+  for (const auto& part : parts) total += part.size;
+  return total;
+}
+
+std::uint64_t Manifest::plain_size() const {
+  std::uint64_t total = 0;
+  for (const auto& part : parts) total += part.plain_size;
+  return total;
+}
+
+std::uint64_t Manifest::rows() const {
+  std::uint64_t total = 0;
+  for (const auto& table : tables) total += table.rows;
+  return total;
+}
+
+const Part* Manifest::find(std::string_view kind) const {
+  for (const auto& part : parts) {
+    if (part.kind == kind) return &part;
+  }
+  return nullptr;
+}
+
+std::string to_json(const Manifest& manifest) {
+  Json json{{"codops_backup", version},
+            {"label", manifest.label},
+            {"environment", manifest.environment},
+            {"tag", manifest.tag},
+            {"sequence", manifest.sequence},
+            {"started", to_rfc3339(manifest.started)},
+            {"finished", to_rfc3339(manifest.finished)},
+            {"codops_version", manifest.codops_version},
+            {"host", manifest.host},
+            {"encrypted", manifest.encrypted},
+            {"recipients", manifest.recipients}};
+  if (manifest.database) json["database"] = write_database(*manifest.database);
+  json["parts"] = Json::array();
+  for (const auto& part : manifest.parts) json["parts"].push_back(write_part(part));
+  json["tables"] = Json::array();
+  for (const auto& table : manifest.tables) {
+    json["tables"].push_back({{"table", table.table}, {"rows", table.rows}, {"digest", table.digest}});
+  }
+  return json.dump(1) + "\n";
+}
+
+Manifest parse_manifest(std::string_view text) try {
+  const auto json = Json::parse(text);
+  if (json.at("codops_backup").get<int>() > version) {
+    throw Failure{Exit::data, "the manifest was written by a newer codops", "update codops"};
+  }
+  Manifest manifest;
+  json.at("label").get_to(manifest.label);
+  manifest.environment = json.value("environment", "");
+  manifest.tag = json.value("tag", "");
+  manifest.sequence = json.value("sequence", std::uint64_t{});
+  manifest.started = read_time(json, "started");
+  manifest.finished = read_time(json, "finished");
+  manifest.codops_version = json.value("codops_version", "");
+  manifest.host = json.value("host", "");
+  manifest.encrypted = json.value("encrypted", false);
+  manifest.recipients = json.value("recipients", std::vector<std::string>{});
+  if (json.contains("database")) manifest.database = read_database(json.at("database"));
+  for (const auto& part : json.at("parts")) manifest.parts.push_back(read_part(part));
+  for (const auto& table : json.at("tables")) {
+    manifest.tables.push_back({table.at("table"), table.at("rows"), table.at("digest")});
+  }
+  return manifest;
+} catch (const nlohmann::json::exception& error) {
+  throw Failure{Exit::data, fmt::format("the manifest is malformed: {}", error.what())};
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,88 @@
+#include "lib/engine/docker/lock.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/docker/objects.hpp"
+
+namespace codops::engine::docker {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* owner_label = "codops.lock.owner";
+constexpr const char* heartbeat_file = "heartbeat";
+
+std::string owner_text(const target::LockOwner& owner) {
+  return json{{"owner", owner.owner},     {"host", owner.host}, {"command", owner.command},      {"boot_id", owner.boot_id},
+              {"pid_namespace", owner.pid_namespace}, {"pid", owner.pid},   {"start_time", owner.start_time}}
+      .dump();
+}
+
+target::LockOwner owner_from(const ContainerDetails& container) {
+  target::LockOwner owner;
+  const auto label = container.labels.find(owner_label);
+  const auto value = json::parse(label == container.labels.end() ? "" : label->second, nullptr, false);
+  owner.owner = text_at(value, {"owner"});
+  owner.host = text_at(value, {"host"});
+  owner.command = text_at(value, {"command"});
+  owner.boot_id = text_at(value, {"boot_id"});
+  owner.pid_namespace = text_at(value, {"pid_namespace"});
+  owner.pid = number_at(value, {"pid"});
+  owner.start_time = static_cast<std::uint64_t>(number_at(value, {"start_time"}));
+  if (container.created) owner.since = *container.created;
+  return owner;
+}
+
+}  // namespace
+
+LockContainer::LockContainer(Api& api, std::string project, std::string_view purpose)
+    : api_{api}, project_{std::move(project)}, name_{fmt::format("codops-{}-lock-{}", project_, purpose)} {}
+
+std::optional<std::string> LockContainer::try_create(const target::LockOwner& owner, const Limits& limits) {
+  try {
+    return create_resting_container(api_, name_,
+                                    {{std::string{role_label}, "lock"},
+                                     {std::string{project_label}, project_},
+                                     {owner_label, owner_text(owner)}},
+                                    {}, limits);
+  } catch (const ApiError& error) {
+    if (error.conflict()) return std::nullopt;
+    throw;
+  }
+}
+
+std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
+  const auto container = api_.find_container(name_, limits);
+  if (!container) return std::nullopt;
+  target::LockState state;
+  state.token = container->id;
+  state.owner = owner_from(*container);
+  if (const auto stat = api_.stat_path(container->id, fmt::format("/{}", heartbeat_file), limits)) {
+    state.heartbeat = stat->mtime;
+  }
+  state.engine_now = api_.client().ask_engine_now(limits);
+  return state;
+}
+
+bool LockContainer::heartbeat(const std::string& token, const Limits& limits) {
+  // Asked, not reckoned: the steady clock stands still while a laptop sleeps.
+  const auto now = std::chrono::floor<std::chrono::seconds>(api_.client().ask_engine_now(limits));
+  try {
+    api_.put_archive(token, "/",
+                     io::write_tar({{.path = heartbeat_file, .mode = 0600, .mtime = now.time_since_epoch().count()}}),
+                     limits);
+    return true;
+  } catch (const ApiError& error) {
+    if (error.not_found()) return false;
+    throw;
+  }
+}
+
+void LockContainer::remove(const std::string& token, const Limits& limits) {
+  api_.remove_container(token, true, true, limits);
+}
+
+}  // namespace codops::engine::docker

@@ -1,0 +1,103 @@
+// Through the front door: proof after the switch, and the monitor window with the old set still there as the backup.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/health/run.hpp"
+#include "lib/ops/actions.hpp"
+#include "lib/ops/readiness.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int proof_connections = 10;
+constexpr Milliseconds proof_time{10'000};
+constexpr Milliseconds monitor_pause{250};
+constexpr int monitor_failures = 3;  // in a row: one lost probe is not a verdict
+
+health::Check front_door_check(const FrontDoorTarget& door, const std::string& name) {
+  health::HttpCheck http;
+  http.request.url = door.url;
+  http.request.server_name = door.server_name;
+  http.request.redirects = io::HttpProbeRequest::Redirects::keep;
+  http.request.trust.ca_file = door.ca;
+  http.request.trust.insecure = door.insecure;
+  if (!door.server_name.empty()) http.request.headers.emplace_back("Host", Secret{door.server_name});
+  http.expect_status = *health::StatusCodes::parse(std::to_string(door.status));
+  http.read_status = false;
+  health::Check check;
+  check.name = name;
+  check.what = std::move(http);
+  check.timeout = Milliseconds{5000};
+  return check;
+}
+
+class Prove final : public plan::Action {
+ public:
+  explicit Prove(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step&, const Limits& limits) override {
+    if (!context_.front_door) return "no published port to ask: the proxy took the configuration";
+    ask_front_door(context_, proof_connections, limits.within(proof_time));
+    return fmt::format("{} of {} new connections answered", proof_connections, proof_connections);
+  }
+  void undo(const plan::Step&, const Limits&) override {}
+
+ private:
+  RunContext& context_;
+};
+
+class Monitor final : public plan::Action {
+ public:
+  explicit Monitor(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    const Milliseconds window{args.at("milliseconds").get<std::int64_t>()};
+    int failures = 0;
+    const auto ask = [&] {
+      if (!context_.front_door) return;
+      try {
+        ask_front_door(context_, 1, limits.within(Milliseconds{5000}));
+        failures = 0;
+      } catch (const Failure&) {
+        limits.cancel.check();
+        if (++failures >= monitor_failures) throw;
+      }
+    };
+    watch_members(context_, args.at("members"), Deadline::after(window), monitor_pause, ask, limits);
+    if (!context_.front_door) return "nothing stopped";
+    return fmt::format("front door: {} of {} probes answered", context_.front_door_answered, context_.front_door_asked);
+  }
+  void undo(const plan::Step&, const Limits&) override {}
+
+ private:
+  RunContext& context_;
+};
+
+}  // namespace
+
+void ask_front_door(RunContext& context, int times, const Limits& limits) {
+  const auto& door = *context.front_door;
+  std::vector<health::Check> checks;
+  for (int number = 1; number <= times; ++number) checks.push_back(front_door_check(door, fmt::format("front door {}", number)));
+  const auto report = health::run(checks, {}, limits);
+  limits.cancel.check();
+  for (const auto& outcome : report.outcomes) {
+    ++context.front_door_asked;
+    if (outcome.status == health::Status::ok || outcome.status == health::Status::warn) {
+      ++context.front_door_answered;
+      continue;
+    }
+    throw Failure{Exit::failed,
+                  fmt::format("the front door {} does not answer as expected: {}: {}", io::shown_url(door.url), io::to_string(outcome.stage), outcome.message),
+                  outcome.hint};
+  }
+}
+
+std::unique_ptr<plan::Action> prove_action(RunContext& context) { return std::make_unique<Prove>(context); }
+std::unique_ptr<plan::Action> monitor_action(RunContext& context) { return std::make_unique<Monitor>(context); }
+
+}  // namespace codops::ops

@@ -1,0 +1,139 @@
+#include "lib/ops/evidence.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/docker/api.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using engine::docker::ContainerDetails;
+
+constexpr std::size_t log_lines = 100;
+constexpr std::size_t longest_line = 2000;
+constexpr std::size_t shortest_secret = 6;  // hiding shorter values would hide ordinary words
+
+// Values of the environment of the release's definitions: an application may have logged them.
+std::vector<std::string> known_secrets(const RunContext& context) {
+  std::vector<std::string> values;
+  for (const auto& [service, spec] : context.specs) {
+    const auto json = Json::parse(spec.reveal(), nullptr, false);
+    if (!json.is_object() || !json.contains("Env")) continue;
+    for (const auto& variable : json.at("Env")) {
+      const std::string text = variable;
+      const auto equals = text.find('=');
+      if (equals == std::string::npos || text.size() - equals - 1 < shortest_secret) continue;
+      const std::string name = text.substr(0, equals);
+      for (const char* sign : {"PASS", "SECRET", "TOKEN", "KEY", "URL", "DSN", "AUTH", "CRED"}) {
+        if (name.find(sign) != std::string::npos) {
+          values.push_back(text.substr(equals + 1));
+          break;
+        }
+      }
+    }
+  }
+  std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  return values;
+}
+
+std::string hide(std::string text, const std::vector<std::string>& secrets) {
+  for (const auto& secret : secrets) {
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + Secret::shown.size())) {
+      text.replace(at, secret.size(), Secret::shown);
+    }
+  }
+  return redact_urls_in(text);
+}
+
+std::string valid_utf8(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+Json describe(RunContext& context, const ContainerDetails& details, const std::vector<std::string>& secrets, const Limits& limits) {
+  Json json{{"container", details.name},
+            {"image", details.image},
+            {"exit_code", details.exit_code},
+            {"oom_killed", details.oom_killed},
+            {"restart_count", details.restart_count},
+            {"error", hide(details.error, secrets)},
+            {"state", static_cast<int>(details.state)}};
+  if (details.started) json["started"] = to_rfc3339(*details.started);
+  if (details.finished) json["finished"] = to_rfc3339(*details.finished);
+  json["health"] = Json::array();
+  for (const auto& probe : details.probes) {
+    json["health"].push_back({{"at", probe.start ? to_rfc3339(*probe.start) : ""},
+                              {"exit_code", probe.exit_code},
+                              {"output", Json::parse(valid_utf8(hide(probe.output.substr(0, longest_line), secrets)))}});
+  }
+  json["log"] = Json::array();
+  try {
+    std::string text;
+    const auto keep = [&](std::string_view bytes) { text += bytes; };
+    context.api.logs(details.id, {.tail = log_lines}, keep, keep, limits.within(Milliseconds{3000}));
+    std::size_t start = 0;
+    while (start < text.size()) {
+      auto end = text.find('\n', start);
+      if (end == std::string::npos) end = text.size();
+      json["log"].push_back(Json::parse(valid_utf8(hide(text.substr(start, std::min(end - start, longest_line)), secrets))));
+      start = end + 1;
+    }
+  } catch (const Failure& failure) {
+    json["log_error"] = failure.message();
+  }
+  return json;
+}
+
+bool is_well(const ContainerDetails& details) {
+  return details.state == target::RunState::running && details.restart_count == 0 && details.health != target::HealthState::unhealthy;
+}
+
+}  // namespace
+
+std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message,
+                             const std::vector<std::string>& containers, const Limits& limits) {
+  Json json{{"format", 1}, {"step", step}, {"message", message}, {"containers", Json::array()}};
+  try {
+    const auto secrets = known_secrets(context);
+    std::vector<ContainerDetails> unwell;
+    std::vector<ContainerDetails> well;
+    for (const auto& name : containers) {
+      if (auto details = context.api.find_container(name, limits)) (is_well(*details) ? well : unwell).push_back(std::move(*details));
+      else json["missing"].push_back(name);
+    }
+    for (const auto& details : unwell.empty() ? well : unwell) json["containers"].push_back(describe(context, details, secrets, limits));
+    json["events"] = Json::array();
+    if (!containers.empty()) {
+      const auto now = context.api.client().ask_engine_now(limits);
+      auto events = context.api.events({{"type", {"container"}}, {"container", containers}}, now - std::chrono::minutes{10}, limits);
+      while (json["events"].size() < 200) {
+        const auto event = events->next(limits.within(Milliseconds{150}));
+        if (!event) break;
+        if (event->action.starts_with("exec_")) continue;
+        const auto name = event->attributes.find("name");
+        const auto exit = event->attributes.find("exitCode");
+        json["events"].push_back({{"at", to_rfc3339(WallTime{Milliseconds{event->time_nano / 1'000'000}})},
+                                  {"container", name == event->attributes.end() ? event->id : name->second},
+                                  {"action", event->action},
+                                  {"exit_code", exit == event->attributes.end() ? "" : exit->second}});
+      }
+    }
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::deadline) json["incomplete"] = failure.message();
+  } catch (const std::exception& error) {
+    json["incomplete"] = error.what();
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<std::string> worst_lines(const std::string& evidence_json, std::size_t lines) {
+  std::vector<std::string> tail;
+  const auto json = Json::parse(evidence_json, nullptr, false);
+  if (!json.is_object() || !json.contains("containers") || json.at("containers").empty()) return tail;
+  const auto& log = json.at("containers").front().at("log");
+  const auto first = log.size() > lines ? log.size() - lines : 0;
+  for (std::size_t index = first; index < log.size(); ++index) tail.push_back(log.at(index));
+  return tail;
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,338 @@
+#include "lib/ops/render.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/failure.hpp"
+#include "lib/compose/load.hpp"
+#include "lib/engine/docker/create_body.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/ops/travelling_files.hpp"
+#include "lib/ops/upstreams.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using compose::Project;
+using compose::Service;
+using release::Role;
+using release::ServiceRecord;
+
+constexpr std::array<std::string_view, 20> database_names{
+    "postgres", "postgresql", "postgis", "timescaledb", "pgvector", "mysql",    "mariadb",  "mongo",    "mongodb", "redis",
+    "valkey",   "keydb",      "mssql",   "clickhouse",  "rabbitmq", "kafka",    "nats",     "cassandra", "elasticsearch", "opensearch"};
+
+// The last part of an image's name without tag: "ghcr.io/shop/postgres:17" → "postgres".
+std::string short_image_name(const std::string& image) {
+  auto name = image.substr(0, image.find('@'));
+  if (const auto slash = name.rfind('/'); slash != std::string::npos) name.erase(0, slash + 1);
+  return name.substr(0, name.find(':'));
+}
+
+bool is_listed(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+bool is_one_shot(const Project& project, const std::string& name) {
+  for (const auto& [other, service] : project.services) {
+    const auto found = service.depends_on.find(name);
+    if (found != service.depends_on.end() && found->second.condition == compose::Dependency::Condition::completed) return true;
+  }
+  const auto& deploy = project.services.at(name).deploy;
+  return deploy && deploy->mode.ends_with("-job");
+}
+
+Role role_of(const Project& project, const Service& service, const settings::Environment& environment, const std::string& image) {
+  if (service.name == environment.proxy.service) return Role::proxy;
+  if (is_listed(environment.stateful, service.name) || is_known_database(image)) return Role::stateful;
+  if (is_one_shot(project, service.name)) return Role::one_shot;
+  const bool publishes = std::any_of(service.ports.begin(), service.ports.end(), [](const auto& port) { return !port.published.empty(); });
+  const bool shares = service.network_mode == "host" || service.network_mode.starts_with("service:") ||
+                      service.network_mode.starts_with("container:");
+  if (publishes || shares || !service.container_name.empty()) return Role::exclusive;
+  // A worker that asks to be stopped first: two of it at once may be wrong.
+  if (service.deploy && service.deploy->update_config && service.deploy->update_config->order == "stop-first" &&
+      service.ports.empty() && service.expose.empty()) {
+    return Role::exclusive;
+  }
+  return Role::stateless;
+}
+
+std::string networks_of(const Project& project, const Service& service, Role role) {
+  auto json = Json::object();
+  if (!service.network_mode.empty()) return json.dump();
+  for (const auto& [key, attachment] : service.networks) {
+    const auto network = project.networks.find(key);
+    const auto& name = network == project.networks.end() ? key : network->second.name;
+    auto& endpoint = json[name] = Json::object();
+    // A rolling service has its names on the traffic network only, from when it is ready.
+    if (role != Role::stateless) {
+      auto aliases = attachment.aliases;
+      aliases.push_back(service.name);
+      endpoint["Aliases"] = aliases;
+      if (!attachment.ipv4_address.empty()) endpoint["IPAMConfig"]["IPv4Address"] = attachment.ipv4_address;
+    }
+  }
+  return json.dump();
+}
+
+int port_of(const Service& service, const settings::Environment& environment, const ImageFacts& image) {
+  if (const auto set = environment.proxy.services.find(service.name); set != environment.proxy.services.end() && set->second.port) {
+    return *set->second.port;
+  }
+  std::set<int> ports;
+  for (const auto& text : service.expose) ports.insert(std::atoi(text.c_str()));
+  if (ports.empty()) ports.insert(image.exposed.begin(), image.exposed.end());
+  if (ports.size() > 1) {
+    throw Failure{Exit::config, fmt::format("service \"{}\" exposes {} ports, and the proxy needs to know which one is meant", service.name, ports.size()),
+                  fmt::format("proxy.services.{}.port in codops.yaml", service.name)};
+  }
+  return ports.empty() ? 0 : *ports.begin();
+}
+
+std::string ready_of(const settings::Environment& environment, const std::string& name) {
+  auto json = Json::object();
+  if (const auto found = environment.readiness.find(name); found != environment.readiness.end()) {
+    if (!found->second.path.empty()) json["path"] = found->second.path;
+    if (found->second.port) json["port"] = *found->second.port;
+    json["status"] = found->second.status;
+  }
+  return json.dump();
+}
+
+// Services so that each comes after those it depends on; the proxy last.
+std::vector<std::string> in_order(const Project& project, const std::string& proxy) {
+  std::vector<std::string> order;
+  std::set<std::string> done;
+  std::function<void(const std::string&)> visit = [&](const std::string& name) {
+    const auto service = project.services.find(name);
+    if (service == project.services.end() || !done.insert(name).second) return;
+    for (const auto& [needed, dependency] : service->second.depends_on) visit(needed);
+    order.push_back(name);
+  };
+  for (const auto& [name, service] : project.services) {
+    if (name != proxy) visit(name);
+  }
+  visit(proxy);
+  if (const auto at = std::find(order.begin(), order.end(), proxy); at != order.end()) {
+    std::rotate(at, at + 1, order.end());
+  }
+  return order;
+}
+
+class Renderer {
+ public:
+  Renderer(const Project& project, const settings::Environment& environment, const std::map<std::string, ImageFacts>& images,
+           const RenderOptions& options)
+      : project_{project}, environment_{environment}, images_{images}, options_{options} {}
+
+  Desired run() {
+    desired_.project = project_.name;
+    desired_.environment = environment_.name;
+    desired_.version = options_.version;
+    desired_.proxy.service = environment_.proxy.service;
+    desired_.proxy.upstreams = environment_.proxy.upstreams;
+    if (!desired_.proxy.service.empty() && project_.services.count(desired_.proxy.service) == 0) {
+      throw Failure{Exit::config, fmt::format("proxy.service is \"{}\", and the compose file has no such service", desired_.proxy.service)};
+    }
+    for (const auto& name : in_order(project_, environment_.proxy.service)) add_service(project_.services.at(name));
+    add_networks();
+    add_volumes();
+    desired_.warnings.insert(desired_.warnings.end(), project_.warnings.begin(), project_.warnings.end());
+    for (const auto& name : project_.overridden) {
+      desired_.notes.push_back(fmt::format("{} is set in the shell too; the environment's file wins", name));
+    }
+    warn_of_direct_ports();
+    return std::move(desired_);
+  }
+
+ private:
+  void add_service(const Service& service) {
+    ServiceRecord record;
+    record.name = service.name;
+    record.image = engine::docker::image_of(project_, service);
+    const auto facts = images_.find(service.name);
+    const ImageFacts image = facts == images_.end() ? ImageFacts{} : facts->second;
+    record.image_id = image.id;
+    record.digest = image.digest;
+    record.role = role_of(project_, service, environment_, record.image);
+    const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, desired_.blobs);
+    record.files = travelling.files;
+    auto body = engine::docker::create_body(project_, service, {travelling.replaced_mounts});
+    if (record.role == Role::proxy) join_upstreams(body, record);
+    record.networks = networks_of(project_, service, record.role);
+    if (record.role == Role::stateless) collect_aliases(service, record);
+    for (const auto& [needed, dependency] : service.depends_on) record.depends_on.push_back(needed);
+    record.ready = ready_of(environment_, service.name);
+    if (!environment_.proxy.service.empty() && record.role == Role::stateless) {
+      record.port = port_of(service, environment_, image);
+      const auto upstream = environment_.proxy.services.find(service.name);
+      record.sticky = upstream != environment_.proxy.services.end() && upstream->second.sticky;
+    } else if (record.role == Role::stateless && image.exposed.size() == 1) {
+      record.port = image.exposed.front();
+    }
+    record.configured_replicas = static_cast<int>(service.replicas());
+    if (service.stop_grace_period) {
+      record.stop_grace_seconds = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(*service.stop_grace_period).count());
+    }
+    if (environment_.timeouts.stop) {
+      record.stop_grace_seconds = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(*environment_.timeouts.stop).count());
+    }
+    record.restart = engine::docker::restart_policy_of(service);
+    record.hash = hash_of(record, body);
+    note_readiness(service, record, image);
+    desired_.specs.emplace(service.name, Secret{body.dump()});
+    desired_.services.push_back(std::move(record));
+  }
+
+  // The directory of the upstream file is a volume of codops': it outlives the container and a recreation.
+  void join_upstreams(Json& body, const ServiceRecord& record) {
+    const auto volume = project_.name + "_codops-upstreams";
+    body["HostConfig"]["Mounts"].push_back({{"Type", "volume"}, {"Source", volume}, {"Target", environment_.proxy.upstreams}, {"ReadOnly", false}});
+    desired_.volumes.push_back({volume, Json{{"Driver", "local"}, {"Labels", {{"com.docker.compose.project", project_.name}, {"com.docker.compose.volume", "codops-upstreams"}}}}.dump(), false});
+    bool set_by_user = false;
+    for (const auto& file : record.files) {
+      set_by_user = set_by_user || sets_directive(desired_.blobs.at(file.sha256), "proxy_connect_timeout");
+    }
+    // With a configuration that is baked into the image nothing is known: a second directive would be an error of nginx.
+    desired_.proxy.set_connect_timeout = !record.files.empty() && !set_by_user;
+    bool shuts_down = false;
+    for (const auto& file : record.files) shuts_down = shuts_down || sets_directive(desired_.blobs.at(file.sha256), "worker_shutdown_timeout");
+    if (!record.files.empty() && !shuts_down) {
+      desired_.warnings.push_back("the proxy's configuration has no worker_shutdown_timeout: long connections keep old workers alive after a switch; "
+                                  "add \"worker_shutdown_timeout 30s;\" to its main context");
+    }
+    bool included = record.files.empty();
+    for (const auto& file : record.files) included = included || desired_.blobs.at(file.sha256).find(environment_.proxy.upstreams) != std::string::npos;
+    if (!included) {
+      throw Failure{Exit::config, fmt::format("no file of the proxy \"{}\" includes \"{}\"", record.name, environment_.proxy.upstreams),
+                    fmt::format("add \"include {}/*.conf;\" to its http {{}} block", environment_.proxy.upstreams)};
+    }
+  }
+
+  static void collect_aliases(const Service& service, ServiceRecord& record) {
+    std::set<std::string> aliases;
+    for (const auto& [name, network] : service.networks) aliases.insert(network.aliases.begin(), network.aliases.end());
+    record.aliases.assign(aliases.begin(), aliases.end());
+  }
+
+  // Everything that decides whether a container must be made anew. The proxy's files are not in it: they are reloaded.
+  std::string hash_of(const ServiceRecord& record, const Json& body) const {
+    Json all{{"body", body}, {"networks", Json::parse(record.networks)}, {"aliases", record.aliases}, {"ready", Json::parse(record.ready)}};
+    if (record.role != Role::proxy) {
+      for (const auto& file : record.files) all["files"].push_back({file.target, file.sha256, file.mode, file.uid, file.gid});
+    }
+    return io::sha256_hex(all.dump());
+  }
+
+  void note_readiness(const Service& service, const ServiceRecord& record, const ImageFacts& image) {
+    if (record.role != Role::stateless) return;
+    const bool checked = image.has_healthcheck || (service.healthcheck && !service.healthcheck->disable);
+    if (!checked && record.ready == "{}") {
+      desired_.warnings.push_back(fmt::format("{} has no health check: it counts as ready once {}", record.name,
+                                              record.port != 0 ? fmt::format("port {} accepts a connection", record.port) : "it runs"));
+    }
+    if (record.restart == "no") {
+      desired_.warnings.push_back(fmt::format("{} has no restart policy: it stays down after a restart of the engine", record.name));
+    }
+    const bool shares_volume = std::any_of(service.volumes.begin(), service.volumes.end(),
+                                           [](const auto& mount) { return mount.type == "volume" && !mount.read_only && !mount.source.empty(); });
+    if (shares_volume) desired_.notes.push_back(fmt::format("{} writes a volume: both sets write it while it rolls", record.name));
+  }
+
+  void add_networks() {
+    for (const auto& [key, network] : project_.networks) {
+      Json body{{"Driver", network.driver.empty() ? "bridge" : network.driver}, {"Internal", network.internal}, {"Attachable", network.attachable}};
+      if (network.enable_ipv6) body["EnableIPv6"] = *network.enable_ipv6;
+      if (!network.pools.empty() && !network.pools.front().subnet.empty()) {
+        body["Subnet"] = network.pools.front().subnet;
+        if (!network.pools.front().gateway.empty()) body["Gateway"] = network.pools.front().gateway;
+      }
+      if (!network.driver_opts.empty()) body["Options"] = network.driver_opts;
+      Json labels = network.labels;
+      if (!labels.is_object()) labels = Json::object();
+      labels["com.docker.compose.project"] = project_.name;
+      labels["com.docker.compose.network"] = key;
+      body["Labels"] = std::move(labels);
+      desired_.networks.push_back({network.name, body.dump(), network.external});
+    }
+  }
+
+  void add_volumes() {
+    for (const auto& [key, volume] : project_.volumes) {
+      Json labels = volume.labels;
+      if (!labels.is_object()) labels = Json::object();
+      labels["com.docker.compose.project"] = project_.name;
+      labels["com.docker.compose.volume"] = key;
+      Json body{{"Driver", volume.driver.empty() ? "local" : volume.driver}, {"Labels", std::move(labels)}};
+      if (!volume.driver_opts.empty()) body["DriverOpts"] = volume.driver_opts;
+      desired_.volumes.push_back({volume.name, body.dump(), volume.external});
+    }
+  }
+
+  void warn_of_direct_ports() {
+    for (const auto& service : desired_.services) {
+      if (service.role != Role::exclusive) continue;
+      desired_.warnings.push_back(fmt::format(
+          "{} publishes a port or has a fixed name: not zero-downtime. Put nginx before it: proxy: {{service: nginx, upstreams: /etc/nginx/upstreams}} "
+          "in codops.yaml and \"include /etc/nginx/upstreams/*.conf;\" in its http {{}} block", service.name));
+    }
+  }
+
+  const Project& project_;
+  const settings::Environment& environment_;
+  const std::map<std::string, ImageFacts>& images_;
+  const RenderOptions& options_;
+  Desired desired_;
+};
+
+compose::LoadOptions load_options(const settings::Environment& environment, const std::string& version,
+                                  const std::map<std::string, std::string>& shell) {
+  compose::LoadOptions options;
+  options.project_dir = environment.directory.string();
+  options.files = environment.compose_files;
+  options.env_files = environment.env_files;
+  options.profiles = environment.profiles;
+  options.environment = shell;
+  options.project_name = environment.project;
+  options.env_file_wins = true;
+  options.from_shell = environment.env_from_shell;
+  if (!version.empty()) options.extra[environment.version_variable] = version;
+  return options;
+}
+
+}  // namespace
+
+bool is_known_database(const std::string& image) {
+  const auto name = short_image_name(image);
+  return std::find(database_names.begin(), database_names.end(), name) != database_names.end();
+}
+
+Project load_compose(const settings::Environment& environment, const std::string& version, const std::map<std::string, std::string>& shell) {
+  auto project = compose::load(load_options(environment, version, shell));
+  for (const auto& [name, pattern] : environment.images) {
+    const auto service = project.services.find(name);
+    if (service == project.services.end()) {
+      throw Failure{Exit::config, fmt::format("images.{} names a service that the compose file does not have", name)};
+    }
+    auto image = pattern;
+    if (const auto at = image.find("{version}"); at != std::string::npos) image.replace(at, 9, version);
+    service->second.image = std::move(image);
+  }
+  return project;
+}
+
+std::string project_name(const settings::Environment& environment, const std::map<std::string, std::string>& shell) {
+  if (!environment.project.empty()) return environment.project;
+  // The file's own `name:` counts, and its variables may be required: a version that never reaches anything stands in.
+  return compose::load(load_options(environment, "v0", shell)).name;
+}
+
+Desired render(const Project& project, const settings::Environment& environment, const std::map<std::string, ImageFacts>& images,
+               const RenderOptions& options) {
+  return Renderer{project, environment, images, options}.run();
+}
+
+}  // namespace codops::ops

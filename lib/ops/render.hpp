@@ -1,0 +1,42 @@
+#pragma once
+// From the compose file and the settings to what a version should look like on a Docker host.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/compose/model.hpp"
+#include "lib/ops/desired.hpp"
+#include "lib/settings/environment.hpp"
+
+namespace codops::ops {
+
+struct ImageFacts {
+  std::string id;       // "sha256:…" on the engine
+  std::string digest;   // of the registry
+  std::vector<int> exposed;
+  bool has_healthcheck{false};
+};
+
+struct RenderOptions {
+  std::string version;
+  bool remote{false};  // the engine is on another host: writable binds have no meaning there
+};
+
+// The compose project of an environment for a version: VERSION set, images of `images:` put in. Failure{config} when
+// nothing depends on the version, or a file is wrong.
+compose::Project load_compose(const settings::Environment& environment, const std::string& version,
+                              const std::map<std::string, std::string>& shell);
+
+// The project's name on the engine, without reading more than is needed: settings, then compose's rule.
+std::string project_name(const settings::Environment& environment, const std::map<std::string, std::string>& shell);
+
+// Reads the files that travel (read-only binds, configs, secrets inside the project directory); decides nothing about
+// members. `images` by service. Failure{config}.
+Desired render(const compose::Project& project, const settings::Environment& environment,
+               const std::map<std::string, ImageFacts>& images, const RenderOptions& options);
+
+// A database or queue by its image's name: data lives in it.
+bool is_known_database(const std::string& image);
+
+}  // namespace codops::ops

@@ -1,0 +1,135 @@
+#include "lib/ops/travelling_files.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+
+namespace codops::ops {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A configuration, not a data set: larger trees belong into an image.
+constexpr std::uint64_t most_bytes = 16U << 20U;
+constexpr std::size_t most_files = 1000;
+
+bool lies_within(const fs::path& path, const fs::path& directory) {
+  const auto relative = fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(directory));
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+class Collector {
+ public:
+  Collector(const compose::Service& service, Travelling& found, std::map<std::string, std::string>& blobs)
+      : service_{service}, found_{found}, blobs_{blobs} {}
+
+  void add_path(const fs::path& source, const std::string& target) {
+    if (!fs::is_directory(source)) return add_file(source, target, std::nullopt, 0, 0);
+    for (const auto& entry : fs::recursive_directory_iterator{source}) {
+      if (!entry.is_regular_file()) continue;
+      add_file(entry.path(), target + "/" + entry.path().lexically_relative(source).string(), std::nullopt, 0, 0);
+    }
+  }
+
+  void add_file(const fs::path& source, const std::string& target, std::optional<std::int64_t> mode, int uid, int gid) {
+    struct stat facts {};
+    if (::stat(source.c_str(), &facts) != 0) {
+      throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" can't be read: {}", source.string(), service_.name, std::strerror(errno))};
+    }
+    check_size(static_cast<std::uint64_t>(facts.st_size));
+    add_content(io::read_file(source, most_bytes), target, mode ? static_cast<int>(*mode) : static_cast<int>(facts.st_mode & 0777), uid, gid);
+  }
+
+  void add_content(std::string content, const std::string& target, int mode, int uid, int gid) {
+    check_size(content.size());
+    total_ += content.size();
+    auto sha256 = io::sha256_hex(content);
+    found_.files.push_back({target, sha256, mode, uid, gid});
+    blobs_.emplace(std::move(sha256), std::move(content));
+  }
+
+ private:
+  void check_size(std::uint64_t more) const {
+    if (total_ + more <= most_bytes && found_.files.size() < most_files) return;
+    throw Failure{Exit::config,
+                  fmt::format("the files mounted into \"{}\" are more than {} or {} files", service_.name, format_bytes(most_bytes), most_files),
+                  "put them into the image, or into a volume"};
+  }
+
+  const compose::Service& service_;
+  Travelling& found_;
+  std::map<std::string, std::string>& blobs_;
+  std::uint64_t total_{0};
+};
+
+int number_or(const std::string& text, int otherwise) { return text.empty() ? otherwise : std::atoi(text.c_str()); }
+
+void collect_objects(Collector& collector, const compose::Service& service, const std::vector<compose::FileReference>& references,
+                     const std::map<std::string, compose::FileObject>& objects, const std::map<std::string, std::string>& environment,
+                     const std::string& folder, int default_mode) {
+  for (const auto& reference : references) {
+    const auto object = objects.find(reference.source);
+    if (object == objects.end()) continue;
+    auto target = reference.target.empty() ? reference.source : reference.target;
+    if (!target.starts_with('/')) target = folder + target;
+    const int mode = reference.mode ? static_cast<int>(*reference.mode) : default_mode;
+    const int uid = number_or(reference.uid, 0);
+    const int gid = number_or(reference.gid, 0);
+    if (object->second.content) {
+      collector.add_content(*object->second.content, target, mode, uid, gid);
+    } else if (!object->second.environment.empty()) {
+      const auto value = environment.find(object->second.environment);
+      if (value == environment.end()) {
+        throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" takes its content from the variable {}, which is not set",
+                                                reference.source, service.name, object->second.environment)};
+      }
+      collector.add_content(value->second, target, mode, uid, gid);
+    } else if (!object->second.file.empty()) {
+      collector.add_file(object->second.file, target, mode, uid, gid);
+    } else {
+      throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" is external: only a swarm has such an object", reference.source, service.name),
+                    "give it a file, content or environment"};
+    }
+  }
+}
+
+}  // namespace
+
+Travelling travelling_files(const compose::Project& project, const compose::Service& service, const fs::path& directory,
+                            bool remote, std::map<std::string, std::string>& blobs) {
+  Travelling found;
+  Collector collector{service, found, blobs};
+  for (const auto& mount : service.volumes) {
+    if (mount.type != "bind") continue;
+    const bool ours = lies_within(mount.source, directory);
+    if (!mount.read_only || !ours) {
+      if (remote) {
+        throw Failure{Exit::config,
+                      fmt::format("service \"{}\" mounts \"{}\" of this machine, and the engine is on another one", service.name, mount.source),
+                      ours ? "mount it read-only, then its content travels with the release; or use a named volume" : "use a named volume"};
+      }
+      continue;
+    }
+    if (!fs::exists(mount.source)) {
+      throw Failure{Exit::config, fmt::format("service \"{}\" mounts \"{}\", which does not exist", service.name, mount.source)};
+    }
+    collector.add_path(mount.source, mount.target);
+    found.replaced_mounts.insert(mount.target);
+  }
+  collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444);
+  collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444);
+  std::sort(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+  if (service.read_only && !found.files.empty()) {
+    throw Failure{Exit::config, fmt::format("service \"{}\" is read_only and has files that travel with the release", service.name),
+                  "mount them from a named volume, or drop read_only"};
+  }
+  return found;
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,36 @@
+#pragma once
+// One layer each: what a file, the environment's variables or --set say, checked against the schema. What is wrong goes
+// to `problems` and is left out of the values.
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/settings/settings.hpp"
+#include "lib/text/node.hpp"
+
+namespace codops::settings {
+
+// A mapping of settings: the top of a file, or one of `environments`. `also` are keys that it may have and that the
+// caller reads itself. Keys that begin with "x-" are nobody's (anchors).
+Values read_mapping(const text::Node& mapping, const std::vector<std::string>& also, std::vector<Problem>& problems);
+
+Values read_variables(const std::map<std::string, std::string>& variables, std::vector<Problem>& problems,
+                      std::vector<Problem>& warnings);
+
+Values read_flags(const std::vector<std::string>& set, std::vector<Problem>& problems);
+
+// The lowest layer of an environment: what the schema has built in, and what is found in the project.
+Values built_in();
+Values conventions(const std::filesystem::path& directory, std::string_view environment);
+// engine: auto, as the files that are there decide it. A compose file wins over manifests.
+void resolve_engine(Values& values, const std::filesystem::path& directory);
+// What is built in for the keys of names and list items that are there: hooks.pre_deploy[0].timeout.
+void fill_in(Values& values);
+
+// "a, b" → {"a", "b"}.
+std::vector<std::string> split_words(std::string_view text);
+
+Origin origin_of(const text::Position& at);
+
+}  // namespace codops::settings

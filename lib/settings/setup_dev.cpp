@@ -1,0 +1,37 @@
+#include "lib/settings/setup_dev.hpp"
+
+#include "lib/settings/schema.hpp"
+#include "lib/settings/values.hpp"
+
+namespace codops::settings {
+
+std::vector<Key> setup_dev_keys() {
+  return {
+      {"setup_dev.backend", Type::choice, "auto", "docker",
+       "What runs PostgreSQL and Redis. local: the host's packages, privately. auto: docker if an engine answers.",
+       {"auto", "docker", "local"}},
+      {"setup_dev.directories", Type::list, "", "backend, frontend",
+       "Directories with a package.json. Unset: the project's own and those one level below."},
+      {"setup_dev.generate[].run", Type::argv, "", "npx, prisma, generate", "After the dependencies are installed."},
+      {"setup_dev.generate[].directory", Type::text, "", "backend", "Where it runs. Unset: the project directory."},
+      {"setup_dev.seed[].run", Type::argv, "", "npm, run, seed", "After the first migration of an empty database."},
+      {"setup_dev.seed[].directory", Type::text, "", "backend", "Where it runs. Unset: the project directory."},
+      {"setup_dev.build", Type::boolean, "false", "true", "Builds once at the end."},
+  };
+}
+
+SetupDev read_setup_dev(const Values& values) {
+  SetupDev setup;
+  setup.backend = values.text("backend");
+  setup.directories = values.list("directories");
+  for (const auto& item : values.items("generate")) {
+    setup.generate.push_back({values.list(item + ".run"), values.text(item + ".directory")});
+  }
+  for (const auto& item : values.items("seed")) {
+    setup.seed.push_back({values.list(item + ".run"), values.text(item + ".directory")});
+  }
+  setup.build = values.boolean("build");
+  return setup;
+}
+
+}  // namespace codops::settings

@@ -1,0 +1,28 @@
+#pragma once
+// `setup_dev:` in codops.yaml. Rows of the schema and the reader are in setup_dev.cpp.
+#include <string>
+#include <vector>
+
+namespace codops::settings {
+
+class Values;
+
+struct DevCommand {
+  std::vector<std::string> run;  // argv
+  std::string directory;         // relative to the project; empty: the project's own
+
+  bool operator==(const DevCommand&) const = default;
+};
+
+struct SetupDev {
+  std::string backend{"auto"};           // auto, docker, local
+  std::vector<std::string> directories;  // with a package.json; empty: the project's own and those one level below
+  std::vector<DevCommand> generate, seed;
+  bool build{};
+
+  bool operator==(const SetupDev&) const = default;
+};
+
+SetupDev read_setup_dev(const Values& values);
+
+}  // namespace codops::settings

@@ -1,0 +1,383 @@
+// Every way in which an HTTP server can misbehave, from a real socket.
+#include <doctest/doctest.h>
+
+#include <sys/resource.h>
+
+#include <fstream>
+
+#include "lib/health/run.hpp"
+#include "tests/support/scripted_server.hpp"
+
+using namespace codops;
+using namespace codops::health;
+using tests::Peer;
+using tests::response;
+using tests::ScriptedServer;
+using namespace std::chrono_literals;
+
+namespace {
+
+Check http(std::string url, std::string name = "web") {
+  HttpCheck what;
+  what.request.url = std::move(url);
+  Check check;
+  check.name = std::move(name);
+  check.what = std::move(what);
+  return check;
+}
+
+Outcome run_one(const Check& check, Milliseconds deadline = 10s) {
+  auto report = run({check}, {}, Limits{}.within(deadline));
+  REQUIRE(report.outcomes.size() == 1);
+  return report.outcomes.front();
+}
+
+// Answers every request with the same bytes.
+ScriptedServer::Script always(std::string bytes) {
+  return [bytes = std::move(bytes)](Peer& peer) {
+    if (!peer.read_request().empty()) peer.send(bytes);
+  };
+}
+
+long max_rss_kilobytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+}  // namespace
+
+TEST_CASE("an endpoint that answers is well, with the time of every stage") {
+  ScriptedServer server{always(response("hello"))};
+  const auto outcome = run_one(http(server.url()));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  CHECK(outcome.http_status == 200);
+  CHECK(outcome.attempts == 1);
+  CHECK(outcome.times.connect.has_value());
+  CHECK(outcome.times.request.has_value());
+  CHECK_FALSE(outcome.times.tls.has_value());
+  CHECK(outcome.address == fmt::format("127.0.0.1:{}", server.port()));
+}
+
+TEST_CASE("an unexpected status fails in stage status") {
+  ScriptedServer server{always(response("", "503 Service Unavailable"))};
+  auto check = http(server.url());
+  auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::status);
+  CHECK(outcome.message == "HTTP 503, expected 200-299");
+  CHECK_FALSE(outcome.hint.empty());
+  std::get<HttpCheck>(check.what).expect_status = *StatusCodes::parse("5xx");
+  CHECK(run_one(check).status == Status::ok);
+}
+
+TEST_CASE("nothing listens: stage connect") {
+  std::uint16_t port = 0;
+  {
+    ScriptedServer gone{[](Peer&) {}};
+    port = gone.port();
+  }
+  const auto outcome = run_one(http(fmt::format("http://127.0.0.1:{}/", port)));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::connect);
+  CHECK(outcome.message.find("nothing listens") != std::string::npos);
+}
+
+TEST_CASE("a server that accepts and says nothing is cut by the attempt's timeout, in stage request") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.wait_for_hangup(5000);
+  }};
+  auto check = http(server.url());
+  check.timeout = 120ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::request);
+  CHECK_FALSE(outcome.cut);
+  CHECK(outcome.elapsed < 170ms);
+}
+
+TEST_CASE("headers, then silence: stage body") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+    peer.wait_for_hangup(5000);
+  }};
+  auto check = http(server.url());
+  check.timeout = 120ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::body);
+}
+
+TEST_CASE("a body that drips is cut by the total deadline, with at most 50 ms over") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    while (peer.send("x") && !peer.wait_for_hangup(10)) {
+    }
+  }};
+  auto check = http(server.url());
+  check.timeout = 30s;
+  const auto start = std::chrono::steady_clock::now();
+  const auto report = run({check}, {}, Limits{}.within(300ms));
+  const auto took = std::chrono::steady_clock::now() - start;
+  CHECK(took >= 300ms);
+  CHECK(took <= 350ms);
+  CHECK(report.ended_by == Exit::deadline);
+  CHECK(report.exit() == Exit::deadline);
+  CHECK(report.outcomes[0].stage == io::Stage::body);
+  CHECK(report.outcomes[0].cut);
+}
+
+TEST_CASE("a header that drips is cut too") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nX-Slow: ");
+    while (peer.send("x") && !peer.wait_for_hangup(10)) {
+    }
+  }};
+  auto check = http(server.url());
+  check.timeout = 150ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.stage == io::Stage::request);
+  CHECK(outcome.elapsed < 200ms);
+}
+
+TEST_CASE("200 with truncated JSON fails in stage body") {
+  ScriptedServer server{always(response(R"({"status":"ok","checks":{"db":)", "200 OK", "Content-Type: application/json\r\n"))};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::body);
+  CHECK(outcome.message == "the body is not complete JSON");
+}
+
+TEST_CASE("a body shorter than its Content-Length fails in stage body") {
+  ScriptedServer server{always("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nshort")};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::body);
+  CHECK(outcome.message.find("Content-Length") != std::string::npos);
+}
+
+TEST_CASE("health+json: 200 with fail is a failure, warn a warning") {
+  for (const auto& [word, status] : {std::pair{"fail", Status::fail}, {"down", Status::fail}, {"warn", Status::warn}, {"pass", Status::ok}, {"UP", Status::ok}}) {
+    CAPTURE(word);
+    ScriptedServer server{always(response(fmt::format(R"({{"status":"{}"}})", word), "200 OK", "Content-Type: application/health+json; charset=utf-8\r\n"))};
+    CHECK(run_one(http(server.url())).status == status);
+  }
+}
+
+TEST_CASE("body, JSON path and header are asserted") {
+  ScriptedServer server{always(response(R"({"checks":{"db":"ok","nodes":[{"n":1}]}})", "200 OK", "Content-Type: application/json\r\nX-Release: 13\r\n"))};
+  auto check = http(server.url());
+  auto& what = std::get<HttpCheck>(check.what);
+  what.body_contains = {"\"db\""};
+  what.expect_json = {{"$.checks.db", "ok"}, {"/checks/nodes/0/n", "1"}};
+  what.expect_headers = {{"x-release", "13"}};
+  what.capture = {"x-release"};
+  const auto outcome = run_one(check);
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  CHECK(outcome.captured.at("x-release") == "13");
+  what.expect_json = {{"checks.db", "down"}};
+  CHECK(run_one(check).message == "checks.db is \"ok\", not \"down\"");
+  what.expect_json = {};
+  what.expect_headers = {{"x-release", "14"}};
+  CHECK(run_one(check).stage == io::Stage::status);
+}
+
+TEST_CASE("a redirect loop ends after five hops") {
+  ScriptedServer server{always(response("", "302 Found", "Location: /again\r\n"))};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::status);
+  CHECK(outcome.message.find("redirects") != std::string::npos);
+  CHECK(server.connections() == 6);
+}
+
+TEST_CASE("a redirect is followed to another server, which sees none of the first one's secrets") {
+  std::string seen;
+  ScriptedServer second{[&](Peer& peer) {
+    seen = peer.read_request();
+    peer.send(response("there"));
+  }, {"127.0.0.2"}};
+  ScriptedServer first{always(response("", "301 Moved Permanently", "Location: " + second.url("/there") + "\r\n"))};
+  auto check = http("http://user:hunter2@127.0.0.1:" + std::to_string(first.port()) + "/");
+  auto& what = std::get<HttpCheck>(check.what);
+  what.request.headers = {{"X-Api-Key", Secret{"canary"}}};
+  what.body_contains = {"there"};
+  const auto outcome = run_one(check);
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  CHECK(seen.find("GET /there") == 0);
+  CHECK(seen.find("canary") == std::string::npos);
+  CHECK(seen.find("Authorization") == std::string::npos);
+  what.request.redirects = io::HttpProbeRequest::Redirects::same_host;
+  CHECK(run_one(check).message.find("another host") != std::string::npos);
+}
+
+TEST_CASE("secrets of a URL are sent, and never shown") {
+  std::string seen;
+  ScriptedServer server{[&](Peer& peer) {
+    seen = peer.read_request();
+    peer.send(response("no", "500 Internal Server Error"));
+  }};
+  const auto outcome = run_one(http("http://user:hunter2@127.0.0.1:" + std::to_string(server.port()) + "/x?token=canary&page=2"));
+  CHECK(seen.find("Authorization: Basic dXNlcjpodW50ZXIy") != std::string::npos);
+  CHECK(seen.find("token=canary") != std::string::npos);
+  for (const auto& text : {outcome.target, outcome.message, outcome.hint, outcome.address}) {
+    CHECK(text.find("hunter2") == std::string::npos);
+    CHECK(text.find("canary") == std::string::npos);
+  }
+  CHECK(outcome.target.find("page=2") != std::string::npos);
+}
+
+TEST_CASE("an endless body costs no memory and no time") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n");
+    const std::string block(1U << 16U, 'x');
+    while (peer.send(block)) {
+    }
+  }};
+  const auto before = max_rss_kilobytes();
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::ok);
+  CHECK(max_rss_kilobytes() - before < 8 * 1024);
+}
+
+TEST_CASE("a dead IPv6 address beside a live IPv4 one costs 200 ms, no more") {
+  // 100::/64 is the discard prefix (RFC 6666); where it has no route the connection fails at once.
+  ScriptedServer server{always(response("hello"))};
+  Options options;
+  options.lookup = [](const std::string&) {
+    io::Resolver::Answer answer;
+    answer.addresses = io::numeric_addresses("100::1");
+    const auto live = io::numeric_addresses("127.0.0.1");
+    answer.addresses.insert(answer.addresses.end(), live.begin(), live.end());
+    return answer;
+  };
+  const auto url = fmt::format("http://dual.test:{}/", server.port());
+  const auto report = run({http(url)}, options, Limits{}.within(5s));
+  CAPTURE(report.outcomes[0].message);
+  CHECK(report.outcomes[0].status == Status::ok);
+  CHECK(report.outcomes[0].elapsed < 600ms);
+}
+
+TEST_CASE("a resolver that hangs breaks no deadline, and other checks go on") {
+  ScriptedServer server{always(response("hello"))};
+  Options options;
+  options.lookup = [](const std::string& host) {
+    if (host == "hangs.test") Limits{}.within(3s).wait(-1, 0);
+    return io::Resolver::system_lookup("127.0.0.1");
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const auto report = run({http("http://hangs.test/", "hangs"), http(fmt::format("http://lives.test:{}/", server.port()), "lives")},
+                          options, Limits{}.within(250ms));
+  CHECK(std::chrono::steady_clock::now() - start < 300ms);
+  CHECK(report.outcomes[0].stage == io::Stage::dns);
+  CHECK(report.outcomes[0].status == Status::unknown);
+  CHECK(report.outcomes[1].status == Status::ok);
+  CHECK(report.exit() == Exit::deadline);
+}
+
+TEST_CASE("a flapping endpoint is called flapping") {
+  std::atomic<int> count{0};
+  ScriptedServer server{[&](Peer& peer) {
+    peer.read_request();
+    peer.send(count++ % 2 == 0 ? response("ok") : response("no", "500 Oops"));
+  }};
+  auto check = http(server.url());
+  check.failures = 2;
+  check.successes = 2;
+  check.pause = 1ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.message.find("flapping: 8 of 16 attempts failed") == 0);
+}
+
+TEST_CASE("retries forgive a failure, and successes in a row are counted") {
+  std::atomic<int> count{0};
+  ScriptedServer server{[&](Peer& peer) {
+    peer.read_request();
+    peer.send(count++ == 0 ? response("no", "500 Oops") : response("ok"));
+  }};
+  auto check = http(server.url());
+  check.failures = 3;
+  check.successes = 3;
+  check.pause = 1ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::ok);
+  CHECK(outcome.attempts == 4);
+}
+
+TEST_CASE("children of a failed check are skipped, and name the first cause") {
+  ScriptedServer bad{always(response("", "500 Oops"))};
+  ScriptedServer good{always(response("fine"))};
+  auto gateway = http(bad.url(), "gateway");
+  auto api = http(good.url(), "api");
+  api.after = {"gateway"};
+  auto shop = http(good.url(), "shop");
+  shop.after = {"api"};
+  const auto report = run({shop, api, gateway}, {}, Limits{}.within(5s));
+  CHECK(report.outcomes[0].status == Status::skipped);
+  CHECK(report.outcomes[0].message == "skipped: \"gateway\" failed");
+  CHECK(report.outcomes[1].status == Status::skipped);
+  CHECK(report.exit() == Exit::unhealthy);
+  CHECK(good.connections() == 0);
+}
+
+TEST_CASE("a cancellation in mid-run ends it at once") {
+  CancelSource source;
+  ScriptedServer server{[&](Peer& peer) {
+    peer.read_request();
+    source.cancel(Exit::terminated);
+    peer.wait_for_hangup(5000);
+  }};
+  const auto start = std::chrono::steady_clock::now();
+  const auto report = run({http(server.url())}, {}, {Deadline::after(10s), source.token()});
+  CHECK(std::chrono::steady_clock::now() - start < 500ms);
+  CHECK(report.exit() == Exit::terminated);
+  CHECK(report.outcomes[0].status == Status::unknown);
+}
+
+TEST_CASE("what answers is no HTTP") {
+  ScriptedServer server{always("SSH-2.0-OpenSSH_9.2\r\n")};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::request);
+}
+
+TEST_CASE("a reset in mid-answer") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123");
+    peer.wait_for_hangup(20);
+    peer.reset();
+  }};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::body);
+}
+
+TEST_CASE("2,000 checks with room for 64 files end without a false failure") {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  ScriptedServer server{always(response("hello"))};
+  std::vector<Check> checks;
+  for (int i = 0; i < 2000; ++i) checks.push_back(http(server.url("/" + std::to_string(i)), "web " + std::to_string(i)));
+  // The server shares this process's files, so both get 32.
+  rlimit low = before;
+  low.rlim_cur = 64;
+  ::setrlimit(RLIMIT_NOFILE, &low);
+  Options options;
+  options.parallel = 16;
+  const auto report = run(checks, options, Limits{}.within(60s));
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(report.count(Status::ok) == 2000);
+  for (const auto& outcome : report.outcomes) {
+    if (outcome.status != Status::ok) FAIL_CHECK(outcome.message);
+  }
+}

@@ -1,0 +1,156 @@
+#include "lib/backup/catalogue.hpp"
+
+#include <doctest/doctest.h>
+
+#include "lib/backup/process_identity.hpp"
+#include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
+#include "lib/store/directory.hpp"
+
+using namespace codops;
+using namespace codops::backup;
+
+namespace {
+
+constexpr WallTime now = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 23} + std::chrono::hours{10}};
+const Limits limits;
+
+Manifest manifest(const std::string& label, const std::string& tag = {}) {
+  Manifest it;
+  it.label = label;
+  it.environment = "production";
+  it.tag = tag;
+  it.sequence = 7;
+  it.started = now;
+  it.finished = now + std::chrono::seconds{9};
+  it.codops_version = "0.1.0";
+  it.encrypted = true;
+  it.recipients = {"age1x"};
+  it.database = DatabaseIdentity{"shop", "owner", "15.18", 150018, "7", "UTF8", "C", "C", "15.18", 99, {"plpgsql 1.0"}, {"owner"}};
+  it.parts = {{"database.dump.zst", "archive", "", "", 10, 20, "ab", "cd"},
+              {"rows-0001.zst", "rows", "public.t", "\"public\".\"t\" (\"a\")", 1, 2, "ef", ""}};
+  it.tables = {{"public.t", 3, "00ff"}};
+  return it;
+}
+
+struct Place {
+  io::TemporaryFolder folder;
+  store::DirectoryStore store{folder.path()};
+  Catalogue catalogue{store, "shop/production"};
+  void add(const std::string& label, const std::string& tag = {}, const std::optional<io::SigningKey>& key = {}) {
+    catalogue.begin(label, now, limits);
+    store.put(catalogue.object(label, "database.dump.zst"), "data", limits);
+    catalogue.publish(manifest(label, tag), key, limits);
+  }
+  std::vector<std::string> labels() {
+    std::vector<std::string> all;
+    for (const auto& entry : catalogue.list(limits)) all.push_back(entry.manifest.label);
+    return all;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a manifest comes back from its JSON; a later version and nonsense do not") {
+  const auto it = manifest("20261123-100000F", "before v2");
+  CHECK(parse_manifest(to_json(it)) == it);
+  CHECK(it.size() == 11);
+  CHECK(it.rows() == 3);
+  for (const char* bad : {"", "{}", "[]", "{\"codops_backup\":2}", "{\"codops_backup\":1,\"label\":7}"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_AS(parse_manifest(bad), Failure);
+  }
+}
+
+TEST_CASE("labels follow the clock, and each other when the clock is behind") {
+  CHECK(Catalogue::next_label(now, {}) == "20261123-100000F");
+  CHECK(Catalogue::next_label(now, "20261123-095959F") == "20261123-100000F");
+  CHECK(Catalogue::next_label(now, "20261123-100000F") == "20261123-100001F");
+  CHECK(Catalogue::next_label(now, "20271231-235959F") == "20280101-000000F");
+}
+
+TEST_CASE("only what is published is listed, and it is found by label, tag and as the latest") {
+  Place place;
+  CHECK_THROWS_AS(place.catalogue.find("latest", limits), Failure);
+  place.add("20261121-100000F", "before v2");
+  place.add("20261122-100000F");
+  place.catalogue.begin("20261123-100000F", now, limits);
+  place.store.put(place.catalogue.object("20261123-100000F", "database.dump.zst"), "half", limits);
+  CHECK(place.labels() == std::vector<std::string>{"20261121-100000F", "20261122-100000F"});
+  CHECK(place.catalogue.newest_label(limits) == "20261123-100000F");
+  CHECK(place.catalogue.find("latest", limits).manifest.label == "20261122-100000F");
+  CHECK(place.catalogue.find("before v2", limits).manifest.label == "20261121-100000F");
+  try {
+    place.catalogue.find("20261121-100001F", limits);
+    FAIL("found");
+  } catch (const Failure& failure) {
+    CHECK(failure.hint().find("20261121-100000F") != std::string::npos);
+  }
+  place.catalogue.mark("20261122-100000F", [](Marks& marks) { marks.damage = "a part is missing"; }, limits);
+  CHECK(place.catalogue.find("latest", limits).manifest.label == "20261121-100000F");
+}
+
+TEST_CASE("what a dead process left goes, what a living one is at stays") {
+  Place place;
+  place.catalogue.begin("20261123-100000F", now, limits);
+  auto left = place.catalogue.unfinished(now, limits);
+  REQUIRE(left.size() == 1);
+  CHECK_FALSE(left[0].stale);
+  place.catalogue.remove_stale(now, limits);
+  CHECK(place.catalogue.unfinished(now, limits).size() == 1);
+  // Older than any backup takes; and without a marker.
+  CHECK(place.catalogue.unfinished(now + std::chrono::hours{49}, limits)[0].stale);
+  place.store.put(place.catalogue.object("20261123-100001F", "database.dump.zst"), "half", limits);
+  place.catalogue.remove_stale(now, limits);
+  CHECK(place.catalogue.unfinished(now, limits).size() == 1);
+  place.catalogue.remove("20261123-100000F", limits);
+  CHECK(place.store.list("", limits).empty());
+
+  auto self = this_process();
+  CHECK_FALSE(is_gone(self));
+  ++self.start_time;  // the pid is used by another
+  CHECK(is_gone(self));
+  self.boot_id = "elsewhere";
+  CHECK_FALSE(is_gone(self));
+}
+
+TEST_CASE("a manifest that somebody changed, or signed with another key, is not trusted") {
+  const auto key = io::new_signing_key();
+  Place place;
+  place.add("20261121-100000F", "", key);
+  place.add("20261122-100000F", "", io::new_signing_key());
+  place.add("20261123-100000F");
+  Catalogue strict{place.store, "shop/production", key.public_key};
+  auto entries = strict.list(limits);
+  REQUIRE(entries.size() == 3);
+  CHECK(entries[0].trust == Trust::valid);
+  CHECK(entries[1].trust == Trust::invalid);
+  CHECK(entries[2].trust == Trust::invalid);
+  CHECK(strict.find("latest", limits).manifest.label == "20261121-100000F");
+  CHECK_THROWS_AS(strict.find("20261123-100000F", limits), Failure);
+  entries = place.catalogue.list(limits);
+  CHECK(entries[1].trust == Trust::valid);
+  CHECK(entries[2].trust == Trust::unsigned_);
+  auto changed = manifest("20261121-100000F");
+  changed.tables[0].rows = 4;
+  place.store.put(place.catalogue.object("20261121-100000F", "manifest.json"), to_json(changed), limits);
+  CHECK(strict.list(limits)[0].trust == Trust::invalid);
+  CHECK(place.catalogue.list(limits)[0].trust == Trust::invalid);
+}
+
+TEST_CASE("marks are kept, and a broken manifest is named without hiding the others") {
+  Place place;
+  place.add("20261121-100000F");
+  place.add("20261122-100000F");
+  place.catalogue.mark("20261121-100000F", [](Marks& marks) { marks.pinned = true; }, limits);
+  place.catalogue.mark("20261121-100000F", [](Marks& marks) { marks.drilled = now; marks.drill_took = Milliseconds{42}; }, limits);
+  const auto entry = place.catalogue.find("20261121-100000F", limits);
+  CHECK(entry.marks.pinned);
+  CHECK(entry.marks.drilled == now);
+  CHECK(entry.marks.drill_took == Milliseconds{42});
+  place.store.put(place.catalogue.object("20261122-100000F", "manifest.json"), "{", limits);
+  CHECK_THROWS_AS(place.catalogue.list(limits), Failure);
+  std::vector<std::string> broken;
+  CHECK(place.catalogue.list(limits, &broken).size() == 1);
+  CHECK(broken.size() == 1);
+}
