@@ -14,6 +14,10 @@ const std::vector<Verb>& verbs() {
       {"config check", "Settings", "everything that is wrong with the settings, at once",
        {{"config check", "checks every environment"}, {"config check production", "checks one"}},
        make_config_check},
+      {"config compose", "Settings", "the compose files as they are understood, merged and normalised, as JSON",
+       {{"config compose production", "what a deploy to production would start from"},
+        {"config compose -f compose.yaml -f more.yaml", "by docker compose's own rules"}},
+       make_config_compose},
   };
   return table;
 }

@@ -147,6 +147,7 @@ void normalise_service(Node& service, Normalising& with) {
     for (const auto* part : {"resources", "placement"}) {
       if (!deploy->find(part)) deploy->set(part, Node::make_mapping(deploy->at));
     }
+    if (const auto* scale = service.find("scale"); scale && !deploy->find("replicas")) deploy->set("replicas", *scale);
   }
   if (auto* secrets = service.find("secrets")) {
     for (auto& secret : secrets->items) {
@@ -232,6 +233,10 @@ void normalise(Node& root, Normalising& with) {
       if (!is_enabled(entry.value, with.profiles)) with.disabled.push_back(entry.key);
     }
     std::erase_if(services->entries, [&](const text::Entry& entry) { return !is_enabled(entry.value, with.profiles); });
+    for (const auto& [name, image] : with.images) {
+      auto* service = services->find(name);
+      if (service && service->is_mapping()) service->set("image", text_node(image, service->at));
+    }
     for (auto& entry : services->entries) {
       if (!entry.value.is_mapping()) continue;
       normalise_service(entry.value, with);
