@@ -134,6 +134,8 @@ remove_from() { # SOCKET
   done
   mapfile -t ids < <(docker image ls --format '{{.Repository}}:{{.Tag}}' 'codops-demo/*')
   ((${#ids[@]} == 0)) || docker image rm -f "${ids[@]}" >/dev/null
+  # What lost its tag to a newer build of the same image.
+  docker image prune -f --filter label=codops-demo.inputs >/dev/null
 }
 
 case ${1:-} in

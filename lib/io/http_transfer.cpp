@@ -121,8 +121,8 @@ void HttpTransfer::set_server(const HttpServer& server) {
   server_ = &server;
   response_ = {};
   buffer_.clear();
-  thrown_ = nullptr;
-  head_complete_ = finished_ = false;
+  thrown_ = lost_ = nullptr;
+  head_complete_ = finished_ = connect_only_ = false;
   error_[0] = '\0';
   if (server.unix_socket.size() > unix_path_limit) {
     throw Failure{Exit::config, fmt::format("the socket's path is longer than {} bytes: \"{}\"", unix_path_limit,
@@ -196,6 +196,7 @@ void HttpTransfer::start(const HttpServer& server, const HttpRequest& request, C
 void HttpTransfer::connect(const HttpServer& server, const Limits& limits) {
   set_server(server);
   request_ = {};
+  connect_only_ = true;
   timeout_ = Deadline::after(server.connect_timeout);
   ::curl_easy_setopt(easy_, CURLOPT_URL, server.url.c_str());
   ::curl_easy_setopt(easy_, CURLOPT_CONNECT_ONLY, 1L);
@@ -206,9 +207,11 @@ void HttpTransfer::connect(const HttpServer& server, const Limits& limits) {
 }
 
 bool HttpTransfer::reached(Until until) const {
-  if (finished_) return true;
-  if (until == Until::head) return head_complete_;
-  return until == Until::data && !buffer_.empty();
+  if (until == Until::head && head_complete_) return true;
+  if (until == Until::data && !buffer_.empty()) return true;
+  // What came before the end is handed out before the end is told.
+  if (lost_) std::rethrow_exception(lost_);
+  return finished_;
 }
 
 void HttpTransfer::step() {
@@ -221,8 +224,14 @@ void HttpTransfer::step() {
   int left = 0;
   while (const CURLMsg* message = ::curl_multi_info_read(multi_, &left)) {
     if (message->msg != CURLMSG_DONE) continue;
-    if (message->data.result != CURLE_OK) fail(message->data.result);
-    finished_ = true;
+    try {
+      if (message->data.result != CURLE_OK) fail(message->data.result);
+      // libcurl takes a connection that ends inside the head for an answer without a body.
+      if (!connect_only_ && !head_complete_) fail(CURLE_GOT_NOTHING);
+      finished_ = true;
+    } catch (const HttpFailure&) {
+      lost_ = std::current_exception();
+    }
   }
 }
 
@@ -231,7 +240,7 @@ void HttpTransfer::check(const Limits& limits) {
   if (timeout_.expired()) {
     throw HttpFailure{HttpFailure::Kind::timeout, 0,
                       fmt::format("{} did not answer within {:.1f} s", shown_name(*server_),
-                                  static_cast<double>(request_.timeout.count()) / 1000)};
+                                  static_cast<double>((connect_only_ ? server_->connect_timeout : request_.timeout).count()) / 1000)};
   }
   if (request_.inactivity.count() > 0 && Deadline::at(last_activity_ + request_.inactivity).expired()) {
     throw HttpFailure{HttpFailure::Kind::timeout, 0,
@@ -274,7 +283,8 @@ void HttpTransfer::fail(int code) {
     why = response_.status == 0 ? "the connection was lost before an answer"
                                 : "the connection was lost in the middle of the answer";
   }
-  throw HttpFailure{kind, static_cast<int>(os_error), fmt::format("{}: {}", shown_name(*server_), why)};
+  const char* verb = kind == HttpFailure::Kind::connect ? " does not answer" : "";
+  throw HttpFailure{kind, static_cast<int>(os_error), fmt::format("{}{}: {}", shown_name(*server_), verb, why)};
 }
 
 std::size_t HttpTransfer::on_header(char* data, std::size_t size, std::size_t count, void* self) {

@@ -55,10 +55,11 @@ class HttpTransfer {
   HttpRequest request_;
   HttpResponse response_;
   std::string buffer_;
-  std::exception_ptr thrown_;
+  std::exception_ptr thrown_;  // by a callback
+  std::exception_ptr lost_;    // the exchange's own end, when it is a bad one
   Deadline timeout_{Deadline::never()};
   Deadline::TimePoint last_activity_{};
-  bool added_{}, head_complete_{}, finished_{};
+  bool added_{}, connect_only_{}, head_complete_{}, finished_{};
   char error_[256]{};
 };
 

@@ -31,7 +31,8 @@ la_ssize_t append(archive*, void* text, const void* data, std::size_t size) {
 ArchiveHandle writer_into(std::string& bytes) {
   ArchiveHandle handle{::archive_write_new()};
   ::archive_write_set_format_pax_restricted(handle.get());
-  ::archive_write_set_options(handle.get(), "hdrcharset=UTF-8");
+  // Names as they are: libarchive would translate them by the process's locale, which for a tool run by cron is "C".
+  ::archive_write_set_options(handle.get(), "hdrcharset=BINARY");
   ::archive_write_set_bytes_per_block(handle.get(), 0);
   if (::archive_write_open(handle.get(), &bytes, nullptr, &append, nullptr) != ARCHIVE_OK) {
     throw Failure{Exit::bug, fmt::format("tar: {}", ::archive_error_string(handle.get()))};
@@ -117,6 +118,16 @@ struct TarReader::State {
 TarReader::TarReader(ByteSource source) : state_{std::make_unique<State>()} { state_->source = std::move(source); }
 TarReader::~TarReader() = default;
 
+namespace {
+
+// A name that is not UTF-8 has no UTF-8 form, one that is may have no form in the locale.
+std::string either(const char* utf8, const char* bytes) {
+  if (utf8 != nullptr) return utf8;
+  return bytes != nullptr ? bytes : "";
+}
+
+}  // namespace
+
 std::optional<TarEntry> TarReader::next() {
   if (!state_->handle) state_->open();
   archive_entry* header = nullptr;
@@ -124,8 +135,7 @@ std::optional<TarEntry> TarReader::next() {
   if (result == ARCHIVE_EOF) return std::nullopt;
   if (result < ARCHIVE_WARN) state_->fail();
   TarEntry entry;
-  const char* path = ::archive_entry_pathname(header);
-  entry.path = path != nullptr ? path : "";
+  entry.path = either(::archive_entry_pathname_utf8(header), ::archive_entry_pathname(header));
   entry.mode = ::archive_entry_perm(header);
   entry.mtime = ::archive_entry_mtime(header);
   entry.uid = static_cast<std::uint32_t>(::archive_entry_uid(header));
@@ -142,7 +152,7 @@ std::optional<TarEntry> TarReader::next() {
         break;
       case AE_IFLNK:
         entry.kind = TarEntry::Kind::symlink;
-        entry.link_target = ::archive_entry_symlink(header) != nullptr ? ::archive_entry_symlink(header) : "";
+        entry.link_target = either(::archive_entry_symlink_utf8(header), ::archive_entry_symlink(header));
         break;
       default:
         break;

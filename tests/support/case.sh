@@ -6,7 +6,8 @@
 #   expect NAME GOT WANTED       passes when both are equal
 #   need_engine                  DOCKER_HOST answers and has the demo's images, or the script ends with a skip
 #   demo DIR [KEY=VALUE...]      a copy of the demo application in DIR, not rate-limited
-#   load_start NAME [OPTIONS...] load.mjs runs once this returns; load_stop NAME ends it
+#   load_start NAME [OPTIONS...] load.mjs runs once this returns (not under `check`: that is a subshell)
+#   load_stop NAME               ends it; load_wait NAME waits for the end of its --duration
 #   load_value NAME EXPRESSION   a value of its report, as in: load_value NAME .failed
 #   wait_for SECONDS COMMAND...  polls; no fixed sleeps
 #
@@ -63,7 +64,8 @@ need_engine() {
   fi
 }
 demo() { # DIR [KEY=VALUE...]
-  "$REPO/tests/app/prepare.sh" --into "$1" RATE_LIMIT_EXEMPT=0.0.0.0/0 "${@:2}"
+  # A commit does not wait for the disk: how busy that is is not what is tested.
+  "$REPO/tests/app/prepare.sh" --into "$1" RATE_LIMIT_EXEMPT=0.0.0.0/0 'POSTGRES_OPTIONS=-c synchronous_commit=off' "${@:2}"
 }
 
 load_start() { # NAME [OPTIONS...]
@@ -71,13 +73,19 @@ load_start() { # NAME [OPTIONS...]
   shift
   node "$SUPPORT/load.mjs" --ready "$WORK/load.$name.ready" "$@" >"$WORK/load.$name.json" 2>"$WORK/load.$name.err" &
   load_pids[$name]=$!
-  wait_for 30 test -e "$WORK/load.$name.ready" ||
-    { fail "load" "no traffic got through: $(load_stop "$name"; head -c 600 "$WORK/load.$name.json")"; return 1; }
+  if ! wait_for 30 test -e "$WORK/load.$name.ready"; then
+    load_stop "$name"
+    fail "load" "some kind of traffic never got through: $(jq -c .reasons "$WORK/load.$name.json")"
+    return 1
+  fi
+}
+load_wait() { # NAME
+  wait "${load_pids[$1]}" || true
+  unset "load_pids[$1]"
 }
 load_stop() { # NAME
   kill -TERM "${load_pids[$1]}" 2>/dev/null || true
-  wait "${load_pids[$1]}" || true
-  unset "load_pids[$1]"
+  load_wait "$1"
 }
 load_value() { jq -c "$2" "$WORK/load.$1.json"; }
 

@@ -30,6 +30,7 @@ fail() {
 command -v apt-get >/dev/null || fail "no apt-get here; set CODOPS_DOCKER_COMPOSE"
 
 # The mirror that this machine already uses, so that a proxy or a local mirror keeps working.
+# shellcheck disable=SC2016 # apt's own $(SITE)
 mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
 [ -n "$mirror" ] || mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)*\([^ ]*\).*/\2/p' \
   /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -m1 '/debian/*$' || true)
@@ -49,6 +50,7 @@ apt-get "$@" update >"$work/log" 2>&1 || fail "apt-get update for trixie failed:
   fail "apt-get download docker-compose failed: $(tail -n 1 "$work/log")"
 dpkg-deb -x "$work"/deb/docker-compose_*.deb "$work/root"
 unpacked=$(find "$work/root" -type f -name 'docker-compose*' -perm -u+x | head -n 1)
+# shellcheck disable=SC2015 # either one failing is the failure
 [ -n "$unpacked" ] && works "$unpacked" || fail "the package's docker-compose does not run here"
 
 mkdir -p "$cache/compose"

@@ -166,10 +166,11 @@ build() {
     made "codops-demo/$name:$tag" "$key" || tar -C "$app/images/$name" -c . | build_from "codops-demo/$name:$tag" "$key"
   done
 
-  # The same Dockerfiles as a user has them, with the cached npm packages and built pages in their contexts.
+  # The same Dockerfiles as a user has them, with the cached npm packages and built pages in their contexts
+  # (a later layer can't take a migration away: the versions add what is theirs).
   key=$({ rootfs_key; backend_key; tree_hash backend prisma; declare -f build; } | hash_of)
   made codops-demo/backend:base "$key" ||
-    tar -c -C "$app" backend/Dockerfile backend/src backend/package.json backend/package-lock.json prisma \
+    tar -c -C "$app" --exclude='prisma/migrations/20250315*' backend/Dockerfile backend/src backend/package.json backend/package-lock.json prisma \
       -C "$(backend_dir)" --transform 's,^node_modules,backend/node_modules,' node_modules |
     build_from codops-demo/backend:base "$key" -f backend/Dockerfile
   key=$({ rootfs_key; frontend_key; declare -f build; } | hash_of)

@@ -73,6 +73,10 @@ const waitingForFirst = new Set();
 
 const kind = (name) => (kinds[name] ??= { sent: 0, ok: 0, failed: 0, retried: 0, slowest_ms: 0, times: [] });
 
+function firstOf(name) {
+  if (waitingForFirst.delete(name) && waitingForFirst.size === 0 && options.ready) writeFileSync(options.ready, 'ready\n');
+}
+
 function success(name, began, headers) {
   const k = kind(name);
   const t = now();
@@ -86,7 +90,7 @@ function success(name, began, headers) {
     if (t - lastOk > longestGap.ms) longestGap = { ms: t - lastOk, at_ms: lastOk };
     lastOk = t;
   }
-  if (waitingForFirst.delete(name) && waitingForFirst.size === 0 && options.ready) writeFileSync(options.ready, 'ready\n');
+  firstOf(name);
   if (!headers) return;
   const version = headers['x-app-version'];
   const instance = headers['x-instance'];
@@ -255,7 +259,7 @@ function websocket() {
       if (text === '2') return send('3'); // ping
       if (text.startsWith('0')) return send('40'); // opened: join the default namespace
       if (text.startsWith('40')) {
-        waitingForFirst.delete('websocket');
+        firstOf('websocket');
         asker = setInterval(() => {
           send(`42${++asked}["echo",${asked}]`);
           answerDue ??= setTimeout(() => end('an open WebSocket gave no answer'), timeoutMs);

@@ -23,7 +23,7 @@ struct Endpoint {
   io::HttpServer server;
   std::string ssh_host, ssh_user;
   std::uint16_t ssh_port{};
-  // For ssh: whatever makes server.unix_socket lead to the engine.
+  // For ssh: whatever makes server.unix_socket lead to the engine (open_ssh_transport in ssh.hpp).
   std::shared_ptr<void> transport;
 
   bool remote() const noexcept { return kind != Kind::unix_socket; }

@@ -191,7 +191,7 @@ TEST_CASE("docker: archives go in and out of a container that never ran") {
   const auto& limits = engine->limits;
   const auto id = engine->create("archive", {"true"});
   const std::string big(300'000, 'x');
-  api.put_archive(id, "/tmp", io::write_tar({{.path = "a/one.txt", .content = "eins", .mode = 0600}, {.path = "a/big", .content = big}}), limits);
+  api.put_archive(id, "/tmp", io::write_tar({{.path = "a/one.txt", .content = "eins", .mode = 0600}, {.path = "a/big", .content = big}, {.path = "a/ünïcode", .content = "u"}}), limits);
   std::string tar;
   REQUIRE(api.get_archive(id, "/tmp/a", [&](std::string_view bytes) { tar += bytes; }, limits));
   std::map<std::string, io::TarEntry> found;
@@ -199,6 +199,7 @@ TEST_CASE("docker: archives go in and out of a container that never ran") {
   CHECK(found.at("a/one.txt").content == "eins");
   CHECK(found.at("a/one.txt").mode == 0600);
   CHECK(found.at("a/big").content == big);
+  CHECK(found.at("a/ünïcode").content == "u");
   CHECK(!api.get_archive(id, "/tmp/none", {}, limits));
   CHECK(api.stat_path(id, "/tmp/a/big", limits)->size == big.size());
   CHECK(!api.stat_path(id, "/tmp/none", limits));

@@ -7,7 +7,7 @@ pg.types.setTypeParser(20, Number); // bigint: order numbers and sums are far be
 export const db = new pg.Pool({
   connectionString: config.databaseUrl,
   max: config.poolSize,
-  connectionTimeoutMillis: 2000,
+  connectionTimeoutMillis: 8000, // waiting for a free connection counts too
   idleTimeoutMillis: 30000,
   application_name: `backend ${config.version}`,
 });
