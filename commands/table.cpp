@@ -38,6 +38,10 @@ const std::vector<Verb>& verbs() {
        {{"config reference", "prints a commented codops.yaml with every key"},
         {"config reference --schema > codops.schema.json", "for completion in an editor"}},
        make_config_reference},
+      {"config compose", "Settings", "the compose files as they are understood, merged and normalised, as JSON",
+       {{"config compose production", "what a deploy to production would start from"},
+        {"config compose -f compose.yaml -f more.yaml", "by docker compose's own rules"}},
+       make_config_compose},
   };
   return table;
 }
