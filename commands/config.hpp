@@ -8,10 +8,7 @@ namespace codops::commands {
 
 std::unique_ptr<Command> make_config_show();
 std::unique_ptr<Command> make_config_check();
-<<<<<<< HEAD
 std::unique_ptr<Command> make_config_reference();
-=======
 std::unique_ptr<Command> make_config_compose();
->>>>>>> compose
 
 }  // namespace codops::commands

@@ -63,6 +63,8 @@ std::string Host::shown() const {
   return endpoint.remote() ? "docker at " + endpoint.shown : "docker on unix socket";
 }
 
+WallTime Host::api_clock() const { return api_->client().engine_now().value_or(clock_.now()); }
+
 std::unique_ptr<target::LockPrimitive> Host::lock(const std::string& purpose) {
   return std::make_unique<LockContainer>(*api_, project_, purpose);
 }

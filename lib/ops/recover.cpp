@@ -31,7 +31,7 @@ bool all_run(const Release& next, const Observed& observed) {
 
 }  // namespace
 
-void Transaction::recover(const Limits& limits) {
+void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto* record = observed_.snapshot.unfinished();
   if (record == nullptr) return;
   recovery_.needed = true;
@@ -55,7 +55,7 @@ void Transaction::recover(const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  recovery_.forward = was_proven(*plan, *last) && all_run(next, observed_);
+  recovery_.forward = way == RecoveryWay::best && was_proven(*plan, *last) && all_run(next, observed_);
   host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
                                     recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
   Desired stored;

@@ -66,7 +66,7 @@ std::string result_of(const plan::Outcome& outcome) {
 
 }  // namespace
 
-Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits)
+Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
     : host_{host}, owner_{release::this_process(std::move(command))} {
   host_.require_owner(host_.store().load(limits));
   try {
@@ -81,7 +81,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
   token_ = lock_->token().substr(0, token_length);
   try {
     observe_again(limits);
-    recover(limits);
+    recover(way, limits);
   } catch (...) {
     release_lock();
     throw;
