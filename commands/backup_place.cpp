@@ -6,19 +6,36 @@
 #include "commands/host.hpp"
 #include "lib/io/files.hpp"
 #include "lib/store/directory.hpp"
+#include "lib/store/s3.hpp"
 
 namespace codops::commands {
 namespace {
 
 constexpr std::string_view signing_prefix = "codops-signing-key-1 ";
 
-std::unique_ptr<store::Store> open_store(const std::string& address) {
+std::unique_ptr<store::Store> open_store(Services& services, const std::string& address, const settings::S3& settings) {
   if (address.starts_with("/")) return std::make_unique<store::DirectoryStore>(address);
-  if (address.starts_with("s3://")) {
-    throw Failure{Exit::config, fmt::format("backup.store \"{}\": this codops has no S3 store yet", address),
-                  "use a directory, or mount the bucket"};
+  const auto bucket = store::parse_s3_address(address);
+  if (!bucket) {
+    throw Failure{Exit::config, fmt::format("backup.store \"{}\" is neither an absolute directory nor s3://BUCKET/PREFIX", address),
+                  "backup.store: /backups"};
   }
-  throw Failure{Exit::config, fmt::format("backup.store \"{}\" is no absolute directory", address), "backup.store: /backups"};
+  const auto required = [&](const std::string& name) {
+    const auto value = services.variable(name);
+    if (!value) throw Failure{Exit::config, fmt::format("{} is not set", name), "it has the credentials of backup.store"};
+    return *value;
+  };
+  store::S3Settings s3;
+  s3.address = *bucket;
+  s3.endpoint = settings.endpoint;
+  s3.region = settings.region;
+  s3.path_style = settings.path_style;
+  s3.ca_file = settings.ca;
+  s3.bandwidth = settings.bandwidth;
+  s3.object_lock = settings.object_lock;
+  s3.credentials = {required(settings.access_key_variable), Secret{required(settings.secret_key_variable)},
+                    Secret{services.variable(settings.session_token_variable).value_or("")}};
+  return std::make_unique<store::S3Store>(std::move(s3), services.clock());
 }
 
 // What a path segment of a store may hold.
@@ -42,7 +59,7 @@ std::filesystem::path absolute(const settings::Environment& environment, const s
 
 BackupPlace::BackupPlace(Services& services, const std::string& environment, const std::optional<std::string>& store)
     : services_{services}, environment_{services.environment(environment)} {
-  store_ = open_store(store.value_or(environment_.backup.store));
+  store_ = open_store(services, store.value_or(environment_.backup.store), environment_.backup.s3);
   read_keys();
   catalogue_ = std::make_unique<backup::Catalogue>(
       *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted);
