@@ -8,5 +8,7 @@ namespace codops::commands {
 
 std::unique_ptr<Command> make_config_show();
 std::unique_ptr<Command> make_config_check();
+std::unique_ptr<Command> make_config_reference();
+std::unique_ptr<Command> make_config_compose();
 
 }  // namespace codops::commands

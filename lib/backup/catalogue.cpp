@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lib/backup/process_identity.hpp"
+#include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 
 namespace codops::backup {
@@ -132,13 +132,16 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
     }
     return *at;
   }
+  if (name == "latest" && !entries.empty()) {
+    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", entries.size(), store_.describe()),
+                  "see: codops backup list"};
+  }
+  if (name == "latest") throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
   std::vector<std::string> known;
   for (const auto& entry : entries) known.push_back(entry.manifest.label);
   const auto near = nearest(name, known);
-  throw Failure{Exit::usage,
-                name == "latest" ? fmt::format("no backup in {}", store_.describe())
-                                 : fmt::format("no backup \"{}\" in {}", name, store_.describe()),
-                !near.empty() ? fmt::format("did you mean {}?", near) : "see: codops backup list"};
+  throw Failure{Exit::usage, fmt::format("no backup \"{}\" in {}", name, store_.describe()),
+                near.empty() ? "see: codops backup list" : fmt::format("did you mean {}?", near)};
 }
 
 std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {
@@ -153,10 +156,10 @@ std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits
       it.host = json.value("host", "");
       it.pid = json.value("pid", std::int64_t{});
       it.started = parse_rfc3339(json.value("started", ""));
-      const ProcessIdentity owner{json.value("boot_id", ""), json.value("pid_namespace", ""), it.pid,
+      const store::ProcessIdentity owner{json.value("boot_id", ""), json.value("pid_namespace", ""), it.pid,
                                   json.value("start_time", std::uint64_t{})};
       const auto age = it.started ? now - *it.started : stale_after;
-      it.stale = is_gone(owner) || age >= stale_after || age <= -stale_after;
+      it.stale = store::is_gone(owner) || age >= stale_after || age <= -stale_after;
     } else {
       it.stale = true;  // the marker is written first and removed last
     }
@@ -178,10 +181,10 @@ std::optional<std::string> Catalogue::newest_label(const Limits& limits) {
 }
 
 void Catalogue::begin(const std::string& label, WallTime now, const Limits& limits) {
-  const auto self = this_process();
+  const auto self = store::this_process();
   const Json json{{"label", label},
                   {"started", to_rfc3339(now)},
-                  {"host", host_name()},
+                  {"host", store::host_name()},
                   {"pid", self.pid},
                   {"start_time", self.start_time},
                   {"boot_id", self.boot_id},

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view magic = "PGDMP";
 constexpr char block_data = 1, block_large_objects = 3;
+constexpr int section_data = 3, section_post_data = 4;
 constexpr std::size_t largest_toc = 512U << 20U;
 
 [[noreturn]] void damaged(std::string_view why) {
@@ -63,7 +64,8 @@ TocEntry read_entry(HeadReader& in, int minor) {
   entry.tag = in.word();
   entry.description = in.word();
   entry.section = static_cast<int>(in.integer());
-  in.text();  // definition
+  auto definition = in.word();
+  if (entry.section == section_data) entry.definition = std::move(definition);
   in.text();  // drop statement
   entry.copy_statement = in.word();
   entry.schema = in.word();
@@ -97,11 +99,71 @@ ArchiveHead read_head(HeadReader& in, std::size_t& int_size) {
   head.database = in.word();
   head.server_version = in.word();
   head.dump_version = in.word();
-  for (auto count = in.integer(); count > 0; --count) head.entries.push_back(read_entry(in, head.minor));
+  head.int_size = in.int_size;
+  head.offset_size = in.offset_size;
+  head.count_at = in.at();
+  for (auto count = in.integer(); count > 0; --count) {
+    const auto at = in.at();
+    head.entries.push_back(read_entry(in, head.minor));
+    if (head.post_data_at == 0 && head.entries.back().section == section_post_data) head.post_data_at = at;
+  }
+  if (head.post_data_at == 0) head.post_data_at = in.at();
   return head;
 }
 
 }  // namespace
+
+namespace {
+
+class TocWriter {
+ public:
+  TocWriter(std::size_t int_size) : int_size_{int_size} {}
+  TocWriter& integer(std::int64_t value) {
+    text += value < 0 ? '\1' : '\0';
+    const auto magnitude = static_cast<std::uint64_t>(value < 0 ? -value : value);
+    for (std::size_t i = 0; i < int_size_; ++i) text += static_cast<char>((magnitude >> (8 * i)) & 0xffU);
+    return *this;
+  }
+  TocWriter& word(std::string_view value) {
+    integer(static_cast<std::int64_t>(value.size()));
+    text.append(value);
+    return *this;
+  }
+  TocWriter& nothing() { return integer(-1); }
+  std::string text;
+
+ private:
+  std::size_t int_size_;
+};
+
+}  // namespace
+
+std::string with_table_data(const ArchiveHead& head, std::vector<AddedData>& added) {
+  constexpr char position_not_set = 1;
+  int next_id = 0;
+  for (const auto& entry : head.entries) next_id = std::max(next_id, entry.id);
+  TocWriter entries{head.int_size};
+  for (auto& data : added) {
+    const auto table = std::find_if(head.entries.begin(), head.entries.end(), [&](const TocEntry& entry) {
+      return entry.description == "TABLE" && entry.table() == data.table;
+    });
+    if (table == head.entries.end()) damaged(fmt::format("\"{}\" has rows but no definition", data.table));
+    data.id = ++next_id;
+    entries.integer(data.id).integer(1).word("0").word("0").word(table->tag).word("TABLE DATA").integer(section_data);
+    entries.word("").word("").word("COPY " + data.copy + " FROM stdin;\n").word(table->schema).nothing();
+    if (head.minor >= 14) entries.nothing();
+    if (head.minor >= 16) entries.integer('r');
+    entries.word(table->owner).word("false").word(std::to_string(table->id)).nothing();
+    entries.text += position_not_set;
+    entries.text.append(head.offset_size, '\0');
+  }
+  TocWriter count{head.int_size};
+  count.integer(static_cast<std::int64_t>(head.entries.size() + added.size()));
+  auto bytes = head.bytes;
+  bytes.insert(head.post_data_at, entries.text);
+  bytes.replace(head.count_at, count.text.size(), count.text);
+  return bytes;
+}
 
 void ArchiveScanner::feed(std::string_view bytes) {
   if (state_ == State::head) {

@@ -17,6 +17,7 @@ struct TocEntry {
   std::string tag;             // the table's name
   std::string description;     // "TABLE", "TABLE DATA", "SEQUENCE SET", "BLOBS", …
   int section{};               // 1 none, 2 pre-data, 3 data, 4 post-data
+  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"
   std::string copy_statement;  // "COPY public.t (a, b) FROM stdin;\n"
   std::string schema;
   std::string owner;
@@ -29,8 +30,19 @@ struct ArchiveHead {
   bool compressed{};
   std::string database, server_version, dump_version;
   std::vector<TocEntry> entries;
+  std::size_t int_size{4}, offset_size{8};
+  std::size_t count_at{}, post_data_at{};  // in `bytes`: the number of entries, the first entry after the data
   std::string bytes;  // everything up to the data: itself an archive that pg_restore reads for all but data
 };
+
+// Data of a table that the archive has not: to be added to its table of contents.
+struct AddedData {
+  std::string table;  // as TocEntry::table()
+  std::string copy;   // `"schema"."name" ("a", "b")`
+  int id{};           // set by with_table_data()
+};
+// head.bytes with entries for `added`, after all other data; their blocks must follow the others' in the same order.
+std::string with_table_data(const ArchiveHead& head, std::vector<AddedData>& added);
 
 // Push bytes in; events come out. Throws Failure{data} for anything that is no such archive.
 class ArchiveScanner {

@@ -25,7 +25,7 @@ health::Check front_door_check(const FrontDoorTarget& door, const std::string& n
   http.request.trust.ca_file = door.ca;
   http.request.trust.insecure = door.insecure;
   if (!door.server_name.empty()) http.request.headers.emplace_back("Host", Secret{door.server_name});
-  http.expect_status = *health::StatusCodes::parse(std::to_string(door.status));
+  http.expect_status = health::StatusCodes::parse(door.expect).value_or(health::StatusCodes{});
   http.read_status = false;
   health::Check check;
   check.name = name;

@@ -23,7 +23,7 @@ struct FrontDoorTarget {
   std::string server_name;  // SNI and Host; empty: the url's
   std::string ca;           // PEM file; empty: the system's
   bool insecure{false};     // the default door is loopback: what counts there is the answer, not the name
-  int status{200};
+  std::string expect{"200-399"};  // status codes
 };
 
 struct RunContext {

@@ -4,7 +4,7 @@ namespace codops::settings {
 
 std::vector<Key> project_keys() {
   return {
-      {"engine", Type::choice, "auto", "auto",
+      {"engine", Type::choice, "auto", "docker",
        "Where the environment runs. auto: docker when there is a compose file, else kubernetes when there is a k8s/.",
        {"auto", "docker", "swarm", "kubernetes"}},
       {"host", Type::text, "", "ssh://deploy@shop.example.com",

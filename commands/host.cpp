@@ -1,0 +1,121 @@
+#include "commands/host.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/units.hpp"
+
+namespace codops::commands {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string overhead_text(const ops::RunResult& run) {
+  std::string text;
+  for (const auto& timing : run.outcome.timings) text += fmt::format("{}{} {}", text.empty() ? "" : " · ", timing.step, format_duration(timing.elapsed));
+  return text;
+}
+
+std::string json_of(const ops::DeployResult& result, const std::string& environment) {
+  const auto& run = result.run;
+  Json json;
+  json["exit"] = static_cast<int>(run.exit);
+  json["environment"] = environment;
+  json["verb"] = run.plan.verb;
+  json["release"] = run.plan.release;
+  json["version"] = run.plan.version;
+  json["from"] = run.plan.from;
+  json["from_version"] = run.plan.from_version;
+  json["changed"] = !run.no_op && !result.dry_run && run.outcome.done;
+  json["dry_run"] = result.dry_run;
+  json["steps"] = Json::array();
+  for (const auto& step : run.plan.steps) {
+    Json entry{{"name", step.name}, {"text", step.text}, {"undo", step.undo}, {"no_undo", step.no_undo}};
+    for (const auto& timing : run.outcome.timings) {
+      if (timing.step == step.name) entry["seconds"] = static_cast<double>(timing.elapsed.count()) / 1000;
+    }
+    json["steps"].push_back(std::move(entry));
+  }
+  json["warnings"] = run.plan.warnings;
+  json["notes"] = run.plan.notes;
+  json["downtime"] = run.plan.downtime;
+  json["untouched"] = run.plan.untouched;
+  json["seconds"] = static_cast<double>(run.elapsed.count()) / 1000;
+  json["engine_seconds"] = Json::object();
+  for (const auto& [what, time] : run.engine_time) json["engine_seconds"][what] = static_cast<double>(time.count()) / 1000;
+  json["front_door"] = {{"asked", run.front_door_asked}, {"answered", run.front_door_answered}};
+  if (run.outcome.failure) {
+    json["failed_step"] = run.outcome.failed_step;
+    json["error"] = run.outcome.failure->message();
+    json["hint"] = run.outcome.failure->hint();
+    json["undone"] = run.outcome.undone;
+    json["remains"] = run.outcome.not_undone;
+  }
+  return json.dump();
+}
+
+std::string success_text(const ops::DeployResult& result, const std::string& environment) {
+  const auto& run = result.run;
+  auto text = fmt::format("{} runs {} (release {}) · {}", environment, run.plan.version, run.plan.release, format_duration(run.elapsed));
+  if (run.front_door_asked > 0) text += fmt::format(" · front door: {} of {} probes answered", run.front_door_answered, run.front_door_asked);
+  text += "\n";
+  if (run.plan.from != 0 && run.plan.verb != "rollback") {
+    text += fmt::format("  back:  codops rollback {}      (release {} is kept: boot time + 1 s)\n", environment, run.plan.from);
+  }
+  text += "  time:  " + overhead_text(run) + "\n";
+  return text;
+}
+
+[[noreturn]] void fail(const ops::DeployResult& result, const std::string& environment) {
+  const auto& run = result.run;
+  const auto& failure = *run.outcome.failure;
+  auto text = fmt::format("{} of {} to {} failed at step {} ({}):\n       {}", run.plan.verb, run.plan.version, environment,
+                          run.outcome.failed_index + 1, run.outcome.failed_step, failure.message());
+  for (const auto& line : run.last_lines) text += "\n  │ " + line;
+  if (run.exit == Exit::undo_failed) {
+    text += "\n  not undone  " + fmt::format("{}", fmt::join(run.outcome.not_undone, "\n              "));
+  } else {
+    if (run.plan.from != 0) {
+      text += fmt::format("\n  {}   {} (release {}) serves{}", run.exit == Exit::moved_back ? "moved back" : "unchanged ", run.plan.from_version, run.plan.from,
+                          run.exit == Exit::failed ? "; traffic never moved" : "");
+    } else {
+      text += "\n  unchanged   nothing is deployed";
+    }
+    if (!run.outcome.undone.empty()) text += fmt::format("\n  undone      {}", fmt::join(run.outcome.undone, ", "));
+    for (const auto& stays : run.outcome.not_undone) text += "\n  stays       " + stays;
+  }
+  if (!run.evidence.empty()) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
+  throw Failure{run.exit, text, failure.hint()};
+}
+
+}  // namespace
+
+std::unique_ptr<ops::Host> open_host(Services& services, const std::string& environment) {
+  auto settings = services.environment(environment);
+  return std::make_unique<ops::Host>(std::move(settings), services.settings_sources().variables, services.reporter(), services.clock());
+}
+
+std::function<bool(const std::string&)> asker(Services& services) {
+  return [&services](const std::string& question) {
+    if (services.options().yes) return question.find("downtime") == std::string::npos;  // --yes does not accept an outage
+    if (!services.terminal().in) return false;
+    return services.confirm(question);
+  };
+}
+
+Result ended(const ops::DeployResult& result, const std::string& environment) {
+  const auto& run = result.run;
+  const auto json = json_of(result, environment);
+  if (result.dry_run) {
+    if (run.no_op) return {Exit::ok, fmt::format("{} already runs {}: nothing would change\n", environment, result.previous), json};
+    return {Exit::ok, result.plan_text, json};
+  }
+  if (run.no_op) {
+    return {Exit::ok, fmt::format("{} already runs {}: nothing to do\n  --force makes a new set anyway\n", environment, result.previous), json};
+  }
+  if (run.outcome.failure) fail(result, environment);
+  return {Exit::ok, success_text(result, environment), json};
+}
+
+}  // namespace codops::commands

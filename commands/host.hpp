@@ -1,0 +1,20 @@
+#pragma once
+// What verbs on an environment share: opening its host, and telling how a run ended.
+#include <memory>
+#include <string>
+
+#include "commands/command.hpp"
+#include "commands/services.hpp"
+#include "lib/ops/deploy.hpp"
+
+namespace codops::commands {
+
+std::unique_ptr<ops::Host> open_host(Services& services, const std::string& environment);
+
+// Asks on a terminal or with --yes; no terminal and no --yes is a "no" that says how to say yes.
+std::function<bool(const std::string&)> asker(Services& services);
+
+// The end of a run: what is true now, or what failed, why, in which state things are, and what to type next.
+Result ended(const ops::DeployResult& result, const std::string& environment);
+
+}  // namespace codops::commands

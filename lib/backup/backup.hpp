@@ -1,0 +1,46 @@
+#pragma once
+// A backup from beginning to end. `deploy` calls take() before it migrates: what it returns is published and verified;
+// a Failure means that nothing was published and that every earlier backup is as it was.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/backup/catalogue.hpp"
+#include "lib/backup/dump.hpp"
+#include "lib/backup/programs.hpp"
+#include "lib/backup/retention.hpp"
+#include "lib/base/reporter.hpp"
+
+namespace codops::backup {
+
+// What is backed up, and how it is reached.
+struct Subject {
+  std::string environment;
+  io::postgres::Target database;
+  std::optional<ContainerPlace> container;  // of the database, for its own pg_dump
+};
+
+struct Options {
+  DumpOptions dump;
+  std::string tag;               // --label
+  std::optional<Policy> prune;   // applied after publication; nullopt: nothing is pruned
+};
+
+struct Taken {
+  Manifest manifest;
+  Milliseconds took{};
+  std::vector<std::string> pruned;  // labels
+};
+
+// Waits for no other backup: Failure{locked} while one runs. Everything that was stored is read back before publication.
+Taken take(Catalogue& catalogue, const Subject& subject, const Options& options, const Keyring& keys,
+           const Clock& clock, Reporter& reporter, const Limits& limits);
+
+struct Pruning {
+  std::vector<Verdict> verdicts;
+  std::vector<std::string> removed;
+};
+// Removes what the policy does not keep, oldest first, and what killed runs left. With `dry_run` only says so.
+Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits);
+
+}  // namespace codops::backup

@@ -1,0 +1,143 @@
+// pg_dump as it streams by. Large tables beside it are in dump_rows.cpp.
+#include "lib/backup/dump.hpp"
+
+#include "lib/backup/custom_archive.hpp"
+#include "lib/backup/dump_rows.hpp"
+#include "lib/base/failure.hpp"
+#include "lib/io/row_digest.hpp"
+
+namespace codops::backup {
+namespace {
+
+constexpr std::string_view plain_trailer = "-- PostgreSQL database dump complete";
+constexpr std::string_view globals_trailer = "-- PostgreSQL database cluster dump complete";
+
+Part named(std::string name, std::string kind) {
+  Part part;
+  part.name = std::move(name);
+  part.kind = std::move(kind);
+  return part;
+}
+
+// Keeps the end of a text, to see whether it is whole.
+class Tail {
+ public:
+  void feed(std::string_view bytes) {
+    text_.append(bytes.size() > keep ? bytes.substr(bytes.size() - keep) : bytes);
+    if (text_.size() > 2 * keep) text_.erase(0, text_.size() - keep);
+  }
+  bool has(std::string_view words) const { return text_.find(words) != std::string::npos; }
+
+ private:
+  static constexpr std::size_t keep = 4096;
+  std::string text_;
+};
+
+std::vector<std::string> common_arguments(const Snapshot& snapshot, const DumpOptions& options) {
+  return {"--snapshot=" + snapshot.id(), fmt::format("--lock-wait-timeout={}", options.lock_wait.count())};
+}
+
+PartOptions part_options(const DumpOptions& options, bool alone) {
+  return {options.level, alone ? 1 : 0, true};
+}
+
+void dump_archive(RowsQueue& queue, const Snapshot& snapshot, Programs& programs, const Destination& destination,
+                  const DumpOptions& options, const std::vector<LargeTable>& elsewhere, Dumped& into,
+                  Progress& progress, const Limits& limits) {
+  std::map<std::string, io::RowDigest> digests;
+  io::RowDigest* current = nullptr;
+  ArchiveScanner scanner{{{},
+                          [&](const TocEntry& entry) {
+                            current = entry.description == "TABLE DATA" ? &digests[entry.table()] : nullptr;
+                            progress.at(entry.table());
+                          },
+                          [&](std::string_view bytes) {
+                            if (current != nullptr) current->feed(bytes);
+                          },
+                          [&](const TocEntry& entry) {
+                            if (current != nullptr && !current->complete()) {
+                              throw Failure{Exit::data, fmt::format("the rows of \"{}\" end inside a row", entry.table())};
+                            }
+                            current = nullptr;
+                          },
+                          {},
+                          {}}};
+  PartWriter writer{destination.store, destination.folder, named("database.dump", "archive"),
+                    part_options(options, elsewhere.empty()), destination.keys, limits};
+  Call call{"pg_dump", common_arguments(snapshot, options), {}};
+  call.arguments.insert(call.arguments.end(), {"--format=custom", "--compress=0", "--create"});
+  for (const auto& table : elsewhere) call.arguments.push_back("--exclude-table-data=" + table.pattern);
+  call.streams.out = [&](std::string_view bytes) {
+    queue.check();
+    scanner.feed(bytes);
+    writer.write(bytes);
+    progress.advance(bytes.size());
+  };
+  programs.must(call, Exit::failed, limits);
+  scanner.finish();
+  writer.finish();
+  auto part = writer.commit();
+  const std::lock_guard lock{queue.mutex()};
+  into.parts.push_back(std::move(part));
+  into.dump_version = scanner.head().dump_version;
+  for (const auto& [table, digest] : digests) into.tables.push_back({table, digest.rows(), digest.hex()});
+}
+
+void dump_plain(const Snapshot& snapshot, Programs& programs, const Destination& destination,
+                const DumpOptions& options, Dumped& into, Progress& progress, const Limits& limits) {
+  Tail tail;
+  PartWriter writer{destination.store, destination.folder, named("database.sql", "sql"), part_options(options, true),
+                    destination.keys, limits};
+  Call call{"pg_dump", common_arguments(snapshot, options), {}};
+  call.arguments.emplace_back("--format=plain");
+  progress.at("as SQL");
+  call.streams.out = [&](std::string_view bytes) {
+    tail.feed(bytes);
+    writer.write(bytes);
+    progress.advance(bytes.size());
+  };
+  programs.must(call, Exit::failed, limits);
+  if (!tail.has(plain_trailer)) throw Failure{Exit::failed, "pg_dump's SQL ends without its last line"};
+  writer.finish();
+  into.parts.push_back(writer.commit());
+}
+
+}  // namespace
+
+Dumped dump_database(Snapshot& snapshot, const io::postgres::Target& target, Programs& programs,
+                     const Destination& destination, const DumpOptions& options, Progress& progress,
+                     const Limits& limits) {
+  Dumped dumped;
+  if (options.archive) {
+    const bool split = options.jobs > 1 || options.split;
+    const auto tables = split ? snapshot.large_tables(options.large, limits) : std::vector<LargeTable>{};
+    RowsQueue queue{tables, static_cast<std::size_t>(std::max(1, options.jobs)), snapshot.server_major() >= 14};
+    const auto archive = [&] {
+      dump_archive(queue, snapshot, programs, destination, options, tables, dumped, progress, limits);
+    };
+    queue.run(archive, snapshot, target, destination, options, progress, dumped, limits);
+  }
+  if (options.plain) dump_plain(snapshot, programs, destination, options, dumped, progress, limits);
+  if (dumped.dump_version.empty()) dumped.dump_version = programs.describe();
+  std::sort(dumped.tables.begin(), dumped.tables.end(), [](const auto& a, const auto& b) { return a.table < b.table; });
+  std::sort(dumped.parts.begin(), dumped.parts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return dumped;
+}
+
+Part dump_globals(const Snapshot& snapshot, Programs& programs, const Destination& destination, const Limits& limits) {
+  Tail tail;
+  PartWriter writer{destination.store, destination.folder, named("globals.sql", "globals"), {}, destination.keys,
+                    limits};
+  Call call{"pg_dumpall", {"--globals-only"}, {}};
+  if (!snapshot.superuser()) call.arguments.emplace_back("--no-role-passwords");
+  call.streams.out = [&](std::string_view bytes) {
+    tail.feed(bytes);
+    writer.write(bytes);
+  };
+  programs.must(call, Exit::failed, limits);
+  if (!tail.has(globals_trailer)) throw Failure{Exit::failed, "pg_dumpall's SQL ends without its last line"};
+  writer.finish();
+  return writer.commit();
+}
+
+}  // namespace codops::backup

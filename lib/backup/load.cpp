@@ -1,0 +1,203 @@
+#include "lib/backup/load.hpp"
+
+#include "lib/backup/copy_in.hpp"
+#include "lib/backup/custom_archive.hpp"
+#include "lib/backup/verify.hpp"
+#include "lib/base/failure.hpp"
+#include "lib/io/row_digest.hpp"
+
+namespace codops::backup {
+namespace {
+
+constexpr std::size_t buffer_size = 256U << 10U;
+// What pg_dump writes after a table's rows; COPY itself does not want it.
+constexpr std::string_view end_of_copy = "\\.\n\n\n";
+
+std::string without_semicolon(std::string sql) {
+  while (!sql.empty() && (sql.back() == '\n' || sql.back() == ';')) sql.pop_back();
+  return sql;
+}
+
+std::vector<std::string> restore_arguments(const LoadOptions& options, std::string_view section) {
+  std::vector<std::string> arguments{fmt::format("--section={}", section), "--exit-on-error"};
+  if (options.no_owner) arguments.emplace_back("--no-owner");
+  arguments.emplace_back("{file}");
+  return arguments;
+}
+
+class BackupLoader {
+ public:
+  BackupLoader(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
+               Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits)
+      : catalogue_{catalogue},
+        manifest_{manifest},
+        keys_{keys},
+        into_{into},
+        programs_{programs},
+        options_{options},
+        progress_{progress},
+        limits_{limits},
+        folder_{catalogue.folder() + "/" + manifest.label} {}
+
+  void load() {
+    const auto* archive = manifest_.find("archive");
+    if (archive == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no archive", manifest_.label)};
+    load_archive(*archive);
+    load_row_parts();
+    if (auto wrong = difference(manifest_.tables, found()); !wrong.empty()) throw Failure{Exit::data, wrong};
+    set_sequences();
+    section("post-data", options_.jobs);
+    if (options_.analyze) analyze();
+  }
+
+ private:
+  void load_archive(const Part& part) {
+    PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
+    std::optional<CopyIn> copy;
+    std::optional<io::postgres::Connection> objects;
+    std::uint32_t oid = 0;
+    std::uint64_t offset = 0;
+    io::RowDigest* digest = nullptr;
+    ArchiveScanner scanner{
+        {[&](const ArchiveHead& head) {
+           head_ = head;
+           section("pre-data", 1);
+           copy.emplace(into_, std::max(1, options_.jobs), limits_);
+         },
+         [&](const TocEntry& entry) {
+           progress_.at(entry.table());
+           if (entry.description != "TABLE DATA") return;
+           digest = &digests_[entry.table()];
+           copy->begin(entry.table(), without_semicolon(entry.copy_statement));
+         },
+         [&](std::string_view bytes) {
+           if (digest == nullptr) return;
+           digest->feed(bytes);
+           copy->feed(bytes);
+         },
+         [&](const TocEntry&) {
+           if (digest != nullptr) copy->end(end_of_copy);
+           digest = nullptr;
+         },
+         [&](std::uint32_t number) {
+           oid = number;
+           offset = 0;
+           if (!objects) objects = open_for_load(into_, limits_);
+         },
+         [&](std::string_view bytes) {
+           objects->query("SELECT pg_catalog.lo_put($1::oid, $2::bigint, pg_catalog.decode($3, 'hex'))",
+                          {std::to_string(oid), std::to_string(offset), io::to_hex(bytes)}, limits_);
+           offset += bytes.size();
+         }}};
+    std::vector<char> buffer(buffer_size);
+    while (const auto got = reader.read(buffer.data(), buffer.size())) {
+      scanner.feed({buffer.data(), got});
+      progress_.advance(got);
+    }
+    scanner.finish();
+    if (!copy) throw Failure{Exit::data, "the archive is empty"};
+    copy->finish();
+    for (const auto& [table, rows] : copy->rows()) loaded_[table] += rows;
+  }
+
+  // Each worker decodes a part and sends it on a connection of its own.
+  void load_row_parts() {
+    std::vector<const Part*> parts;
+    for (const auto& part : manifest_.parts) {
+      if (part.kind == "rows") parts.push_back(&part);
+    }
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> failed{false};
+    std::exception_ptr first;
+    std::mutex mutex;
+    const auto worker = [&] {
+      try {
+        std::optional<io::postgres::Connection> connection;
+        for (auto i = next++; i < parts.size() && !failed; i = next++) {
+          if (!connection) connection = open_for_load(into_, limits_);
+          load_rows(*parts[i], *connection, mutex);
+        }
+      } catch (...) {
+        const std::lock_guard lock{mutex};
+        if (!failed.exchange(true)) first = std::current_exception();
+      }
+    };
+    {
+      std::vector<std::jthread> others;
+      for (int i = 1; i < options_.jobs; ++i) others.emplace_back(worker);
+      worker();
+    }
+    if (first) std::rethrow_exception(first);
+  }
+
+  void load_rows(const Part& part, io::postgres::Connection& connection, std::mutex& mutex) {
+    progress_.at(part.subject);
+    PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
+    io::RowDigest digest;
+    const auto rows = connection.copy_in(
+        "COPY " + part.copy + " FROM STDIN",
+        [&](char* into, std::size_t size) {
+          const auto got = reader.read(into, size);
+          digest.feed({into, got});
+          progress_.advance(got);
+          return got;
+        },
+        limits_);
+    const std::lock_guard lock{mutex};
+    digests_[part.subject].add(digest);
+    loaded_[part.subject] += rows;
+  }
+
+  std::map<std::string, TableContent> found() const {
+    std::map<std::string, TableContent> all;
+    for (const auto& [table, digest] : digests_) {
+      const auto counted = loaded_.find(table);
+      const auto rows = counted == loaded_.end() ? 0 : counted->second;
+      // The server must have taken every row that was read.
+      all[table] = {table, rows, rows == digest.rows() ? digest.hex() : std::string{}};
+    }
+    return all;
+  }
+
+  void section(std::string_view name, int jobs) {
+    progress_.at(name);
+    Call call{"pg_restore", restore_arguments(options_, name), into_.database, {}, head_.bytes};
+    if (jobs > 1 && programs_.parallel()) call.arguments.insert(call.arguments.begin(), fmt::format("--jobs={}", jobs));
+    programs_.must(call, Exit::failed, limits_);
+  }
+
+  void set_sequences() {
+    std::string sql;
+    for (const auto& entry : head_.entries) {
+      if (!entry.has_data && !entry.definition.empty()) sql += entry.definition;
+    }
+    if (!sql.empty()) open_for_load(into_, limits_).run(sql, limits_);
+  }
+
+  void analyze() {
+    progress_.at("analyze");
+    io::postgres::Connection::open(into_, limits_).run("ANALYZE", limits_);
+  }
+
+  Catalogue& catalogue_;
+  const Manifest& manifest_;
+  const Keyring& keys_;
+  const io::postgres::Target& into_;
+  Programs& programs_;
+  const LoadOptions& options_;
+  Progress& progress_;
+  const Limits& limits_;
+  std::string folder_;
+  ArchiveHead head_;
+  std::map<std::string, io::RowDigest> digests_;
+  std::map<std::string, std::uint64_t> loaded_;
+};
+
+}  // namespace
+
+void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
+                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits) {
+  BackupLoader{catalogue, manifest, keys, into, programs, options, progress, limits}.load();
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,34 @@
+#pragma once
+// Filling a new, empty database from a backup or a dump file.
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "lib/backup/catalogue.hpp"
+#include "lib/backup/part_stream.hpp"
+#include "lib/backup/programs.hpp"
+#include "lib/backup/progress.hpp"
+
+namespace codops::backup {
+
+struct LoadOptions {
+  int jobs{1};
+  bool analyze{true};
+  bool no_owner{};  // objects belong to who restores
+};
+
+// The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they
+// are decoded, then indexes and constraints by pg_restore. Rows are counted and hashed on the way and must be what the
+// manifest says: Failure{data}.
+void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
+                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits);
+
+// What pg_dump wrote without codops.
+enum class DumpKind { custom, plain, gzip, zstd };  // gzip and zstd: of plain SQL
+// Reads the file to its end before anything is written anywhere: Failure{data} when it is not whole.
+DumpKind check_dump_file(const std::filesystem::path& file, Programs& programs, const Limits& limits);
+void load_file(const std::filesystem::path& file, DumpKind kind, const io::postgres::Target& into, Programs& programs,
+               const LoadOptions& options, const Limits& limits);
+
+}  // namespace codops::backup

@@ -1,0 +1,65 @@
+#include "lib/backup/preflight.hpp"
+
+#include "lib/base/failure.hpp"
+
+namespace codops::backup {
+namespace {
+
+std::set<std::string> column(io::postgres::Connection& server, std::string_view sql, const Limits& limits) {
+  std::set<std::string> values;
+  const auto rows = server.query(sql, limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) values.emplace(rows.text(i, 0));
+  return values;
+}
+
+}  // namespace
+
+std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits) {
+  std::vector<Finding> findings;
+  const int server_major = server.server_version() / 10000, backup_major = backup.server_number / 10000;
+  if (server_major < backup_major) {
+    findings.push_back({true, fmt::format("the backup is of PostgreSQL {}, the server is {}", backup_major, server_major),
+                        fmt::format("restore into PostgreSQL {} or newer", backup_major)});
+  } else if (server_major > backup_major) {
+    findings.push_back({false, fmt::format("the backup is of PostgreSQL {}, the server is {}", backup_major, server_major), {}});
+  }
+  const auto available = column(server, "SELECT name FROM pg_catalog.pg_available_extensions", limits);
+  for (const auto& extension : backup.extensions) {
+    const auto name = extension.substr(0, extension.rfind(' '));
+    if (!available.contains(name)) {
+      findings.push_back({true, fmt::format("extension \"{}\" is not available on the server", name),
+                          fmt::format("install the package with \"{}\" there", name)});
+    }
+  }
+  const auto roles = column(server, "SELECT rolname FROM pg_catalog.pg_roles", limits);
+  for (const auto& role : backup.roles) {
+    if (!roles.contains(role)) {
+      findings.push_back({true, fmt::format("role \"{}\" does not exist on the server", role),
+                          fmt::format("CREATE ROLE {}, or see globals.sql in the backup", io::postgres::quote_identifier(role))});
+    }
+  }
+  const auto rights = server.query(
+      "SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", limits);
+  if (rights.empty() || !rights.boolean(0, 0)) {
+    findings.push_back({true, fmt::format("role \"{}\" may not create a database", server.target().user),
+                        "ALTER ROLE … CREATEDB"});
+  }
+  const auto collations =
+      column(server, "SELECT collcollate FROM pg_catalog.pg_collation UNION SELECT datcollate FROM pg_catalog.pg_database", limits);
+  if (!backup.collate.empty() && !collations.contains(backup.collate)) {
+    findings.push_back({false, fmt::format("the server does not list the collation \"{}\"", backup.collate), {}});
+  }
+  return findings;
+}
+
+void require_possible(const std::vector<Finding>& findings) {
+  std::string message, hint;
+  for (const auto& finding : findings) {
+    if (!finding.blocks) continue;
+    message += (message.empty() ? "" : "; ") + finding.message;
+    if (hint.empty()) hint = finding.hint;
+  }
+  if (!message.empty()) throw Failure{Exit::data, "the backup can't be restored here: " + message, hint};
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,239 @@
+#include "lib/backup/programs.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "lib/base/failure.hpp"
+
+namespace codops::backup {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int password_fd = 9, file_fd = 10;
+
+std::string last_lines(const std::string& text, std::size_t count) {
+  auto at = text.size();
+  for (std::size_t line = 0; line < count && at != std::string::npos && at > 0; ++line) at = text.rfind('\n', at - 1);
+  return at == std::string::npos || at == 0 ? text : text.substr(at + 1);
+}
+
+// ".pgpass": colons and backslashes of the password are escaped; the first four fields match anything.
+std::string password_line(const std::string& password) {
+  std::string line = "*:*:*:*:";
+  for (const char c : password) {
+    if (c == ':' || c == '\\') line += '\\';
+    line += c;
+  }
+  return line + '\n';
+}
+
+std::vector<std::string> with_file(std::vector<std::string> arguments, const std::string& path) {
+  for (auto& argument : arguments) {
+    if (const auto at = argument.find("{file}"); at != std::string::npos) argument.replace(at, 6, path);
+  }
+  return arguments;
+}
+
+// "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
+struct Version {
+  std::string text;
+  int major{};
+};
+std::optional<Version> parse_version(std::string_view output) {
+  const auto at = output.find(") ");
+  if (at == std::string_view::npos) return std::nullopt;
+  auto text = output.substr(at + 2);
+  text = text.substr(0, text.find_first_of(" \n"));
+  const int major = std::atoi(std::string{text}.c_str());
+  if (major < 9) return std::nullopt;
+  return Version{std::string{text}, major};
+}
+
+class HostPrograms final : public Programs {
+ public:
+  HostPrograms(fs::path folder, Version version, io::postgres::Target target)
+      : folder_{std::move(folder)}, version_{std::move(version)}, target_{std::move(target)} {}
+
+  std::string describe() const override { return fmt::format("PostgreSQL {} of this machine", version_.text); }
+  int major() const override { return version_.major; }
+  bool parallel() const override { return true; }
+
+  io::Outcome run(const Call& call, const Limits& limits) override {
+    io::Program program{{(folder_ / call.program).string()}, environment(), {}};
+    auto arguments = with_file(call.arguments, fmt::format("/proc/self/fd/{}", file_fd));
+    if (call.connects) {
+      arguments.push_back("--dbname=" + connection_text(target_, call.database.empty() ? target_.database : call.database));
+      arguments.emplace_back("--no-password");
+    }
+    program.argv.insert(program.argv.end(), arguments.begin(), arguments.end());
+    io::Fd password, file;
+    if (const auto secret = password_of(); !secret.empty()) {
+      password = io::memory_file(password_line(secret.reveal()));
+      program.pass.push_back({password.get(), password_fd});
+      program.env["PGPASSFILE"] = fmt::format("/proc/self/fd/{}", password_fd);
+    }
+    if (call.file.data() != nullptr) {
+      file = io::memory_file(call.file);
+      program.pass.push_back({file.get(), file_fd});
+    }
+    return io::run(program, call.streams, limits);
+  }
+
+ private:
+  Secret password_of() const {
+    if (!target_.password.empty()) return target_.password;
+    const char* given = std::getenv("PGPASSWORD");
+    return Secret{given != nullptr ? given : ""};
+  }
+
+  static std::map<std::string, std::string> environment() {
+    auto environment = io::usual_environment();
+    environment.merge(io::environment_of({"PGHOST", "PGPORT", "PGUSER", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE",
+                                          "PGSYSCONFDIR", "PGSSLMODE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"}));
+    environment["PGAPPNAME"] = "codops";
+    environment["PGCONNECT_TIMEOUT"] = "10";
+    environment["LC_ALL"] = "C";
+    return environment;
+  }
+
+  fs::path folder_;
+  Version version_;
+  io::postgres::Target target_;
+};
+
+class ContainerPrograms final : public Programs {
+ public:
+  ContainerPrograms(ContainerPlace place, Version version, io::postgres::Target target)
+      : place_{std::move(place)}, version_{std::move(version)}, target_{std::move(target)} {}
+
+  std::string describe() const override { return fmt::format("PostgreSQL {} in \"{}\"", version_.text, place_.name); }
+  int major() const override { return version_.major; }
+  bool parallel() const override { return false; }
+
+  io::Outcome run(const Call& call, const Limits& limits) override {
+    target::ExecRequest request;
+    request.argv = {call.program};
+    // Inside, the server is on its own local socket whatever address we reach it at.
+    auto arguments = with_file(call.arguments, "/dev/stdin");
+    if (call.connects) {
+      arguments.push_back("--username=" + target_.user);
+      arguments.push_back("--dbname=" + (call.database.empty() ? target_.database : call.database));
+      arguments.emplace_back("--no-password");
+      if (!target_.password.empty()) request.env.emplace("PGPASSWORD", target_.password);
+    }
+    request.argv.insert(request.argv.end(), arguments.begin(), arguments.end());
+    std::string tail;
+    target::ExecStreams streams{call.streams.in, call.streams.out, [&](std::string_view bytes) {
+                                  tail.append(bytes);
+                                  if (tail.size() > 8192) tail.erase(0, tail.size() - 4096);
+                                  if (call.streams.err) call.streams.err(bytes);
+                                }};
+    auto rest = call.file;
+    if (rest.data() != nullptr) {
+      streams.in = [&rest](char* into, std::size_t size) {
+        const auto taken = rest.copy(into, size);
+        rest.remove_prefix(taken);
+        return taken;
+      };
+    }
+    const int code = place_.containers->exec(place_.id, request, streams, limits);
+    return {{code, 0}, std::move(tail)};
+  }
+
+ private:
+  ContainerPlace place_;
+  Version version_;
+  io::postgres::Target target_;
+};
+
+std::vector<fs::path> candidate_folders() {
+  std::vector<fs::path> folders;
+  // Debian's pg_dump in PATH is a wrapper that picks a version by rules of its own: the real ones come first.
+  for (const auto* pattern : {"/usr/lib/postgresql", "/usr"}) {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator{pattern, none}) {
+      const auto name = entry.path().filename().string();
+      if (pattern == std::string_view{"/usr"} && !name.starts_with("pgsql-")) continue;
+      folders.push_back(entry.path() / "bin");
+    }
+  }
+  if (const auto found = io::find_program("pg_dump")) folders.push_back(found->parent_path());
+  return folders;
+}
+
+std::unique_ptr<Programs> on_this_machine(int server_major, const io::postgres::Target& target, std::string& seen,
+                                          const Limits& limits) {
+  std::optional<Version> best;
+  fs::path best_folder;
+  for (const auto& folder : candidate_folders()) {
+    const auto program = folder / "pg_dump";
+    if (!io::find_program(program.string())) continue;
+    const auto version = parse_version(
+        io::capture({{program.string(), "--version"}, io::usual_environment(), {}}, limits.within(Milliseconds{5000})));
+    if (!version) continue;
+    seen = version->text;
+    if (version->major < server_major || (best && best->major <= version->major)) continue;
+    best = version;
+    best_folder = folder;
+  }
+  if (!best) return nullptr;
+  return std::make_unique<HostPrograms>(best_folder, *best, target);
+}
+
+std::unique_ptr<Programs> in_container(const ContainerPlace& place, const io::postgres::Target& target,
+                                       const Limits& limits) {
+  std::string out;
+  target::ExecRequest request;
+  request.argv = {"pg_dump", "--version"};
+  const int code = place.containers->exec(place.id, request, {{}, [&](std::string_view bytes) { out += bytes; }, {}},
+                                          limits.within(Milliseconds{10'000}));
+  const auto version = parse_version(out);
+  if (code != 0 || !version) return nullptr;
+  return std::make_unique<ContainerPrograms>(place, *version, target);
+}
+
+}  // namespace
+
+void Programs::must(const Call& call, Exit code, const Limits& limits) {
+  const auto outcome = run(call, limits);
+  if (outcome.status.success()) return;
+  const auto said = last_lines(outcome.error_tail, 4);
+  throw Failure{code, fmt::format("{} {}{}{}", call.program, outcome.status.text(), said.empty() ? "" : ": ", said)};
+}
+
+std::unique_ptr<Programs> find_programs(int server_major, const io::postgres::Target& target,
+                                        const std::optional<ContainerPlace>& container, const Limits& limits) {
+  std::string seen;
+  if (auto programs = on_this_machine(server_major, target, seen, limits)) return programs;
+  if (container && container->containers != nullptr) {
+    if (auto programs = in_container(*container, target, limits)) return programs;
+  }
+  throw Failure{Exit::unavailable,
+                seen.empty() ? fmt::format("no pg_dump here, and the server is PostgreSQL {}", server_major)
+                             : fmt::format("the server is PostgreSQL {}, newer than pg_dump {} here", server_major, seen),
+                fmt::format("apt-get install postgresql-client-{}", server_major)};
+}
+
+std::string connection_text(const io::postgres::Target& target, const std::string& database) {
+  std::string text;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (value.empty()) return;
+    if (!text.empty()) text += ' ';
+    text.append(name).append("='");
+    for (const char c : value) {
+      if (c == '\'' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += '\'';
+  };
+  add("host", target.host);
+  add("port", target.port);
+  add("user", target.user);
+  add("dbname", database);
+  for (const auto& [name, value] : target.options) {
+    if (name != "password" && name != "application_name" && name != "connect_timeout") add(name, value);
+  }
+  return text;
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,52 @@
+#pragma once
+// PostgreSQL's own programs (pg_dump, pg_dumpall, pg_restore, psql): those of this machine when they are new enough,
+// else those in the database's container. The password goes through a memory file, never argv or a disk.
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/cancel.hpp"
+#include "lib/io/postgres.hpp"
+#include "lib/io/process.hpp"
+#include "lib/target/containers.hpp"
+
+namespace codops::backup {
+
+struct Call {
+  std::string program;                 // "pg_dump"
+  std::vector<std::string> arguments;  // "{file}" stands for the path of `file`; without --dbname, which is added
+  std::string database;                // empty: the target's
+  io::Streams streams{};
+  std::string_view file{};             // content that the program may read at "{file}", and seek in
+  bool connects{true};
+};
+
+class Programs {
+ public:
+  virtual ~Programs() = default;
+  virtual std::string describe() const = 0;  // "PostgreSQL 15.18 of this machine"
+  virtual int major() const = 0;
+  // Whether "{file}" can be read by several workers of one call (pg_restore --jobs).
+  virtual bool parallel() const = 0;
+  virtual io::Outcome run(const Call& call, const Limits& limits) = 0;
+
+  // run(), and Failure{code} with the last lines of stderr unless it exits with 0.
+  void must(const Call& call, Exit code, const Limits& limits);
+};
+
+// Where the database's own programs are when this machine has none that are new enough.
+struct ContainerPlace {
+  target::Containers* containers{};
+  std::string id, name;
+};
+
+// Programs of a major at least `server_major`, the nearest one. Throws Failure{unavailable} when neither place has any.
+std::unique_ptr<Programs> find_programs(int server_major, const io::postgres::Target& target,
+                                        const std::optional<ContainerPlace>& container, const Limits& limits);
+
+// libpq's key=value text without the password.
+std::string connection_text(const io::postgres::Target& target, const std::string& database);
+
+}  // namespace codops::backup

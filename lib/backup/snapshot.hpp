@@ -1,0 +1,43 @@
+#pragma once
+// One moment of a database, shared by everything that is read for a backup: an exported snapshot, held open.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/backup/manifest.hpp"
+#include "lib/io/postgres.hpp"
+
+namespace codops::backup {
+
+struct LargeTable {
+  std::string table;    // "schema.name"
+  std::string pattern;  // for pg_dump --exclude-table-data: "schema"."name"
+  std::string name;     // quoted, for SQL
+  std::string columns;  // quoted, comma separated, as COPY takes them
+  std::uint64_t blocks{};
+};
+
+class Snapshot {
+ public:
+  Snapshot(const io::postgres::Target& target, Milliseconds lock_wait, const Limits& limits);
+
+  const std::string& id() const noexcept { return id_; }
+  const DatabaseIdentity& identity() const noexcept { return identity_; }
+  int server_major() const noexcept { return identity_.server_number / 10000; }
+  bool superuser() const noexcept { return superuser_; }
+  // Ordinary tables of at least `bytes`, largest first, locked against changes of their definition.
+  std::vector<LargeTable> large_tables(std::uint64_t bytes, const Limits& limits);
+
+ private:
+  void read_identity(const Limits& limits);
+
+  io::postgres::Connection connection_;
+  std::string id_;
+  DatabaseIdentity identity_;
+  bool superuser_{};
+};
+
+// A connection whose COPY writes values exactly as pg_dump's does.
+io::postgres::Connection open_for_copy(const io::postgres::Target& target, const Limits& limits);
+
+}  // namespace codops::backup

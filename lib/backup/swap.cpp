@@ -1,0 +1,153 @@
+#include "lib/backup/swap.hpp"
+
+#include "lib/base/failure.hpp"
+#include "lib/base/retry.hpp"
+
+namespace codops::backup {
+namespace {
+
+using io::postgres::Connection;
+using io::postgres::quote_identifier;
+using io::postgres::quote_literal;
+
+constexpr std::size_t longest_name = 63;
+constexpr std::string_view object_in_use = "55006";
+constexpr std::string_view aside_word = "before";
+
+void end_sessions(Connection& server, const std::string& database, const Limits& limits) {
+  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+               " WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
+               {database}, limits);
+}
+
+void allow_connections(Connection& server, const std::string& database, bool allowed, const Limits& limits) {
+  server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS {}", quote_identifier(database), allowed), limits);
+}
+
+// Settings whose value is a list of names are stored quoted as they must be written (guc.c, GUC_LIST_QUOTE).
+bool is_list(const std::string& name) {
+  static const std::set<std::string> lists{"local_preload_libraries", "search_path",    "session_preload_libraries",
+                                           "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
+  return lists.contains(name);
+}
+
+void copy_settings(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
+  const auto rows = server.query(
+      "SELECT s.setrole = 0, COALESCE(r.rolname, ''), pg_catalog.unnest(s.setconfig)"
+      " FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
+      " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE d.datname = $1",
+      {from}, limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string setting{rows.text(i, 2)};
+    const auto equals = setting.find('=');
+    const auto name = setting.substr(0, equals), value = setting.substr(equals + 1);
+    const auto whom = rows.boolean(i, 0)
+                          ? fmt::format("DATABASE {}", quote_identifier(to))
+                          : fmt::format("ROLE {} IN DATABASE {}", quote_identifier(rows.text(i, 1)), quote_identifier(to));
+    server.run(fmt::format("ALTER {} SET {} TO {}", whom, quote_identifier(name), is_list(name) && !value.empty() ? value : quote_literal(value)),
+               limits);
+  }
+}
+
+void copy_privileges(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
+  const auto rows = server.query(
+      "SELECT a.privilege_type, a.is_grantable, COALESCE(r.rolname, '') FROM pg_catalog.pg_database d,"
+      " pg_catalog.aclexplode(d.datacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee"
+      " WHERE d.datname = $1 AND d.datacl IS NOT NULL",
+      {from}, limits);
+  if (rows.empty()) return;  // the defaults
+  server.run(fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_identifier(to)), limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto grantee = rows.text(i, 2).empty() ? std::string{"PUBLIC"} : quote_identifier(rows.text(i, 2));
+    server.run(fmt::format("GRANT {} ON DATABASE {} TO {}{}", rows.text(i, 0), quote_identifier(to), grantee,
+                           rows.boolean(i, 1) ? " WITH GRANT OPTION" : ""),
+               limits);
+  }
+}
+
+}  // namespace
+
+std::string side_name(std::string_view database, std::string_view word, WallTime time) {
+  auto stamp = to_rfc3339(time).substr(0, 19);
+  std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
+  std::replace(stamp.begin(), stamp.end(), 'T', '_');
+  const auto suffix = fmt::format("_{}_{}", word, stamp);
+  return std::string{database.substr(0, longest_name - suffix.size())} + suffix;
+}
+
+bool database_exists(Connection& server, const std::string& name, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", {name}, limits).empty();
+}
+
+void create_database(Connection& server, const std::string& name, const DatabaseShape& shape, const Limits& limits) {
+  auto sql = fmt::format("CREATE DATABASE {} TEMPLATE template0", quote_identifier(name));
+  if (!shape.encoding.empty()) sql += " ENCODING " + quote_literal(shape.encoding);
+  if (!shape.collate.empty()) sql += " LC_COLLATE " + quote_literal(shape.collate);
+  if (!shape.ctype.empty()) sql += " LC_CTYPE " + quote_literal(shape.ctype);
+  if (!shape.owner.empty()) sql += " OWNER " + quote_identifier(shape.owner);
+  server.run(sql, limits);
+}
+
+void drop_database(Connection& server, const std::string& name, const Limits& limits) {
+  server.run(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name)), limits);
+}
+
+void copy_properties(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
+  copy_settings(server, from, to, limits);
+  copy_privileges(server, from, to, limits);
+  const auto row = server.query(
+      "SELECT datconnlimit, COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database"
+      " WHERE datname = $1",
+      {from}, limits);
+  server.run(fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quote_identifier(to), row.number(0, 0)), limits);
+  if (!row.text(0, 1).empty()) {
+    server.run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(to), quote_literal(row.text(0, 1))), limits);
+  }
+}
+
+void swap_databases(Connection& server, const std::string& live, const std::string& fresh, const std::string& aside,
+                    const Limits& limits) {
+  const auto rename = fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; ALTER DATABASE {2} RENAME TO {0}; COMMIT",
+                                  quote_identifier(live), quote_identifier(aside), quote_identifier(fresh));
+  try {
+    allow_connections(server, live, false, limits);
+    Backoff backoff{Milliseconds{20}, Milliseconds{500}};
+    for (int attempt = 0;; ++attempt) {
+      end_sessions(server, live, limits);
+      end_sessions(server, fresh, limits);
+      try {
+        server.run(rename, limits);
+        break;
+      } catch (const io::postgres::DatabaseError& error) {
+        if (error.lost()) throw;
+        server.run("ROLLBACK", limits);
+        // A session that was told to end may take a moment to be gone.
+        if (error.sqlstate() != object_in_use || attempt >= 5 || !backoff.wait(limits)) throw;
+      }
+    }
+    allow_connections(server, live, true, limits);
+  } catch (...) {
+    // The run's own limits may be what ended it: the live database must be reachable again all the same.
+    const auto rescue = Limits{}.within(Milliseconds{20'000});
+    auto again = Connection::open(server.target(), rescue);
+    if (database_exists(again, live, rescue)) allow_connections(again, live, true, rescue);
+    throw;
+  }
+}
+
+std::optional<std::string> put_aside(Connection& server, const std::string& live, const Limits& limits) {
+  // side_name() may have shortened the front; the stamp sorts by time.
+  const auto rows = server.query("SELECT datname FROM pg_catalog.pg_database ORDER BY datname DESC", limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string name{rows.text(i, 0)};
+    const auto expected = side_name(live, aside_word, WallTime{});
+    const auto front = expected.substr(0, expected.size() - 15);
+    if (name.size() == expected.size() && name.starts_with(front) &&
+        std::all_of(name.end() - 15, name.end(), [](char c) { return (c >= '0' && c <= '9') || c == '_'; })) {
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace codops::backup

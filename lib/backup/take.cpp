@@ -1,0 +1,128 @@
+#include "lib/backup/backup.hpp"
+#include "lib/store/process_identity.hpp"
+#include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
+
+namespace codops::backup {
+namespace {
+
+std::unique_ptr<store::StoreLock> lock(Catalogue& catalogue, const Limits& limits) {
+  auto held = catalogue.store().try_lock(catalogue.folder() + "/lock", limits);
+  if (!held) {
+    throw Failure{Exit::locked, fmt::format("another backup is running in {}", catalogue.store().describe()),
+                  "wait for it, or see: codops backup list"};
+  }
+  return held;
+}
+
+void report(Reporter& reporter, Event::Kind kind, std::string text, std::optional<Milliseconds> elapsed = {}) {
+  Event event;
+  event.kind = kind;
+  event.step = "backup";
+  event.text = std::move(text);
+  event.elapsed = elapsed;
+  reporter.report(event);
+}
+
+// Removes what was stored unless it was published. Not by the run's own limits: those may be what ended it.
+class Unpublished {
+ public:
+  Unpublished(Catalogue& catalogue, std::string label) : catalogue_{catalogue}, label_{std::move(label)} {}
+  Unpublished(const Unpublished&) = delete;
+  Unpublished& operator=(const Unpublished&) = delete;
+  ~Unpublished() {
+    if (published_) return;
+    try {
+      catalogue_.remove(label_, Limits{}.within(Milliseconds{20'000}));
+    } catch (const std::exception&) {
+      // It has no manifest: it is not listed, and the next run removes it.
+    }
+  }
+  void published() { published_ = true; }
+
+ private:
+  Catalogue& catalogue_;
+  std::string label_;
+  bool published_{};
+};
+
+std::string tag_without_newlines(std::string tag) {
+  std::replace_if(tag.begin(), tag.end(), [](unsigned char c) { return c < 32; }, ' ');
+  return tag;
+}
+
+}  // namespace
+
+Taken take(Catalogue& catalogue, const Subject& subject, const Options& options, const Keyring& keys,
+           const Clock& clock, Reporter& reporter, const Limits& limits) {
+  const auto started = clock.steady();
+  report(reporter, Event::Kind::started, fmt::format("of {}", subject.database.describe()));
+  const auto held = lock(catalogue, limits);
+  catalogue.remove_stale(clock.now(), limits);
+
+  Snapshot snapshot{subject.database, options.dump.lock_wait, limits};
+  const auto programs = find_programs(snapshot.server_major(), subject.database, subject.container, limits);
+
+  const auto now = clock.now();
+  const auto newest = catalogue.newest_label(limits);
+  Manifest manifest;
+  manifest.label = Catalogue::next_label(now, newest);
+  if (newest && Catalogue::next_label(now, {}) < *newest) {
+    reporter.warn(fmt::format("the clock is behind the newest backup {}; this one is {}", *newest, manifest.label));
+  }
+  std::vector<std::string> broken;
+  const auto earlier = catalogue.list(limits, &broken);
+  for (const auto& message : broken) reporter.warn(message);
+  manifest.sequence = earlier.empty() ? 1 : earlier.back().manifest.sequence + 1;
+  manifest.environment = subject.environment;
+  manifest.tag = tag_without_newlines(options.tag);
+  manifest.started = now;
+  manifest.host = store::host_name();
+  manifest.codops_version = CODOPS_VERSION;
+  manifest.encrypted = keys.encrypts();
+  for (const auto& recipient : keys.recipients) manifest.recipients.push_back(recipient.text());
+
+  Unpublished unpublished{catalogue, manifest.label};
+  catalogue.begin(manifest.label, now, limits);
+  const Destination destination{catalogue.store(), catalogue.folder() + "/" + manifest.label, keys};
+  Progress progress{reporter, clock, "backup", earlier.empty() ? 0 : earlier.back().manifest.plain_size()};
+  auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
+  manifest.database = snapshot.identity();
+  manifest.database->dump_version = dumped.dump_version;
+  manifest.parts = std::move(dumped.parts);
+  manifest.tables = std::move(dumped.tables);
+  manifest.parts.push_back(dump_globals(snapshot, *programs, destination, limits));
+
+  for (const auto& part : manifest.parts) check_stored(catalogue.store(), destination.folder, part, limits);
+  manifest.finished = clock.now();
+  limits.check("a backup");
+  catalogue.publish(manifest, keys.signing, limits);
+  unpublished.published();
+
+  Taken taken{std::move(manifest), {}, {}};
+  if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits).removed;
+  taken.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
+  report(reporter, Event::Kind::done,
+         fmt::format("{} · {} · {} tables, {} rows", taken.manifest.label, format_bytes(taken.manifest.size()),
+                     taken.manifest.tables.size(), taken.manifest.rows()),
+         taken.took);
+  return taken;
+}
+
+Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits) {
+  std::vector<std::string> broken;
+  std::vector<Candidate> candidates;
+  for (const auto& entry : catalogue.list(limits, &broken)) {
+    candidates.push_back({entry.manifest.label, entry.manifest.started, entry.sound(), entry.marks.pinned});
+  }
+  Pruning pruning{decide(policy, candidates, now), {}};
+  if (!dry_run) catalogue.remove_stale(now, limits);
+  for (const auto& verdict : pruning.verdicts) {
+    if (verdict.keep) continue;
+    if (!dry_run) catalogue.remove(verdict.label, limits);
+    pruning.removed.push_back(verdict.label);
+  }
+  return pruning;
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,26 @@
+#pragma once
+// Is a backup whole? With a key every byte is decrypted, decompressed, parsed and its rows counted and hashed; without
+// one the stored bytes are compared with their SHA-256.
+#include <string>
+
+#include "lib/backup/catalogue.hpp"
+#include "lib/backup/part_stream.hpp"
+#include "lib/backup/progress.hpp"
+
+namespace codops::backup {
+
+struct Verification {
+  bool whole{};
+  bool read{};         // down to the rows; false: only the stored bytes were compared
+  std::string damage;  // what is wrong, with the part's name
+  std::uint64_t rows{};
+};
+
+// Never throws for damage: that is the answer. Records it in the backup's marks.
+Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& keys, WallTime now, Progress& progress,
+                    const Limits& limits);
+
+// The manifest's tables against what was found; empty: the same.
+std::string difference(const std::vector<TableContent>& expected, const std::map<std::string, TableContent>& found);
+
+}  // namespace codops::backup

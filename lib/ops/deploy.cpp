@@ -1,0 +1,265 @@
+#include "lib/ops/deploy.hpp"
+
+#include <fmt/format.h>
+
+#include "lib/engine/docker/api.hpp"
+#include "lib/engine/docker/create_body.hpp"
+#include "lib/ops/build.hpp"
+#include "lib/ops/companions.hpp"
+#include "lib/ops/images.hpp"
+#include "lib/ops/observe.hpp"
+#include "lib/ops/preflight.hpp"
+#include "lib/ops/render.hpp"
+
+namespace codops::ops {
+namespace {
+
+using release::Release;
+
+// The images that a version of the compose file asks for; equal for two versions: the version reaches nothing.
+std::map<std::string, std::string> images_for(const settings::Environment& environment, const std::string& version,
+                                              const std::map<std::string, std::string>& shell) {
+  std::map<std::string, std::string> images;
+  const auto project = load_compose(environment, version, shell);
+  for (const auto& [name, service] : project.services) images[name] = engine::docker::image_of(project, service);
+  return images;
+}
+
+void require_version_matters(Host& host, const compose::Project& project) {
+  const auto other = images_for(host.environment(), "codops-probe", host.shell());
+  for (const auto& [name, service] : project.services) {
+    const auto found = other.find(name);
+    if (found == other.end() || found->second != engine::docker::image_of(project, service)) return;
+  }
+  throw Failure{Exit::config, "no image of the compose file changes with the version",
+                fmt::format("write image: NAME:${{{}}} in the compose file, or images: {{SERVICE: \"NAME:{{version}}\"}} in codops.yaml",
+                            host.environment().version_variable)};
+}
+
+PlanOptions options_for(const Host& host, const DeployRequest& request, const std::string& token) {
+  const auto& environment = host.environment();
+  PlanOptions options;
+  options.verb = request.verb;
+  options.force = request.force || request.verb == "restart";
+  options.scale = request.scale;
+  options.only = request.restart;
+  for (const auto& [service, version] : request.services) options.only.push_back(service);
+  options.monitor = environment.monitor;
+  options.old_set_running = environment.old_set == settings::OldSet::running;
+  options.token = token;
+  if (request.verb == "deploy") {
+    for (const auto& hook : environment.hooks.pre_deploy) options.pre_hooks.push_back(fmt::format("{}", fmt::join(hook.run, " ")));
+  }
+  return options;
+}
+
+// Scale and restart keep what the release that serves was made of, whatever the checkout says by now.
+Desired as_deployed(Host& host, const Release& current, const Limits& limits) {
+  Desired desired;
+  desired.project = host.project();
+  desired.environment = host.environment().name;
+  desired.version = current.version;
+  desired.services = current.services;
+  desired.specs = host.store().load_specs(current.number, limits);
+  desired.proxy.service = host.environment().proxy.service;
+  desired.proxy.upstreams = host.environment().proxy.upstreams;
+  desired.proxy.set_connect_timeout = current.upstreams.find("proxy_connect_timeout") != std::string::npos;
+  return desired;
+}
+
+void require_services(const Desired& desired, const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    const bool known = std::any_of(desired.services.begin(), desired.services.end(), [&](const auto& service) { return service.name == name; });
+    if (known) continue;
+    std::vector<std::string> all;
+    for (const auto& service : desired.services) all.push_back(service.name);
+    const auto near = nearest(name, all);
+    throw Failure{Exit::usage, fmt::format("there is no service \"{}\"", name),
+                  near.empty() ? fmt::format("there are: {}", fmt::join(all, ", ")) : fmt::format("did you mean \"{}\"?", near)};
+  }
+}
+
+// `deploy ENV backend=v1.2.0`: that service from the compose file, everything else as it serves.
+Desired one_service_moved(Host& host, const DeployRequest& request, const Release& current, bool may_pull, const Limits& limits) {
+  auto desired = as_deployed(host, current, limits);
+  for (const auto& [name, version] : request.services) {
+    require_services(desired, {name});
+    require_version(version);
+    const auto project = load_compose(host.environment(), version, host.shell());
+    const auto images = find_images(host, project, {name}, limits);
+    if (may_pull) pull_images(host, images, limits);
+    auto rendered = render(project, host.environment(), facts_of(host, images, limits), {version, host.remote()});
+    for (auto& service : desired.services) {
+      if (service.name != name) continue;
+      for (auto& fresh : rendered.services) {
+        if (fresh.name == name) service = std::move(fresh);
+      }
+    }
+    desired.specs.insert_or_assign(name, rendered.specs.at(name));
+    desired.blobs.merge(rendered.blobs);
+    desired.version += fmt::format(" + {} {}", name, version);
+  }
+  return desired;
+}
+
+Desired whole_version(Host& host, const DeployRequest& request, bool may_pull, const Limits& limits) {
+  const auto project = load_compose(host.environment(), request.version, host.shell());
+  require_version_matters(host, project);
+  if (request.build && may_pull) build_services(host, project, {}, false, limits);
+  const auto images = find_images(host, project, {}, limits);
+  if (may_pull) pull_images(host, images, limits);
+  return render(project, host.environment(), facts_of(host, images, limits), {request.version, host.remote()});
+}
+
+Desired desired_for(Host& host, const DeployRequest& request, const Observed& observed, bool may_pull, const Limits& limits) {
+  if (request.verb == "deploy" && request.services.empty()) return whole_version(host, request, may_pull, limits);
+  const auto current = serving(observed, host.project());
+  if (!current || current->adopted) {
+    throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", host.environment().name),
+                  fmt::format("codops deploy {} VERSION", host.environment().name)};
+  }
+  if (!request.services.empty()) return one_service_moved(host, request, *current, may_pull, limits);
+  auto desired = as_deployed(host, *current, limits);
+  require_services(desired, request.restart);
+  for (const auto& [name, count] : request.scale) {
+    require_services(desired, {name});
+    const auto* service = current->service(name);
+    if (service->role != release::Role::stateless) {
+      throw Failure{Exit::usage, fmt::format("\"{}\" can't be scaled: it is {}", name, to_string(service->role)),
+                    "only services without a published port, a fixed name or data can run several times"};
+    }
+  }
+  return desired;
+}
+
+Planned planned_for(Host& host, const DeployRequest& request, const Desired& desired, const Observed& observed, const std::string& token,
+                    const Companies& companies, const Limits& limits) {
+  auto options = options_for(host, request, token);
+  if (request.verb == "deploy") {
+    options.backup = request.skip_backup ? std::string{} : companies.backup_text;
+    options.migrate = request.skip_migrate ? std::string{} : companies.migrate_text;
+  }
+  auto planned = plan_deploy(desired, observed, options);
+  preflight(host, desired, observed, planned, limits);
+  return planned;
+}
+
+}  // namespace
+
+void require_version(const std::string& version) {
+  const auto good = [](char c, bool first) {
+    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return word || (!first && (c == '.' || c == '-'));
+  };
+  bool valid = !version.empty() && version.size() <= 128;
+  for (std::size_t index = 0; valid && index < version.size(); ++index) valid = good(version[index], index == 0);
+  if (valid) return;
+  throw Failure{Exit::usage, fmt::format("\"{}\" is no version: it can't be an image's tag", version),
+                "letters, digits, \"_\", \".\" and \"-\", at most 128, not beginning with \".\" or \"-\""};
+}
+
+void require_consent(const Host& host, const Planned& planned, bool allow_downtime, const std::function<bool(const std::string&)>& confirm) {
+  const bool down = !planned.plan.downtime.empty();
+  if (down && !allow_downtime) {
+    if (!confirm || !confirm(fmt::format("{} has downtime ({}). Go on?", planned.plan.verb, fmt::join(planned.plan.downtime, "; ")))) {
+      throw Failure{Exit::failed, fmt::format("this {} has downtime: {}", planned.plan.verb, fmt::join(planned.plan.downtime, "; ")),
+                    "nothing was changed; --allow-downtime accepts it"};
+    }
+  }
+  if (!host.environment().protected_) return;
+  if (!confirm || !confirm(fmt::format("{} {} to {}?", planned.plan.verb, planned.plan.version, host.environment().name))) {
+    throw Failure{Exit::failed, "not confirmed", "nothing was changed; --yes confirms without asking"};
+  }
+}
+
+DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limits) {
+  DeployResult result;
+  result.dry_run = request.dry_run;
+  if (request.services.empty() && request.verb == "deploy") require_version(request.version);
+  const auto finish = [&](const Planned& planned, const Observed& observed) {
+    const auto current = serving(observed, host.project());
+    if (current) result.previous = fmt::format("{} (release {})", current->version, current->number);
+    result.plan_text = plan_text(host, planned, current);
+    result.run.plan = planned.plan;
+    result.run.no_op = planned.plan.empty();
+  };
+  if (request.dry_run) {
+    const auto observed = observe(host.api(), host.store(), host.project(), limits);
+    host.require_owner(observed.snapshot);
+    const auto desired = desired_for(host, request, observed, false, limits);
+    const auto companies = plan_companions(host, desired, observed, limits);
+    finish(planned_for(host, request, desired, observed, "dry-run", companies, limits), observed);
+    return result;
+  }
+  // What is wrong with files and arguments is found before anything is locked.
+  if (request.verb == "deploy" && request.services.empty()) {
+    const auto project = load_compose(host.environment(), request.version, host.shell());
+    require_version_matters(host, project);
+    if (!request.build) find_images(host, project, {}, limits);
+  }
+  Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  const auto desired = desired_for(host, request, transaction.observed(), true, limits);
+  transaction.choose_subnet(limits);
+  auto companies = plan_companions(host, desired, transaction.observed(), limits);
+  const auto planned = planned_for(host, request, desired, transaction.observed(), transaction.token(), companies, limits);
+  finish(planned, transaction.observed());
+  if (planned.plan.empty()) return result;
+  if (request.show) request.show(result.plan_text);
+  require_consent(host, planned, request.allow_downtime, request.confirm);
+  result.run = transaction.run(planned, desired, companions_of(host, companies, planned), limits);
+  if (result.run.exit == Exit::ok) transaction.prune(limits);
+  run_after_hooks(host, result.run, limits);
+  return result;
+}
+
+DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& limits) {
+  DeployResult result;
+  result.dry_run = request.dry_run;
+  PlanOptions options;
+  options.verb = "rollback";
+  options.monitor = host.environment().monitor;
+  options.old_set_running = host.environment().old_set == settings::OldSet::running;
+  const auto plan_for = [&](const Observed& observed, const std::string& token) {
+    options.token = token;
+    const auto& target = rollback_target(observed.snapshot, request.to);
+    const auto current = serving(observed, host.project());
+    ProxySettings proxy{host.environment().proxy.service, host.environment().proxy.upstreams,
+                        current && current->upstreams.find("proxy_connect_timeout") != std::string::npos};
+    auto planned = plan_rollback(target, proxy, observed, options);
+    if (current) result.previous = fmt::format("{} (release {})", current->version, current->number);
+    for (const auto& name : schema_ahead(host, target, observed, limits)) {
+      planned.plan.notes.push_back(fmt::format("the database is ahead: migration {} is not known to {}", name, target.version));
+    }
+    result.plan_text = plan_text(host, planned, current);
+    result.run.plan = planned.plan;
+    result.run.no_op = planned.plan.empty();
+    return planned;
+  };
+  if (request.dry_run) {
+    const auto observed = observe(host.api(), host.store(), host.project(), limits);
+    host.require_owner(observed.snapshot);
+    plan_for(observed, "dry-run");
+    return result;
+  }
+  Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  const auto planned = plan_for(transaction.observed(), transaction.token());
+  if (planned.plan.empty()) return result;
+  Desired desired;
+  desired.specs = host.store().load_specs(planned.next.number, limits);
+  // Data goes with the present definition, whatever the old release's was.
+  if (const auto current = serving(transaction.observed(), host.project())) {
+    const auto present = host.store().load_specs(current->number, limits);
+    for (const auto& service : planned.next.services) {
+      const auto found = present.find(service.name);
+      if (service.role == release::Role::stateful && found != present.end()) desired.specs.insert_or_assign(service.name, found->second);
+    }
+  }
+  if (request.show) request.show(result.plan_text);
+  require_consent(host, planned, request.allow_downtime, request.confirm);
+  result.run = transaction.run(planned, desired, {}, limits);
+  if (result.run.exit == Exit::ok) transaction.prune(limits);
+  run_after_hooks(host, result.run, limits);
+  return result;
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,28 @@
+#pragma once
+// Images of a version: found on the engine or in the registry, pulled by digest, never built unless told.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/compose/model.hpp"
+#include "lib/ops/host.hpp"
+#include "lib/ops/render.hpp"
+
+namespace codops::ops {
+
+struct ImageState {
+  std::string service;
+  std::string name;     // as configured
+  std::string digest;   // of the registry; empty: exists on the engine only
+  bool on_engine{false};
+  bool must_pull{false};
+};
+
+// Asks engine and registry, changes nothing. Failure: an image that can't be had, by name, with what to do; 69 when a
+// registry does not answer. `only`: these services; empty: all.
+std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits);
+void pull_images(Host& host, const std::vector<ImageState>& images, const Limits& limits);
+// What render needs, once they are on the engine. Failure for a wrong architecture.
+std::map<std::string, ImageFacts> facts_of(Host& host, const std::vector<ImageState>& images, const Limits& limits);
+
+}  // namespace codops::ops

@@ -1,0 +1,126 @@
+#include "lib/ops/one_off.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/docker/api.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/tar.hpp"
+#include "lib/ops/observe.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+
+class RemovedAfterwards {
+ public:
+  RemovedAfterwards(engine::docker::Api& api, std::string name) : api_{api}, name_{std::move(name)} {}
+  ~RemovedAfterwards() {
+    if (name_.empty()) return;
+    try {
+      api_.remove_container(name_, true, true, Limits{}.within(Milliseconds{10'000}));
+    } catch (const Failure&) {
+      // The next prune finds it by its label.
+    }
+  }
+  void keep() { name_.clear(); }
+  RemovedAfterwards(const RemovedAfterwards&) = delete;
+  RemovedAfterwards& operator=(const RemovedAfterwards&) = delete;
+
+ private:
+  engine::docker::Api& api_;
+  std::string name_;
+};
+
+// Made, on its networks, with its files; not started.
+std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<std::string>& argv, const release::Release* given, const Limits& limits) {
+  auto& api = host.api();
+  std::optional<release::Release> loaded;
+  if (given == nullptr) {
+    const auto snapshot = host.store().load(limits);
+    if (const auto* current = snapshot.current()) loaded = *current;
+    if (!loaded) {
+      throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", host.environment().name),
+                    fmt::format("codops deploy {} VERSION", host.environment().name)};
+    }
+    given = &*loaded;
+  }
+  const auto* service = given->service(one_off.service);
+  const auto specs = host.store().load_specs(given->number, limits);
+  const auto spec = specs.find(one_off.service);
+  if (service == nullptr || spec == specs.end()) {
+    std::vector<std::string> names;
+    for (const auto& known : given->services) names.push_back(known.name);
+    throw Failure{Exit::usage, fmt::format("release {} has no service \"{}\"", given->number, one_off.service), fmt::format("there are: {}", fmt::join(names, ", "))};
+  }
+  auto body = Json::parse(spec->second.reveal());
+  body["Image"] = service->image_id;
+  body["Cmd"] = argv;
+  body["Entrypoint"] = Json::array();
+  body["Tty"] = one_off.tty;
+  body.erase("Healthcheck");
+  body.erase("ExposedPorts");
+  auto& settings = body["HostConfig"];
+  settings.erase("PortBindings");
+  settings["RestartPolicy"] = {{"Name", "no"}};
+  for (const auto& [name, value] : one_off.env) body["Env"].push_back(name + "=" + value);
+  const auto name = fmt::format("{}-{}-run-{}", host.project(), one_off.service, io::to_hex(io::random_bytes(4)));
+  body["Labels"]["com.docker.compose.project"] = host.project();
+  body["Labels"]["com.docker.compose.service"] = one_off.service;
+  body["Labels"]["com.docker.compose.oneoff"] = "True";
+  body["Labels"][label_environment] = host.environment().name;
+  body["Labels"][label_token] = "run";
+  const auto networks = service->networks.empty() ? Json::object() : Json::parse(service->networks);
+  bool first = true;
+  for (const auto& [network, endpoint] : networks.items()) {
+    if (first) settings["NetworkMode"] = network;
+    first = false;
+  }
+  api.create_container(name, body, limits);
+  RemovedAfterwards guard{api, name};
+  first = true;
+  for (const auto& [network, endpoint] : networks.items()) {
+    if (!first) api.connect_network(network, name, {}, limits);
+    first = false;
+  }
+  // Callers by name: it reaches the rolling services as every container of the project does.
+  if (const auto traffic = traffic_network_name(host.project()); !networks.empty() && api.find_network(traffic, limits)) {
+    api.connect_network(traffic, name, {}, limits);
+  }
+  std::vector<io::TarEntry> entries;
+  for (const auto& file : service->files) {
+    auto content = host.store().load_blob(file.sha256, limits);
+    if (!content) continue;
+    entries.push_back({file.target.substr(1), std::move(*content), static_cast<unsigned>(file.mode), io::TarEntry::Kind::file, {}, 0,
+                       static_cast<std::uint32_t>(file.uid), static_cast<std::uint32_t>(file.gid), 0});
+  }
+  if (!entries.empty()) api.put_archive(name, "/", io::write_tar(entries), limits);
+  guard.keep();
+  return name;
+}
+
+}  // namespace
+
+int run_one_off(Host& host, const OneOff& one_off, const release::Release* release, const Limits& limits, const target::ExecStreams& streams) {
+  auto& api = host.api();
+  const auto name = make_one_off(host, one_off, one_off.argv, release, limits);
+  const RemovedAfterwards guard{api, name};
+  const auto drop = [](std::string_view) {};
+  api.start_container(name, limits);
+  api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, streams.out ? streams.out : drop,
+           streams.err ? streams.err : drop, limits);
+  return api.wait_container(name, "not-running", limits);
+}
+
+void with_resting_one_off(Host& host, const OneOff& one_off, const Limits& limits, const std::function<void(const std::string&)>& act) {
+  auto& api = host.api();
+  // Something that stays until it is removed; the command itself runs by exec, with the caller's terminal.
+  const auto name = make_one_off(host, {one_off.service, one_off.argv, one_off.env, false}, {"sleep", "86400"}, nullptr, limits);
+  const RemovedAfterwards guard{api, name};
+  api.start_container(name, limits);
+  act(name);
+}
+
+}  // namespace codops::ops

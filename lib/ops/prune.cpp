@@ -1,0 +1,59 @@
+// What no kept release needs any more. Nothing here may fail the command that was already recorded as done.
+#include <fmt/format.h>
+
+#include "lib/engine/docker/api.hpp"
+#include "lib/ops/members.hpp"
+#include "lib/ops/observe.hpp"
+#include "lib/ops/transaction.hpp"
+
+namespace codops::ops {
+namespace {
+
+constexpr int kept_runs = 30;
+
+}  // namespace
+
+void Transaction::prune(const Limits& limits) {
+  try {
+    observe_again(limits);
+    const auto* current = observed_.snapshot.current();
+    if (current == nullptr) return;
+    const auto retention = release::prune_plan(observed_.snapshot, current->number, host_.environment().keep_releases, kept_runs);
+    const std::set<int> forgotten{retention.releases.begin(), retention.releases.end()};
+    std::set<std::string> needed_members;
+    std::set<std::string> needed_images;
+    std::set<std::string> lost_images;
+    for (const auto& [number, kept] : observed_.snapshot.releases) {
+      for (const auto& service : kept.services) {
+        if (forgotten.contains(number)) {
+          // Only what a registry can give back.
+          if (!service.digest.empty()) lost_images.insert(service.image_id);
+          continue;
+        }
+        needed_images.insert(service.image_id);
+        for (const auto& member : service.members) needed_members.insert(member.container);
+      }
+    }
+    for (const auto& container : observed_.containers) {
+      if (container.labels.count(label_token) == 0 || needed_members.contains(container.name)) continue;
+      lock_->check();
+      host_.api().remove_container(container.name, true, true, limits);
+    }
+    for (const auto& image : lost_images) {
+      if (needed_images.contains(image)) continue;
+      try {
+        host_.api().remove_image(image, true, limits);
+      } catch (const engine::docker::ApiError& error) {
+        if (!error.conflict()) throw;  // in use by somebody else's container
+      }
+    }
+    if (!retention.paths.empty()) {
+      lock_->check();
+      host_.store().remove(retention.paths, limits);
+    }
+  } catch (const Failure& failure) {
+    host_.reporter().warn("old releases could not be cleaned up: " + failure.message() + "; the next deploy tries again");
+  }
+}
+
+}  // namespace codops::ops

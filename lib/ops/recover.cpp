@@ -1,0 +1,94 @@
+// What an earlier run left when it died: finished forward when the whole new set was serving, else undone.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/ops/transaction.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using release::Release;
+using release::ReleaseStore;
+
+bool was_proven(const plan::Plan& plan, std::size_t last) {
+  return last > 0 && plan.steps[last - 1].phase == plan::Phase::proven;
+}
+
+// Whether every container of the new release runs: only then may recovery go forward.
+bool all_run(const Release& next, const Observed& observed) {
+  for (const auto& service : next.services) {
+    for (const auto& member : service.members) {
+      const auto* container = observed.container(member.container);
+      if (container == nullptr) return false;
+      if (service.role == release::Role::one_shot) continue;
+      if (!container->running() || container->health == target::HealthState::unhealthy) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void Transaction::recover(RecoveryWay way, const Limits& limits) {
+  const auto* record = observed_.snapshot.unfinished();
+  if (record == nullptr) return;
+  recovery_.needed = true;
+  const auto found = *record;
+  int next_seq = 1;
+  for (const auto& entry : found.entries) next_seq = std::max(next_seq, entry.seq + 1);
+  next_seq += static_cast<int>(found.damaged.size());
+  auto run_journal = journal(found.run, next_seq);
+  const auto plan = found.plan();
+  const auto last = plan ? found.last_begun(*plan) : std::nullopt;
+  if (!plan || !last) {
+    // It died before its first step: nothing was changed.
+    recovery_.text = "an earlier run died before it changed anything";
+    host_.reporter().note(recovery_.text);
+    host_.store().write({run_journal.entry_file("ended", {}, "nothing was done")}, limits);
+    observe_again(limits);
+    return;
+  }
+  const auto extra = Json::parse(plan->context);
+  const auto next = release::release_from_json(extra.at("next").dump());
+  std::optional<Release> current;
+  if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
+  const auto& died_at = plan->steps[*last].name;
+  recovery_.forward = way == RecoveryWay::best && was_proven(*plan, *last) && all_run(next, observed_);
+  host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
+                                    recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
+  Desired stored;
+  stored.specs = host_.store().load_specs(next.number, limits);
+  auto run_context = context(next, current, stored);
+  run_context.token = plan->run;
+  ActionSet actions{run_context, {}};
+  const auto started = found.entries.empty() ? now() : found.entries.front().at;
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, {}};
+  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, *last, &found);
+  auto entry = entry_for(*plan, started);
+  const auto& history = observed_.snapshot.history;
+  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.ended = now();
+  entry.run = found.run;
+  const bool served = recovery_.forward && outcome.done;
+  entry.result = served ? "ok" : (outcome.exit == Exit::undo_failed ? "undo failed" : "undone");
+  entry.exit = static_cast<int>(served ? Exit::ok : Exit::failed);
+  entry.failed_step = died_at;
+  entry.message = fmt::format("the run died at step {}; {}", died_at, served ? "the next command finished it" : "the next command undid it");
+  seal(entry, history.empty() ? std::string{} : history.back().hash);
+  std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
+  if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
+  host_.store().write(files, limits);
+  recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
+                          : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
+  if (outcome.exit == Exit::undo_failed) {
+    throw Failure{Exit::undo_failed,
+                  fmt::format("the earlier {} of {} could not be undone: {}", plan->verb, plan->version, fmt::join(outcome.not_undone, "; ")),
+                  fmt::format("mend that by hand, then: codops resume {}", host_.environment().name)};
+  }
+  host_.reporter().note(recovery_.text);
+  observe_again(limits);
+}
+
+}  // namespace codops::ops

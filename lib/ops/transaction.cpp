@@ -1,0 +1,247 @@
+#include "lib/ops/transaction.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/units.hpp"
+#include "lib/engine/docker/api.hpp"
+#include "lib/ops/evidence.hpp"
+#include "lib/ops/observe.hpp"
+
+namespace codops::ops {
+namespace {
+
+using Json = nlohmann::json;
+using release::HistoryEntry;
+using release::Release;
+using release::ReleaseStore;
+
+constexpr std::size_t token_length = 12;
+constexpr std::size_t shown_log_lines = 5;
+constexpr Milliseconds record_time{10'000};
+
+// Sorts by time, and carries the token so that what was made late can be told.
+std::string run_name(WallTime now, const std::string& token) {
+  std::string name;
+  for (const char c : to_rfc3339(now)) {
+    if (c != '-' && c != ':') name += c;
+  }
+  return name + "-" + token;
+}
+
+std::vector<std::string> members_named(const plan::Step& step) {
+  std::vector<std::string> names;
+  const auto args = Json::parse(step.args);
+  if (args.contains("services")) {
+    for (const auto& service : args.at("services")) {
+      for (const char* key : {"make", "start"}) {
+        for (const auto& name : service.at(key)) names.push_back(name);
+      }
+    }
+  }
+  if (args.contains("members")) {
+    for (const auto& member : args.at("members")) names.push_back(member.is_string() ? member.get<std::string>() : member.at("container").get<std::string>());
+  }
+  return names;
+}
+
+// Whose evidence counts when `failed` went wrong: its own containers, else all that the plan made so far.
+std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& failed) {
+  auto names = members_named(failed);
+  if (!names.empty()) return names;
+  for (const auto& step : plan.steps) {
+    if (step.kind != "start" && step.kind != "front") continue;
+    const auto more = members_named(step);
+    names.insert(names.end(), more.begin(), more.end());
+  }
+  return names;
+}
+
+std::string result_of(const plan::Outcome& outcome) {
+  if (outcome.done) return "ok";
+  if (outcome.exit == Exit::undo_failed) return "undo failed";
+  return "undone";
+}
+
+}  // namespace
+
+Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
+    : host_{host}, owner_{release::this_process(std::move(command))} {
+  host_.require_owner(host_.store().load(limits));
+  try {
+    lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, lock, host_.clock(), host_.reporter(), limits);
+  } catch (Failure& failure) {
+    if (failure.code() == Exit::locked) {
+      throw Failure{Exit::locked, failure.message(),
+                    fmt::format("--lock-wait 10m waits for it; if it is known to be dead: codops unlock {}", host_.environment().name)};
+    }
+    throw;
+  }
+  token_ = lock_->token().substr(0, token_length);
+  try {
+    observe_again(limits);
+    recover(way, limits);
+  } catch (...) {
+    release_lock();
+    throw;
+  }
+}
+
+Transaction::~Transaction() { release_lock(); }
+
+void Transaction::release_lock() {
+  if (!lock_) return;
+  try {
+    lock_->release(Limits{}.within(record_time));
+  } catch (const Failure& failure) {
+    host_.reporter().warn("the lock could not be given back: " + failure.message());
+  }
+  lock_.reset();
+}
+
+void Transaction::observe_again(const Limits& limits) { observed_ = observe(host_.api(), host_.store(), host_.project(), limits); }
+
+void Transaction::choose_subnet(const Limits& limits) {
+  if (!observed_.traffic.subnet.empty()) return;
+  lock_->check();
+  observed_.traffic.subnet = free_subnet(host_.api(), host_.project(), token_, limits);
+}
+
+WallTime Transaction::now() { return host_.api().client().engine_now().value_or(host_.clock().now()); }
+
+plan::Journal Transaction::journal(std::string run, int next_seq) {
+  return {host_.store().state(), std::move(run), [this] { return now(); }, next_seq};
+}
+
+HistoryEntry Transaction::entry_for(const plan::Plan& plan, WallTime started) const {
+  HistoryEntry entry;
+  entry.action = plan.verb;
+  entry.release = plan.release;
+  entry.from = plan.from;
+  entry.version = plan.version;
+  entry.from_version = plan.from_version;
+  entry.started = started;
+  entry.by = owner_.owner;
+  entry.host = owner_.host;
+  return entry;
+}
+
+RunContext Transaction::context(const Release& next, const std::optional<Release>& current, const Desired& desired) {
+  RunContext context{host_.api(), host_.store(), host_.reporter(), host_.clock()};
+  const auto& environment = host_.environment();
+  context.project = host_.project();
+  context.environment = environment.name;
+  context.token = token_;
+  context.traffic = observed_.traffic;
+  context.proxy = {environment.proxy.service, environment.proxy.upstreams, desired.proxy.set_connect_timeout};
+  context.front_door = front_door_of(host_, desired);
+  context.ready_timeout = environment.timeouts.ready;
+  context.drain = environment.timeouts.drain;
+  context.next = next;
+  context.current = current;
+  context.specs = desired.specs;
+  context.blobs = desired.blobs;
+  context.networks = desired.networks;
+  context.volumes = desired.volumes;
+  return context;
+}
+
+RunResult Transaction::run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits) {
+  RunResult result;
+  const auto start = host_.clock().steady();
+  auto plan = planned.plan;
+  const auto current = serving(observed_, host_.project());
+  auto extra = Json::parse(plan.context.empty() ? "{}" : plan.context);
+  extra["next"] = Json::parse(to_json(planned.next));
+  extra["current"] = current ? Json::parse(to_json(*current)) : Json();
+  plan.context = extra.dump();
+  plan.run = token_;
+  const auto started = now();
+  auto run_journal = journal(run_name(started, token_), 1);
+
+  // One write makes the run known: the release, its definitions and files, and the plan.
+  std::vector<target::StateStore::File> files;
+  auto last_hash = observed_.snapshot.history.empty() ? std::string{} : observed_.snapshot.history.back().hash;
+  int next_entry = observed_.snapshot.history.empty() ? 1 : observed_.snapshot.history.back().number + 1;
+  if (planned.adopted) {
+    HistoryEntry adopted;
+    adopted.number = next_entry++;
+    adopted.action = "adopted";
+    adopted.release = planned.adopted->number;
+    adopted.version = planned.adopted->version;
+    adopted.started = adopted.ended = started;
+    adopted.by = owner_.owner;
+    adopted.host = owner_.host;
+    adopted.result = "ok";
+    seal(adopted, last_hash);
+    last_hash = adopted.hash;
+    files.push_back(ReleaseStore::file_of(*planned.adopted));
+    files.push_back(ReleaseStore::file_of(adopted));
+  }
+  files.push_back(ReleaseStore::file_of(planned.next));
+  files.push_back(ReleaseStore::file_of(planned.next.number, desired.specs));
+  files.push_back(ReleaseStore::environment_file(host_.environment().name));
+  std::set<std::string> stored;
+  if (current) {
+    for (const auto& service : current->services) {
+      for (const auto& file : service.files) stored.insert(file.sha256);
+    }
+  }
+  for (const auto& [sha256, content] : desired.blobs) {
+    if (!stored.contains(sha256)) files.push_back(ReleaseStore::blob(sha256, content));
+  }
+  files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
+  lock_->check();
+  host_.store().write(files, limits);
+
+  auto run_context = context(planned.next, current, desired);
+  ActionSet actions{run_context, std::move(companions)};
+  const auto save_evidence = [&](const plan::Step& step, const Failure& failure) {
+    const auto within = Limits{}.within(Milliseconds{failure.code() == Exit::interrupted || failure.code() == Exit::terminated ? 1500 : 8000});
+    result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
+    result.last_lines = worst_lines(result.evidence, shown_log_lines);
+  };
+  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, save_evidence};
+  result.outcome = plan::run(run);
+  result.exit = result.outcome.exit;
+  result.engine_time = run_context.engine_time;
+  result.front_door_asked = run_context.front_door_asked;
+  result.front_door_answered = run_context.front_door_answered;
+
+  auto& entry = result.entry;
+  entry = entry_for(plan, started);
+  entry.number = next_entry;
+  entry.ended = now();
+  entry.result = result_of(result.outcome);
+  entry.exit = static_cast<int>(result.exit);
+  entry.run = run_journal.run();
+  if (result.outcome.failure) {
+    entry.message = result.outcome.failure->message();
+    entry.failed_step = result.outcome.failed_step;
+  }
+  seal(entry, last_hash);
+  result.plan = plan;
+  if (result.exit == Exit::locked) return result;  // the state is somebody else's now
+  std::vector<target::StateStore::File> ending{ReleaseStore::file_of(entry)};
+  if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
+  // What could not be undone stays open: the next command tries again.
+  if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
+  host_.store().write(ending, Limits{}.within(record_time));
+  result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
+  return result;
+}
+
+void Transaction::record(HistoryEntry entry, const Limits& limits) {
+  const auto& history = observed_.snapshot.history;
+  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.by = owner_.owner;
+  entry.host = owner_.host;
+  entry.ended = now();
+  if (entry.started == WallTime{}) entry.started = entry.ended;
+  seal(entry, history.empty() ? std::string{} : history.back().hash);
+  lock_->check();
+  host_.store().write({ReleaseStore::file_of(entry)}, limits);
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,279 @@
+#include "lib/backup/restore.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "lib/backup/verify.hpp"
+#include "lib/io/process.hpp"
+#include "lib/io/row_digest.hpp"
+#include "tests/support/backup_fixture.hpp"
+
+using namespace codops;
+using namespace codops::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Everything that a dump says about a database, definitions and rows, without names of databases and dates.
+std::string fingerprint(const io::postgres::Target& target) {
+  auto connection = backup::open_for_copy(target, a_minute());
+  std::string text;
+  const auto tables = connection.query(
+      "SELECT quote_ident(n.nspname) || '.' || quote_ident(relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+      " WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_|information_schema' ORDER BY 1", a_minute());
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    io::RowDigest digest;
+    connection.copy_out("COPY (SELECT * FROM " + std::string{tables.text(i, 0)} + ") TO STDOUT",
+                        [&](std::string_view row) { digest.feed(row); }, a_minute());
+    text += std::string{tables.text(i, 0)} + " " + std::to_string(digest.rows()) + " " + digest.hex() + "\n";
+  }
+  text += PostgresServer::program("pg_dump", {"-s", "--restrict-key=x", "-h", target.host, "-p", target.port, "-U", "postgres", "-d",
+                                              "postgresql://postgres:" + target.password.reveal() + "@/" + target.database});
+  text += answer(target, "SELECT last_value::text FROM customers_id_seq");
+  text += answer(target, "SELECT string_agg(encode(lo_get(oid), 'hex'), ',') FROM pg_largeobject_metadata");
+  return text;
+}
+
+struct Restoring : Backups {
+  explicit Restoring(Shop& from) : shop{from} {}
+
+  backup::Restored restore(backup::RestoreRequest request, const backup::RestoreHooks& hooks = {}) {
+    if (request.backup.empty() && request.file.empty()) request.backup = "latest";
+    return backup::restore(catalogue, {"test", shop.target(), {}}, request, {}, hooks, keys, clock, reporter, a_minute());
+  }
+  std::string databases() {
+    return answer(shop.target("postgres"), "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE '" + shop.name + "%'");
+  }
+  Shop& shop;
+};
+
+Exit code_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Failure& failure) {
+    MESSAGE(failure.message());
+    return failure.code();
+  }
+  return Exit::ok;
+}
+
+void flip(const fs::path& file, std::uintmax_t at) {
+  std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
+  stream.seekg(static_cast<std::streamoff>(at));
+  const char byte = static_cast<char>(stream.get() ^ 0x20);
+  stream.seekp(static_cast<std::streamoff>(at));
+  stream.put(byte);
+}
+
+}  // namespace
+
+TEST_CASE("restore: what comes back is what was there, swapped in, and out again") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  ask(shop.target(), "ALTER DATABASE " + shop.name + " SET search_path TO public, \"odd schema\"; ALTER DATABASE " + shop.name +
+                         " SET work_mem TO '5MB'; GRANT CREATE ON DATABASE " + shop.name + " TO pg_monitor; REVOKE CONNECT ON DATABASE " + shop.name + " FROM PUBLIC");
+  Restoring it{shop};
+  const auto identity = io::age::new_identity();
+  it.keys.recipients = {identity.recipient()};
+  it.keys.identities.identities = {identity};
+  it.keys.signing = io::new_signing_key();
+  backup::Options options;
+  SUBCASE("one stream") {}
+  SUBCASE("two workers") {
+    options.dump.jobs = 2;
+    options.dump.large = 8192;
+  }
+  const auto taken = it.take(shop.target(), options);
+  const auto before = fingerprint(shop.target());
+  ask(shop.target(), "DROP TABLE one_column; DELETE FROM orders WHERE id % 2 = 0; CREATE TABLE later (x int)");
+
+  // An application that stays connected and comes back at once.
+  auto session = io::postgres::Connection::open(shop.target(), a_minute());
+  session.run("BEGIN; SELECT count(*) FROM orders", a_minute());
+  std::vector<std::string> hooks;
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  request.load.jobs = options.dump.jobs;
+  const auto restored = it.restore(request, {[&](const Limits&) { hooks.emplace_back("stop"); },
+                                             [&](const Limits&) { hooks.emplace_back("start"); }, {}});
+  CHECK(hooks == std::vector<std::string>{"stop", "start"});
+  CHECK(restored.rows == taken.manifest.rows());
+  CHECK(restored.downtime < Milliseconds{5000});
+  CHECK((fingerprint(shop.target()) == before));
+  CHECK(answer(shop.target(), "SHOW work_mem") == "5MB");
+  CHECK(answer(shop.target(), "SHOW search_path") == "public, \"odd schema\"");
+  CHECK(answer(shop.target("postgres"), "SELECT has_database_privilege('pg_monitor', '" + shop.name + "', 'CREATE')") == "t");
+  CHECK(answer(shop.target("postgres"), "SELECT has_database_privilege('pg_signal_backend', '" + shop.name + "', 'CONNECT')") == "f");
+  CHECK_FALSE(restored.safety_backup.empty());
+  CHECK(it.catalogue.find("before restore of " + taken.manifest.label, Limits{}).manifest.label == restored.safety_backup);
+  CHECK(it.databases() == shop.name + "," + restored.aside);
+
+  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute());
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM orders") == "30000");
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM later") == "0");
+  CHECK(it.databases() == shop.name + "," + undone.aside);
+  CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
+}
+
+TEST_CASE("restore: into another database the live one is not looked at") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  it.take(shop.target());
+  backup::RestoreRequest request;
+  request.into = shop.name + "_copy";
+  const auto restored = it.restore(request);
+  CHECK(restored.safety_backup.empty());
+  CHECK(fingerprint(shop.target(request.into)).substr(0, 2000) == fingerprint(shop.target()).substr(0, 2000));
+  CHECK(code_of([&] { it.restore(request); }) == Exit::usage);
+  CHECK(it.databases() == shop.name + "," + request.into);
+}
+
+TEST_CASE("restore: any change of what is stored is found before a database is made") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i"};
+  Restoring it{shop};
+  const auto identity = io::age::new_identity();
+  it.keys.recipients = {identity.recipient()};
+  it.keys.identities.identities = {identity};
+  const auto label = it.take(shop.target()).manifest.label;
+  const auto file = it.path(label, "database.dump.zst.age");
+  const auto whole = io::read_file(file);
+  backup::RestoreRequest request;
+  request.backup = label;
+  const auto refused = [&] {
+    const auto code = code_of([&] { it.restore(request); });
+    CHECK(it.databases() == shop.name);
+    CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "20000");
+    CHECK(it.labels().size() == 1);  // not even the safety backup was taken
+    return code;
+  };
+  for (const std::size_t at : {std::size_t{0}, std::size_t{30}, std::size_t{200}, whole.size() / 2, whole.size() - 1}) {
+    CAPTURE(at);
+    flip(file, at);
+    CHECK(refused() == Exit::data);
+    const auto entry = it.catalogue.find(label, Limits{});
+    backup::Progress progress{it.reporter, it.clock, "verify", 0};
+    CHECK_FALSE(backup::verify(it.catalogue, entry, it.keys, it.clock.now(), progress, a_minute()).whole);
+    flip(file, at);
+  }
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, whole.size() - 1}) {
+    io::write_file(file, whole.substr(0, size));
+    CHECK(refused() == Exit::data);
+  }
+  fs::remove(file);
+  CHECK(refused() == Exit::data);
+  request.backup = "latest";  // passes by what a verification found damaged
+  CHECK(refused() == Exit::data);
+  request.backup = label;
+  // Another backup's file in its place.
+  io::write_file(file, whole);
+  backup::Progress progress{it.reporter, it.clock, "verify", 0};
+  const auto verified = backup::verify(it.catalogue, it.catalogue.find(label, Limits{}), it.keys, it.clock.now(), progress, a_minute());
+  CHECK(verified.whole);
+  CHECK(verified.rows == 20000);
+  const auto second = it.take(shop.target()).manifest.label;
+  fs::copy_file(it.path(second, "database.dump.zst.age"), file, fs::copy_options::overwrite_existing);
+  CHECK(code_of([&] { it.restore(request); }) == Exit::data);
+  // A stranger's key, and none at all.
+  request.backup = second;
+  it.keys.identities.identities = {io::age::new_identity()};
+  CHECK(code_of([&] { it.restore(request); }) == Exit::config);
+  it.keys.identities.identities.clear();
+  CHECK(code_of([&] { it.restore(request); }) == Exit::config);
+  CHECK(it.databases() == shop.name);
+}
+
+TEST_CASE("restore: what fails half way leaves the live database serving and nothing behind") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  auto label = it.take(shop.target()).manifest.label;
+  backup::RestoreRequest request;
+  request.backup = label;
+  request.safety_backup = false;
+  // After the restore, in the migration.
+  CHECK(code_of([&] {
+          it.restore(request, {{}, {}, [](const io::postgres::Target&, const Limits&) { throw Failure{Exit::data, "step 3 failed"}; }});
+        }) == Exit::data);
+  CHECK(it.databases() == shop.name);
+  // The application does not stop; it is started again all the same.
+  int started = 0;
+  CHECK(code_of([&] {
+          it.restore(request, {[](const Limits&) { throw Failure{Exit::unavailable, "no engine"}; }, [&](const Limits&) { ++started; }, {}});
+        }) == Exit::unavailable);
+  CHECK(it.databases() == shop.name);
+  // The manifest says other rows than the archive has: found while loading.
+  auto manifest = it.catalogue.find(label, Limits{}).manifest;
+  manifest.tables[0].digest[0] = manifest.tables[0].digest[0] == '0' ? '1' : '0';
+  it.catalogue.publish(manifest, {}, Limits{});
+  CHECK(code_of([&] { it.restore(request); }) == Exit::data);
+  CHECK(it.databases() == shop.name);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "1000");
+  // Roles and extensions that the server lacks are named before anything happens.
+  manifest.database->roles.emplace_back("nobody_here");
+  manifest.database->extensions.emplace_back("no_such_extension 1.0");
+  it.catalogue.publish(manifest, {}, Limits{});
+  CHECK(code_of([&] { it.restore(request); }) == Exit::data);
+  const auto findings = backup::check_restore(it.catalogue, {"test", shop.target(), {}}, request, it.keys, a_minute());
+  CHECK(std::count_if(findings.begin(), findings.end(), [](const auto& finding) { return finding.blocks; }) == 2);
+  CHECK(it.databases() == shop.name);
+}
+
+TEST_CASE("restore: dumps of plain pg_dump, and cut off ones are refused") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  const io::TemporaryFolder folder;
+  fs::permissions(folder.path(), fs::perms::all);
+  const auto before = fingerprint(shop.target());
+  const auto url = "postgresql://postgres@/" + shop.name + "?host=" + server->folder() + "&port=" + std::to_string(server->port());
+  const auto dump = [&](const std::string& format) { return io::capture({{"pg_dump", format, url}, {}, {}}, a_minute(), 1U << 30U); };
+  io::write_file(folder.path() / "custom", dump("-Fc"));
+  io::write_file(folder.path() / "plain.sql", dump("-Fp"));
+  io::write_file(folder.path() / "plain.sql.gz", io::capture({{"gzip", "-c", (folder.path() / "plain.sql").string()}, {}, {}}, a_minute(), 1U << 30U));
+  for (const char* name : {"custom", "plain.sql", "plain.sql.gz"}) {
+    CAPTURE(name);
+    backup::RestoreRequest request;
+    request.file = folder.path() / name;
+    request.safety_backup = false;
+    request.load.jobs = 2;
+    const auto whole = io::read_file(request.file, 1U << 30U);
+    io::write_file(request.file, whole.substr(0, whole.size() * 2 / 3));
+    const auto names = it.databases();
+    CHECK(code_of([&] { it.restore(request); }) == Exit::data);
+    CHECK(it.databases() == names);
+    io::write_file(request.file, whole);
+    ask(shop.target(), "DROP TABLE orders CASCADE");
+    const auto restored = it.restore(request);
+    CHECK((fingerprint(shop.target()) == before));
+    ask(shop.target("postgres"), "DROP DATABASE " + restored.aside);
+  }
+}
+
+TEST_CASE("drill: a restore into a scratch database is compared with the manifest, timed, recorded and gone") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  const auto label = it.take(shop.target()).manifest.label;
+  const auto names = it.databases();
+  const auto result = backup::drill(it.catalogue, it.catalogue.find(label, Limits{}), server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  CHECK(result.same);
+  CHECK(result.took > Milliseconds{0});
+  CHECK(it.databases() == names);
+  const auto entry = it.catalogue.find("latest", Limits{});
+  CHECK(entry.marks.drilled);
+  CHECK(entry.marks.drill_took == result.took);
+  flip(it.path(label, "database.dump.zst"), 5000);
+  const auto damaged = backup::drill(it.catalogue, entry, server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  CHECK_FALSE(damaged.same);
+  CHECK_FALSE(it.catalogue.find(label, Limits{}).sound());
+  CHECK(it.databases() == names);
+}

@@ -1,0 +1,204 @@
+#include <filesystem>
+
+#include "lib/backup/custom_archive.hpp"
+#include "lib/backup/export.hpp"
+#include "lib/io/compression.hpp"
+#include "lib/io/process.hpp"
+#include "lib/io/row_digest.hpp"
+#include "tests/support/backup_fixture.hpp"
+
+using namespace codops;
+using namespace codops::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::map<std::string, std::pair<std::uint64_t, std::string>> contents(const backup::Manifest& manifest) {
+  std::map<std::string, std::pair<std::uint64_t, std::string>> all;
+  for (const auto& table : manifest.tables) all[table.table] = {table.rows, table.digest};
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("backup: one stream, two workers and several formats see the same rows in one snapshot") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Backups backups;
+  const auto simple = backups.take(shop.target());
+  CHECK(simple.manifest.sequence == 1);
+  CHECK(content_of(simple.manifest, "public.orders")->rows == 60000);
+  CHECK(content_of(simple.manifest, "public.customers")->rows == 1000);
+  CHECK(content_of(simple.manifest, "public.one_column")->rows == 4);
+  CHECK(content_of(simple.manifest, "public.empty_table")->rows == 0);
+  CHECK(content_of(simple.manifest, "odd schema.we\"ird, name")->rows == 3);
+  CHECK(content_of(simple.manifest, "public.parted_1")->rows == 50);
+  CHECK(simple.manifest.database->name == shop.name);
+  CHECK_FALSE(simple.manifest.database->system_identifier.empty());
+
+  backup::Options options;
+  options.dump.jobs = 2;
+  options.dump.large = 8192;
+  options.dump.plain = true;
+  options.tag = "before v2";
+  const auto parallel = backups.take(shop.target(), options);
+  CHECK(parallel.manifest.sequence == 2);
+  CHECK(parallel.manifest.label > simple.manifest.label);
+  CHECK(contents(parallel.manifest) == contents(simple.manifest));
+  CHECK(parallel.manifest.find("rows") != nullptr);
+  CHECK(parallel.manifest.find("sql") != nullptr);
+  CHECK(parallel.manifest.find("globals") != nullptr);
+  CHECK(backups.labels() == std::vector<std::string>{simple.manifest.label, parallel.manifest.label});
+  CHECK(backups.strays().empty());
+
+  // What a COPY of our own says about a table is what passed by in pg_dump's stream.
+  auto connection = backup::open_for_copy(shop.target(), a_minute());
+  io::RowDigest digest;
+  connection.copy_out("COPY public.customers TO STDOUT", [&](std::string_view row) { digest.feed(row); }, a_minute());
+  CHECK(digest.hex() == content_of(simple.manifest, "public.customers")->digest);
+}
+
+TEST_CASE("backup: without codops, zstd and age give pg_restore what it reads") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Backups backups;
+  const auto identity = io::age::new_identity();
+  backups.keys.recipients = {identity.recipient()};
+  const auto taken = backups.take(shop.target());
+  CHECK(taken.manifest.encrypted);
+  const auto* part = taken.manifest.find("archive");
+  REQUIRE(part != nullptr);
+  CHECK(part->name == "database.dump.zst.age");
+  const auto file = backups.path(taken.manifest.label, part->name);
+  CHECK(fs::file_size(file) == part->size);
+  const io::TemporaryFolder folder;
+  io::write_file(folder.path() / "key", identity.text().reveal() + "\n");
+  const auto zst = io::capture({{"age", "-d", "-i", (folder.path() / "key").string(), file.string()}, {}, {}}, a_minute());
+  io::write_file(folder.path() / "dump.zst", zst);
+  const auto dump = io::capture({{"zstd", "-dc", (folder.path() / "dump.zst").string()}, {}, {}}, a_minute());
+  CHECK(io::sha256_hex(dump) == part->plain_sha256);
+  io::write_file(folder.path() / "dump", dump);
+  const auto listed = io::capture({{"/usr/lib/postgresql/15/bin/pg_restore", "-l", (folder.path() / "dump").string()}, {}, {}}, a_minute());
+  CHECK(listed.find("TABLE DATA public orders") != std::string::npos);
+}
+
+TEST_CASE("backup: the scanner notices every truncation, and finds large objects") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  const auto name = server->create_database("small");
+  ask(server->tcp(name), "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1,3); CREATE TABLE u (b text);"
+                         "SELECT lo_from_bytea(42, '\\x0102')");
+  const auto archive = io::capture({{"pg_dump", "-Fc", "-Z0", "-h", server->local().host, "-p", server->local().port, "-U", "postgres", "-d", name}, {}, {}}, a_minute());
+  for (const std::size_t step : {std::size_t{1}, std::size_t{7}, archive.size()}) {
+    std::map<std::uint32_t, std::string> objects;
+    std::uint32_t current = 0;
+    std::map<std::string, io::RowDigest> tables;
+    io::RowDigest* digest = nullptr;
+    backup::ArchiveScanner scanner{{{},
+                                    [&](const backup::TocEntry& entry) { digest = &tables[entry.tag]; },
+                                    [&](std::string_view bytes) { digest->feed(bytes); },
+                                    {},
+                                    [&](std::uint32_t oid) { current = oid; },
+                                    [&](std::string_view bytes) { objects[current] += bytes; }}};
+    for (std::size_t at = 0; at < archive.size(); at += step) scanner.feed(std::string_view{archive}.substr(at, step));
+    scanner.finish();
+    CHECK(objects == std::map<std::uint32_t, std::string>{{42, "\x01\x02"}});
+    CHECK(tables["t"].rows() == 3);
+    CHECK(tables["u"].rows() == 0);
+    CHECK(scanner.head().database == name);
+  }
+  for (std::size_t size = 0; size < archive.size(); ++size) {
+    backup::ArchiveScanner scanner{{}};
+    CAPTURE(size);
+    CHECK_THROWS_AS(
+        [&] {
+          scanner.feed(std::string_view{archive}.substr(0, size));
+          scanner.finish();
+        }(),
+        Failure);
+  }
+}
+
+TEST_CASE("backup: pruning follows publication, and a second run is kept out while one runs") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  backup::Options options;
+  options.prune = backup::Policy{};
+  options.prune->days = 0;
+  options.prune->count = 2;
+  std::vector<std::string> taken;
+  for (int i = 0; i < 3; ++i) taken.push_back(backups.take(shop.target(), options).manifest.label);
+  CHECK(backups.labels() == std::vector<std::string>{taken[1], taken[2]});
+  const auto held = backups.store.try_lock("shop/test/lock", Limits{});
+  try {
+    backups.take(shop.target());
+    FAIL("two at once");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::locked);
+  }
+}
+
+TEST_CASE("backup: a role that owns only its own things can take one, without others' passwords") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  const auto name = server->create_database("modest");
+  ask(server->tcp(name), "DROP ROLE IF EXISTS modest; CREATE ROLE modest LOGIN PASSWORD 'm:od\\est'; ALTER DATABASE " + name +
+                             " OWNER TO modest; ALTER SCHEMA public OWNER TO modest");
+  auto target = server->tcp(name);
+  target.user = "modest";
+  target.password = Secret{"m:od\\est"};
+  ask(target, "CREATE TABLE t AS SELECT generate_series(1,10) a");
+  Backups backups;
+  const auto taken = backups.take(target);
+  CHECK(content_of(taken.manifest, "public.t")->rows == 10);
+}
+
+TEST_CASE("backup: an export is what pg_restore and psql read, also of tables that are stored apart") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Backups backups;
+  backup::Options options;
+  options.dump.jobs = 2;
+  options.dump.large = 8192;
+  const auto taken = backups.take(shop.target(), options);
+  REQUIRE(taken.manifest.find("rows") != nullptr);
+  const io::TemporaryFolder folder;
+  const auto digest = [&](const std::string& database) {
+    auto connection = backup::open_for_copy(shop.target(database), a_minute());
+    io::RowDigest rows;
+    connection.copy_out("COPY public.orders TO STDOUT", [&](std::string_view row) { rows.feed(row); }, a_minute());
+    return rows.hex();
+  };
+  const auto expected = content_of(taken.manifest, "public.orders")->digest;
+  const auto url = [&](const std::string& database) {
+    return "postgresql://postgres@/" + database + "?host=" + server->folder() + "&port=" + std::to_string(server->port());
+  };
+
+  io::TextWriter custom;
+  backup::export_custom(backups.catalogue, taken.manifest, backups.keys, custom, a_minute());
+  CHECK(custom.finished);
+  backup::ArchiveScanner scanner{{}};
+  scanner.feed(custom.text);
+  scanner.finish();
+  io::write_file(folder.path() / "custom", custom.text);
+  for (const char* jobs : {"-j1", "-j2"}) {
+    const auto name = server->create_database("exported");
+    io::capture({{"pg_restore", "-e", jobs, "-d", url(name), (folder.path() / "custom").string()}, {}, {}}, a_minute());
+    CHECK(digest(name) == expected);
+    CHECK(answer(shop.target(name), "SELECT count(*)::text FROM customers") == "1000");
+  }
+
+  io::TextWriter plain;
+  const auto programs = backup::find_programs(15, shop.target(), {}, a_minute());
+  backup::export_plain(backups.catalogue, taken.manifest, backups.keys, *programs, plain, a_minute());
+  CHECK(plain.finished);
+  io::write_file(folder.path() / "plain.sql", plain.text);
+  const auto name = server->create_database("exported");
+  io::capture({{"psql", "-q1", "-v", "ON_ERROR_STOP=1", "-d", url(name), "-f", (folder.path() / "plain.sql").string()}, {}, {}}, a_minute());
+  CHECK(digest(name) == expected);
+}
