@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/tar.hpp"
 #include "lib/migrate/source.hpp"
+#include "lib/migrate/source_archive.hpp"
 
 using namespace codops;
 using namespace codops::migrate;
@@ -95,4 +97,16 @@ TEST_CASE("migrate text: ill-formed UTF-8 is found and replaced as Node does") {
   CHECK(replace_invalid_utf8("\xF0\x9F\x98") == "\xEF\xBF\xBD");                              // one maximal subpart
   CHECK(replace_invalid_utf8("\xC0\xAF") == "\xEF\xBF\xBD\xEF\xBF\xBD");                        // overlong
   CHECK(replace_invalid_utf8("\xED\xA0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");        // a surrogate
+}
+
+TEST_CASE("migrate source: out of an image's archive, as out of the checkout") {
+  using Kind = io::TarEntry::Kind;
+  std::vector<io::TarEntry> entries{{"migrations/", "", 0755, Kind::directory}, {"migrations/migration_lock.toml", "provider = \"postgresql\"\n"},
+                                    {"migrations/1_a/", "", 0755, Kind::directory}, {"migrations/1_a/migration.sql", "SELECT 1;"},
+                                    {"migrations/2_empty/", "", 0755, Kind::directory}, {"migrations/readme.md", "x"}};
+  const auto source = recognise(read_archive(io::write_tar(entries)));
+  CHECK(source.layout == Layout::prisma);
+  REQUIRE(source.migrations.size() == 2);
+  CHECK(source.migrations[0].script == "SELECT 1;");
+  CHECK(source.migrations[1].script_missing);
 }
