@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -145,6 +147,38 @@ TEST_CASE("tty: live lines go up over themselves and end without a trace; hiding
   const auto text = memory.text();
   CHECK(text.find("  ✓ pull        3 images") != std::string::npos);
   CHECK(text.find("0.0 s\x1b[K\n\x1b[J") != std::string::npos);
+}
+
+TEST_CASE("tty: a narrow and low terminal is never overrun") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  REQUIRE((::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0));
+  const int slave = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(slave >= 0);
+  const winsize size{5, 40, 0, 0};
+  REQUIRE(::ioctl(slave, TIOCSWINSZ, &size) == 0);
+  Stream stream{slave};
+  ManualClock clock;
+  const auto display = make_tty(stream, clock, true, true);
+  for (const auto* step : {"one", "two", "three", "four", "five"}) {
+    display->report(event(Event::Kind::started, step, "a text that is wider than forty columns by far"));
+  }
+  display->hide();
+  std::string text(65536, '\0');
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(::read(terminal, text.data(), text.size()), 0)));
+  CHECK(text.find("    and 3 more") != std::string::npos);
+  CHECK(text.find("\x1b[4A") == std::string::npos);
+  for (std::size_t start = 0; start < text.size();) {
+    const auto end = std::min(text.find("\r\n", start), text.size());
+    auto line = clean(text.substr(start, end - start));
+    // A frame begins with a carriage return, which `clean` made a space.
+    if (line.starts_with("   ")) line.erase(0, 1);
+    CAPTURE(line);
+    CHECK(columns(line) <= 40);
+    start = end + 2;
+  }
+  ::close(terminal);
+  ::close(slave);
 }
 
 TEST_CASE("a failure's text: continued under its first word, own places kept, the code last") {
