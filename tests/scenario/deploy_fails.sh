@@ -5,6 +5,7 @@ source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
+# shellcheck disable=SC2119
 site
 for tag in v1.3.0-unready v1.3.1-dead v1.3.2-crash3 v1.3.3-oom0; do version "$tag"; done
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2317,SC2119,SC2120
 # For scenarios that deploy the demo application with codops: `source …/support/site.sh` after case.sh, then `site`.
 #
 #   site [KEY=VALUE...]          a copy of the demo in $APP, project $PROJECT, front door $FRONT; short windows; gone at the end
@@ -22,7 +22,7 @@ CODE=0
 export VERSION=''
 
 site() {
-  demo "$APP" HTTP_PORT=$HTTP HTTPS_PORT=18443 "$@"
+  demo "$APP" HTTP_PORT="$HTTP" HTTPS_PORT=18443 "$@"
   sed -i "s/^project:.*/project: $PROJECT/; s/^monitor:.*/monitor: 1s/" "$APP/codops.yaml"
   # No long connection is left open here, and nothing boots slowly: what waits is what is tested.
   sed -i 's/worker_shutdown_timeout .*/worker_shutdown_timeout 5s;/' "$APP/nginx/nginx.conf"
