@@ -18,7 +18,7 @@ build() {
   tool pkg-config pkg-config
   tool ccache ccache
   for name in libcli11-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev libcurl4-openssl-dev libssl-dev libarchive-dev \
-    libpqxx-dev libpq-dev libzstd-dev zlib1g-dev libhiredis-dev doctest-dev; do library "$name"; done
+    libpqxx-dev libpq-dev libzstd-dev libxxhash-dev zlib1g-dev libhiredis-dev doctest-dev; do library "$name"; done
 }
 demo() {
   tool dockerd docker.io

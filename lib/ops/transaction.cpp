@@ -227,7 +227,12 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   // What could not be undone stays open: the next command tries again.
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
-  host_.store().write(ending, Limits{}.within(record_time));
+  try {
+    host_.store().write(ending, Limits{}.within(record_time));
+  } catch (const Failure& failure) {
+    // What happened counts more than that it could not be written down; the next command finds the open journal.
+    host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
+  }
   result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
   return result;
 }
