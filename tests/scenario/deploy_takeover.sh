@@ -24,7 +24,7 @@ check "status --check agrees" "$CODOPS" -C "$APP" status demo --check
 
 # ---- compose sees what codops made
 expect "compose ps" "$(VERSION=v1.1.0 dc ps --format json | jq -rs 'flatten | [.[].Service] | sort | join(" ")')" "backend backend frontend nginx postgres redis"
-expect "compose logs" "$(VERSION=v1.1.0 dc logs --no-color --tail 1 backend 2>/dev/null | cut -d'|' -f1 | sort -u | wc -l)" 2
+check "compose logs" sh -c '[ "$1" -ge 2 ]' sh "$(VERSION=v1.1.0 dc logs --no-color --tail 1 backend 2>/dev/null | cut -d'|' -f1 | sort -u | wc -l)"
 
 # ---- by hand
 victim=$(running backend | cut -d' ' -f1)
