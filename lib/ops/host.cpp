@@ -47,7 +47,7 @@ Host::Host(settings::Environment environment, std::map<std::string, std::string>
     throw Failure{Exit::config, fmt::format("environment \"{}\" asks for an engine that this codops does not deploy to yet", environment_.name),
                   "engine: docker in codops.yaml"};
   }
-  api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_));
+  api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_), environment_.timeouts.engine);
   state_ = std::make_unique<StateVolume>(*api_, project_);
   store_ = std::make_unique<release::ReleaseStore>(*state_);
   containers_ = std::make_unique<ProjectContainers>(*api_, project_);

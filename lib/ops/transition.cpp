@@ -103,6 +103,30 @@ std::string set_text(const std::vector<const ServiceChange*>& changes) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+// What runs of a release that neither serves nor is to serve: somebody started it by hand. Data and the proxy are not touched.
+std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(const Observed& observed, const std::optional<release::Release>& current,
+                                                                            const release::Release& next) {
+  std::set<std::string> wanted;
+  const auto remember = [&](const release::Release& release) {
+    for (const auto& service : release.services) {
+      for (const auto& member : service.members) wanted.insert(member.container);
+    }
+  };
+  remember(next);
+  if (current) remember(*current);
+  std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers;
+  for (const auto& [number, release] : observed.snapshot.releases) {
+    for (const auto& service : release.services) {
+      if (service.role == Role::stateful || service.role == Role::proxy) continue;
+      for (const auto& member : service.members) {
+        const auto* container = observed.container(member.container);
+        if (container != nullptr && container->running() && wanted.insert(member.container).second) stragglers.emplace_back(&service, member);
+      }
+    }
+  }
+  return stragglers;
+}
+
 }  // namespace
 
 std::vector<ServiceChange> changes_between(const std::optional<release::Release>& current, const release::Release& next,
@@ -174,8 +198,10 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
   };
 
+  // With old_set: running the set before runs on purpose.
+  const auto stragglers = options.old_set_running ? decltype(stragglers_of(observed, current, next)){} : stragglers_of(observed, current, next);
   const bool nothing_changes = std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
-                               options.migrate.empty() && intruders.empty();
+                               options.migrate.empty() && intruders.empty() && stragglers.empty();
   if (nothing_changes) return;
 
   for (const auto& hook : options.pre_hooks) {
@@ -291,6 +317,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
     plan.steps.back().phase = plan::Phase::proven;
   }
+  for (const auto& [service, member] : stragglers) leave(*service, {member});
   if (!leaving.empty() || !intruders.empty()) {
     std::vector<std::string> what;
     std::map<std::string, std::size_t> counts;

@@ -5,6 +5,7 @@ source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
+# shellcheck disable=SC2119
 site
 # So that the first release is there to the end.
 echo 'keep_releases: 20' >>"$APP/codops.yaml"
@@ -93,6 +94,7 @@ exits "exec" 7 exec demo backend -- sh -c 'echo inside; exit 7'
 expect "its output" "$(cat "$WORK/out")" inside
 check "exec reads standard input" sh -c "[ \"\$(echo through | '$CODOPS' -C '$APP' exec demo backend -- cat)\" = through ]"
 before=$(docker ps -aq | sort)
+# shellcheck disable=SC2016 # the container's
 exits "run" 3 run demo backend -- sh -c 'echo "$DATABASE_URL" | cut -c1-10; exit 3'
 expect "has the service's environment" "$(cat "$WORK/out")" postgresql
 expect "leaves no container" "$(docker ps -aq | sort)" "$before"

@@ -5,8 +5,9 @@ source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
+# shellcheck disable=SC2119
 site
-for tag in v1.3.0-unready v1.3.1-dead v1.3.2-crash3 v1.3.3-oom0; do version "$tag"; done
+for tag in v1.3.0-unready v1.3.1-dead v1.3.2-crash8 v1.3.3-oom8; do version "$tag"; done
 
 # ---- the first of all
 exits "the first deploy fails" 1 deploy demo v1.3.1-dead
@@ -41,11 +42,11 @@ check "its log lines were kept" sh -c "'$CODOPS' -C '$APP' history demo $entry -
 fails "a version that does not start" 1 '' 4 v1.3.1-dead
 # Only requests inside the container that crashes may fail: with the old set as the backup these are few.
 traffic crash
-fails "a version that crashes in the monitor window" 5 '' 5 v1.3.2-crash3 --set monitor=20s
+fails "a version that crashes in the monitor window" 5 '' 5 v1.3.2-crash8 --set monitor=40s
 load_stop crash
 lost=$(load_value crash .failed)
 if ((lost <= 4)); then pass "at most what was inside it failed"; else fail "at most what was inside it failed" "$(load_value crash '[.failed, .reasons]')"; fi
-fails "a version that runs out of memory" 5 '' 6 v1.3.3-oom0 --set monitor=20s
+fails "a version that runs out of memory" 5 '' 6 v1.3.3-oom8 --set monitor=40s
 
 cp "$APP/nginx/nginx.conf" "$WORK/nginx.conf"
 sed -i 's/^http {/http { no_such_directive on;/' "$APP/nginx/nginx.conf"

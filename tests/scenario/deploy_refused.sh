@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # What is wrong beforehand fails before any change, with the right code.
+# shellcheck disable=SC2016,SC2317 # compose's variables; the clean-up runs at the end
 # shellcheck source=tests/support/case.sh
 source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
+# shellcheck disable=SC2119
 site
 foreign=
 clean_up() {
@@ -51,8 +53,8 @@ cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
 docker create --name "$PROJECT-backend-r2-1" codops-demo/backend:v1.0.0 >/dev/null
 refused "a name is taken by a foreign container" 1 deploy demo v1.1.0
 docker rm "$PROJECT-backend-r2-1" >/dev/null
-sed -i '/^services:/a\  one: {image: "codops-demo/backend:${VERSION}", pull_policy: never, ports: ["18099:3000"], command: ["sleep", "60"]}' "$APP/docker-compose.prod.yml"
-refused "downtime without a terminal's consent" 1 restart demo nginx --yes
+sed -i 's/^      RATE_LIMIT: .*/      RATE_LIMIT: 7r\/s/' "$APP/docker-compose.prod.yml"
+refused "an outage that nobody accepted" 1 deploy demo v1.0.0 --yes
 cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
 
 exits "no engine" 69 deploy demo v1.1.0 --set host=unix:///nowhere/docker.sock

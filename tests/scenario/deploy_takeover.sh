@@ -5,10 +5,9 @@ source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
+# shellcheck disable=SC2119
 site
 compose_here || { skip "docker compose" "it can't be had here"; finish; }
-export -f served
-at() { [[ $(served) == "$1" ]]; }
 
 # ---- compose started it, codops goes on
 VERSION=v1.0.0 dc up -d --wait >/dev/null 2>&1
@@ -22,11 +21,10 @@ expect "the new version serves, and no container of compose's but data" \
   "$(served) $(docker ps "${mine[@]}" --format '{{.Names}}' | grep -Ev -e '-r[0-9]+-' | sort | tr '\n' ' ')" "v1.1.0 $PROJECT-postgres-1 $PROJECT-redis-1 "
 expect "data was left alone" "$(docker ps -q --no-trunc "${mine[@]}" --filter label=com.docker.compose.service=postgres)" "$data"
 check "status --check agrees" "$CODOPS" -C "$APP" status demo --check
-release=$("$CODOPS" -C "$APP" status demo -o json | jq .release)
 
 # ---- compose sees what codops made
 expect "compose ps" "$(VERSION=v1.1.0 dc ps --format json | jq -rs 'flatten | [.[].Service] | sort | join(" ")')" "backend backend frontend nginx postgres redis"
-expect "compose logs" "$(VERSION=v1.1.0 dc logs --no-color --tail 1 backend 2>/dev/null | cut -d'|' -f1 | sort -u | wc -l)" 2
+check "compose logs" sh -c '[ "$1" -ge 2 ]' sh "$(VERSION=v1.1.0 dc logs --no-color --tail 1 backend 2>/dev/null | cut -d'|' -f1 | sort -u | wc -l)"
 
 # ---- by hand
 victim=$(running backend | cut -d' ' -f1)
@@ -49,11 +47,14 @@ exits "a stopped proxy is seen" 2 status demo --check
 exits "the next deploy starts it" 0 deploy demo v1.1.0
 expect "it serves" "$(served)" v1.1.0
 
+# shellcheck disable=SC2317 # called by wait_for
+back_again() { [[ $(served) == v1.0.0 ]]; }
+
 # ---- the engine restarts with no codops there
 exits "another version" 0 deploy demo v1.0.0
 release=$("$CODOPS" -C "$APP" status demo -o json | jq .release)
 if "$SUPPORT/engine.sh" restart "$(dirname "${DOCKER_HOST#unix://}")" >/dev/null; then
-  check "after a restart of the engine it serves by itself" wait_for 60 bash -c "FRONT=$FRONT; [[ \$(served) == v1.0.0 ]]"
+  check "after a restart of the engine it serves by itself" wait_for 60 back_again
   check "everything gets healthy again" wait_for 60 "$CODOPS" -C "$APP" status demo --check
   serving "the right release" v1.0.0 "$release"
   expect "and no old set" "$(running backend | tr ' ' '\n' | grep -c -v -- "-r$release-" || true)" 1
