@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/plan/fault.hpp"
 
 namespace codops::ops {
 namespace {
@@ -80,6 +81,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
   }
   token_ = lock_->token().substr(0, token_length);
   try {
+    plan::Faults{}.at("after", "lock");
     observe_again(limits);
     recover(way, limits);
   } catch (...) {
@@ -194,6 +196,8 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
   lock_->check();
   host_.store().write(files, limits);
+  const plan::Faults faults;
+  faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, desired);
   ActionSet actions{run_context, std::move(companions)};
@@ -227,7 +231,9 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   // What could not be undone stays open: the next command tries again.
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
+  faults.at("before", "record");
   host_.store().write(ending, Limits{}.within(record_time));
+  faults.at("after", "record");
   result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
   return result;
 }
