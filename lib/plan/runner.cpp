@@ -53,6 +53,12 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
       outcome.not_undone.push_back(step.name + ": " + failure.message());
       run.reporter.report({Event::Kind::failed, step.name, "undo: " + failure.message(), {}, since(run, start), {}, {}});
       if (failure.code() == Exit::locked) break;  // somebody else holds the lock now: hands off
+      // Traffic could not be moved back, so it may still go where the steps before would take something away.
+      if (step.phase == Phase::before) continue;
+      for (std::size_t rest = index; rest-- > 0;) {
+        if (run.plan.steps[rest].mutates) outcome.not_undone.push_back(run.plan.steps[rest].name + ": left, traffic may depend on it");
+      }
+      break;
     }
   }
   if (failed) outcome.exit = Exit::undo_failed;
