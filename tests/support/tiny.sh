@@ -73,7 +73,7 @@ tiny_down() {
   [[ -z $ids ]] || docker rm -f -v $ids >/dev/null 2>&1 || true
   # shellcheck disable=SC2046
   docker network ls -q $(of_project) | xargs -r docker network rm >/dev/null 2>&1 || true
-  docker volume rm "codops-$PROJECT-state" >/dev/null 2>&1 || true
+  docker volume rm "codops-$PROJECT-state" "${PROJECT}_codops-upstreams" >/dev/null 2>&1 || true
 }
 
 served() { curl -fsS -m 5 "$FRONT/version.json" | jq -r .version; }
@@ -116,7 +116,7 @@ converged() { # VERSION
   [[ $got == "$1" ]] || { echo "$got is served, not $1"; return 1; }
   # shellcheck disable=SC2046
   got=$(docker ps $(of_project) --filter label=com.docker.compose.service=web --format '{{.Image}}' | sort | uniq -c | awk '{print $1, $2}')
-  [[ $got == "${REPLICAS:-2} codops-demo/frontend:$1" ]] || { echo "runs: $got"; return 1; }
+  [[ $got == "$(jq '.services[] | select(.name == "web") | .wanted' <<<"$said") codops-demo/frontend:$1" ]] || { echo "runs: $got"; return 1; }
   # The proxy leads to exactly the containers that run.
   # shellcheck disable=SC2046
   addresses=$(docker ps -q $(of_project) --filter label=com.docker.compose.service=web | xargs docker inspect --format \
