@@ -103,7 +103,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, {}};
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(limits); }, {}};
   const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
   auto entry = entry_for(*plan, started);
   const auto& history = observed_.snapshot.history;

@@ -21,6 +21,8 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds record_time{10'000};
+// Asked before every step, not reckoned from the last heartbeat: `unlock` may evict a holder whose heartbeat is fresh.
+constexpr Milliseconds lock_proof_time{10'000};
 
 // Sorts by time, and carries the token so that what was made late can be told.
 std::string run_name(WallTime now, const std::string& token) {
@@ -206,7 +208,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, save_evidence};
+  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(Limits{}.within(lock_proof_time)); }, save_evidence};
   result.outcome = plan::run(run);
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;

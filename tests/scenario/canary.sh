@@ -113,4 +113,3 @@ quiet "not in its command line" "/proc/$holder/cmdline"
 # A lock's label names the command.
 docker inspect -f '{{json .Config.Labels}}' "codops-$PROJECT-lock-deploy" >"$WORK/lock"
 quiet "not in the lock" "$WORK/lock"
-finish

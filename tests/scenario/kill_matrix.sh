@@ -30,4 +30,3 @@ wanted=$(other)
 said=$("$CODOPS" deploy test "$wanted" 2>&1) || true
 expect "the next deploy says what it recovered" "$(grep -c 'died at step start: undoing it' <<<"$said")" 1
 expect "and then does its own work" "$(converged "$wanted" || true)" ""
-finish

@@ -31,7 +31,8 @@ damage() { # NAME KIND POINT
   kill_at "$3" deploy test v1.0.0
   local run path
   run=$(files | grep /journal/ | cut -d/ -f5 | tail -n 1)
-  path=/state/meta/journal/$run/$([[ $2 == plan* ]] && echo 000001 || files | grep "/$run/" | tail -n 1 | grep -o '[0-9]*\.json' | cut -d. -f1).json
+  path=/state/meta/journal/$run/000001.json
+  [[ $2 == plan* ]] || path=$(files | grep "/journal/$run/" | tail -n 1)
   case $2 in
     *torn) take "$path" | head -c 60 | put "$path" ;;
     *altered) take "$path" | sed 's/v1\.0\.0/v6.6.6/' | put "$path" ;;
@@ -54,7 +55,6 @@ try resume test
 expect "a newer journal: exit 65" "$rc" 65
 expect "and it says so" "$(said 'format 99')" 1
 expect "and touches nothing" "$(containers)" "$before"
-expect "nor keeps the lock" "$(lock_free && echo free)" free
 put "$path" <"$WORK/kept"
 try resume test
 expect "with its own codops it goes on" "$(converged v1.1.0 || true)" ""
@@ -63,6 +63,7 @@ take "$path" >"$WORK/kept"
 sed 's/"format":1/"format":99/' "$WORK/kept" | put "$path"
 try deploy test v1.0.0
 expect "a newer release: exit 65" "$rc" 65
+expect "no lock is kept" "$(lock_free && echo free)" free
 # The release that serves can't be read: said, and rebuilt from labels.
 head -c 80 "$WORK/kept" | put "$path"
 try status test
@@ -89,7 +90,7 @@ load_start lost --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0
 docker rm -f "$state" >/dev/null
 docker volume rm "$state" >/dev/null
 try status test
-expect "the volume removed: status from labels" "$rc $(said 'v1.0.0')" "0 1"
+expect "the volume removed: status from labels" "$rc $(($(said "v1.0.0") > 0))" "0 1"
 try deploy test v1.1.0 --allow-downtime
 expect "and a deploy rebuilds it" "$rc" 0
 load_stop lost
@@ -100,6 +101,7 @@ expect "nothing is left over" "$(orphans)" ""
 # ---- hooks
 hooks() { sed -i '/^hooks:/,$d' codops.yaml; printf 'hooks:\n%s\n' "$1" >>codops.yaml; }
 before=$(fingerprint)
+# shellcheck disable=SC2016 # the hook's own variables
 hooks '  pre_deploy: [{ run: [sh, -c, "echo no good >&2; exit 3"] }]
   on_failure: [{ run: [sh, -c, "echo $CODOPS_EVENT $CODOPS_RESULT >>hooks.log"] }]'
 try deploy test v1.0.0
@@ -107,6 +109,7 @@ expect "pre_deploy fails: exit 1" "$rc" 1
 expect "its words are shown" "$(($(said 'no good') > 0))" 1
 expect "nothing has changed" "$(fingerprint)" "$before"
 expect "on_failure ran" "$(cat hooks.log)" "on_failure undone"
+# shellcheck disable=SC2016
 hooks '  pre_deploy: [{ run: [sh, -c, "echo $$ >hook.pid; exec sleep 1000"], timeout: 1s }]'
 began=$SECONDS
 try deploy test v1.0.0
@@ -121,4 +124,3 @@ try deploy test v1.0.0
 expect "post_deploy fails: a warning, exit 0" "$rc $(said 'hook .* failed')" "0 1"
 expect "both ran once" "$(tail -n 2 hooks.log | tr '\n' ' ')" "pre post "
 expect "and the deploy stands" "$(converged v1.0.0 || true)" ""
-finish

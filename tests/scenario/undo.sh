@@ -59,4 +59,3 @@ expect "an undo that fails is exit 6" "$rc" 6
 expect "something still answers" "$(served | cut -c1-2)" v1
 check "resume tries again" "$CODOPS" resume test
 expect "and mends it" "$(converged v1.1.0 || true)" ""
-finish

@@ -103,4 +103,3 @@ else
 fi
 matrix_total
 expect "every cell of the matrix ($matrix_cells) converged" "$matrix_bad" 0
-finish
