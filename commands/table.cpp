@@ -1,8 +1,10 @@
 // The command table. A new verb: its file, a make_ function in its group's header, a row here.
+#include "commands/backup.hpp"
 #include "commands/command.hpp"
 #include "commands/config.hpp"
 #include "commands/releases.hpp"
 #include "commands/health.hpp"
+#include "commands/migrate.hpp"
 
 namespace codops::commands {
 
@@ -50,6 +52,27 @@ const std::vector<Verb>& verbs() {
         {"health-check --wait --tcp db:5432 -- npm start", "becomes the program once the port accepts"},
         {"health-check production -o nagios", "one line with performance data, and a plugin's exit code"}},
        make_health_check},
+      {"backup", "Database", "takes a backup: verified, encrypted, published at once or not at all",
+       {{"backup production", "the database of production, into its store"},
+        {"backup production --jobs 2 --label \"before v2\"", "with two workers, and a name to find it by"}},
+       make_backup},
+      {"backup list", "Database", "backups with age, size, state, and why each is kept", {{"backup list production", "newest first"}}, make_backup_list},
+      {"backup show", "Database", "what one backup holds", {{"backup show production latest", "its parts, tables and rows"}}, make_backup_show},
+      {"backup verify", "Database", "reads a backup to its last byte", {{"backup verify production all", "every one"}}, make_backup_verify},
+      {"backup drill", "Database", "restores a backup into a scratch server, compares every row, and times it",
+       {{"backup drill production", "the newest one"}}, make_backup_drill},
+      {"backup prune", "Database", "removes what no rule keeps", {{"backup prune production --dry-run", "says why each is kept or goes"}}, make_backup_prune},
+      {"backup rm", "Database", "removes one backup", {{"backup rm production 20261123-020000F", "that one"}}, make_backup_rm},
+      {"backup pin", "Database", "keeps one backup whatever the rules say", {{"backup pin production latest", "until --off"}}, make_backup_pin},
+      {"backup export", "Database", "one file that pg_restore or psql reads without codops",
+       {{"backup export production latest shop.dump", "for pg_restore"}, {"backup export production latest shop.sql --format plain", "for psql"}},
+       make_backup_export},
+      {"backup keygen", "Database", "keys to encrypt and sign backups with", {{"backup keygen", "and the lines for codops.yaml"}}, make_backup_keygen},
+      {"restore", "Database", "puts a backup into the place of the live database, which is kept",
+       {{"restore production latest", "the newest sound backup"},
+        {"restore production 20261123-020000F --into shop_copy", "beside it"},
+        {"restore production --undo", "back to what was there before"}},
+       make_restore},
       {"config show", "Settings", "the settings that hold for an environment, and where each comes from",
        {{"config show production", "what is set for production"},
         {"config show production --origin --all", "every setting with the place it comes from"},
@@ -66,6 +89,30 @@ const std::vector<Verb>& verbs() {
        {{"config compose production", "what a deploy to production would start from"},
         {"config compose -f compose.yaml -f more.yaml", "by docker compose's own rules"}},
        make_config_compose},
+      {"migrate", "Database", "applies what is pending, as Prisma, dbmate, golang-migrate or Flyway would, and safely",
+       {{"migrate production", "applies what is pending"}, {"migrate production --dry-run", "shows what that would lock, and for how long"}},
+       make_migrate_up},
+      {"migrate up", "Database", "the same as migrate", {{"migrate up production --to 20261120_add_fee", "stops behind that one"}}, make_migrate_up},
+      {"migrate status", "Database", "what is applied, pending, failed, edited, missing, out of order",
+       {{"migrate status production", "exit 2: pending; 65: edited or missing; 1: failed"}}, make_migrate_status},
+      {"migrate plan", "Database", "each pending statement with the lock it takes and for about how long",
+       {{"migrate plan production", "judged against the tables' real sizes"}}, make_migrate_plan},
+      {"migrate lint", "Database", "what in the files hurts a running application, why, and the safe rewrite",
+       {{"migrate lint production --strict", "for CI: fails on what is pending"}, {"migrate lint production --all -o sarif", "for a code scanner"}},
+       make_migrate_lint},
+      {"migrate verify", "Database", "replays everything into a scratch database and compares it with the live schema",
+       {{"migrate verify production", "exit 2: they differ"}}, make_migrate_verify},
+      {"migrate down", "Database", "takes the last migrations back by their down scripts",
+       {{"migrate down staging", "the last one"}, {"migrate down staging --to 20261120_add_fee", "all after that one"}}, make_migrate_down},
+      {"migrate baseline", "Database", "marks migrations as applied that the database already has",
+       {{"migrate baseline production --to 0_init", "up to and including 0_init"}}, make_migrate_baseline},
+      {"migrate resolve", "Database", "says how a failed migration ended",
+       {{"migrate resolve production --rolled-back 20261120_add_fee", "its effects are undone"},
+        {"migrate resolve production --applied 20261120_add_fee", "its effects are complete"}},
+       make_migrate_resolve},
+      {"migrate new", "Database", "the files of a new, empty migration", {{"migrate new development \"add cod fee\"", "in the folder's own layout"}}, make_migrate_new},
+      {"db init", "Database", "role, database, extensions and grants; changes nothing that is there",
+       {{"db init production", "waits for the server"}, {"db init production --print", "only prints the SQL"}}, make_db_init},
   };
   return table;
 }

@@ -18,7 +18,7 @@ build() {
   tool pkg-config pkg-config
   tool ccache ccache
   for name in libcli11-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev libcurl4-openssl-dev libssl-dev libarchive-dev \
-    libpqxx-dev libpq-dev libzstd-dev zlib1g-dev libhiredis-dev doctest-dev; do library "$name"; done
+    libpqxx-dev libpq-dev libzstd-dev libxxhash-dev zlib1g-dev libhiredis-dev doctest-dev; do library "$name"; done
 }
 demo() {
   tool dockerd docker.io
@@ -43,6 +43,12 @@ tests() {
   tool nc netcat-openbsd
   tool nsenter util-linux
   tool shellcheck shellcheck
+  tool age age
+  tool strace strace
+  tool faketime faketime
+  tool python3 python3
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  library busybox-static
 }
 
 as_root=()

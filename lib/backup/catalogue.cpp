@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lib/backup/process_identity.hpp"
+#include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 
 namespace codops::backup {
@@ -156,10 +156,10 @@ std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits
       it.host = json.value("host", "");
       it.pid = json.value("pid", std::int64_t{});
       it.started = parse_rfc3339(json.value("started", ""));
-      const ProcessIdentity owner{json.value("boot_id", ""), json.value("pid_namespace", ""), it.pid,
+      const store::ProcessIdentity owner{json.value("boot_id", ""), json.value("pid_namespace", ""), it.pid,
                                   json.value("start_time", std::uint64_t{})};
       const auto age = it.started ? now - *it.started : stale_after;
-      it.stale = is_gone(owner) || age >= stale_after || age <= -stale_after;
+      it.stale = store::is_gone(owner) || age >= stale_after || age <= -stale_after;
     } else {
       it.stale = true;  // the marker is written first and removed last
     }
@@ -181,10 +181,10 @@ std::optional<std::string> Catalogue::newest_label(const Limits& limits) {
 }
 
 void Catalogue::begin(const std::string& label, WallTime now, const Limits& limits) {
-  const auto self = this_process();
+  const auto self = store::this_process();
   const Json json{{"label", label},
                   {"started", to_rfc3339(now)},
-                  {"host", host_name()},
+                  {"host", store::host_name()},
                   {"pid", self.pid},
                   {"start_time", self.start_time},
                   {"boot_id", self.boot_id},

@@ -197,6 +197,7 @@ Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequ
     return fmt::format("{} is whole", result.source);
   });
 
+  if (shape.encoding.empty() && live_exists) shape = shape_of(server, live, limits);
   const bool swapping = request.into.empty();
   if (swapping && live_exists && request.safety_backup) {
     // Its own pruning could remove the very backup that is being restored.

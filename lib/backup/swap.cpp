@@ -79,6 +79,15 @@ bool database_exists(Connection& server, const std::string& name, const Limits& 
   return !server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", {name}, limits).empty();
 }
 
+DatabaseShape shape_of(Connection& server, const std::string& database, const Limits& limits) {
+  const auto row = server.query(
+      "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, pg_catalog.pg_get_userbyid(datdba)"
+      " FROM pg_catalog.pg_database WHERE datname = $1",
+      {database}, limits);
+  if (row.empty()) return {};
+  return {std::string{row.text(0, 0)}, std::string{row.text(0, 1)}, std::string{row.text(0, 2)}, std::string{row.text(0, 3)}};
+}
+
 void create_database(Connection& server, const std::string& name, const DatabaseShape& shape, const Limits& limits) {
   auto sql = fmt::format("CREATE DATABASE {} TEMPLATE template0", quote_identifier(name));
   if (!shape.encoding.empty()) sql += " ENCODING " + quote_literal(shape.encoding);

@@ -19,6 +19,7 @@ struct DatabaseShape {
 };
 void create_database(io::postgres::Connection& server, const std::string& name, const DatabaseShape& shape,
                      const Limits& limits);
+DatabaseShape shape_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 bool database_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 // ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges, connection limit and comment: what a rename leaves

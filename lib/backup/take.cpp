@@ -1,5 +1,5 @@
 #include "lib/backup/backup.hpp"
-#include "lib/backup/process_identity.hpp"
+#include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
 
@@ -77,7 +77,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   manifest.environment = subject.environment;
   manifest.tag = tag_without_newlines(options.tag);
   manifest.started = now;
-  manifest.host = host_name();
+  manifest.host = store::host_name();
   manifest.codops_version = CODOPS_VERSION;
   manifest.encrypted = keys.encrypts();
   for (const auto& recipient : keys.recipients) manifest.recipients.push_back(recipient.text());

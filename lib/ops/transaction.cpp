@@ -234,7 +234,19 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   // What could not be undone stays open: the next command tries again.
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
   faults.at("before", "record");
-  host_.store().write(ending, Limits{}.within(record_time));
+  try {
+    lock_->prove(Limits{}.within(lock_proof_time));
+    host_.store().write(ending, Limits{}.within(record_time));
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::locked) {
+      result.exit = failure.code();
+      if (!result.outcome.failure) result.outcome.failure = failure;
+      result.outcome.done = false;
+      return result;
+    }
+    // What happened counts more than that it could not be written down; the next command finds the open journal.
+    host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
+  }
   faults.at("after", "record");
   result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
   return result;

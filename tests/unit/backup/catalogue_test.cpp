@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "lib/backup/process_identity.hpp"
+#include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 #include "lib/store/directory.hpp"
@@ -106,12 +106,12 @@ TEST_CASE("what a dead process left goes, what a living one is at stays") {
   place.catalogue.remove("20261123-100000F", limits);
   CHECK(place.store.list("", limits).empty());
 
-  auto self = this_process();
-  CHECK_FALSE(is_gone(self));
+  auto self = store::this_process();
+  CHECK_FALSE(store::is_gone(self));
   ++self.start_time;  // the pid is used by another
-  CHECK(is_gone(self));
+  CHECK(store::is_gone(self));
   self.boot_id = "elsewhere";
-  CHECK_FALSE(is_gone(self));
+  CHECK_FALSE(store::is_gone(self));
 }
 
 TEST_CASE("a manifest that somebody changed, or signed with another key, is not trusted") {

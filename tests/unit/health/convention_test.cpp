@@ -121,7 +121,7 @@ TEST_CASE("checks are chosen by name, with what they need") {
   CHECK(select(checks, {"api"}).size() == 2);
   CHECK(select(checks, {}).size() == 3);
   try {
-    select(checks, {"wbe"});
+    select(checks, {"weeb"});
     FAIL_CHECK("should throw");
   } catch (const Failure& failure) {
     CHECK(failure.code() == Exit::usage);

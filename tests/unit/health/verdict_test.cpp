@@ -112,7 +112,7 @@ TEST_CASE("PostgreSQL: connections and lag have limits; missing statistics are n
   check.fail_lag = 30s;
   const auto finding = judge_postgres(check, facts);
   CHECK(finding.status == Status::fail);
-  CHECK(finding.message == "replication lags 40 s behind");
+  CHECK(finding.message == "replication lags 40.0 s behind");
   CHECK(finding.metrics.size() == 2);
   facts.statistics_error = "permission denied";
   CHECK(judge_postgres(check, facts).status == Status::unknown);
@@ -145,7 +145,7 @@ TEST_CASE("Redis URLs") {
   const auto local = io::parse_redis_url("unix:///run/redis.sock?db=3");
   CHECK(local.tcp.via.unix_socket == "/run/redis.sock");
   CHECK(local.database == 3);
-  for (const char* bad : {"http://x", "redis://:canary@", "redis://:canary@h:x", "redis://:canary@h/x"}) {
+  for (const char* bad : {"http://x", "redis://:canary@[::1", "redis://:canary@h:x", "redis://:canary@h/x"}) {
     CAPTURE(bad);
     try {
       io::parse_redis_url(bad);

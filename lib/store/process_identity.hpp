@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace codops::backup {
+namespace codops::store {
 
 struct ProcessIdentity {
   std::string boot_id;        // of the kernel
@@ -17,4 +17,4 @@ ProcessIdentity this_process();
 bool is_gone(const ProcessIdentity& process);
 std::string host_name();
 
-}  // namespace codops::backup
+}  // namespace codops::store

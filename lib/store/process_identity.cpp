@@ -1,4 +1,4 @@
-#include "lib/backup/process_identity.hpp"
+#include "lib/store/process_identity.hpp"
 
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 
 #include "lib/io/files.hpp"
 
-namespace codops::backup {
+namespace codops::store {
 namespace {
 
 std::string first_line(const char* path) {
@@ -53,4 +53,4 @@ std::string host_name() {
   return name.data();
 }
 
-}  // namespace codops::backup
+}  // namespace codops::store

@@ -1,0 +1,146 @@
+// `codops backup ENV`: takes one.
+#include "commands/backup.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "commands/backup_place.hpp"
+#include "lib/backup/metrics.hpp"
+#include "lib/backup/ping.hpp"
+#include "lib/base/units.hpp"
+
+namespace codops::commands {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Backup final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.choice("--format", {"custom", "plain", "directory", "all"}, format_, "of the dump; all: custom and SQL, of one snapshot");
+    parameters.option("--label", "TEXT", label_, "a name to find it by, for example \"before v2\"");
+    parameters.number("--jobs", "N", jobs_, "workers on one snapshot; large tables are read beside pg_dump");
+    parameters.option("--store", "DIR", store_, "instead of backup.store");
+    parameters.option("--database-url-env", "NAME", url_variable_, "the variable that has the database's URL");
+    parameters.duration("--lock-wait", lock_wait_, "how long to wait for a table that is being altered; default 1m");
+    parameters.option("--metrics-file", "FILE", metrics_file_, "node-exporter textfile to write after each attempt");
+    parameters.option("--ping-env", "NAME", ping_variable_, "the variable with a dead-man URL: told of start, verified success, failure");
+    parameters.flag("--no-prune", no_prune_, "keeps every earlier backup");
+  }
+
+  Result run(Services& services) override {
+    BackupPlace place{services, environment_, store_};
+    if (services.options().dry_run) return plan(services, place);
+    const auto ping = open_ping(services, place);
+    ping.start(services.limits());
+    try {
+      const auto taken = backup::take(place.catalogue(), place.subject(url_variable_), options(place), place.keys(),
+                                      services.clock(), services.reporter(), services.limits());
+      write_metrics(services, place);
+      ping.success(services.limits());
+      return told(taken, place);
+    } catch (const Failure&) {
+      // The failure is what counts; that it could not be told elsewhere is only worth a warning.
+      try {
+        write_metrics(services, place);
+        ping.failure(Limits{}.within(Milliseconds{10'000}));
+      } catch (const Failure& second) {
+        services.reporter().warn(second.message());
+      }
+      throw;
+    }
+  }
+
+ private:
+  backup::Options options(const BackupPlace& place) const {
+    auto options = place.options();
+    if (format_) {
+      options.dump.archive = *format_ != "plain";
+      options.dump.plain = *format_ == "plain" || *format_ == "all";
+      options.dump.split = *format_ == "directory";
+    }
+    if (jobs_) {
+      if (*jobs_ < 1 || *jobs_ > 64) throw Failure{Exit::usage, "--jobs takes 1 to 64"};
+      options.dump.jobs = static_cast<int>(*jobs_);
+    }
+    if (lock_wait_) options.dump.lock_wait = *lock_wait_;
+    options.tag = label_.value_or("");
+    if (no_prune_) options.prune.reset();
+    return options;
+  }
+
+  Result plan(Services& services, BackupPlace& place) const {
+    const auto chosen = options(place);
+    const auto subject = place.subject(url_variable_);
+    const auto text = fmt::format(
+        "{} · {} → {}\n  {}{}{} · zstd -{} · {} · {}\n", environment_, subject.database.describe(),
+        place.catalogue().store().describe(), chosen.dump.archive ? "custom archive" : "",
+        chosen.dump.archive && chosen.dump.plain ? " and " : "", chosen.dump.plain ? "SQL" : "", chosen.dump.level,
+        place.keys().encrypts() ? "encrypted" : "not encrypted", place.keys().signing ? "signed" : "not signed");
+    const Json json{{"exit", 0}, {"dry_run", true}, {"environment", environment_}, {"database", subject.database.describe()},
+                    {"store", place.catalogue().store().describe()}, {"encrypted", place.keys().encrypts()}};
+    (void)services;
+    return {Exit::ok, text, json.dump()};
+  }
+
+  backup::Ping open_ping(Services& services, const BackupPlace& place) const {
+    const auto name = ping_variable_.value_or(place.environment().backup.ping_url_variable);
+    if (name.empty()) return backup::Ping{};
+    const auto url = services.variable(name);
+    if (!url) throw Failure{Exit::config, fmt::format("{} is not set", name), "it names the URL that backup pings"};
+    return backup::Ping{Secret{*url}};
+  }
+
+  void write_metrics(Services& services, BackupPlace& place) const {
+    const auto file = metrics_file_.value_or(place.environment().backup.metrics_file);
+    if (file.empty()) return;
+    backup::Metrics metrics;
+    metrics.environment = environment_;
+    metrics.last_attempt = services.clock().now();
+    std::vector<std::string> broken;
+    for (const auto& entry : place.catalogue().list(services.limits(), &broken)) {
+      if (!entry.sound()) continue;
+      metrics.last_success = entry.manifest.finished;
+      metrics.size = entry.manifest.size();
+      metrics.duration = entry.manifest.finished - entry.manifest.started;
+      if (entry.marks.drilled) metrics.restore_verified = entry.marks.drilled;
+    }
+    backup::write_metrics(file, metrics);
+  }
+
+  Result told(const backup::Taken& taken, BackupPlace& place) const {
+    const auto& manifest = taken.manifest;
+    std::string text = fmt::format("{} · {} · {} tables, {} rows · verified · {}\n", manifest.label,
+                                   format_bytes(manifest.size()), manifest.tables.size(), manifest.rows(),
+                                   format_duration(taken.took));
+    if (!taken.pruned.empty()) text += fmt::format("  pruned   {} older\n", taken.pruned.size());
+    if (!manifest.encrypted) text += "  not encrypted: set backup.recipients (codops backup keygen)\n";
+    text += fmt::format("  back:    codops restore {} {}\n", environment_, manifest.label);
+    const Json json{{"exit", 0},
+                    {"environment", environment_},
+                    {"label", manifest.label},
+                    {"tag", manifest.tag},
+                    {"store", place.catalogue().store().describe()},
+                    {"size", manifest.size()},
+                    {"plain_size", manifest.plain_size()},
+                    {"tables", manifest.tables.size()},
+                    {"rows", manifest.rows()},
+                    {"encrypted", manifest.encrypted},
+                    {"signed", place.keys().signing.has_value()},
+                    {"seconds", static_cast<double>(taken.took.count()) / 1000},
+                    {"pruned", taken.pruned}};
+    return {Exit::ok, text, json.dump()};
+  }
+
+  std::string environment_;
+  std::optional<std::string> format_, label_, store_, url_variable_, metrics_file_, ping_variable_;
+  std::optional<std::int64_t> jobs_;
+  std::optional<Milliseconds> lock_wait_;
+  bool no_prune_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_backup() { return make_command<Backup>(); }
+
+}  // namespace codops::commands

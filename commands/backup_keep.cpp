@@ -1,0 +1,142 @@
+// `codops backup verify`, `prune`, `rm` and `pin`: what stays, and whether it is whole.
+#include <nlohmann/json.hpp>
+
+#include "commands/backup.hpp"
+#include "commands/backup_place.hpp"
+#include "lib/backup/verify.hpp"
+#include "lib/base/units.hpp"
+
+namespace codops::commands {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Verify final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("BACKUP", backup_, "a label, a tag, latest, or all", false);
+    parameters.option("--store", "DIR", store_, "instead of backup.store");
+  }
+
+  Result run(Services& services) override {
+    BackupPlace place{services, environment_, store_};
+    std::vector<backup::Entry> entries;
+    if (backup_ == "all") {
+      entries = place.catalogue().list(services.limits());
+    } else {
+      entries.push_back(place.catalogue().find(backup_, services.limits()));
+    }
+    Result result;
+    Json json{{"exit", 0}, {"backups", Json::array()}};
+    for (const auto& entry : entries) {
+      backup::Progress progress{services.reporter(), services.clock(), "verify", entry.manifest.plain_size()};
+      const auto found = backup::verify(place.catalogue(), entry, place.keys(), services.clock().now(), progress, services.limits());
+      result.text += fmt::format("  {}  {}\n", entry.manifest.label,
+                                 !found.whole ? "DAMAGED: " + found.damage
+                                 : found.read ? fmt::format("whole: {} rows read", found.rows)
+                                              : "stored bytes are whole; no identity here to read them");
+      json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}});
+      if (!found.whole) result.exit = Exit::unhealthy;
+    }
+    json["exit"] = static_cast<int>(result.exit);
+    result.json = json.dump();
+    return result;
+  }
+
+ private:
+  std::string environment_, backup_{"latest"};
+  std::optional<std::string> store_;
+};
+
+class Prune final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.option("--store", "DIR", store_, "instead of backup.store");
+  }
+
+  Result run(Services& services) override {
+    BackupPlace place{services, environment_, store_};
+    const bool dry_run = services.options().dry_run;
+    const auto pruning = backup::prune(place.catalogue(), place.policy(), services.clock().now(), dry_run, services.limits());
+    Json json{{"exit", 0}, {"dry_run", dry_run}, {"removed", pruning.removed}, {"backups", Json::array()}};
+    std::string text;
+    for (const auto& verdict : pruning.verdicts) {
+      std::string reasons;
+      for (const auto& reason : verdict.reasons) reasons += (reasons.empty() ? "" : ", ") + reason;
+      text += fmt::format("  {} {}  {}\n", verdict.keep ? "=" : "-", verdict.label, reasons);
+      json["backups"].push_back({{"label", verdict.label}, {"keep", verdict.keep}, {"reasons", verdict.reasons}});
+    }
+    text += dry_run ? fmt::format("{} would go\n", pruning.removed.size()) : fmt::format("{} removed\n", pruning.removed.size());
+    return {Exit::ok, text, json.dump()};
+  }
+
+ private:
+  std::string environment_;
+  std::optional<std::string> store_;
+};
+
+class Remove final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("BACKUP", backup_, "its label");
+    parameters.option("--store", "DIR", store_, "instead of backup.store");
+  }
+
+  Result run(Services& services) override {
+    BackupPlace place{services, environment_, store_};
+    std::optional<backup::Entry> found;
+    std::vector<std::string> broken;
+    const auto entries = place.catalogue().list(services.limits(), &broken);
+    std::size_t sound = 0;
+    for (const auto& entry : entries) {
+      sound += entry.sound() ? 1U : 0U;
+      if (entry.manifest.label == backup_) found = entry;
+    }
+    if (!found) throw Failure{Exit::usage, fmt::format("no backup \"{}\"", backup_), "see: codops backup list " + environment_};
+    if (found->marks.pinned) throw Failure{Exit::usage, fmt::format("backup {} is pinned", backup_), fmt::format("codops backup pin {} {} --off", environment_, backup_)};
+    const auto question = fmt::format("remove backup {} ({}){}?", backup_, format_bytes(found->manifest.size()),
+                                      sound == 1 && found->sound() ? ", the last sound one" : "");
+    if (services.options().dry_run) return {Exit::ok, fmt::format("  - {}\n", backup_), {}};
+    if (!services.confirm(question)) return {Exit::failed, "nothing was removed\n", {}};
+    place.catalogue().remove(backup_, services.limits());
+    return {Exit::ok, fmt::format("{} removed\n", backup_), {}};
+  }
+
+ private:
+  std::string environment_, backup_;
+  std::optional<std::string> store_;
+};
+
+class Pin final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("BACKUP", backup_, "a label, a tag, or latest");
+    parameters.flag("--off", off_, "takes the pin away");
+    parameters.option("--store", "DIR", store_, "instead of backup.store");
+  }
+
+  Result run(Services& services) override {
+    BackupPlace place{services, environment_, store_};
+    const auto label = place.catalogue().find(backup_, services.limits()).manifest.label;
+    place.catalogue().mark(label, [&](backup::Marks& marks) { marks.pinned = !off_; }, services.limits());
+    return {Exit::ok, fmt::format("{} is {}\n", label, off_ ? "no longer pinned" : "pinned: no rule removes it"), {}};
+  }
+
+ private:
+  std::string environment_, backup_;
+  std::optional<std::string> store_;
+  bool off_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_backup_verify() { return make_command<Verify>(); }
+std::unique_ptr<Command> make_backup_prune() { return make_command<Prune>(); }
+std::unique_ptr<Command> make_backup_rm() { return make_command<Remove>(); }
+std::unique_ptr<Command> make_backup_pin() { return make_command<Pin>(); }
+
+}  // namespace codops::commands

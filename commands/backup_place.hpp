@@ -1,0 +1,45 @@
+#pragma once
+// Where an environment's backups are, who can read them, and which database is theirs: from the settings.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "commands/services.hpp"
+#include "lib/backup/backup.hpp"
+#include "lib/ops/host.hpp"
+#include "lib/settings/environment.hpp"
+#include "lib/store/store.hpp"
+
+namespace codops::commands {
+
+class BackupPlace {
+ public:
+  // `store`: of --store; empty: the environment's.
+  BackupPlace(Services& services, const std::string& environment, const std::optional<std::string>& store);
+  ~BackupPlace();
+
+  const settings::Environment& environment() const { return environment_; }
+  backup::Catalogue& catalogue() { return *catalogue_; }
+  const backup::Keyring& keys() const { return keys_; }
+  // The database, reachable from here: its own address, or a way into its container.
+  backup::Subject subject(const std::optional<std::string>& url_variable);
+  backup::Options options() const;  // of the settings
+  backup::Policy policy() const;
+
+ private:
+  void read_keys();
+
+  Services& services_;
+  settings::Environment environment_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<backup::Catalogue> catalogue_;
+  backup::Keyring keys_;
+  std::unique_ptr<ops::Host> host_;
+  std::unique_ptr<target::Endpoint> endpoint_;
+};
+
+// A signing key file: one line "codops-signing-key-1" and base64 of the seed.
+std::string signing_key_text(const io::SigningKey& key);
+io::SigningKey parse_signing_key(std::string_view text);
+
+}  // namespace codops::commands

@@ -1,0 +1,87 @@
+#include "lib/backup/scratch_server.hpp"
+
+#include <pwd.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
+#include "lib/io/process.hpp"
+
+namespace codops::backup {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int newest_major = 30;
+
+fs::path server_folder(int major) {
+  for (int version = std::max(major, 9); version <= newest_major; ++version) {
+    for (const auto& folder : {fmt::format("/usr/lib/postgresql/{}/bin", version), fmt::format("/usr/pgsql-{}/bin", version)}) {
+      if (io::find_program(folder + "/postgres") && io::find_program(folder + "/initdb")) return folder;
+    }
+  }
+  throw Failure{Exit::unavailable, fmt::format("no PostgreSQL {} server is installed here for a drill", major),
+                fmt::format("apt-get install postgresql-{}, or name a server with --server-env", major)};
+}
+
+// postgres refuses to run as root.
+std::vector<std::string> as_server(std::vector<std::string> argv) {
+  if (::geteuid() != 0) return argv;
+  std::vector<std::string> all{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
+  all.insert(all.end(), argv.begin(), argv.end());
+  return all;
+}
+
+void give_to_server(const fs::path& folder) {
+  if (::geteuid() != 0) return;
+  const auto* user = ::getpwnam("postgres");
+  if (user == nullptr || ::chown(folder.c_str(), user->pw_uid, user->pw_gid) != 0) {
+    throw Failure{Exit::unavailable, "no user \"postgres\" to run a server as", "run the drill as another user than root"};
+  }
+}
+
+}  // namespace
+
+struct ScratchServer::State {
+  io::TemporaryFolder folder;
+  std::unique_ptr<io::Child> server;
+};
+
+ScratchServer::ScratchServer(int major, const Limits& limits) : state_{std::make_unique<State>()} {
+  const auto programs = server_folder(major);
+  const auto data = (state_->folder.path() / "data").string();
+  give_to_server(state_->folder.path());
+  io::capture({as_server({(programs / "initdb").string(), "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8",
+                          "--locale=C.UTF-8", "--no-sync"}),
+               io::usual_environment(), {}, state_->folder.path()},
+              limits);
+  // Nothing here has to survive a crash.
+  io::Program program{as_server({(programs / "postgres").string(), "-D", data, "-k", state_->folder.path().string(), "-c",
+                                 "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
+                                 "synchronous_commit=off", "-c", "max_wal_size=4GB", "-c", "maintenance_work_mem=256MB"}),
+                      io::usual_environment(),
+                      {},
+                      state_->folder.path()};
+  state_->server = std::make_unique<io::Child>(program, io::Child::Stdio{});
+  io::postgres::Connection::open_when_ready(target(), limits.within(Milliseconds{60'000}));
+}
+
+ScratchServer::~ScratchServer() {
+  // Sessions of a drill that failed need not be waited for.
+  state_->server->signal_group(SIGQUIT);
+  state_->server->wait(Limits{}.within(Milliseconds{10'000}));
+  state_->server.reset();
+}
+
+io::postgres::Target ScratchServer::target() const {
+  io::postgres::Target target;
+  target.host = state_->folder.path().string();
+  target.port = "5432";
+  target.user = "postgres";
+  target.database = "postgres";
+  return target;
+}
+
+}  // namespace codops::backup

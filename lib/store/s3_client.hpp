@@ -1,0 +1,49 @@
+#pragma once
+// One bucket over HTTP: keys, signatures, retries, errors in the server's own words.
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lib/io/http.hpp"
+#include "lib/store/s3.hpp"
+
+namespace codops::store {
+
+struct S3Call {
+  std::string method{"GET"};
+  std::string key;  // below the prefix; empty: the bucket itself
+  std::map<std::string, std::string> query;
+  std::map<std::string, std::string> headers;
+  std::string_view body;
+};
+
+class S3Client {
+ public:
+  S3Client(S3Settings settings, const Clock& clock);
+
+  const S3Settings& settings() const { return settings_; }
+  const Clock& clock() const { return clock_; }
+  // 2xx, 404 and 412 come back; anything else is Failure: config for 403 and 401, unavailable once retries are spent.
+  io::HttpResponse send(const S3Call& call, const Limits& limits);
+  std::string full_key(const std::string& name) const;
+  std::string describe() const;
+  // Waits as long as `bytes` take at the bandwidth that is allowed.
+  void pace(std::size_t bytes, const Limits& limits);
+
+ private:
+  S3Settings settings_;
+  const Clock& clock_;
+  std::string host_, path_prefix_;
+  std::unique_ptr<io::HttpClient> http_;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point next_free_{};
+};
+
+// The text of each <name>…</name>, entities replaced. The answers of S3 have no attributes where this is used.
+std::vector<std::string> xml_texts(std::string_view xml, std::string_view name);
+std::string xml_text(std::string_view xml, std::string_view name);
+
+}  // namespace codops::store

@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# `codops backup` and `codops restore` against a real server: the round trip, and the faults that must leave every earlier
+# backup as it was, the live database untouched, and no child, temporary file or secret behind.
+source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
+PG_PASSWORD='c4nary-pa:ss\word'
+source "$SUPPORT/backup_postgres.sh"
+clean_up() {
+  umount "$WORK/small" 2>/dev/null || true
+  postgres_stop "$WORK/pg" || true
+}
+if ! postgres_start "$WORK/pg"; then
+  skip "server" "no PostgreSQL server programs are installed"
+  finish
+fi
+
+sql postgres 'CREATE DATABASE shop'
+sql shop "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what, repeat(md5(i::text), 6) AS more FROM generate_series(1, 150000) i;
+          ALTER TABLE orders ADD PRIMARY KEY (id); CREATE TABLE few AS SELECT generate_series(1, 10) AS n"
+mkdir "$WORK/project" "$WORK/store"
+cd "$WORK/project"
+encoded=$(python3 -c 'import sys,urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' "$PG_PASSWORD")
+echo "DATABASE_URL=postgresql://postgres:$encoded@127.0.0.1:$PGPORT_OWN/shop" >.env.test
+"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
+recipient=$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")
+cat >codops.yaml <<YAML
+name: shop
+backup:
+  store: $WORK/store
+  recipients: [$recipient]
+  identity_file: $WORK/identity
+  signing_key: $WORK/sign
+  retention: {days: 0, count: 50}
+YAML
+
+labels() { "$CODOPS" backup list test "$@" -o json | jq -r '.backups[].label' | sort; }
+count() { labels "$@" | grep -c . || true; }
+# What must hold after any fault. $1: the case; $2: how many backups there must be at least.
+invariant() {
+  local name=$1 least=$2 left
+  check "$name: every listed backup is whole" "$CODOPS" backup verify test all
+  if (($(count) >= least)); then pass "$name: earlier backups are there"; else fail "$name: earlier backups are there" "$(count) of $least"; fi
+  expect "$name: the live database is untouched" "$(sql shop 'SELECT count(*) FROM orders')" 150000
+  if wait_for 10 test "$(sql postgres "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'codops%' OR application_name = 'pg_dump'")" = 0; then
+    pass "$name: no session is left"
+  else
+    fail "$name: no session is left" "$(sql postgres 'SELECT application_name FROM pg_stat_activity')"
+  fi
+  left=$(pgrep -f "pg_dump.*port='$PGPORT_OWN'" || true)
+  expect "$name: no child is left" "$left" ""
+  expect "$name: no side database is left" "$(sql postgres "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop_new%'")" 0
+}
+
+# ---- the round trip
+check "a backup" "$CODOPS" backup test --label "before v2" --metrics-file "$WORK/codops.prom"
+expect "it is listed" "$(count)" 1
+first=$(labels)
+check "metrics name the success" grep -q '^codops_backup_last_success_timestamp_seconds{environment="test"} [1-9]' "$WORK/codops.prom"
+expect "metrics are world-readable" "$(stat -c %a "$WORK/codops.prom")" 644
+expect "what is stored is private" "$(find "$WORK/store" -type f ! -perm 600 | wc -l)" 0
+check "two workers" "$CODOPS" backup test --jobs 2
+check "cron's empty environment" env -i "$CODOPS" backup test --project-dir "$PWD"
+sql shop "DELETE FROM orders WHERE id % 3 = 0"
+check "restore" "$CODOPS" restore test "before v2" --yes
+expect "every row is back" "$(sql shop 'SELECT count(*), sum(id) FROM orders')" "150000|11250075000"
+check "undo" "$CODOPS" restore test --undo --yes
+expect "and gone again" "$(sql shop 'SELECT count(*) FROM orders')" 100000
+check "restore again" "$CODOPS" restore test "$first" --yes --no-safety-backup
+sql shop 'SELECT 1' >/dev/null
+for side in $(sql postgres "SELECT datname FROM pg_database WHERE datname ~ '^shop_(before|undone)'"); do sql postgres "DROP DATABASE \"$side\""; done
+check "export reads without codops" "$CODOPS" backup export test latest "$WORK/out.dump"
+check "pg_restore lists the export" "$pg_bin/pg_restore" -f /dev/null "$WORK/out.dump"
+check "drill" "$CODOPS" backup drill test
+expect "a drill is recorded" "$("$CODOPS" backup list test -o json | jq '[.backups[] | select(.drilled)] | length')" 1
+
+# ---- secrets
+if command -v strace >/dev/null; then
+  strace -f -qq -s 4096 -e trace=execve -v -o "$WORK/execs" "$CODOPS" backup test --jobs 2 >"$WORK/out" 2>&1 || true
+  expect "the password is in no child's arguments or environment" "$(grep -c "c4nary" "$WORK/execs" || true)" 0
+  expect "children were seen" "$(grep -q pg_dump "$WORK/execs" && echo yes)" yes
+else
+  skip "secrets in children" "no strace"
+fi
+expect "the password is in no output and no stored file" "$(grep -rl c4nary "$WORK/store" "$WORK/out" "$WORK/codops.prom" 2>/dev/null | wc -l)" 0
+
+# ---- two at once
+"$CODOPS" backup test >"$WORK/a" 2>&1 &
+one=$!
+wait_for 10 sh -c "find '$WORK/store' -name in-progress.json | grep -q ." || true
+rc=0
+"$CODOPS" backup test >"$WORK/b" 2>&1 || rc=$?
+wait "$one" || true
+expect "the second of two at once is kept out" "$rc" 4
+
+# ---- kill -9 at every tenth of a run
+before=$(count)
+started=$(date +%s%N)
+"$CODOPS" backup test >/dev/null 2>&1
+whole=$(($(date +%s%N) - started))
+before=$((before + 1))
+for tenth in 1 2 3 4 5 6 7 8 9; do
+  "$CODOPS" backup test >/dev/null 2>&1 &
+  victim=$!
+  sleep "$(python3 -c "print($whole * $tenth / 10 / 1e9)")"
+  kill -KILL "$victim" 2>/dev/null || true
+  wait "$victim" 2>/dev/null || true
+done
+invariant "kill -9 at every tenth" "$before"
+before=$(count)
+check "the next run" "$CODOPS" backup test
+expect "it sweeps what killed runs left" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+expect "folders without a manifest are gone" "$(find "$WORK/store/shop/test" -mindepth 1 -maxdepth 1 -type d | wc -l)" "$(count)"
+
+# ---- kill -9 at each step of publication: every rename, sync and removal
+if command -v strace >/dev/null; then
+  before=$(count)
+  for call in renameat2 fsync unlink; do
+    for when in 1 2 3 4 5 6 8 10 12; do
+      strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$when" "$CODOPS" backup test >/dev/null 2>&1 || true
+    done
+  done
+  invariant "kill -9 at each rename, fsync and unlink" "$before"
+  check "the run after those" "$CODOPS" backup test
+  expect "nothing unfinished stays" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+  # The k-th write, sync or rename fails with an error instead.
+  before=$(count)
+  for fault in write:error=ENOSPC:when=40 fsync:error=EIO:when=1 fsync:error=EIO:when=5 renameat2:error=EIO:when=2 renameat2:error=ENOSPC:when=4; do
+    rc=0
+    strace -f -qq -o /dev/null -e trace="${fault%%:*}" -e inject="$fault" "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
+    if ((rc != 0)); then pass "$fault is a failure"; else fail "$fault is a failure" "exit 0: $(tail -n 1 "$WORK/out")"; fi
+  done
+  invariant "failing system calls" "$before"
+  expect "a failed run leaves nothing" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+else
+  skip "publication steps" "no strace"
+fi
+
+# ---- pg_dump or its backend dies
+before=$(count)
+"$CODOPS" backup test >"$WORK/out" 2>&1 &
+run=$!
+wait_for 10 pgrep -f "pg_dump.*port='$PGPORT_OWN'" || true
+pkill -KILL -P "$run" pg_dump || true
+rc=0; wait "$run" || rc=$?
+expect "a killed pg_dump is a failure" "$rc" 1
+"$CODOPS" backup test >"$WORK/out" 2>&1 &
+run=$!
+wait_for 10 sh -c "'$pg_bin/psql' -X -A -t -h '$PGSOCK' -p '$PGPORT_OWN' -U postgres -c \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'\" | grep -q t" || true
+rc=0; wait "$run" || rc=$?
+if ((rc != 0)); then pass "a terminated backend is a failure"; else fail "a terminated backend is a failure" "exit 0"; fi
+invariant "dead children" "$before"
+
+# ---- a table that is being altered
+"$pg_bin/psql" -X -q -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -d shop -c "BEGIN; LOCK TABLE few IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(30)" >/dev/null 2>&1 &
+holder=$!
+wait_for 5 sh -c "'$pg_bin/psql' -X -A -t -h '$PGSOCK' -p '$PGPORT_OWN' -U postgres -d shop -c \"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'\" | grep -q '[1-9]'" || true
+rc=0
+timeout 25 "$CODOPS" backup test --lock-wait 500ms >"$WORK/out" 2>&1 || rc=$?
+expect "a long lock is waited for only so long" "$rc" 1
+kill "$holder" 2>/dev/null || true
+sql postgres "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()" >/dev/null
+
+# ---- a full disk
+mkdir "$WORK/small"
+if mount -t tmpfs -o size=12m tmpfs "$WORK/small" 2>/dev/null; then
+  check "it fits once" "$CODOPS" backup test --store "$WORK/small" --no-prune
+  rc=0
+  for _ in 1 2 3 4 5; do "$CODOPS" backup test --store "$WORK/small" >"$WORK/out" 2>"$WORK/err" || { rc=$?; break; }; done
+  expect "a full disk is a failure" "$rc" 1
+  check "it is named" grep -q "No space left" "$WORK/err"
+  check "what was there is whole" "$CODOPS" backup verify test all --store "$WORK/small"
+  expect "nothing half-written stays" "$(find "$WORK/small" -name '*.tmp' | wc -l)" 0
+else
+  skip "a full disk" "no tmpfs may be mounted"
+fi
+
+# ---- the clock
+if [[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 ]]; then
+  newest=$(labels | tail -n 1)
+  check "a clock that is a year behind" env LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=-365d "$CODOPS" backup test
+  if [[ $(labels | tail -n 1) > $newest ]]; then pass "its label still sorts last"; else fail "its label still sorts last" "$(labels | tail -n 1)"; fi
+else
+  skip "the clock" "no libfaketime" || true
+fi
+finish
