@@ -28,7 +28,7 @@ class HealthCheck final : public Command {
     parameters.options("--url", "URL", urls_, "an HTTP or HTTPS endpoint that must answer");
     parameters.options("--tcp", "HOST:PORT", ports_, "a port that must accept");
     parameters.options("--tls", "HOST:PORT", certificates_, "a port whose certificate must verify and last");
-    parameters.options("--postgres", "URL|env:NAME", databases_, "PostgreSQL that must answer SELECT 1; env: keeps the password out of sight");
+    parameters.options("--postgres", "URL|env:NAME", databases_, "PostgreSQL that must answer SELECT 1; env: hides the password");
     parameters.options("--redis", "URL|env:NAME", caches_, "Redis that must answer PING");
     parameters.options("--container", "NAME", containers_, "a container that must run and be healthy");
     parameters.options("--disk", "PATH", disks_, "a file system that must have room");
