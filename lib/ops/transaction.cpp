@@ -240,7 +240,11 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) {
       result.exit = failure.code();
-      if (!result.outcome.failure) result.outcome.failure = failure;
+      if (!result.outcome.failure) {
+        result.outcome.failure = failure;
+        result.outcome.failed_step = "record";
+        result.outcome.failed_index = static_cast<int>(plan.steps.size());
+      }
       result.outcome.done = false;
       return result;
     }

@@ -46,7 +46,7 @@ HOOK
 chmod +x hook.sh
 cat >>codops.yaml <<'YAML'
 hooks:
-  pre_deploy: [{ run: [./hook.sh] }]
+  pre_deploy: [{ run: [./hook.sh, "${API_TOKEN}"] }]
   post_deploy: [{ run: [./hook.sh] }]
   on_failure: [{ run: [./hook.sh] }]
 YAML

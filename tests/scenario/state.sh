@@ -100,27 +100,37 @@ expect "nothing is left over" "$(orphans)" ""
 
 # ---- hooks
 hooks() { sed -i '/^hooks:/,$d' codops.yaml; printf 'hooks:\n%s\n' "$1" >>codops.yaml; }
+# What the hooks do stands in scripts: a "$" in codops.yaml is codops' own.
+cat >note.sh <<'HOOK'
+#!/bin/sh
+echo "$CODOPS_EVENT $CODOPS_RESULT" >>hooks.log
+exit "${1:-0}"
+HOOK
+cat >hang.sh <<'HOOK'
+#!/bin/sh
+echo $$ >hook.pid
+exec sleep 1000
+HOOK
+chmod +x note.sh hang.sh
 before=$(fingerprint)
-# shellcheck disable=SC2016 # the hook's own variables
 hooks '  pre_deploy: [{ run: [sh, -c, "echo no good >&2; exit 3"] }]
-  on_failure: [{ run: [sh, -c, "echo $CODOPS_EVENT $CODOPS_RESULT >>hooks.log"] }]'
+  on_failure: [{ run: [./note.sh] }]'
 try deploy test v1.0.0
 expect "pre_deploy fails: exit 1" "$rc" 1
 expect "its words are shown" "$(($(said 'no good') > 0))" 1
 expect "nothing has changed" "$(fingerprint)" "$before"
 expect "on_failure ran" "$(cat hooks.log)" "on_failure undone"
-# shellcheck disable=SC2016
-hooks '  pre_deploy: [{ run: [sh, -c, "echo $$ >hook.pid; exec sleep 1000"], timeout: 1s }]'
+hooks '  pre_deploy: [{ run: [./hang.sh], timeout: 1s }]'
 began=$SECONDS
 try deploy test v1.0.0
 expect "pre_deploy hangs: exit 1" "$rc" 1
 expect "which is said" "$(($(said 'time limit') > 0))" 1
 if ((SECONDS - began < 30)); then pass "within its time limit"; else fail "within its time limit" "$((SECONDS - began)) s"; fi
-expect "it was killed" "$(kill -0 "$(cat hook.pid)" 2>/dev/null && echo alive)" ""
+expect "it was killed" "$([[ -s hook.pid ]] && { kill -0 "$(cat hook.pid)" 2>/dev/null && echo alive || echo dead; })" dead
 expect "nothing has changed then either" "$(fingerprint)" "$before"
-hooks '  pre_deploy: [{ run: [sh, -c, "echo pre >>hooks.log"] }]
-  post_deploy: [{ run: [sh, -c, "echo post >>hooks.log; exit 9"] }]'
+hooks '  pre_deploy: [{ run: [./note.sh] }]
+  post_deploy: [{ run: [./note.sh, "9"] }]'
 try deploy test v1.0.0
 expect "post_deploy fails: a warning, exit 0" "$rc $(said 'hook .* failed')" "0 1"
-expect "both ran once" "$(tail -n 2 hooks.log | tr '\n' ' ')" "pre post "
+expect "both ran once" "$(tail -n +2 hooks.log | tr '\n' ' ')" "pre_deploy running post_deploy ok "
 expect "and the deploy stands" "$(converged v1.0.0 || true)" ""
