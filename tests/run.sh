@@ -134,7 +134,8 @@ check_scripts() {
   local log=$logs/scripts.log files
   wanted scripts && command -v shellcheck >/dev/null || return 0
   mapfile -t files < <(git ls-files '*.sh' .ci/run)
-  if shellcheck -x -S style "${files[@]}" >"$log" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); broken scripts "$log"; fi
+  # Scripts are checked one by one: what case.sh brings (set -e, variables) is not seen in those that source it.
+  if shellcheck -x -S warning -e SC2034,SC2119,SC2120,SC2154,SC2164 "${files[@]}" >"$log" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); broken scripts "$log"; fi
 }
 
 inside() {
