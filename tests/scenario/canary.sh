@@ -81,7 +81,7 @@ quiet() { # NAME FILE...
   if [[ -z $found ]]; then pass "$name"; else fail "$name" "$(grep -oh -- ".\{40\}$canary-[a-z]*" "$@" | sort | uniq -c | head -n 5)"; fi
 }
 # execve's second argument is argv; its third the environment, which nobody else can read.
-for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* execve(\("[^"]*", \[.*\]\), \[.*$/\1/p' "$trace"; done >"$WORK/argv"
+for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* *execve(\("[^"]*", \[.*\]\), \[.*$/\1/p' "$trace"; done >"$WORK/argv"
 expect "processes were traced" "$(($(wc -l <"$WORK/argv") > 10))" 1
 quiet "not in any argv" "$WORK/argv"
 for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* execve("[^"]*", \[.*\], \(\[.*\]\).*$/\1/p' "$trace" | tail -n +2; done >"$WORK/environments"

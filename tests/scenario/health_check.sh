@@ -13,8 +13,9 @@ cleanup() {
 trap cleanup EXIT
 cd "$work"
 
-fail() { echo "FAIL: $*" >&2; echo "--- stdout"; cat out 2>/dev/null; echo "--- stderr"; cat err 2>/dev/null; exit 1; }
-pass() { passed=$((passed + 1)); echo "ok: $*"; }
+results=${CODOPS_RESULTS:-/dev/null}
+fail() { echo "FAIL: $*" >&2; printf 'fail\thealth_check: %s\t\n' "$*" >>"$results"; echo "--- stdout"; cat out 2>/dev/null; echo "--- stderr"; cat err 2>/dev/null; exit 1; }
+pass() { passed=$((passed + 1)); echo "ok: $*"; printf 'pass\thealth_check: %s\t\n' "$*" >>"$results"; }
 # expect CODE ARGS…: runs codops, keeps stdout in out and stderr in err.
 expect() {
   local wanted=$1 code=0; shift
