@@ -157,6 +157,7 @@ inside() {
   fi
   run_doctest integration "$(minutes 60 10)"
   local script
+  [[ -z $full ]] || export CODOPS_FULL=1
   for script in tests/scenario/*.sh; do [[ ! -e $script ]] || run_script "$script" 10; done
   if [[ -n $full ]]; then
     for script in tests/scenario/full/*.sh tests/bench/*.sh; do [[ ! -e $script ]] || run_script "$script" 60; done
