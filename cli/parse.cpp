@@ -115,7 +115,7 @@ class Parser {
     for (const auto& parameter : parameters) {
       if (parameter.kind == Parameter::Kind::rest) continue;
       if (parameter.kind == Parameter::Kind::flag) {
-        bound.push_back({parameter, app.add_flag(parameter.names)});
+        bound.push_back({parameter, app.add_flag(parameter.names)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)});
         continue;
       }
       auto* option = app.add_option(parameter.names, CLI::callback_t{[](const CLI::results_t&) { return true; }});

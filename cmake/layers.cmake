@@ -21,6 +21,11 @@ endfunction()
 function(codops_precompiled_header target)
   if(target STREQUAL "codops_base")
     target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
+    # For ccache (CMakeLists.txt): what the precompiled header depends on, without the folder that it stands in.
+    file(SHA256 ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp header_sum)
+    file(SHA256 ${PROJECT_SOURCE_DIR}/cmake/flags.cmake flags_sum)
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/cmake_pch.hxx.gch.sum
+      "${header_sum} ${flags_sum} ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${CMAKE_CXX_FLAGS}\n")
   else()
     target_precompile_headers(${target} REUSE_FROM codops_base)
   endif()

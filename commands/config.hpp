@@ -9,5 +9,6 @@ namespace codops::commands {
 std::unique_ptr<Command> make_config_show();
 std::unique_ptr<Command> make_config_check();
 std::unique_ptr<Command> make_config_reference();
+std::unique_ptr<Command> make_config_compose();
 
 }  // namespace codops::commands

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "commands/backup_before_deploy.hpp"
 #include "commands/host.hpp"
 #include "commands/releases.hpp"
 
@@ -43,6 +44,9 @@ class Deploy final : public Command {
     request.dry_run = services.options().dry_run;
     request.lock_wait = lock_wait_.value_or(Milliseconds{0});
     request.confirm = asker(services);
+    request.take_backup = [&services, environment = environment_](ops::Host& target, const ops::DatabaseAccess& database, const Limits& limits) {
+      return backup_before_deploy(services, environment, target, database, limits);
+    };
     request.show = [&services](const std::string& text) {
       if (services.options().verbosity > 0 || services.terminal().in) services.reporter().note(text);
     };

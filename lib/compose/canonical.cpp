@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 
 #include "lib/compose/scalars.hpp"
@@ -16,6 +17,12 @@ using text::failure_at;
 using text::Node;
 using Kind = Node::Kind;
 
+// A request for devices names them or counts them.
+static void check_request(const Node& node, const std::string& where) {
+  if (node.find("count") && node.find("device_ids"))
+    throw failure_at(node.at, fmt::format("{} has count and device_ids", where), "keep one of them");
+}
+
 void interpolate_tree(Node& tree, const std::function<std::string(const Node&)>& replace, text::Problems& problems) {
   if (tree.is_string()) {
     if (tree.text.find('$') == std::string::npos) return;
@@ -27,6 +34,8 @@ void interpolate_tree(Node& tree, const std::function<std::string(const Node&)>&
     }
     return;
   }
+  if (tree.kind == Kind::real && !std::isfinite(tree.real))
+    problems.add(tree.at, fmt::format("{} is not a number that a compose file may hold", tree.text));
   for (auto& item : tree.items) interpolate_tree(item, replace, problems);
   for (auto& entry : tree.entries) interpolate_tree(entry.value, replace, problems);
 }
@@ -68,7 +77,9 @@ void Canonical::convert(Node& node, const Key& key, const std::string& where) {
     case Form::text:
       if (!node.is_string()) wrong_kind(node, where, "text");
       return;
-    case Form::scalar_text: return to_text(node, where);
+    case Form::scalar_text:
+      if (node.is_null() && where.find(".logging.") == std::string::npos) wrong_kind(node, where, "text or a number");
+      return to_text(node, where);
     case Form::integer: return to_integer(node, where);
     case Form::number: return to_number(node, where);
     case Form::boolean: return to_boolean(node, where, warnings_);
@@ -80,7 +91,7 @@ void Canonical::convert(Node& node, const Key& key, const std::string& where) {
     case Form::text_or_texts:
     case Form::texts:
     case Form::scalars: return to_texts(node, where, key.form);
-    case Form::command: return to_command(node, where);
+    case Form::command: return to_command(node, where, warnings_);
     case Form::health_test: return to_health_test(node, where);
     case Form::dict:
     case Form::environment: return to_dict(node, where, key.form == Form::environment);
@@ -88,8 +99,13 @@ void Canonical::convert(Node& node, const Key& key, const std::string& where) {
     case Form::ssh: return to_dict(node, where, true);
     case Form::object:
     case Form::logging:
-    case Form::map:
-    case Form::watch: return children(node, key, where);
+    case Form::map: return children(node, key, where);
+    case Form::watch:
+      children(node, key, where);
+      for (const auto* needed : {"path", "action"}) {
+        if (!node.find(needed)) throw failure_at(node.at, fmt::format("{} has no \"{}\"", where, needed));
+      }
+      return make_absolute(*node.find("path"));
     case Form::list: return items(node, key, where);
     case Form::build: return build(node, key, where);
     case Form::depends_on: return depends_on(node, key, where);
@@ -148,6 +164,7 @@ void Canonical::children(Node& node, const Key& key, const std::string& where) {
       value(child, *known, path);
     }
   }
+  if (key.find("device_ids")) check_request(node, where);
   if (key.name == "*" && (where.starts_with("secrets.") || where.starts_with("configs."))) object_file(node);
 }
 
@@ -294,8 +311,12 @@ void Canonical::volume(Node& node, const Key& key, const std::string& where) {
   if (type->text == "bind") {
     if (!source || source->text.empty())
       throw failure_at(node.at, fmt::format("{} is a bind without a \"source\"", where));
-    make_absolute(*source);
+    // Docker compose tidies what it makes absolute only.
+    if (!source->text.starts_with('/')) make_absolute(*source);
   }
+  auto& target = node.find("target")->text;
+  target = std::filesystem::path{target}.lexically_normal().string();
+  while (target.size() > 1 && target.ends_with('/')) target.pop_back();
 }
 
 }  // namespace codops::compose

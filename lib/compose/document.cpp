@@ -65,11 +65,12 @@ json object_of(const Node& node, const Key& key) {
   for (const auto& [name, at, child] : node.entries) {
     if (name.starts_with("x-")) continue;
     const auto* known = key.find(name);
-    if (!known) continue;
+    if (!known || (key.name == "ipam" && name == "options")) continue;  // docker compose drops ipam.options
     auto value = value_of(child, *known);
+    const bool zero = is_zero(value) || (known->form == Form::duration && value == "0s");
     const bool is_object = !known->below.empty() && known->form != Form::map && known->form != Form::depends_on &&
                            known->form != Form::networks && value.is_object();
-    if (known->keep_zero || is_object || !is_zero(value)) object[name] = std::move(value);
+    if (known->keep_zero || is_object || !zero) object[name] = std::move(value);
   }
   return object;
 }

@@ -132,8 +132,14 @@ Project load(const LoadOptions& options) {
   if (root.is_null() || root.entries.empty())
     throw Failure{Exit::config, fmt::format("the compose file \"{}\" is empty", shown_path(found.files.front()))};
 
-  Normalising with{project.name, found.base, options.profiles, variables, problems, project.warnings, project.disabled};
+  Normalising with{project.name, found.base, options.profiles, variables, problems, project.warnings,
+                   project.disabled, options.images};
   for (auto& profile : split(value_in(variables, "COMPOSE_PROFILES"), ",")) with.profiles.push_back(std::move(profile));
+  for (const auto& [name, image] : options.images) {
+    const auto* services = root.find("services");
+    if (!services || !services->find(name))
+      problems.add({}, fmt::format("images.{} names a service that the compose file does not have", name));
+  }
   normalise(root, with);
   if (problems.empty()) check(root, problems);
   finish_resources(root, with);

@@ -84,6 +84,15 @@ void append(Node& into, Node& from) {
   for (auto& item : from.items) into.items.push_back(std::move(item));
 }
 
+void keep_texts(Node& list) {
+  std::vector<Node> kept;
+  for (auto& item : list.items) {
+    const bool seen = std::any_of(kept.begin(), kept.end(), [&](const Node& other) { return other.text == item.text; });
+    if (!seen) kept.push_back(std::move(item));
+  }
+  list.items = std::move(kept);
+}
+
 }  // namespace
 
 void merge(Node& into, Node from, const Key& key) {
@@ -116,6 +125,7 @@ void merge(Node& into, Node from, const Key& key) {
       for (auto& entry : from.entries) {
         if (auto* there = into.find(entry.key)) {
           append(*there, entry.value);
+          keep_texts(*there);
         } else {
           into.entries.push_back(std::move(entry));
         }

@@ -51,7 +51,11 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
   std::error_code error;
   if (required && !required->boolean && !std::filesystem::exists(path, error)) return;
   try {
-    const auto lookup = lookup_in(with.variables);
+    const text::Lookup lookup = [&](std::string_view name) -> std::optional<std::string> {
+      if (auto found = lookup_in(with.variables)(name)) return found;
+      const auto* above = gathered.find(name);  // of the files before this one
+      return above ? std::optional{above->text} : std::nullopt;
+    };
     const auto content = read_whole(path, "the environment file");
     const auto on_unset = [&](std::string_view name) {
       with.warnings.push_back(
@@ -143,6 +147,7 @@ void normalise_service(Node& service, Normalising& with) {
     for (const auto* part : {"resources", "placement"}) {
       if (!deploy->find(part)) deploy->set(part, Node::make_mapping(deploy->at));
     }
+    if (const auto* scale = service.find("scale"); scale && !deploy->find("replicas")) deploy->set("replicas", *scale);
   }
   if (auto* secrets = service.find("secrets")) {
     for (auto& secret : secrets->items) {
@@ -183,13 +188,14 @@ std::set<std::string> used(const Node& services, std::string_view section) {
 
 void name_resource(const std::string& key, Node& resource, std::string_view section, Normalising& with) {
   if (resource.is_null()) resource = Node::make_mapping(resource.at);
-  auto* external = resource.find("external");
+  const auto* external = resource.find("external");
   if (external && external->is_mapping()) {
     const auto given = text_at(*external, "name");
+    const auto at = external->at;
     if (!given.empty() && resource.find("name") && text_at(resource, "name") != given)
-      with.problems.add(external->at, fmt::format("{}.{} has two names", section, key), "remove external.name");
-    if (!given.empty()) resource.set("name", text_node(given, external->at));
-    *external = Node::make_boolean(true, external->at);
+      with.problems.add(at, fmt::format("{}.{} has two names", section, key), "remove external.name");
+    resource.set("external", Node::make_boolean(true, at));
+    if (!given.empty()) resource.set("name", text_node(given, at));
   }
   if (text_at(resource, "name").empty())
     resource.set("name", text_node(true_at(resource, "external") ? key : with.project + "_" + key, resource.at));
@@ -227,6 +233,10 @@ void normalise(Node& root, Normalising& with) {
       if (!is_enabled(entry.value, with.profiles)) with.disabled.push_back(entry.key);
     }
     std::erase_if(services->entries, [&](const text::Entry& entry) { return !is_enabled(entry.value, with.profiles); });
+    for (const auto& [name, image] : with.images) {
+      auto* service = services->find(name);
+      if (service && service->is_mapping()) service->set("image", text_node(image, service->at));
+    }
     for (auto& entry : services->entries) {
       if (!entry.value.is_mapping()) continue;
       normalise_service(entry.value, with);

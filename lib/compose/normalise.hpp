@@ -1,6 +1,7 @@
 #pragma once
 // What docker compose adds to and takes from a merged tree: environments, implied dependencies and networks, names,
 // disabled profiles, unused resources. Then the checks that need the whole project.
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Normalising {
   text::Problems& problems;
   std::vector<std::string>& warnings;
   std::vector<std::string>& disabled;
+  const std::map<std::string, std::string>& images;  // by service; replaces the file's
 };
 
 // The services: after it, check() can see what they refer to.

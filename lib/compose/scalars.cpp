@@ -126,13 +126,16 @@ void to_texts(Node& node, const std::string& where, Form form) {
   node.items = std::move(once);
 }
 
-void to_command(Node& node, const std::string& where) {
+void to_command(Node& node, const std::string& where, std::vector<std::string>& warnings) {
   if (node.is_string()) {
-    const auto words = split_words(node.text);
-    if (!words) throw failure_at(node.at, fmt::format("{} has a quote that is never closed", where));
+    const auto line = split_words(node.text);
+    if (!line) throw failure_at(node.at, fmt::format("{} has a quote or a parenthesis that is never closed", where));
+    if (line->ended_by)
+      warnings.push_back(fmt::format("{}: {} ends before its \"{}\", as in docker compose: no shell runs it; write sh -c '…'",
+                                     node.at.text(), where, line->ended_by));
     auto list = Node::make_sequence(node.at);
     list.tag = node.tag;
-    for (const auto& word : *words) list.items.push_back(Node::make_string(word, node.at));
+    for (const auto& word : line->words) list.items.push_back(Node::make_string(word, node.at));
     node = std::move(list);
   }
   if (!node.is_sequence()) wrong_kind(node, where, "text or a list");

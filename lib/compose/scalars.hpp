@@ -20,7 +20,8 @@ void to_boolean(text::Node& node, const std::string& where, std::vector<std::str
 void to_duration(text::Node& node, const std::string& where);  // an integer of nanoseconds, `text` as Go prints it
 void to_bytes(text::Node& node, const std::string& where);     // an integer
 void to_texts(text::Node& node, const std::string& where, Form form);
-void to_command(text::Node& node, const std::string& where);   // a list, or null: the image's own
+// A list of words; null stays: the image's own.
+void to_command(text::Node& node, const std::string& where, std::vector<std::string>& warnings);
 void to_health_test(text::Node& node, const std::string& where);
 void to_dict(text::Node& node, const std::string& where, bool null_stays);  // a mapping of text
 void to_hosts(text::Node& node, const std::string& where);                  // a mapping of lists of addresses

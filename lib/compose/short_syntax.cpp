@@ -16,48 +16,86 @@ namespace codops::compose {
 using text::failure_at;
 using text::Node;
 
-std::optional<std::vector<std::string>> split_words(std::string_view line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool inside = false;
-  for (std::size_t at = 0; at < line.size(); ++at) {
-    const char c = line[at];
-    if (c == '\\') {
-      if (++at == line.size()) return std::nullopt;
-      if (line[at] != '\n') word += line[at];
-      inside = true;
-    } else if (c == '\'') {
-      const auto end = line.find('\'', at + 1);
-      if (end == std::string_view::npos) return std::nullopt;
-      word += line.substr(at + 1, end - at - 1);
-      at = end;
-      inside = true;
-    } else if (c == '"') {
-      for (++at; at < line.size() && line[at] != '"'; ++at) {
-        static constexpr std::string_view escaped = "$`\"\\";
-        if (line[at] == '\\' && at + 1 < line.size()) {
-          if (escaped.find(line[at + 1]) != std::string_view::npos) {
-            ++at;
-          } else if (line[at + 1] == '\n') {
-            ++at;
-            continue;
-          }
-        }
-        word += line[at];
+namespace {
+
+// Reads one word after another. What docker compose's splitter (go-shellwords) does beyond a shell's quoting is kept:
+// `…` and $(…) are one piece, taken as they stand; a free ; & | < > ends the line.
+class WordReader {
+ public:
+  explicit WordReader(std::string_view line) : rest_{line} {}
+
+  std::optional<CommandLine> read() {
+    while (!rest_.empty()) {
+      const char c = rest_.front();
+      if (c == '>' && !word_.empty() && word_.back() >= '0' && word_.back() <= '9' && word_.size() == 1) inside_ = false;
+      if (std::string_view{";&|<>"}.find(c) != std::string_view::npos) {
+        line_.ended_by = c;
+        break;
       }
-      if (at >= line.size()) return std::nullopt;
-      inside = true;
-    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-      if (inside) words.push_back(std::exchange(word, {}));
-      inside = false;
-    } else {
-      word += c;
-      inside = true;
+      if (!piece(c)) return std::nullopt;
     }
+    end_word();
+    return std::move(line_);
   }
-  if (inside) words.push_back(std::move(word));
-  return words;
-}
+
+ private:
+  // Takes one character, or what a quote holds. False: it is never closed, or a parenthesis stands alone.
+  bool piece(char c) {
+    rest_.remove_prefix(1);
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+      end_word();
+      return true;
+    }
+    inside_ = true;
+    if (c == '\\') {
+      if (rest_.empty()) return false;
+      word_ += rest_.front();
+      rest_.remove_prefix(1);
+      return true;
+    }
+    if (c == '\'') return until('\'', false);
+    if (c == '"') return until('"', true);
+    if (c == '(' && !word_.ends_with('$')) return false;
+    if (c == '`' || c == '(') {
+      word_ += c;
+      if (!until(c == '(' ? ')' : '`', false)) return false;
+      word_ += c == '(' ? ')' : '`';
+      return true;
+    }
+    word_ += c;
+    return true;
+  }
+
+  bool until(char end, bool with_escapes) {
+    while (!rest_.empty()) {
+      char c = rest_.front();
+      rest_.remove_prefix(1);
+      if (c == end) return true;
+      if (c == '\\' && with_escapes) {
+        if (rest_.empty()) return false;
+        c = rest_.front();
+        rest_.remove_prefix(1);
+      }
+      word_ += c;
+    }
+    return false;
+  }
+
+  void end_word() {
+    if (inside_) line_.words.push_back(word_);
+    word_.clear();
+    inside_ = false;
+  }
+
+  std::string_view rest_;
+  CommandLine line_;
+  std::string word_;
+  bool inside_{false};
+};
+
+}  // namespace
+
+std::optional<CommandLine> split_words(std::string_view line) { return WordReader{line}.read(); }
 
 namespace {
 

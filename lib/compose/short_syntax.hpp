@@ -10,8 +10,13 @@
 
 namespace codops::compose {
 
-// A command line split as a POSIX shell would (quotes, backslashes, no expansion); nullopt: a quote is not closed.
-std::optional<std::vector<std::string>> split_words(std::string_view line);
+struct CommandLine {
+  std::vector<std::string> words;
+  char ended_by{};  // a free ; & | < or >: docker compose ignores it and all that follows
+};
+
+// A command line split as docker compose does: quotes and backslashes, no expansion. nullopt: a quote is not closed.
+std::optional<CommandLine> split_words(std::string_view line);
 
 // "80", "8080:80/udp", "127.0.0.1::90", "9090-9091:8080-8081", "[::1]:81:81": one mapping per container port.
 std::vector<text::Node> ports_of(const text::Node& written);

@@ -41,9 +41,9 @@ struct Describe {
 std::string kind_of(const Check& check) { return std::visit(Describe{}, check.what).first; }
 std::string target_of(const Check& check) { return std::visit(Describe{}, check.what).second; }
 
-Check container_check(std::string name, std::shared_ptr<target::Containers> containers) {
-  return asked(name, "container", name, [name, containers = std::move(containers)](const Limits& limits) {
-    const auto all = containers->list({}, true, limits);
+Check container_check(std::string name, ListContainers list) {
+  return asked(name, "container", name, [name, list = std::move(list)](const Limits& limits) {
+    const auto all = list(limits);
     std::optional<Finding> out;
     for (const auto& container : all) {
       if (container.name != name && container.service != name && !container.id.starts_with(name)) continue;
@@ -54,13 +54,13 @@ Check container_check(std::string name, std::shared_ptr<target::Containers> cont
   });
 }
 
-Check disk_check(std::string path, int warn_percent, int fail_percent) {
-  return asked("disk " + path, "disk", path, [path, warn_percent, fail_percent](const Limits&) -> Finding {
+Check disk_check(std::string path, DiskLimits thresholds) {
+  return asked("disk " + path, "disk", path, [path, thresholds](const Limits&) -> Finding {
     struct statvfs facts {};
     if (::statvfs(path.c_str(), &facts) != 0) {
       return {Status::unknown, io::Stage::request, "cannot look at " + path + ": " + std::strerror(errno), "check the path", {}};
     }
-    return judge_disk(path, facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, warn_percent, fail_percent);
+    return judge_disk(path, facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, thresholds);
   });
 }
 

@@ -108,10 +108,15 @@ std::string kind_of(const Check& check);
 // With every secret hidden.
 std::string target_of(const Check& check);
 
-// A container's own state and health check.
-Check container_check(std::string name, std::shared_ptr<target::Containers> containers);
-// Thresholds are percent of the file system in use.
-Check disk_check(std::string path, int warn_percent = 85, int fail_percent = 95);
+// Containers' own state and health check: those of that name, service or id. The list comes from the engine, stopped
+// ones included.
+using ListContainers = std::function<std::vector<target::Container>(const Limits&)>;
+Check container_check(std::string name, ListContainers list);
+struct DiskLimits {
+  std::optional<int> warn_used{85}, fail_used{95};       // percent in use
+  std::optional<std::uint64_t> warn_free, fail_free;     // bytes
+};
+Check disk_check(std::string path, DiskLimits limits = {});
 // `age` of the newest verified backup; nullopt: there is none. Given as a function: health does not know backups.
 using BackupAge = std::function<std::optional<Milliseconds>(const Limits&)>;
 Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Milliseconds fail_after);

@@ -20,6 +20,7 @@ struct Metric {
   double value{};
   std::string unit;   // "s", "%", "B", "d" or nothing
   std::optional<double> warn, fail, min, max;
+  bool low_is_bad{false};  // the limits are crossed downward
 };
 
 struct Outcome {

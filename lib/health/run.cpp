@@ -144,7 +144,7 @@ class Run {
       case io::Stage::connect: return "check the address, a firewall, and that the host is up";
       case io::Stage::tls: return "check that the port speaks TLS, and the load of the server";
       case io::Stage::body: return "the server hangs in the middle of its answer: see its log";
-      default: return "the server accepts but does not answer: see its log, or give it longer: --timeout";
+      default: return "the server accepts but does not answer: see its log, or give it longer: --check-timeout";
     }
   }
 
@@ -294,7 +294,7 @@ class Run {
         outcome.status = Status::unknown;
         outcome.stage = io::Stage::deadline;
         outcome.message = "it had not come to its turn " + when;
-        outcome.hint = why == Exit::deadline ? "give the run longer: --deadline" : "";
+        outcome.hint = why == Exit::deadline ? "give the run longer: --timeout" : "";
       } else if (item.history.back()) {
         outcome.status = Status::unknown;
         outcome.stage = io::Stage::deadline;

@@ -160,8 +160,8 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
   if (soonest == nullptr) return out;
   const auto left = soonest->not_after - now;
   const auto warn = days(limits.warn), fail = days(limits.fail);
-  out.metrics.push_back({"certificate", days(facts.chain.front().not_after - now), "d", warn, fail, std::nullopt, std::nullopt});
-  out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt});
+  out.metrics.push_back({"certificate", days(facts.chain.front().not_after - now), "d", warn, fail, std::nullopt, std::nullopt, true});
+  out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt, true});
   if (left >= limits.warn) return out;
   const bool leaf = soonest == &facts.chain.front();
   out.status = left < limits.fail ? Status::fail : Status::warn;
@@ -283,17 +283,19 @@ Finding judge_container(const std::string& name, const target::Container* contai
   }
   switch (container->health) {
     case target::HealthState::unhealthy: return found(Status::fail, io::Stage::status, "its own health check fails", logs);
-    case target::HealthState::starting: return found(Status::fail, io::Stage::status, "it is still starting", "wait for it: --wait");
+    case target::HealthState::starting: return found(Status::fail, io::Stage::status, "its own health check has not passed yet", "wait for it: --wait");
     default: return {};
   }
 }
 
-Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, int warn_percent, int fail_percent) {
+Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, const DiskLimits& limits) {
   if (total == 0) return found(Status::unknown, io::Stage::body, "the file system of " + path + " tells no size", "");
   const double used = 100.0 * static_cast<double>(total - std::min(total, available)) / static_cast<double>(total);
   Finding out;
-  out.metrics.push_back({"disk", used, "%", warn_percent, fail_percent, 0, 100});
-  out.status = level(used, warn_percent, fail_percent);
+  out.metrics.push_back({"disk", used, "%", as_double(limits.warn_used), as_double(limits.fail_used), 0, 100});
+  out.status = level(used, as_double(limits.warn_used), as_double(limits.fail_used));
+  if (limits.fail_free && available < *limits.fail_free) out.status = Status::fail;
+  if (limits.warn_free && available < *limits.warn_free && out.status == Status::ok) out.status = Status::warn;
   if (out.status == Status::ok) return out;
   out.stage = io::Stage::body;
   out.message = fmt::format("{} is {:.0f} % full: {} are left", path, used, format_bytes(available));

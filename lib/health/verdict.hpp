@@ -16,7 +16,7 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
 Finding judge_postgres(const PostgresCheck& check, const io::PostgresFacts& facts);
 Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts);
 Finding judge_container(const std::string& name, const target::Container* container);
-Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, int warn_percent, int fail_percent);
+Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, const DiskLimits& limits);
 Finding judge_workload(const WorkloadState& state);
 
 // The worse of two findings; equal ones: the first. Metrics of both.

@@ -35,7 +35,8 @@ ProbeResult trouble_at(Stage stage, std::string message, std::string hint, Troub
 Stage HttpProber::Transfer::stage() const {
   if (looking_up_ || (easy_ == nullptr && hops_ == 0)) return Stage::dns;
   if (easy_ == nullptr) return Stage::request;
-  if (time_of(easy_, CURLINFO_CONNECT_TIME_T) == Duration{0}) return Stage::connect;
+  const auto connected = time_of(easy_, CURLINFO_CONNECT_TIME_T);
+  if (connected == Duration{0} && !tls_start_) return Stage::connect;
   if (parts_.scheme == "https" && time_of(easy_, CURLINFO_APPCONNECT_TIME_T) == Duration{0}) return Stage::tls;
   return in_headers_ ? Stage::request : Stage::body;
 }
@@ -58,16 +59,16 @@ std::string HttpProber::Transfer::address() const {
 }
 
 void HttpProber::Transfer::take_times(StageTimes& into) const {
-  const auto connected = time_of(easy_, CURLINFO_CONNECT_TIME_T);
+  const auto connected = tls_start_ ? std::chrono::duration_cast<Duration>(*tls_start_ - hop_start_)
+                                    : time_of(easy_, CURLINFO_CONNECT_TIME_T);
   const auto secured = time_of(easy_, CURLINFO_APPCONNECT_TIME_T);
   const auto first_byte = time_of(easy_, CURLINFO_STARTTRANSFER_TIME_T);
   const auto total = time_of(easy_, CURLINFO_TOTAL_TIME_T);
-  const auto looked_up = time_of(easy_, CURLINFO_NAMELOOKUP_TIME_T);
   if (connected == Duration{0}) return;
-  into.add(Stage::connect, std::max(Duration{0}, connected - looked_up));
-  if (secured != Duration{0}) into.add(Stage::tls, secured - connected);
+  into.add(Stage::connect, connected);
+  if (secured != Duration{0}) into.add(Stage::tls, std::max(Duration{0}, secured - connected));
   if (first_byte == Duration{0}) return;
-  into.add(Stage::request, first_byte - std::max(connected, secured));
+  into.add(Stage::request, std::max(Duration{0}, first_byte - std::max(connected, secured)));
   if (!in_headers_) into.add(Stage::body, std::max(Duration{0}, total - first_byte));
 }
 

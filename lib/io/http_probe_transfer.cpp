@@ -133,6 +133,8 @@ void HttpProber::Transfer::go(const std::vector<Address>& addresses) {
   if (easy_ == nullptr) return fail(Stage::connect, Trouble::busy, "no memory for a connection", "--parallel 16");
   set_options(addresses);
   set_identity();
+  hop_start_ = std::chrono::steady_clock::now();
+  tls_start_.reset();
   in_multi_ = true;
   ::curl_multi_add_handle(multi_.handle, easy_);
 }
@@ -146,7 +148,9 @@ void HttpProber::Transfer::set_options(const std::vector<Address>& addresses) {
   ::curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FORBID_REUSE, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
-  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 4096L);
+  // Hundreds are in flight, and an answer of a health check is small.
+  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 2048L);
+  ::curl_easy_setopt(easy_, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
   ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT, 86400L);  // the caller has the clock
   ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_socket);
   ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);
@@ -255,6 +259,7 @@ curl_socket_t HttpProber::Transfer::on_socket(void* self, curlsocktype, curl_soc
 
 CURLcode HttpProber::Transfer::on_ssl_context(CURL*, void* context, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
+  transfer.tls_start_ = std::chrono::steady_clock::now();
   auto* ssl_context = static_cast<SSL_CTX*>(context);
   try {
     verify_with(ssl_context, transfer.multi_.stores.get(transfer.request_.trust.ca_file), transfer.verification_);

@@ -84,7 +84,8 @@ class HttpProber::Transfer final : public Probe {
   bool in_headers_{true};
   Resolver::Ticket ticket_;
   std::optional<EventLoop::Timer> timer_;
-  EventLoop::TimePoint lookup_start_;
+  EventLoop::TimePoint lookup_start_, hop_start_;
+  std::optional<EventLoop::TimePoint> tls_start_;  // curl itself tells connect and TLS apart only at their end
   bool looking_up_{false};
   Verification verification_;
   std::optional<ProbeResult> setup_trouble_;  // found inside a callback of curl

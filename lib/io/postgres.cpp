@@ -459,4 +459,12 @@ std::string Connection::parameter(std::string_view name) const {
 
 const Target& Connection::target() const { return state_->target; }
 
+std::string Connection::password_verifier(const std::string& role, const Secret& password) {
+  state_->require();
+  const std::unique_ptr<char, void (*)(void*)> verifier{
+      PQencryptPasswordConn(state_->connection, password.reveal().c_str(), role.c_str(), "scram-sha-256"), PQfreemem};
+  if (!verifier) throw Failure{Exit::failed, "a password can't be prepared: " + without_newline(PQerrorMessage(state_->connection))};
+  return verifier.get();
+}
+
 }  // namespace codops::io::postgres

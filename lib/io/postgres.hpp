@@ -140,6 +140,8 @@ class Connection {
   int server_version() const;                          // 150018
   std::string parameter(std::string_view name) const;  // a parameter that the server reports: "server_encoding"
   const Target& target() const;
+  // What CREATE ROLE … PASSWORD takes instead of the password itself, so that no server log can show it.
+  std::string password_verifier(const std::string& role, const Secret& password);
 
  private:
   struct State;

@@ -116,7 +116,10 @@ Ledger status(const Source& source, pg::Connection& connection, bool check_files
 }
 
 std::vector<Migration> pending(const std::vector<File>& files, pg::Connection& connection, const Options& options, const Limits& limits) {
-  const auto source = recognise(files, options.layout);
+  return pending(recognise(files, options.layout), connection, options, limits);
+}
+
+std::vector<Migration> pending(const Source& source, pg::Connection& connection, const Options& options, const Limits& limits) {
   const auto history = history_for(source.layout, connection, limits);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) history->require_creatable(connection, limits);

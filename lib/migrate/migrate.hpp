@@ -49,6 +49,8 @@ Ledger status(const Source& source, io::postgres::Connection& connection, bool c
 // What apply() would run, in order. Throws as apply() would for a failed history (P3009) or a schema without one (P3005).
 std::vector<Migration> pending(const std::vector<File>& files, io::postgres::Connection& connection, const Options& options, const Limits& limits);
 
+std::vector<Migration> pending(const Source& source, io::postgres::Connection& connection, const Options& options, const Limits& limits);
+
 // Failure: 4 the lock is held, 65 a file is unfit (nothing ran), 1 the history has a failed migration (P3009), the schema
 // has tables but no history (P3005), or a script failed (MigrationFailed, P3018). The connection may be replaced by a new
 // one to the same target when it breaks.

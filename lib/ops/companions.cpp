@@ -2,16 +2,109 @@
 
 #include <fmt/format.h>
 
+#include "lib/migrate/migrate.hpp"
 #include "lib/ops/hooks.hpp"
 
 namespace codops::ops {
+namespace {
 
-Companies plan_companions(Host&, const Desired&, const Observed&, const Limits&) { return {}; }
+constexpr Milliseconds database_wait{60'000};
 
-Companions companions_of(Host& host, const Companies&, const Planned& planned) {
+migrate::Options migrate_options(const Host& host) {
+  const auto& settings = host.environment().migrate;
+  migrate::Options options;
+  options.layout = migrate::layout_named(settings.source);
+  options.lock_wait = settings.lock_wait;
+  options.lock_timeout = settings.lock_timeout;
+  options.statement_timeout = settings.statement_timeout;
+  const auto disabled = host.shell().find("PRISMA_SCHEMA_DISABLE_ADVISORY_LOCK");
+  options.take_lock = disabled == host.shell().end() || !migrate::lock_disabled_by(disabled->second.c_str());
+  return options;
+}
+
+// With a container that runs, or a database elsewhere; a new one is not there to be asked yet.
+bool can_be_asked(const DatabaseAccess& access, const Observed& observed) {
+  if (access.container.empty()) return true;
+  const auto* container = observed.container(access.container);
+  return container != nullptr && container->running();
+}
+
+std::string pending_text(const std::vector<migrate::Migration>& pending) {
+  if (pending.empty()) return {};
+  std::vector<std::string> names;
+  for (std::size_t index = 0; index < pending.size() && index < 3; ++index) names.push_back(pending[index].name);
+  return fmt::format("{} migration{} ({}{})", pending.size(), pending.size() == 1 ? "" : "s", fmt::join(names, ", "), pending.size() > 3 ? ", …" : "");
+}
+
+void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, const Limits& limits) {
+  const auto service = std::find_if(desired.services.begin(), desired.services.end(), [&](const auto& one) { return one.name == companies.database->service; });
+  if (service == desired.services.end() || service->image_id.empty()) return;
+  companies.files = migrations_of(host, *service, limits);
+  if (companies.files.empty()) return;
+  const auto options = migrate_options(host);
+  const auto source = migrate::recognise(companies.files, options.layout);
+  for (const auto& migration : source.migrations) companies.migrations.push_back(migration.name);
+  if (!can_be_asked(*companies.database, observed)) {
+    companies.migrate_text = pending_text(source.migrations);
+    return;
+  }
+  reach(host, *companies.database, limits);
+  auto connection = io::postgres::Connection::open_when_ready(companies.database->target, limits.within(database_wait));
+  companies.migrate_text = pending_text(migrate::pending(companies.files, connection, options, limits));
+}
+
+}  // namespace
+
+Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits) {
+  Companies companies;
+  release::Release wanted;
+  wanted.services = desired.services;
+  // The database's container is the one that serves; on the first deploy its name is decided later.
+  const auto current = serving(observed, desired.project);
+  for (auto& service : wanted.services) {
+    if (const auto* now = current ? current->service(service.name) : nullptr) service.members = now->members;
+  }
+  companies.database = find_database(host, desired, wanted);
+  if (!companies.database) return companies;
+  const bool there = can_be_asked(*companies.database, observed) && current.has_value();
+  if (with_backup && there && host.environment().backup.before_deploy) {
+    companies.backup_text = fmt::format("\"{}\" to {}, verified", companies.database->inside.database, host.environment().backup.store);
+  }
+  if (with_migrations && host.environment().migrate.enabled) {
+    // A database that is only just being made by this deploy can't be asked, although its URL names a host.
+    if (!current) {
+      const auto& name = companies.database->inside.host;
+      const bool own = std::any_of(wanted.services.begin(), wanted.services.end(), [&](const auto& service) { return service.name == name; });
+      if (own) companies.database->container = "made by this deploy";
+    }
+    plan_migrations(host, desired, observed, companies, limits);
+  }
+  return companies;
+}
+
+Companions companions_of(Host& host, const Companies& companies, const Planned& planned, const TakeBackup& take_backup) {
   Companions companions;
+  auto access = companies.database;
+  if (access) {
+    const auto* database = planned.next.service(access->inside.host);
+    if (!host.environment().database.service.empty()) database = planned.next.service(host.environment().database.service);
+    access->container = database != nullptr && !database->members.empty() ? database->members.front().container : std::string{};
+  }
   companions.pre_hook = [&host, version = planned.plan.version, next = planned.next](std::size_t index, const Limits& limits) {
     return run_hook(host, host.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, next.number, "running"}, &next, limits);
+  };
+  companions.backup = [&host, access, take_backup](const Limits& limits) {
+    if (!take_backup || !access) throw Failure{Exit::bug, "a backup is planned and nothing takes it"};
+    auto reachable = *access;
+    reach(host, reachable, limits);
+    return take_backup(host, reachable, limits);
+  };
+  companions.migrate = [&host, access, files = companies.files](const Limits& limits) {
+    auto reachable = *access;
+    reach(host, reachable, limits);
+    auto connection = io::postgres::Connection::open_when_ready(reachable.target, limits.within(database_wait));
+    const auto outcome = migrate::apply(files, connection, migrate_options(host), host.reporter(), limits);
+    return fmt::format("{} applied", outcome.applied.size());
   };
   return companions;
 }
@@ -21,14 +114,21 @@ void run_after_hooks(Host& host, const RunResult& run, const Limits& limits) {
   const auto& hooks = good ? host.environment().hooks.post_deploy : host.environment().hooks.on_failure;
   for (const auto& hook : hooks) {
     try {
-      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result}, nullptr,
-               good ? limits : Limits{});
+      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result}, nullptr, good ? limits : Limits{});
     } catch (const Failure& failure) {
       host.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
     }
   }
 }
 
-std::vector<std::string> schema_ahead(Host&, const release::Release&, const Observed&, const Limits&) { return {}; }
+std::vector<std::string> schema_ahead(const std::optional<release::Release>& current, const release::Release& target) {
+  std::vector<std::string> ahead;
+  // A release without migrations on record says nothing about the schema.
+  if (!current || target.migrations.empty()) return ahead;
+  for (const auto& name : current->migrations) {
+    if (std::find(target.migrations.begin(), target.migrations.end(), name) == target.migrations.end()) ahead.push_back(name);
+  }
+  return ahead;
+}
 
 }  // namespace codops::ops

@@ -1,24 +1,31 @@
 #pragma once
-// What a deploy does beside containers: the backup before it, migrations from the new version, hooks and notifications.
+// What a deploy does beside containers: the backup before it, migrations from the new version, hooks.
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "lib/ops/database.hpp"
 #include "lib/ops/transaction.hpp"
 
 namespace codops::ops {
 
 // Found out while planning; used while running.
 struct Companies {
-  std::string backup_text;   // empty: none is due
-  std::string migrate_text;  // empty: none is pending
-  std::vector<std::string> migrations;  // newest known to the version, for the release's record
+  std::optional<DatabaseAccess> database;
+  std::vector<migrate::File> files;     // of the new version
+  std::string backup_text;              // empty: none is due
+  std::string migrate_text;             // empty: none is pending
+  std::vector<std::string> migrations;  // all that the version knows, for the release's record
 };
 
-Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, const Limits& limits);
-Companions companions_of(Host& host, const Companies& companies, const Planned& planned);
+// Takes and verifies a backup of that database; returns what to show. Given by commands/, which knows stores and keys.
+using TakeBackup = std::function<std::string(Host& host, const DatabaseAccess& database, const Limits& limits)>;
+
+Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits);
+Companions companions_of(Host& host, const Companies& companies, const Planned& planned, const TakeBackup& take_backup);
 // post_deploy or on_failure; a failing one is a warning: the deploy itself is over.
 void run_after_hooks(Host& host, const RunResult& run, const Limits& limits);
-// Migrations that the database has and the target release does not know, newest last.
-std::vector<std::string> schema_ahead(Host& host, const release::Release& target, const Observed& observed, const Limits& limits);
+// Migrations that the present release knows and the target does not, oldest first: what the schema is ahead of.
+std::vector<std::string> schema_ahead(const std::optional<release::Release>& current, const release::Release& target);
 
 }  // namespace codops::ops

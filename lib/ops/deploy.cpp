@@ -136,10 +136,14 @@ Planned planned_for(Host& host, const DeployRequest& request, const Desired& des
                     const Companies& companies, const Limits& limits) {
   auto options = options_for(host, request, token);
   if (request.verb == "deploy") {
-    options.backup = request.skip_backup ? std::string{} : companies.backup_text;
-    options.migrate = request.skip_migrate ? std::string{} : companies.migrate_text;
+    options.backup = companies.backup_text;
+    options.migrate = companies.migrate_text;
   }
   auto planned = plan_deploy(desired, observed, options);
+  const auto current = serving(observed, host.project());
+  planned.next.migrations = request.verb == "deploy" && !companies.migrations.empty() ? companies.migrations
+                            : current                                                ? current->migrations
+                                                                                     : std::vector<std::string>{};
   preflight(host, desired, observed, planned, limits);
   return planned;
 }
@@ -183,11 +187,15 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     result.run.plan = planned.plan;
     result.run.no_op = planned.plan.empty();
   };
+  const auto companies_for = [&](const Observed& observed, const Desired& desired) {
+    if (request.verb != "deploy") return Companies{};
+    return plan_companions(host, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, limits);
+  };
   if (request.dry_run) {
     const auto observed = observe(host.api(), host.store(), host.project(), limits);
     host.require_owner(observed.snapshot);
     const auto desired = desired_for(host, request, observed, false, limits);
-    const auto companies = plan_companions(host, desired, observed, limits);
+    const auto companies = companies_for(observed, desired);
     finish(planned_for(host, request, desired, observed, "dry-run", companies, limits), observed);
     return result;
   }
@@ -200,13 +208,13 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
   const auto desired = desired_for(host, request, transaction.observed(), true, limits);
   transaction.choose_subnet(limits);
-  auto companies = plan_companions(host, desired, transaction.observed(), limits);
+  const auto companies = companies_for(transaction.observed(), desired);
   const auto planned = planned_for(host, request, desired, transaction.observed(), transaction.token(), companies, limits);
   finish(planned, transaction.observed());
   if (planned.plan.empty()) return result;
   if (request.show) request.show(result.plan_text);
   require_consent(host, planned, request.allow_downtime, request.confirm);
-  result.run = transaction.run(planned, desired, companions_of(host, companies, planned), limits);
+  result.run = transaction.run(planned, desired, companions_of(host, companies, planned, request.take_backup), limits);
   if (result.run.exit == Exit::ok) transaction.prune(limits);
   run_after_hooks(host, result.run, limits);
   return result;
@@ -227,8 +235,13 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
                         current && current->upstreams.find("proxy_connect_timeout") != std::string::npos};
     auto planned = plan_rollback(target, proxy, observed, options);
     if (current) result.previous = fmt::format("{} (release {})", current->version, current->number);
-    for (const auto& name : schema_ahead(host, target, observed, limits)) {
-      planned.plan.notes.push_back(fmt::format("the database is ahead: migration {} is not known to {}", name, target.version));
+    const auto ahead = schema_ahead(current, target);
+    for (const auto& name : ahead) {
+      planned.plan.warnings.push_back(fmt::format("the database stays ahead: migration {} is not known to {}", name, target.version));
+    }
+    if (!ahead.empty()) {
+      planned.plan.warnings.push_back(fmt::format("nothing is taken back by itself; the data as it was before: codops restore {} BACKUP (codops backup list {})",
+                                                  host.environment().name, host.environment().name));
     }
     result.plan_text = plan_text(host, planned, current);
     result.run.plan = planned.plan;

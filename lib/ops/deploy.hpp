@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/ops/companions.hpp"
 #include "lib/ops/transaction.hpp"
 
 namespace codops::ops {
@@ -21,6 +22,7 @@ struct DeployRequest {
   bool dry_run{false};
   bool allow_downtime{false};
   bool skip_backup{false}, skip_migrate{false};
+  TakeBackup take_backup;                       // none: no backup is planned
   Milliseconds lock_wait{0};
   std::string command;                          // for the lock: "deploy production v1.0.0"
   // Shown the plan's text; false: the user says no. Called when the environment is protected or there is downtime.

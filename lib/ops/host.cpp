@@ -47,7 +47,7 @@ Host::Host(settings::Environment environment, std::map<std::string, std::string>
     throw Failure{Exit::config, fmt::format("environment \"{}\" asks for an engine that this codops does not deploy to yet", environment_.name),
                   "engine: docker in codops.yaml"};
   }
-  api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_));
+  api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_), environment_.timeouts.engine);
   state_ = std::make_unique<StateVolume>(*api_, project_);
   store_ = std::make_unique<release::ReleaseStore>(*state_);
   containers_ = std::make_unique<ProjectContainers>(*api_, project_);
@@ -62,6 +62,8 @@ std::string Host::shown() const {
   const auto& endpoint = api_->client().endpoint();
   return endpoint.remote() ? "docker at " + endpoint.shown : "docker on unix socket";
 }
+
+WallTime Host::api_clock() const { return api_->client().engine_now().value_or(clock_.now()); }
 
 std::unique_ptr<target::LockPrimitive> Host::lock(const std::string& purpose) {
   return std::make_unique<LockContainer>(*api_, project_, purpose);

@@ -31,6 +31,7 @@ class Host {
   release::ReleaseStore& store() { return *store_; }
   target::Containers& containers() { return *containers_; }
   target::Dialer& dialer() { return *dialer_; }
+  WallTime api_clock() const;  // the engine's by its last answer, else ours
   Reporter& reporter() { return reporter_; }
   const Clock& clock() const { return clock_; }
 

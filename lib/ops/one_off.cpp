@@ -18,12 +18,14 @@ class RemovedAfterwards {
  public:
   RemovedAfterwards(engine::docker::Api& api, std::string name) : api_{api}, name_{std::move(name)} {}
   ~RemovedAfterwards() {
+    if (name_.empty()) return;
     try {
       api_.remove_container(name_, true, true, Limits{}.within(Milliseconds{10'000}));
     } catch (const Failure&) {
       // The next prune finds it by its label.
     }
   }
+  void keep() { name_.clear(); }
   RemovedAfterwards(const RemovedAfterwards&) = delete;
   RemovedAfterwards& operator=(const RemovedAfterwards&) = delete;
 
@@ -32,9 +34,8 @@ class RemovedAfterwards {
   std::string name_;
 };
 
-}  // namespace
-
-int run_one_off(Host& host, const OneOff& one_off, const release::Release* given, const Limits& limits, const target::ExecStreams& streams) {
+// Made, on its networks, with its files; not started.
+std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<std::string>& argv, const release::Release* given, const Limits& limits) {
   auto& api = host.api();
   std::optional<release::Release> loaded;
   if (given == nullptr) {
@@ -56,7 +57,7 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* given
   }
   auto body = Json::parse(spec->second.reveal());
   body["Image"] = service->image_id;
-  body["Cmd"] = one_off.argv;
+  body["Cmd"] = argv;
   body["Entrypoint"] = Json::array();
   body["Tty"] = one_off.tty;
   body.erase("Healthcheck");
@@ -77,8 +78,8 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* given
     if (first) settings["NetworkMode"] = network;
     first = false;
   }
-  const RemovedAfterwards guard{api, name};
   api.create_container(name, body, limits);
+  RemovedAfterwards guard{api, name};
   first = true;
   for (const auto& [network, endpoint] : networks.items()) {
     if (!first) api.connect_network(network, name, {}, limits);
@@ -96,10 +97,30 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* given
                        static_cast<std::uint32_t>(file.uid), static_cast<std::uint32_t>(file.gid), 0});
   }
   if (!entries.empty()) api.put_archive(name, "/", io::write_tar(entries), limits);
-  api.start_container(name, limits);
+  guard.keep();
+  return name;
+}
+
+}  // namespace
+
+int run_one_off(Host& host, const OneOff& one_off, const release::Release* release, const Limits& limits, const target::ExecStreams& streams) {
+  auto& api = host.api();
+  const auto name = make_one_off(host, one_off, one_off.argv, release, limits);
+  const RemovedAfterwards guard{api, name};
   const auto drop = [](std::string_view) {};
-  api.logs(name, {.follow = true}, streams.out ? streams.out : drop, streams.err ? streams.err : drop, limits);
+  api.start_container(name, limits);
+  api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, streams.out ? streams.out : drop,
+           streams.err ? streams.err : drop, limits);
   return api.wait_container(name, "not-running", limits);
+}
+
+void with_resting_one_off(Host& host, const OneOff& one_off, const Limits& limits, const std::function<void(const std::string&)>& act) {
+  auto& api = host.api();
+  // Something that stays until it is removed; the command itself runs by exec, with the caller's terminal.
+  const auto name = make_one_off(host, {one_off.service, one_off.argv, one_off.env, false}, {"sleep", "86400"}, nullptr, limits);
+  const RemovedAfterwards guard{api, name};
+  api.start_container(name, limits);
+  act(name);
 }
 
 }  // namespace codops::ops

@@ -1,5 +1,6 @@
 #pragma once
 // A container of its own for one command: `codops run`, and hooks inside an image.
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,5 +22,8 @@ struct OneOff {
 // afterwards whatever happens. `release`: null for the one that serves. Returns the exit code.
 int run_one_off(Host& host, const OneOff& one_off, const release::Release* release, const Limits& limits,
                 const target::ExecStreams& streams = {});
+
+// The same, resting, while `act` runs with the container's name.
+void with_resting_one_off(Host& host, const OneOff& one_off, const Limits& limits, const std::function<void(const std::string&)>& act);
 
 }  // namespace codops::ops

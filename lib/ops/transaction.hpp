@@ -32,10 +32,16 @@ struct Recovery {
   std::string text;     // "finished deploy v1.1.0 (release 13), which died at step stop"
 };
 
+enum class RecoveryWay {
+  best,  // forward where the whole new set serves, else back
+  back,  // `abort`: never forward
+};
+
 class Transaction {
  public:
   // Takes the lock and recovers, saying so through the host's reporter. `command`: "deploy production v1.0.0".
-  Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits);
+  Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits,
+              RecoveryWay way = RecoveryWay::best);
   ~Transaction();  // gives the lock back
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -56,7 +62,7 @@ class Transaction {
   void release_lock();
 
  private:
-  void recover(const Limits& limits);
+  void recover(RecoveryWay way, const Limits& limits);
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const Desired& desired);
   plan::Journal journal(std::string run, int next_seq);
   release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started) const;

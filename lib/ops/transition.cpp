@@ -103,6 +103,30 @@ std::string set_text(const std::vector<const ServiceChange*>& changes) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+// What runs of a release that neither serves nor is to serve: somebody started it by hand. Data and the proxy are not touched.
+std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(const Observed& observed, const std::optional<release::Release>& current,
+                                                                            const release::Release& next) {
+  std::set<std::string> wanted;
+  const auto remember = [&](const release::Release& release) {
+    for (const auto& service : release.services) {
+      for (const auto& member : service.members) wanted.insert(member.container);
+    }
+  };
+  remember(next);
+  if (current) remember(*current);
+  std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers;
+  for (const auto& [number, release] : observed.snapshot.releases) {
+    for (const auto& service : release.services) {
+      if (service.role == Role::stateful || service.role == Role::proxy) continue;
+      for (const auto& member : service.members) {
+        const auto* container = observed.container(member.container);
+        if (container != nullptr && container->running() && wanted.insert(member.container).second) stragglers.emplace_back(&service, member);
+      }
+    }
+  }
+  return stragglers;
+}
+
 }  // namespace
 
 std::vector<ServiceChange> changes_between(const std::optional<release::Release>& current, const release::Release& next,
@@ -174,8 +198,9 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
   };
 
+  const auto stragglers = stragglers_of(observed, current, next);
   const bool nothing_changes = std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
-                               options.migrate.empty() && intruders.empty();
+                               options.migrate.empty() && intruders.empty() && stragglers.empty();
   if (nothing_changes) return;
 
   for (const auto& hook : options.pre_hooks) {
@@ -249,13 +274,13 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       if (what.empty()) what.emplace_back("upstreams");
       auto& step = steps.add("switch", fmt::format("~ {} → release {}", fmt::join(what, ", "), next.number),
                              {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},
-                              {"to", during}, {"back", before}, {"files", front->files_changed}},
+                              {"to", during}, {"back", before}, {"files", front->files_changed}, {"drain_back", true}},
                              "switch back");
       step.phase = plan::Phase::moved;
       switched = true;
     }
     if (switched) {
-      steps.add("prove", "through the front door", Json::object(), "").mutates = false;
+      steps.add("prove", "through the front door", {{"fresh", comes}}, "").mutates = false;
       plan.steps.back().phase = plan::Phase::proven;
     }
     if (switched || !leaving.empty()) {
@@ -291,19 +316,19 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
     plan.steps.back().phase = plan::Phase::proven;
   }
+  for (const auto& [service, member] : stragglers) leave(*service, {member});
   if (!leaving.empty() || !intruders.empty()) {
     std::vector<std::string> what;
     std::map<std::string, std::size_t> counts;
     for (const auto& entry : leaving_args) ++counts[entry.at("service").get<std::string>()];
     for (const auto& [service, count] : counts) what.push_back(times(service, count));
+    if (options.old_set_running) plan.warnings.push_back("old_set: running is not acted on yet: the old set is stopped, and kept");
     auto text = what.empty() ? std::string{} : fmt::format("~ {} of release {}, kept for rollback", fmt::join(what, ", "), plan.from);
     if (!intruders.empty()) {
       text += fmt::format("{}- {} (not made by codops)", text.empty() ? "" : "; ", fmt::join(intruders, ", "));
     }
     auto& step = steps.add("stop", text,
-                           {{"members", leaving_args}, {"remove", intruders},
-                            {"running", options.old_set_running && options.verb != "scale"}},
-                           "start");
+                           {{"members", leaving_args}, {"remove", intruders}}, "start");
     step.phase = plan::Phase::proven;
   }
   plan.context = Json{{"upstreams", settled}}.dump();

@@ -62,6 +62,8 @@ Snapshot ReleaseStore::load(const Limits& limits) {
     try {
       if (path == environment_path) {
         snapshot.environment = nlohmann::json::parse(file.content).at("environment");
+      } else if (path == "meta/maintenance.json") {
+        snapshot.maintenance = true;
       } else if (path.starts_with(releases_folder)) {
         auto release = release_from_json(file.content);
         snapshot.releases.emplace(release.number, std::move(release));

@@ -24,6 +24,7 @@ struct Snapshot {
   std::vector<HistoryEntry> history; // oldest first
   std::vector<plan::Record> journals;
   std::map<std::string, std::string> evidence;  // path below evidence/ → JSON
+  bool maintenance{false};           // the front answers 503
   std::vector<std::string> damaged;  // paths that can't be read
   std::vector<std::string> paths;    // everything below meta/
 

@@ -25,8 +25,10 @@ void Problems::throw_if_any() const {
   for (const auto& failure : failures_) {
     if (!message.empty()) message += '\n';
     message += failure.message();
-    if (hint.empty()) hint = failure.hint();
+    // Of several, each keeps its own hint beside it.
+    if (failures_.size() > 1 && !failure.hint().empty()) message += fmt::format(" ({})", failure.hint());
   }
+  if (failures_.size() == 1) hint = failures_.front().hint();
   throw Failure{Exit::config, std::move(message), std::move(hint)};
 }
 

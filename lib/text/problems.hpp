@@ -23,7 +23,8 @@ class Problems {
   std::size_t size() const noexcept { return failures_.size(); }
   const std::vector<Failure>& all() const noexcept { return failures_; }
 
-  // One Failure{config} of every message, a line each, with the first hint that there is; nothing if empty.
+  // One Failure{config} of every message, a line each, with its hint in parentheses if there are several; nothing if
+  // empty.
   void throw_if_any() const;
 
  private:

@@ -3,7 +3,7 @@
 # backup as it was, the live database untouched, and no child, temporary file or secret behind.
 source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
 PG_PASSWORD='c4nary-pa:ss\word'
-source "$SUPPORT/postgres.sh"
+source "$SUPPORT/backup_postgres.sh"
 clean_up() {
   umount "$WORK/small" 2>/dev/null || true
   postgres_stop "$WORK/pg" || true

@@ -64,7 +64,7 @@ start() {
     --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" "$@" \
     </dev/null >>"$dir/dockerd.log" 2>&1 &
   started=$!
-  wait_until 60 answers_or_ended || true
+  wait_until 120 answers_or_ended || true
   if ! answers; then
     tail -n 15 "$dir/dockerd.log" >&2
     die "dockerd did not come up in $dir: see $dir/dockerd.log"

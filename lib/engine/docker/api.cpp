@@ -20,7 +20,8 @@ Query filters_query(const Filters& filters) {
   return {{"filters", filters_text(filters)}};
 }
 
-Api::Api(Endpoint endpoint, RegistryAuth auth) : client_{std::move(endpoint)}, auth_{std::move(auth)} {}
+Api::Api(Endpoint endpoint, RegistryAuth auth, Milliseconds patience)
+    : client_{std::move(endpoint), patience}, auth_{std::move(auth)} {}
 
 void Api::ping(const Limits& limits) { client_.call({"HEAD", "/_ping"}, limits); }
 

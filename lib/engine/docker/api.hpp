@@ -49,7 +49,7 @@ class EventStream;
 
 class Api {
  public:
-  explicit Api(Endpoint endpoint, RegistryAuth auth = {});
+  explicit Api(Endpoint endpoint, RegistryAuth auth = {}, Milliseconds patience = default_patience);
 
   Client& client() noexcept { return client_; }
 

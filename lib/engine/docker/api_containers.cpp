@@ -61,14 +61,14 @@ void Api::start_container(const std::string& container, const Limits& limits) {
 
 void Api::stop_container(const std::string& container, std::chrono::seconds grace, const Limits& limits) {
   auto call = post(path_of(container, "stop"), {{"t", fmt::format("{}", grace.count())}});
-  call.timeout += grace;
+  call.timeout = slow + grace;
   call.idempotent = true;
   client_.call(call, limits);
 }
 
 void Api::restart_container(const std::string& container, std::chrono::seconds grace, const Limits& limits) {
   auto call = post(path_of(container, "restart"), {{"t", fmt::format("{}", grace.count())}});
-  call.timeout += grace;
+  call.timeout = slow + grace;
   client_.call(call, limits);
 }
 

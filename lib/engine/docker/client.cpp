@@ -34,7 +34,8 @@ std::string negotiated_api(std::string_view engine) {
   return std::string{api_less(engine, newest_api) ? engine : newest_api};
 }
 
-Client::Client(Endpoint endpoint) : endpoint_{std::move(endpoint)}, http_{endpoint_.server} {}
+Client::Client(Endpoint endpoint, Milliseconds patience)
+    : endpoint_{std::move(endpoint)}, patience_{patience}, http_{endpoint_.server} {}
 Client::~Client() = default;
 
 void Client::explain(const io::HttpFailure& failure) const {
@@ -76,6 +77,7 @@ void Client::negotiate(const Limits& limits) {
   io::HttpRequest ping;
   ping.method = "HEAD";
   ping.target = "/_ping";
+  ping.timeout = patience_;
   try {
     const auto answer = http_.send(ping, limits);
     note_clock(answer);
@@ -134,7 +136,7 @@ io::HttpRequest Client::request(const Call& call, const Limits& limits) {
   result.secret_headers = call.secret_headers;
   if (!call.body.empty() || call.upload) result.headers.emplace_back("Content-Type", call.content_type);
   result.idempotent = call.idempotent;
-  result.timeout = call.timeout;
+  result.timeout = call.timeout.value_or(patience_);
   result.inactivity = call.inactivity;
   return result;
 }

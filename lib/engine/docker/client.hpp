@@ -22,6 +22,9 @@ inline constexpr std::string_view newest_api = "1.47";
 
 using Query = std::vector<std::pair<std::string, std::string>>;
 
+// How long one call may take that has no limit of its own.
+inline constexpr Milliseconds default_patience{30'000};
+
 struct Call {
   std::string method{"GET"};
   std::string path;    // "/containers/json", without the version
@@ -32,7 +35,7 @@ struct Call {
   io::ByteSource upload;
   io::ByteSink download;
   bool idempotent{false};
-  Milliseconds timeout{30'000};  // zero: none
+  std::optional<Milliseconds> timeout;  // unset: the client's patience; zero: none
   Milliseconds inactivity{0};
   std::vector<int> expected;     // error statuses that are an answer: not thrown
 };
@@ -40,7 +43,7 @@ struct Call {
 // Thread-safe.
 class Client {
  public:
-  explicit Client(Endpoint endpoint);
+  explicit Client(Endpoint endpoint, Milliseconds patience = default_patience);
   ~Client();
 
   // Throws ApiError for an unexpected status of 400 and more, Failure{unavailable} with a hint when nobody answers.
@@ -68,6 +71,7 @@ class Client {
   [[noreturn]] void refuse(const Call& call, int status, const std::string& body) const;
 
   Endpoint endpoint_;
+  Milliseconds patience_;
   io::HttpClient http_;
   mutable std::mutex mutex_;
   std::string api_version_;

@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -145,6 +148,45 @@ TEST_CASE("tty: live lines go up over themselves and end without a trace; hiding
   const auto text = memory.text();
   CHECK(text.find("  ✓ pull        3 images") != std::string::npos);
   CHECK(text.find("0.0 s\x1b[K\n\x1b[J") != std::string::npos);
+}
+
+TEST_CASE("tty: a narrow and low terminal is never overrun") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  REQUIRE((::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0));
+  const int slave = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(slave >= 0);
+  const winsize size{5, 40, 0, 0};
+  REQUIRE(::ioctl(slave, TIOCSWINSZ, &size) == 0);
+  Stream stream{slave};
+  ManualClock clock;
+  const auto display = make_tty(stream, clock, true, true);
+  for (const auto* step : {"one", "two", "three", "four", "five"}) {
+    display->report(event(Event::Kind::started, step, "a text that is wider than forty columns by far"));
+  }
+  display->hide();
+  // The kernel hands the other side's bytes over in pieces; hiding wrote the last of them.
+  std::string text;
+  pollfd readable{terminal, POLLIN, 0};
+  while (!text.ends_with("\x1b[3A\r\x1b[J") && ::poll(&readable, 1, 10'000) > 0) {
+    char piece[4096];
+    const auto count = ::read(terminal, piece, sizeof piece);
+    if (count <= 0) break;
+    text.append(piece, static_cast<std::size_t>(count));
+  }
+  CHECK(text.find("    and 3 more") != std::string::npos);
+  CHECK(text.find("\x1b[4A") == std::string::npos);
+  for (std::size_t start = 0; start < text.size();) {
+    const auto end = std::min(text.find("\r\n", start), text.size());
+    auto line = clean(text.substr(start, end - start));
+    // A frame begins with a carriage return, which `clean` made a space.
+    if (line.starts_with("   ")) line.erase(0, 1);
+    CAPTURE(line);
+    CHECK(columns(line) <= 40);
+    start = end + 2;
+  }
+  ::close(terminal);
+  ::close(slave);
 }
 
 TEST_CASE("a failure's text: continued under its first word, own places kept, the code last") {

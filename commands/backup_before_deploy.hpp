@@ -1,0 +1,14 @@
+#pragma once
+// The backup that a deploy takes before it migrates, by the environment's own store, keys and rules.
+#include <string>
+
+#include "commands/services.hpp"
+#include "lib/ops/companions.hpp"
+
+namespace codops::commands {
+
+// Returns what to show: label and size, or that one is fresh enough (backup.fresh_for). Throws: the deploy stops.
+std::string backup_before_deploy(Services& services, const std::string& environment, ops::Host& host, const ops::DatabaseAccess& database,
+                                 const Limits& limits);
+
+}  // namespace codops::commands

@@ -1,0 +1,169 @@
+#include "commands/health_environment.hpp"
+
+#include <charconv>
+
+#include "lib/compose/load.hpp"
+#include "lib/engine/docker/containers.hpp"
+#include "lib/engine/docker/dialer.hpp"
+#include "lib/health/from_settings.hpp"
+
+namespace codops::commands {
+namespace {
+
+namespace docker = engine::docker;
+
+docker::Endpoint endpoint_of(Services& services, const settings::Environment* environment) {
+  if (environment != nullptr && !environment->host.empty()) return docker::parse_host(environment->host);
+  return docker::resolve_endpoint([&services](std::string_view name) { return services.variable(name); });
+}
+
+std::uint16_t number(std::string_view text) {
+  std::uint16_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// The variables that the project's containers see, and those that its compose files are filled with.
+std::optional<std::string> variable_of(const compose::Project& project, const std::string& name) {
+  if (const auto found = project.environment.find(name); found != project.environment.end() && !found->second.empty()) return found->second;
+  for (const auto& [_, service] : project.services) {
+    const auto found = service.environment.find(name);
+    if (found != service.environment.end() && found->second && !found->second->empty()) return found->second;
+  }
+  return std::nullopt;
+}
+
+compose::Project load_project(Services& services, const settings::Environment& environment) {
+  compose::LoadOptions options;
+  options.project_dir = environment.directory.string();
+  options.files = environment.compose_files;
+  options.env_files = environment.env_files;
+  options.profiles = environment.profiles;
+  options.environment = services.settings_sources().variables;
+  options.project_name = environment.project;
+  options.env_file_wins = true;
+  options.from_shell = environment.env_from_shell;
+  // Nothing of a health check depends on which version it is, but files may insist on the variable.
+  if (!environment.version_variable.empty()) options.extra.emplace(environment.version_variable, "latest");
+  return compose::load(options);
+}
+
+// A database that only containers know by name is reached at a published port of it, else through its container.
+class Reach {
+ public:
+  Reach(const compose::Project& project, docker::Api& api, Limits limits, std::vector<std::shared_ptr<void>>& alive)
+      : project_{project}, api_{api}, limits_{std::move(limits)}, alive_{alive} {}
+
+  void operator()(const std::string& host, std::uint16_t port, io::Via& via) const {
+    const auto service = project_.services.find(host);
+    if (service == project_.services.end()) return;
+    for (const auto& published : service->second.ports) {
+      if (published.target != port || number(published.published) == 0) continue;
+      const bool any = published.host_ip.empty() || published.host_ip == "0.0.0.0" || published.host_ip == "::";
+      via = {any ? "127.0.0.1" : published.host_ip, number(published.published), {}};
+      return;
+    }
+    try {
+      docker::ProjectContainers containers{api_, project_.name};
+      for (const auto& container : containers.list(host, false, limits_)) {
+        std::shared_ptr<target::Endpoint> endpoint{docker::ContainerDialer{api_}.dial(container.id, port, limits_)};
+        via = {endpoint->host(), endpoint->port(), endpoint->unix_socket()};
+        alive_.push_back(std::move(endpoint));
+        return;
+      }
+    } catch (const Failure&) {
+      // The check itself says that nothing answers, with its stage.
+    }
+  }
+
+ private:
+  const compose::Project& project_;
+  docker::Api& api_;
+  Limits limits_;
+  std::vector<std::shared_ptr<void>>& alive_;
+};
+
+health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring) {
+  health::ConventionFacts facts;
+  for (const auto& [name, service] : project.services) {
+    health::ConventionFacts::Service out;
+    out.name = name;
+    for (const auto& port : service.ports) {
+      out.ports.push_back({port.host_ip, number(port.published), port.target, port.protocol.empty() ? "tcp" : port.protocol});
+    }
+    if (const auto found = environment.readiness.find(name); found != environment.readiness.end()) out.readiness_path = found->second.path;
+    facts.services.push_back(std::move(out));
+  }
+  facts.front_door_url = environment.front_door.url;
+  facts.front_door_ca = environment.front_door.ca;
+  facts.containers = wiring.containers;
+  const auto& database = environment.database.url_variable;
+  const auto& redis = environment.redis.url_variable;
+  facts.database_url = variable_of(project, database.empty() ? "DATABASE_URL" : database).value_or("");
+  facts.redis_url = variable_of(project, redis.empty() ? "REDIS_URL" : redis).value_or("");
+  if (!facts.database_url.empty()) {
+    const auto target = io::postgres::parse_target(facts.database_url, database);
+    wiring.reach(target.host, target.port.empty() ? std::uint16_t{5432} : number(target.port), facts.database_via);
+  }
+  if (!facts.redis_url.empty()) {
+    const auto target = io::parse_redis_url(facts.redis_url);
+    wiring.reach(target.tcp.host, target.tcp.port, facts.redis_via);
+  }
+  return facts;
+}
+
+}  // namespace
+
+health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
+  const auto api = std::make_shared<docker::Api>(endpoint_of(services, environment));
+  return [api, project = std::move(project)](const Limits& limits) {
+    if (!project.empty()) return docker::ProjectContainers{*api, project}.list({}, true, limits);
+    std::vector<target::Container> all;
+    for (const auto& summary : api->containers({}, true, limits)) {
+      target::Container container;
+      container.id = summary.id;
+      container.name = summary.name;
+      container.image = summary.image;
+      container.state = summary.state;
+      container.health = summary.health;
+      if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
+        container.service = label->second;
+      }
+      all.push_back(std::move(container));
+    }
+    return all;
+  };
+}
+
+health::Convention checks_of(Services& services, const settings::Environment& environment) {
+  if (environment.engine == settings::Engine::kubernetes && environment.health.checks.empty()) {
+    throw Failure{Exit::config, "checks by convention are not there for Kubernetes yet", "list them in codops.yaml: health.checks"};
+  }
+  health::Wiring wiring;
+  compose::Project project;
+  if (environment.engine != settings::Engine::kubernetes && !environment.compose_files.empty()) {
+    project = load_project(services, environment);
+    wiring.containers = containers_of_engine(services, &environment, project.name);
+  }
+  wiring.variable = [&](const std::string& name) {
+    const auto value = variable_of(project, name);
+    return value ? value : services.variable(name);
+  };
+  health::Convention out;
+  const auto api = std::make_shared<docker::Api>(endpoint_of(services, &environment));
+  out.alive.push_back(api);
+  auto& alive = out.alive;
+  wiring.reach = Reach{project, *api, services.limits().within(Milliseconds{5000}), alive};
+  if (environment.health.checks.empty()) {
+    if (!environment.health.convention) return out;
+    auto found = conventional_checks(facts_of(project, environment, wiring));
+    out.checks = std::move(found.checks);
+    out.alternatives = std::move(found.alternatives);
+    for (auto& check : out.checks) check.timeout = environment.health.timeout;
+    return out;
+  }
+  for (const auto& described : environment.health.checks) out.checks.push_back(check_from(described, environment.health, wiring));
+  return out;
+}
+
+}  // namespace codops::commands

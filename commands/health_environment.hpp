@@ -1,0 +1,15 @@
+#pragma once
+// The checks of an environment: those that codops.yaml lists, else those found by convention.
+#include <memory>
+
+#include "commands/services.hpp"
+#include "lib/health/convention.hpp"
+
+namespace codops::commands {
+
+// Every container of the engine that the environment (or, when null, DOCKER_HOST) names; of `project` only, unless empty.
+health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project);
+
+health::Convention checks_of(Services& services, const settings::Environment& environment);
+
+}  // namespace codops::commands

@@ -1,0 +1,69 @@
+#include "commands/migrate_options.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "commands/database.hpp"
+
+namespace codops::commands {
+
+namespace fs = std::filesystem;
+
+void MigrateOptions::declare_environment(Parameters& parameters) { parameters.positional("ENV", environment_, "the environment"); }
+
+void MigrateOptions::declare_files(Parameters& parameters) {
+  parameters.option("--folder", "PATH", folder_, "the migrations folder; else migrate.path, or where it usually is");
+  parameters.choice("--source", {"auto", "prisma", "dbmate", "golang-migrate", "flyway"}, source_, "whose files they are; else by their shape");
+}
+
+void MigrateOptions::declare_database(Parameters& parameters) {
+  parameters.option("--database-url-env", "NAME", url_variable_, "the variable that has the database's URL");
+  parameters.duration("--wait", wait_, "how long to wait for the database while it starts (30s)");
+}
+
+void MigrateOptions::declare_running(Parameters& parameters) {
+  parameters.duration("--lock-wait", lock_wait_, "how long to wait for another run of migrations");
+  parameters.duration("--lock-timeout", lock_timeout_, "how long a statement waits for a table's lock before it is tried again");
+  parameters.duration("--statement-timeout", statement_timeout_, "how long a statement may run");
+  parameters.flag("--allow-invalid-utf8", allow_invalid_utf8_, "puts U+FFFD where a file has other bytes, as Prisma does");
+}
+
+fs::path MigrateOptions::folder(const settings::Environment& environment) const {
+  if (folder_) return fs::absolute(*folder_);
+  if (!environment.migrate.path.empty()) return environment.directory / environment.migrate.path;
+  constexpr std::array usual{"prisma/migrations", "backend/prisma/migrations", "server/prisma/migrations", "api/prisma/migrations", "db/migrations",
+                             "migrations", "backend/migrations", "db/migration", "src/main/resources/db/migration"};
+  for (const auto* candidate : usual) {
+    if (fs::is_directory(environment.directory / candidate)) return environment.directory / candidate;
+  }
+  throw Failure{Exit::config, fmt::format("no migrations folder is found in {}", environment.directory.string()), "migrate: {path: PATH} in codops.yaml, or --folder PATH"};
+}
+
+std::string MigrateOptions::shown_folder(const settings::Environment& environment) const {
+  const auto path = folder(environment);
+  const auto relative = path.lexically_relative(environment.directory);
+  return relative.empty() || relative.string().starts_with("..") ? path.string() : relative.string();
+}
+
+migrate::Source MigrateOptions::source(const settings::Environment& environment) const {
+  return migrate::recognise(migrate::read_folder(folder(environment)), migrate::layout_named(source_.value_or(environment.migrate.source)));
+}
+
+migrate::Options MigrateOptions::running(Services& services, const settings::Environment& environment) const {
+  migrate::Options options;
+  options.lock_wait = lock_wait_.value_or(environment.migrate.lock_wait);
+  options.lock_timeout = lock_timeout_.value_or(environment.migrate.lock_timeout);
+  options.statement_timeout = statement_timeout_.value_or(environment.migrate.statement_timeout);
+  options.allow_invalid_utf8 = allow_invalid_utf8_;
+  const auto disabled = services.variable("PRISMA_SCHEMA_DISABLE_ADVISORY_LOCK");
+  options.take_lock = !migrate::lock_disabled_by(disabled ? disabled->c_str() : nullptr);
+  return options;
+}
+
+io::postgres::Connection MigrateOptions::connect(Services& services, const settings::Environment& environment) const {
+  return io::postgres::Connection::open_when_ready(database_target(services, environment, url_variable_),
+                                                   services.limits().within(wait_.value_or(Milliseconds{30'000})));
+}
+
+}  // namespace codops::commands

@@ -1,0 +1,75 @@
+// baseline and resolve: the history is put right, no script runs.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "commands/migrate.hpp"
+#include "commands/migrate_options.hpp"
+
+namespace codops::commands {
+
+namespace {
+
+class MigrateBaseline final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    options_.declare_environment(parameters);
+    options_.declare_files(parameters);
+    options_.declare_database(parameters);
+    options_.declare_running(parameters);
+    parameters.option("--to", "NAME", to_, "up to and including this one; else all");
+  }
+
+  Result run(Services& services) override {
+    const auto environment = options_.environment(services);
+    const auto source = options_.source(environment);
+    const auto what = to_ ? fmt::format("the migrations up to \"{}\"", *to_) : "all migrations";
+    if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {} of {} as applied\n", what, environment.name), {}};
+    if (!services.confirm(fmt::format("mark {} of {} as applied, without running them?", what, environment.name))) return {Exit::failed, "nothing was marked\n", {}};
+    auto connection = options_.connect(services, environment);
+    const auto marked = migrate::baseline(source, connection, to_.value_or(""), options_.running(services, environment), services.reporter(), services.limits());
+    std::string text;
+    for (const auto& name : marked) text += fmt::format("  = {}\n", name);
+    return {Exit::ok, text + fmt::format("{} marked as applied\n", marked.size()), nlohmann::ordered_json{{"marked", marked}}.dump()};
+  }
+
+ private:
+  MigrateOptions options_;
+  std::optional<std::string> to_;
+};
+
+class MigrateResolve final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    options_.declare_environment(parameters);
+    options_.declare_files(parameters);
+    options_.declare_database(parameters);
+    options_.declare_running(parameters);
+    parameters.option("--applied", "NAME", applied_, "its effects are complete: record it as applied");
+    parameters.option("--rolled-back", "NAME", rolled_back_, "its effects are undone: let it run again");
+  }
+
+  Result run(Services& services) override {
+    if (applied_.has_value() == rolled_back_.has_value()) throw Failure{Exit::usage, "either --applied NAME or --rolled-back NAME"};
+    const auto environment = options_.environment(services);
+    const auto source = options_.source(environment);
+    const auto& name = applied_ ? *applied_ : *rolled_back_;
+    const auto what = fmt::format("\"{}\" as {}", name, applied_ ? "applied" : "rolled back");
+    if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {}\n", what), {}};
+    auto connection = options_.connect(services, environment);
+    const auto resolve = applied_ ? migrate::resolve_applied : migrate::resolve_rolled_back;
+    resolve(source, connection, name, options_.running(services, environment), services.reporter(), services.limits());
+    return {Exit::ok, fmt::format("marked {}\n", what), {}};
+  }
+
+ private:
+  MigrateOptions options_;
+  std::optional<std::string> applied_, rolled_back_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_migrate_baseline() { return std::make_unique<MigrateBaseline>(); }
+std::unique_ptr<Command> make_migrate_resolve() { return std::make_unique<MigrateResolve>(); }
+
+}  // namespace codops::commands

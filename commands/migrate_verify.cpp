@@ -1,0 +1,33 @@
+#include "commands/migrate.hpp"
+#include "commands/migrate_options.hpp"
+#include "lib/migrate/verify.hpp"
+
+namespace codops::commands {
+
+namespace {
+
+class MigrateVerify final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    options_.declare_environment(parameters);
+    options_.declare_files(parameters);
+    options_.declare_database(parameters);
+  }
+
+  Result run(Services& services) override {
+    const auto environment = options_.environment(services);
+    const auto source = options_.source(environment);
+    auto connection = options_.connect(services, environment);
+    const auto found = migrate::verify(source, connection, environment.database.extensions, options_.running(services, environment), services.reporter(), services.limits());
+    return {found.differences.empty() ? Exit::ok : Exit::unhealthy, migrate::to_text(found), migrate::to_json(found)};
+  }
+
+ private:
+  MigrateOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_migrate_verify() { return std::make_unique<MigrateVerify>(); }
+
+}  // namespace codops::commands

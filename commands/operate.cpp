@@ -1,0 +1,231 @@
+// Verbs that act on what runs without a new release: exec, run, down, maintenance, build, and the lock's own.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "commands/host.hpp"
+#include "commands/releases.hpp"
+#include "lib/base/units.hpp"
+#include "lib/io/files.hpp"
+#include "lib/ops/build.hpp"
+#include "lib/ops/down.hpp"
+#include "lib/ops/interactive.hpp"
+#include "lib/ops/maintenance.hpp"
+#include "lib/ops/one_off.hpp"
+#include "lib/ops/render.hpp"
+#include "lib/release/lock.hpp"
+
+namespace codops::commands {
+namespace {
+
+target::ExecStreams streams_of(Services& services) {
+  target::ExecStreams streams;
+  if (!services.terminal().in) {
+    streams.in = [](char* into, std::size_t size) {
+      const auto count = ::read(STDIN_FILENO, into, size);
+      return count > 0 ? static_cast<std::size_t>(count) : 0;
+    };
+  }
+  streams.out = [&services](std::string_view bytes) { services.write(bytes); };
+  streams.err = [](std::string_view bytes) { [[maybe_unused]] const auto written = ::write(STDERR_FILENO, bytes.data(), bytes.size()); };
+  return streams;
+}
+
+class Exec final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("SERVICE", service_, "the service");
+    parameters.number("--index", "N", index_, "which of its containers (1)");
+    parameters.option("-u,--user", "USER", user_, "as this user");
+    parameters.rest("COMMAND", argv_, "the command and its arguments");
+  }
+  Result run(Services& services) override {
+    if (argv_.empty()) throw Failure{Exit::usage, "no command is given", fmt::format("codops exec {} {} -- COMMAND", environment_, service_)};
+    const auto host = open_host(services, environment_);
+    const auto containers = host->containers().list(service_, false, services.limits());
+    const auto index = static_cast<std::size_t>(index_.value_or(1));
+    if (index < 1 || index > containers.size()) {
+      throw Failure{Exit::failed, containers.empty() ? fmt::format("no container of \"{}\" runs", service_)
+                                                     : fmt::format("\"{}\" has {} containers, not {}", service_, containers.size(), index),
+                    fmt::format("codops status {}", environment_)};
+    }
+    target::ExecRequest request;
+    request.argv = argv_;
+    request.user = user_.value_or("");
+    int code = 0;
+    if (services.terminal().in && services.terminal().out) {
+      code = ops::exec_on_terminal(*host, containers[index - 1].id, argv_, request.user, services.limits());
+    } else {
+      code = host->containers().exec(containers[index - 1].id, request, streams_of(services), services.limits());
+    }
+    return {static_cast<Exit>(code), {}, {}};
+  }
+
+ private:
+  std::string environment_, service_;
+  std::optional<std::int64_t> index_;
+  std::optional<std::string> user_;
+  std::vector<std::string> argv_;
+};
+
+class Run final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("SERVICE", service_, "whose image, environment and networks it gets");
+    parameters.rest("COMMAND", argv_, "the command and its arguments");
+  }
+  Result run(Services& services) override {
+    if (argv_.empty()) throw Failure{Exit::usage, "no command is given", fmt::format("codops run {} {} -- COMMAND", environment_, service_)};
+    const auto host = open_host(services, environment_);
+    if (services.terminal().in && services.terminal().out) {
+      return {static_cast<Exit>(ops::run_on_terminal(*host, {service_, argv_, {}, true}, services.limits())), {}, {}};
+    }
+    return {static_cast<Exit>(ops::run_one_off(*host, {service_, argv_, {}, false}, nullptr, services.limits(), streams_of(services))), {}, {}};
+  }
+
+ private:
+  std::string environment_, service_;
+  std::vector<std::string> argv_;
+};
+
+class Down final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.flag("--volumes", volumes_, "the volumes too: all data is lost");
+    parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
+  }
+  Result run(Services& services) override {
+    const auto host = open_host(services, environment_);
+    const auto plan = ops::plan_down(*host, volumes_, services.limits());
+    if (plan.containers.empty() && plan.networks.empty() && plan.volumes.empty()) return {Exit::ok, fmt::format("nothing of {} is there\n", environment_), {}};
+    const auto what = fmt::format("{} containers, {} networks{}", plan.containers.size(), plan.networks.size(),
+                                  plan.volumes.empty() ? " (volumes stay)" : fmt::format(" and {} VOLUMES WITH THEIR DATA: {}", plan.volumes.size(), fmt::join(plan.volumes, ", ")));
+    const nlohmann::json json{{"exit", 0}, {"dry_run", services.options().dry_run}, {"containers", plan.containers}, {"networks", plan.networks}, {"volumes", plan.volumes}};
+    if (services.options().dry_run) return {Exit::ok, "would remove " + what + "\n", json.dump()};
+    if (!services.confirm(fmt::format("remove {} of {}?", what, environment_))) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
+    ops::down(*host, plan, volumes_, "down " + environment_, lock_wait_.value_or(Milliseconds{0}), services.limits());
+    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, what), json.dump()};
+  }
+
+ private:
+  std::string environment_;
+  bool volumes_{};
+  std::optional<Milliseconds> lock_wait_;
+};
+
+class Maintenance final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("on|off", state_, "whether the front answers 503");
+    parameters.option("--page", "FILE", page_, "the page to show, HTML");
+    parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
+  }
+  Result run(Services& services) override {
+    if (state_ != "on" && state_ != "off") throw Failure{Exit::usage, fmt::format("\"{}\" is neither on nor off", state_), fmt::format("codops maintenance {} on", environment_)};
+    std::optional<std::string> page;
+    if (page_) page = io::read_file(*page_, 256U << 10U);
+    const bool on = state_ == "on";
+    if (services.options().dry_run) return {Exit::ok, fmt::format("would {} at the front\n", on ? "answer 503" : "bring the application back"), {}};
+    const auto host = open_host(services, environment_);
+    ops::maintenance(*host, on, page, fmt::format("maintenance {} {}", environment_, state_), lock_wait_.value_or(Milliseconds{0}), services.limits());
+    return {Exit::ok, on ? fmt::format("the front of {} answers 503\n  back:  codops maintenance {} off\n", environment_, environment_)
+                         : fmt::format("{} serves again\n", environment_), {}};
+  }
+
+ private:
+  std::string environment_, state_;
+  std::optional<std::string> page_;
+  std::optional<Milliseconds> lock_wait_;
+};
+
+class Unlock final : public Command {
+ public:
+  void declare(Parameters& parameters) override { parameters.positional("ENV", environment_, "the environment"); }
+  Result run(Services& services) override {
+    const auto host = open_host(services, environment_);
+    const auto lock = host->lock("deploy");
+    const auto state = lock->inspect(services.limits());
+    if (!state) return {Exit::ok, fmt::format("{} is not locked\n", environment_), R"({"exit":0,"locked":false})"};
+    const auto holder = release::describe(*state);
+    if (services.options().dry_run) return {Exit::ok, "would evict " + holder + "\n", {}};
+    if (!services.confirm(fmt::format("evict {}?", holder))) throw Failure{Exit::failed, "not confirmed", "the lock stays"};
+    lock->remove(state->token, services.limits());
+    return {Exit::ok, fmt::format("evicted: {}\n  the next command recovers what it left; see: codops status {}\n", holder, environment_), R"({"exit":0,"locked":false})"};
+  }
+
+ private:
+  std::string environment_;
+};
+
+// resume and abort: taking the lock recovers. abort never goes forward.
+class Recover final : public Command {
+ public:
+  explicit Recover(bool back) : back_{back} {}
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
+  }
+  Result run(Services& services) override {
+    const auto host = open_host(services, environment_);
+    if (services.options().dry_run) {
+      const auto snapshot = host->store().load(services.limits());
+      return {Exit::ok, snapshot.unfinished() == nullptr ? "nothing is unfinished\n" : fmt::format("would recover {}\n", snapshot.unfinished()->run), {}};
+    }
+    ops::Transaction transaction{*host, fmt::format("{} {}", back_ ? "abort" : "resume", environment_), {lock_wait_.value_or(Milliseconds{0})},
+                                 services.limits(), back_ ? ops::RecoveryWay::back : ops::RecoveryWay::best};
+    const auto& recovery = transaction.recovery();
+    if (recovery.needed) transaction.prune(services.limits());
+    const nlohmann::json json{{"exit", 0}, {"recovered", recovery.needed}, {"forward", recovery.forward}, {"text", recovery.text}};
+    return {Exit::ok, recovery.needed ? recovery.text + "\n" : "nothing is unfinished\n", json.dump()};
+  }
+
+ private:
+  bool back_;
+  std::string environment_;
+  std::optional<Milliseconds> lock_wait_;
+};
+
+class Build final : public Command {
+ public:
+  void declare(Parameters& parameters) override {
+    parameters.positional("ENV", environment_, "the environment");
+    parameters.positional("VERSION", version_, "the tag of the images");
+    parameters.positionals("SERVICE", names_, "the services; without one, all that have build:");
+    parameters.flag("--push", push_, "sends the images to their registry");
+  }
+  Result run(Services& services) override {
+    ops::require_version(version_);
+    const auto host = open_host(services, environment_);
+    const auto project = ops::load_compose(host->environment(), version_, host->shell());
+    nlohmann::json json{{"exit", 0}, {"images", nlohmann::json::array()}};
+    std::string text;
+    for (const auto& built : ops::build_services(*host, project, names_, push_, services.limits())) {
+      json["images"].push_back({{"service", built.service}, {"image", built.image}, {"id", built.id}});
+      text += fmt::format("{}  {}  {}\n", built.service, built.image, built.id.substr(0, 19));
+    }
+    return {Exit::ok, text, json.dump()};
+  }
+
+ private:
+  std::string environment_, version_;
+  std::vector<std::string> names_;
+  bool push_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_exec() { return make_command<Exec>(); }
+std::unique_ptr<Command> make_run() { return make_command<Run>(); }
+std::unique_ptr<Command> make_down() { return make_command<Down>(); }
+std::unique_ptr<Command> make_maintenance() { return make_command<Maintenance>(); }
+std::unique_ptr<Command> make_unlock() { return make_command<Unlock>(); }
+std::unique_ptr<Command> make_resume() { return std::make_unique<Recover>(false); }
+std::unique_ptr<Command> make_abort() { return std::make_unique<Recover>(true); }
+std::unique_ptr<Command> make_build() { return make_command<Build>(); }
+
+}  // namespace codops::commands

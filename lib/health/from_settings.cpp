@@ -1,0 +1,192 @@
+#include "lib/health/from_settings.hpp"
+
+#include <charconv>
+#include <set>
+
+#include "lib/base/units.hpp"
+
+namespace codops::health {
+namespace {
+
+using settings::HealthCheck;
+
+[[noreturn]] void refuse(const HealthCheck& described, const std::string& why, const std::string& hint) {
+  throw Failure{Exit::config, "the check \"" + described.name + "\": " + why, hint};
+}
+
+// One of the two limits, in the sense that its text has.
+struct Limit {
+  std::optional<int> percent;
+  std::optional<Milliseconds> time;
+  std::optional<std::uint64_t> bytes;
+};
+
+Limit limit_of(const HealthCheck& described, std::string_view text) {
+  if (text.empty()) return {};
+  if (text.back() == '%') {
+    int value = 0;
+    auto digits = text.substr(0, text.size() - 1);
+    while (!digits.empty() && digits.back() == ' ') digits.remove_suffix(1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error == std::errc{} && end == digits.data() + digits.size() && value >= 0 && value <= 100) return {value, {}, {}};
+  }
+  if (const auto time = parse_duration(text)) return {{}, std::chrono::duration_cast<Milliseconds>(*time), {}};
+  if (const auto bytes = parse_bytes(text)) return {{}, {}, *bytes};
+  refuse(described, fmt::format("\"{}\" is no limit", text), "write 14d, 500ms, 80% or 2GB");
+}
+
+io::Via via_of(const HealthCheck& described) {
+  if (described.resolve.empty()) return {};
+  if (described.resolve.starts_with('/')) return {{}, 0, described.resolve};
+  const auto address = io::parse_host_port(described.resolve);
+  if (!address) refuse(described, "\"" + described.resolve + "\" is no address to connect to", "write 10.0.0.7 or 10.0.0.7:8443");
+  return {address->host, address->port, {}};
+}
+
+io::HostPort address_of(const HealthCheck& described, std::uint16_t port) {
+  auto address = io::parse_host_port(described.target);
+  if (!address || (address->port == 0 && port == 0)) {
+    refuse(described, "\"" + described.target + "\" is no host:port", "write it as shop.example.com:443");
+  }
+  if (address->port == 0) address->port = port;
+  return *address;
+}
+
+// A variable's name, or the URL itself.
+std::string url_of(const HealthCheck& described, const Wiring& wiring) {
+  if (described.target.find("://") != std::string::npos) return described.target;
+  const auto value = wiring.variable ? wiring.variable(described.target) : std::nullopt;
+  if (!value || value->empty()) {
+    refuse(described, "the variable \"" + described.target + "\" is not set", "set it in the environment's .env file");
+  }
+  return *value;
+}
+
+void certificate_limits(CertificateLimits& limits, const Limit& warn, const Limit& fail) {
+  using Hours = std::chrono::hours;
+  constexpr Milliseconds day{86'400'000};
+  if (warn.time && *warn.time >= day) limits.warn = std::chrono::duration_cast<Hours>(*warn.time);
+  if (fail.time && *fail.time >= day) limits.fail = std::chrono::duration_cast<Hours>(*fail.time);
+}
+
+HttpCheck http_of(const HealthCheck& described, const Limit& warn, const Limit& fail) {
+  HttpCheck what;
+  what.request.url = described.target;
+  what.request.method = described.method;
+  for (const auto& [name, value] : described.headers) what.request.headers.emplace_back(name, Secret{value});
+  what.request.via = via_of(described);
+  what.request.server_name = described.server_name;
+  what.request.trust = {described.ca, described.certificate, described.key, false};
+  what.request.redirects = described.follow_redirects ? io::HttpProbeRequest::Redirects::follow : io::HttpProbeRequest::Redirects::keep;
+  std::string codes;
+  for (const auto code : described.status) codes += (codes.empty() ? "" : ",") + std::to_string(code);
+  if (!codes.empty()) {
+    const auto parsed = StatusCodes::parse(codes);
+    if (!parsed) refuse(described, "\"" + codes + "\" are no HTTP statuses", "write 200, 204");
+    what.expect_status = *parsed;
+  }
+  if (!described.body.empty()) what.body_contains.push_back(described.body);
+  for (const auto& [path, value] : described.json) what.expect_json.push_back({path, value});
+  certificate_limits(what.certificate, warn, fail);
+  return what;
+}
+
+Check unwired(const std::string& name, const std::string& kind, const std::string& target, const std::string& why) {
+  Check check;
+  check.name = name;
+  check.what = AskedCheck{kind, target, [why](const Limits&) -> Finding { return {Status::unknown, io::Stage::request, why, "", {}}; }};
+  return check;
+}
+
+Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& warn, const Limit& fail) {
+  Check check;
+  const auto& kind = described.kind;
+  if (kind == "url") {
+    check.what = http_of(described, warn, fail);
+  } else if (kind == "tcp") {
+    const auto address = address_of(described, 0);
+    check.what = TcpCheck{{address.host, address.port, via_of(described)}};
+  } else if (kind == "tls") {
+    const auto address = address_of(described, 443);
+    TlsCheck what{{{address.host, address.port, via_of(described)}, described.server_name, {described.ca, described.certificate, described.key, false}}, {}};
+    certificate_limits(what.certificate, warn, fail);
+    check.what = what;
+  } else if (kind == "postgres") {
+    PostgresCheck what{io::postgres::parse_target(url_of(described, wiring), described.target), via_of(described), warn.time, fail.time, warn.percent, fail.percent};
+    std::uint16_t port = 5432;
+    std::from_chars(what.target.port.data(), what.target.port.data() + what.target.port.size(), port);
+    if (wiring.reach && described.resolve.empty()) wiring.reach(what.target.host, port, what.via);
+    check.what = std::move(what);
+  } else if (kind == "redis") {
+    RedisCheck what{io::parse_redis_url(url_of(described, wiring)), "", warn.percent, fail.percent};
+    if (!described.resolve.empty()) what.target.tcp.via = via_of(described);
+    else if (wiring.reach && what.target.tcp.via.unix_socket.empty()) wiring.reach(what.target.tcp.host, what.target.tcp.port, what.target.tcp.via);
+    check.what = std::move(what);
+  } else if (kind == "container") {
+    if (!wiring.containers) return unwired(described.name, kind, described.target, "there is no engine to ask for containers");
+    check = container_check(described.target, wiring.containers);
+  } else if (kind == "workload") {
+    if (!wiring.workload) return unwired(described.name, kind, described.target, "workloads are of Kubernetes; this environment has another engine");
+    check = workload_check(described.target, wiring.workload(described.target));
+  } else if (kind == "disk") {
+    DiskLimits limits;
+    if (warn.percent || warn.bytes) limits.warn_used = warn.percent;
+    if (fail.percent || fail.bytes) limits.fail_used = fail.percent;
+    limits.warn_free = warn.bytes;
+    limits.fail_free = fail.bytes;
+    check = disk_check(described.target, limits);
+  } else if (kind == "backup_age") {
+    const auto age = limit_of(described, described.target);
+    if (!age.time) refuse(described, "\"" + described.target + "\" is no duration", "write 26h");
+    if (!wiring.backup_age) return unwired(described.name, kind, described.target, "this environment has no backups to ask for");
+    check = backup_check(described.name, wiring.backup_age, warn.time.value_or(*age.time), *age.time);
+  } else if (kind == "command") {
+    check = command_check(described.name, described.command);
+  } else {
+    refuse(described, "it says not what is checked", "give it a url, tcp, tls, postgres, redis, container, workload, disk, backup_age or command");
+  }
+  return check;
+}
+
+}  // namespace
+
+Check check_from(const HealthCheck& described, const settings::Health& all, const Wiring& wiring) {
+  const auto warn = limit_of(described, described.warn);
+  const auto fail = limit_of(described, described.critical);
+  auto check = of_kind(described, wiring, warn, fail);
+  check.name = described.name;
+  check.after = described.needs;
+  check.timeout = described.timeout.value_or(all.timeout);
+  check.failures = static_cast<int>(std::max(described.failure_threshold, described.retries + 1));
+  check.successes = static_cast<int>(described.success_threshold);
+  const bool by_latency = described.kind == "url" || described.kind == "tcp";
+  if (by_latency && warn.time && *warn.time < Milliseconds{86'400'000}) check.warn_after = warn.time;
+  return check;
+}
+
+std::vector<Check> select(std::vector<Check> checks, const std::vector<std::string>& names) {
+  if (names.empty()) return checks;
+  std::map<std::string, const Check*> by_name;
+  std::vector<std::string> known;
+  for (const auto& check : checks) {
+    by_name[check.name] = &check;
+    known.push_back(check.name);
+  }
+  std::set<std::string> wanted;
+  std::vector<std::string> open = names;
+  while (!open.empty()) {
+    const auto name = open.back();
+    open.pop_back();
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) {
+      const auto near = nearest(name, known);
+      throw Failure{Exit::usage, "there is no check \"" + name + "\"", near.empty() ? "codops health-check ENV lists them" : "did you mean \"" + near + "\"?"};
+    }
+    if (!wanted.insert(name).second) continue;
+    open.insert(open.end(), found->second->after.begin(), found->second->after.end());
+  }
+  std::erase_if(checks, [&](const Check& check) { return !wanted.contains(check.name); });
+  return checks;
+}
+
+}  // namespace codops::health

@@ -1,0 +1,116 @@
+#include "lib/ops/status.hpp"
+
+#include <fmt/format.h>
+
+#include "lib/base/units.hpp"
+#include "lib/ops/maintenance.hpp"
+#include "lib/ops/observe.hpp"
+#include "lib/release/lock.hpp"
+
+namespace codops::ops {
+namespace {
+
+using release::Role;
+using release::ServiceRecord;
+
+std::string age(const Observed& observed, WallTime then) { return format_age(observed.now - then); }
+
+// A container that its release wants, and what is odd about it.
+void compare(const Observed& observed, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
+             std::vector<std::string>& drift) {
+  const auto* container = observed.container(member.container);
+  if (container == nullptr) {
+    drift.push_back(fmt::format("{} was removed", member.container));
+    return;
+  }
+  const bool is_done = service.role == Role::one_shot && container->state == target::RunState::exited && container->exit_code == 0;
+  if (!container->running() && !is_done) {
+    drift.push_back(fmt::format("{} is stopped (exit code {}, {})", member.container, container->exit_code, age(observed, container->finished)));
+    return;
+  }
+  ++status.running;
+  status.has_health = status.has_health || container->health != target::HealthState::none;
+  if (container->health == target::HealthState::healthy || container->health == target::HealthState::none) ++status.healthy;
+  else drift.push_back(fmt::format("{} is {}", member.container, container->health == target::HealthState::starting ? "still starting" : "unhealthy"));
+  if (container->image_id != service.image_id && !service.image_id.empty()) drift.push_back(fmt::format("{} runs another image than the release", member.container));
+  if (container->restart_count > 0) drift.push_back(fmt::format("{} was restarted {} times by the engine", member.container, container->restart_count));
+  // Made and started within moments of each other, unless somebody restarted it.
+  else if (container->started - container->created > std::chrono::minutes{2} && service.role == Role::stateless && service.set != 0) {
+    const auto kept_before = std::any_of(observed.snapshot.history.begin(), observed.snapshot.history.end(), [&](const auto& entry) {
+      return entry.started <= container->started && container->started <= entry.ended;
+    });
+    if (!kept_before) drift.push_back(fmt::format("{} was restarted by hand {}", member.container, age(observed, container->started)));
+  }
+  const auto up = observed.now - container->started;
+  if (!is_done && (!status.up || up < *status.up)) status.up = up;
+  for (const auto& port : container->ports) {
+    if (port.find("->") != std::string::npos && std::find(status.ports.begin(), status.ports.end(), port) == status.ports.end()) status.ports.push_back(port);
+  }
+}
+
+}  // namespace
+
+bool Status::healthy() const {
+  return release.has_value() && !unfinished && std::all_of(services.begin(), services.end(), [](const ServiceStatus& service) {
+           return service.running >= service.wanted && service.healthy >= service.wanted;
+         });
+}
+
+Status status_of(const Observed& observed, const std::string& project, const std::string& environment) {
+  Status status;
+  status.environment = environment;
+  status.now = observed.now;
+  status.damaged = observed.snapshot.damaged;
+  status.release = serving(observed, project);
+  for (auto entry = observed.snapshot.history.rbegin(); entry != observed.snapshot.history.rend() && !status.last; ++entry) {
+    if (entry->result == "ok") status.last = *entry;
+  }
+  if (const auto* record = observed.snapshot.unfinished()) {
+    const auto plan = record->plan();
+    const auto last = plan ? record->last_begun(*plan) : std::nullopt;
+    status.unfinished = plan ? fmt::format("{} {} (release {}) {}", plan->verb, plan->version, plan->release,
+                                           last ? "is at or died at step " + plan->steps[*last].name : "died before it changed anything")
+                             : "a run that left no readable plan";
+  }
+  if (!status.release) return status;
+  std::set<std::string> wanted;
+  for (const auto& service : status.release->services) {
+    ServiceStatus one{service.name, service.role, static_cast<int>(service.members.size()), 0, 0, false, service.image, service.image_id, {}, {}};
+    for (const auto& member : service.members) {
+      wanted.insert(member.container);
+      compare(observed, service, member, one, status.drift);
+    }
+    status.services.push_back(std::move(one));
+  }
+  std::set<std::string> known;
+  for (const auto& [number, kept] : observed.snapshot.releases) {
+    for (const auto& service : kept.services) {
+      for (const auto& member : service.members) known.insert(member.container);
+    }
+  }
+  for (const auto& container : observed.containers) {
+    if (wanted.contains(container.name) || !container.running()) continue;
+    if (known.contains(container.name)) {
+      if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release runs too", container.name));
+    } else if (container.labels.count(label_token) == 0) {
+      status.drift.push_back(fmt::format("{} was not made by codops", container.name));
+    }
+  }
+  const auto broken = release::broken_links(observed.snapshot.history);
+  if (!broken.empty()) status.drift.push_back(fmt::format("history entries {} were altered or removed", fmt::join(broken, ", ")));
+  return status;
+}
+
+Status status(Host& host, const Limits& limits) {
+  const auto observed = observe(host.api(), host.store(), host.project(), limits);
+  host.require_owner(observed.snapshot);
+  auto found = status_of(observed, host.project(), host.environment().name);
+  found.engine = host.shown();
+  if (const auto holder = host.lock("deploy")->inspect(limits)) {
+    if (release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
+  }
+  found.maintenance = observed.snapshot.maintenance;
+  return found;
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,45 @@
+#pragma once
+// What runs, and whether it is what the release says.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/ops/host.hpp"
+#include "lib/ops/observed.hpp"
+
+namespace codops::ops {
+
+struct ServiceStatus {
+  std::string name;
+  release::Role role{};
+  int wanted{}, running{}, healthy{};
+  bool has_health{false};
+  std::string image, image_id;
+  std::vector<std::string> ports;
+  std::optional<Milliseconds> up;  // of the youngest container
+};
+
+struct Status {
+  std::string environment, engine;
+  std::optional<release::Release> release;
+  std::vector<ServiceStatus> services;
+  std::vector<std::string> drift;       // what differs from the release, a line each
+  std::optional<std::string> unfinished; // "deploy v1.2.0 (release 13) died at step start"
+  std::optional<std::string> running;   // who holds the lock
+  std::optional<release::HistoryEntry> last;
+  std::vector<std::string> damaged;
+  bool maintenance{false};
+  WallTime now{};
+
+  bool healthy() const;
+};
+
+// Pure: what an observation amounts to.
+Status status_of(const Observed& observed, const std::string& project, const std::string& environment);
+Status status(Host& host, const Limits& limits);
+
+// For people and as JSON.
+std::string text(const Status& status);
+std::string json(const Status& status);
+
+}  // namespace codops::ops

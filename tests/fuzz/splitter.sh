@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the splitter's fuzzer with clang (libFuzzer, ASan, UBSan) and runs it for SECONDS (60), seeded with the corpus below and, when
+# CODOPS_TEST_DATA names one, a folder of real migrations. Exit 77: no clang.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+seconds=${1:-60}
+command -v clang++ >/dev/null || { echo "skipped: no clang++"; exit 77; }
+build=build/fuzz
+mkdir -p "$build/corpus"
+sources=(tests/fuzz/splitter_fuzz.cpp lib/migrate/{lexer,splitter,words,statement,statement_alter,mode,lint,lint_rules,lint_report,order,checksum}.cpp
+  lib/base/{failure,secret}.cpp lib/io/crypto.cpp)
+clang++ -std=c++20 -O1 -g -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS "${sources[@]}" -lfmt -lcrypto -o "$build/splitter"
+i=0
+while IFS= read -r seed; do printf '%b' "$seed" >"$build/corpus/seed$((i += 1))"; done <<'SEEDS'
+SELECT E'a\\';'; SELECT U&"x;" /* /* ; */ */; -- c
+DO $$ BEGIN; END $$; DO $x$ $$;$$ $x$
+CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 2 END; END;
+COPY t FROM stdin;\n1\t;\n\\.\nSELECT 1;\n\\set x
+ALTER TABLE t ADD a int DEFAULT f(1, (2)), DROP b, ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES u(b) NOT VALID;
+CREATE TABLE IF NOT EXISTS "A""b".c (i int, CHECK (i > 0), LIKE d INCLUDING ALL) PARTITION BY LIST (i);
+-- codops-lint: allow drop-table because x\nDROP TABLE a, b CASCADE;
+VACUUM (FULL, ANALYZE) a; REINDEX (CONCURRENTLY) TABLE b; ALTER TYPE e ADD VALUE 'x';
+SEEDS
+if [[ -d ${CODOPS_TEST_DATA:-/nowhere}/migrations ]]; then
+  for file in "$CODOPS_TEST_DATA"/migrations/*/migration.sql; do cp "$file" "$build/corpus/real$((i += 1))"; done
+fi
+"$build/splitter" -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 "$build/corpus" 2>&1 | tail -n 3

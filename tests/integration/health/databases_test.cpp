@@ -1,0 +1,167 @@
+// PostgreSQL and Redis, the real ones.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "lib/health/run.hpp"
+#include "lib/io/process.hpp"
+#include "tests/support/postgres_server.hpp"
+#include "tests/support/scripted_server.hpp"
+
+using namespace codops;
+using namespace codops::health;
+using tests::Peer;
+using tests::PostgresServer;
+using tests::ScriptedServer;
+using namespace std::chrono_literals;
+
+namespace {
+
+Outcome run_one(Check check, Milliseconds deadline = 10s) {
+  check.name = "db";
+  return run({check}, {}, Limits{}.within(deadline)).outcomes.at(0);
+}
+
+Check postgres(io::postgres::Target target) {
+  Check check;
+  check.what = PostgresCheck{std::move(target), {}, {}, {}, {}, {}};
+  return check;
+}
+
+Check redis(const std::string& url) {
+  Check check;
+  check.what = RedisCheck{io::parse_redis_url(url), "", {}, {}};
+  return check;
+}
+
+// A redis-server on a free port with a password, and on a Unix socket.
+struct RedisServer {
+  std::filesystem::path folder;
+  std::uint16_t port{};
+  std::unique_ptr<io::Child> child;
+
+  static std::unique_ptr<RedisServer> start(std::vector<std::string> more = {}) {
+    const auto program = io::find_program("redis-server");
+    if (!program) {
+      MESSAGE("skipped: no redis-server");
+      if (std::getenv("CODOPS_REQUIRE_SERVICES") != nullptr) FAIL_CHECK("redis-server is required");
+      return nullptr;
+    }
+    auto out = std::make_unique<RedisServer>();
+    char name[] = "/tmp/codops-redis-XXXXXX";
+    out->folder = ::mkdtemp(name);
+    {
+      ScriptedServer free_port{[](Peer&) {}};
+      out->port = free_port.port();
+    }
+    io::Program start;
+    start.argv = {program->string(), "--port", std::to_string(out->port), "--bind", "127.0.0.1", "--dir", out->folder.string(),
+                  "--unixsocket", (out->folder / "redis.sock").string(), "--save", "", "--requirepass", "c4nary"};
+    start.argv.insert(start.argv.end(), more.begin(), more.end());
+    start.env = io::usual_environment();
+    out->child = std::make_unique<io::Child>(start, io::Child::Stdio{});
+    auto check = redis("redis://:c4nary@127.0.0.1:" + std::to_string(out->port));
+    check.name = "start";
+    REQUIRE(wait_until_healthy({check}, {}, Limits{}.within(10s)).healthy());
+    return out;
+  }
+  ~RedisServer() {
+    if (child) child->stop();
+    std::filesystem::remove_all(folder);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("PostgreSQL that answers SELECT 1 is well") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  const auto outcome = run_one(postgres(server->tcp()));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  CHECK(outcome.times.connect.has_value());
+  CHECK(outcome.times.request.has_value());
+  CHECK(outcome.target.find(PostgresServer::password) == std::string::npos);
+  CHECK(run_one(postgres(server->local())).status == Status::ok);
+  auto by_name = server->tcp();
+  by_name.host = "localhost";
+  CHECK(run_one(postgres(by_name)).status == Status::ok);
+}
+
+TEST_CASE("PostgreSQL: a wrong password, a missing database, too many connections used") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  auto wrong = server->tcp();
+  wrong.password = Secret{"wrong"};
+  auto outcome = run_one(postgres(wrong));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::request);
+  CHECK(outcome.message.find("password authentication failed") != std::string::npos);
+  CHECK(run_one(postgres(server->tcp("nowhere"))).message.find("does not exist") != std::string::npos);
+  auto check = postgres(server->tcp());
+  std::get<PostgresCheck>(check.what).warn_connections = 1;
+  outcome = run_one(check);
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::warn);
+  CHECK(outcome.metrics.size() == 2);
+}
+
+TEST_CASE("PostgreSQL through a Unix socket of any name") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  auto check = postgres(server->local());
+  auto& what = std::get<PostgresCheck>(check.what);
+  what.via.unix_socket = fmt::format("{}/.s.PGSQL.{}", what.target.host, server->port());
+  what.target.host = "db.internal";
+  const auto outcome = run_one(check);
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+}
+
+TEST_CASE("a PostgreSQL port that accepts and says nothing is cut") {
+  ScriptedServer server{[](Peer& peer) { peer.wait_for_hangup(5000); }};
+  io::postgres::Target target;
+  target.host = "127.0.0.1";
+  target.port = std::to_string(server.port());
+  target.user = "shop";
+  auto check = postgres(target);
+  check.timeout = 150ms;
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.elapsed < 1s);
+}
+
+TEST_CASE("Redis that answers PING is well, over TCP and a Unix socket") {
+  const auto server = RedisServer::start({"--maxmemory", "100mb"});
+  if (!server) return;
+  const auto url = "redis://:c4nary@127.0.0.1:" + std::to_string(server->port);
+  auto outcome = run_one(redis(url + "/3"));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  CHECK(outcome.target.find("c4nary") == std::string::npos);
+  CHECK(outcome.metrics.size() == 2);
+  CHECK(run_one(redis("unix://:c4nary@" + (server->folder / "redis.sock").string())).status == Status::ok);
+  CHECK(run_one(redis(url + "/99")).message.find("database 99 can't be selected") == 0);
+  auto memory = redis(url);
+  std::get<RedisCheck>(memory.what).fail_memory = 0;
+  CHECK(run_one(memory).status == Status::fail);
+  auto role = redis(url);
+  std::get<RedisCheck>(role.what).expect_role = "slave";
+  CHECK(run_one(role).message == "its role is \"master\", not \"slave\"");
+}
+
+TEST_CASE("Redis: no password, a wrong one, and something that is no Redis") {
+  const auto server = RedisServer::start();
+  if (!server) return;
+  const auto address = "127.0.0.1:" + std::to_string(server->port);
+  CHECK(run_one(redis("redis://" + address)).message == "Redis wants a password");
+  const auto wrong = run_one(redis("redis://:hunter2@" + address));
+  CHECK(wrong.message.find("the login is refused") == 0);
+  CHECK(wrong.message.find("hunter2") == std::string::npos);
+  ScriptedServer other{[](Peer& peer) {
+    peer.read_some();
+    peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+  }};
+  CHECK(run_one(redis("127.0.0.1:" + std::to_string(other.port()))).message.find("does not speak Redis") != std::string::npos);
+}

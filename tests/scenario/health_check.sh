@@ -1,0 +1,152 @@
+#!/bin/bash
+# codops health-check as a whole: exit codes, formats, deadline, signals, what becomes of `-- command`.
+#   tests/scenario/health_check.sh PATH_TO_CODOPS
+set -euo pipefail
+codops=$(realpath "${1:-build/release/cli/codops}")
+work=$(mktemp -d)
+passed=0
+servers=()
+cleanup() {
+  for pid in "${servers[@]}"; do kill "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work"
+
+fail() { echo "FAIL: $*" >&2; echo "--- stdout"; cat out 2>/dev/null; echo "--- stderr"; cat err 2>/dev/null; exit 1; }
+pass() { passed=$((passed + 1)); echo "ok: $*"; }
+# expect CODE ARGS…: runs codops, keeps stdout in out and stderr in err.
+expect() {
+  local wanted=$1 code=0; shift
+  "$codops" "$@" >out 2>err </dev/null || code=$?
+  [ "$code" = "$wanted" ] || fail "exit $code instead of $wanted: codops $*"
+}
+
+cat >server.py <<'PY'
+import http.server, socketserver, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path.startswith('/hang'):
+            time.sleep(30)
+        code = 503 if self.path.startswith('/bad') else 200
+        body = b'{"status":"fail"}' if self.path.startswith('/sick') else b'{"status":"ok"}'
+        self.send_response(code)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+server = Server(('127.0.0.1', 0), Handler)
+open(sys.argv[1], 'w').write(str(server.server_port))
+server.serve_forever()
+PY
+python3 server.py port.new 2>/dev/null & servers+=($!)
+"$codops" health-check --wait --timeout 10s --disk / >/dev/null 2>&1
+for _ in $(seq 100); do [ -s port.new ] && break; sleep 0.1; done
+port=$(cat port.new)
+url=http://127.0.0.1:$port
+
+expect 0 health-check --url "$url/health" --tcp "127.0.0.1:$port"
+grep -q 'all 2 checks are well' out || fail "no summary"
+pass "all well is 0"
+
+expect 2 health-check --url "$url/bad" --url "$url/health"
+head -2 out | tail -1 | grep -q '✗' || fail "failures are not first"
+grep -q 'HTTP 503' out || fail "no reason"
+expect 2 health-check --url "$url/sick"
+pass "an unhealthy one is 2, failures first"
+
+expect 64 health-check
+expect 64 health-check --tcp nonsense
+pass "nothing to check, and nonsense, are 64"
+
+expect 3 health-check --url "https://127.0.0.1:$port/" --ca /nonexistent
+pass "could not find out is 3"
+
+# The run's own clock, the best of three: on a busy machine a process may wait for its turn longer than it runs.
+best=9999
+for _ in 1 2 3; do
+  expect 124 health-check -o json --timeout 700ms --check-timeout 20s --url "$url/hang" --url "$url/health"
+  took=$(python3 -c 'import json; d = json.load(open("out")); assert d["checks"][0]["stage"] == "request", d; print(round(d["elapsed_seconds"] * 1000))')
+  [ "$took" -lt "$best" ] && best=$took
+done
+[ "$best" -le 750 ] || fail "the deadline of 700 ms took $best ms"
+pass "the deadline cuts: 124 after $best ms"
+
+expect 2 health-check --url "http://user:hunter2@127.0.0.1:$port/bad?token=canary"
+for format in json junit nagios prometheus github; do
+  "$codops" health-check --url "http://user:hunter2@127.0.0.1:$port/bad?token=canary" --redis redis://:hunter2@127.0.0.1:1 --postgres postgres://u:hunter2@127.0.0.1:1/d -o "$format" >>out 2>>err || true
+done
+! grep -qE 'hunter2|canary' out err || fail "a secret is shown"
+pass "no format shows a secret"
+
+expect 2 health-check -o json --url "$url/bad" --url "$url/health"
+python3 -c 'import json; d = json.load(open("out")); assert d["exit"] == 2 and not d["healthy"] and d["checks"][0]["stage"] == "status", d'
+expect 2 health-check -o junit --url "$url/bad"
+python3 -c 'import xml.etree.ElementTree as e; assert e.parse("out").getroot().attrib["failures"] == "1"'
+expect 2 health-check -o nagios --url "$url/bad"
+grep -qE '^CRITICAL: .* \|.*=[0-9.]+s;' out || fail "no performance data"
+expect 0 health-check -o prometheus --url "$url/health"
+if command -v promtool >/dev/null; then promtool check metrics <out >/dev/null || fail "promtool refuses"; fi
+expect 2 health-check -o github --url "$url/bad"
+grep -q '^::error title=' out || fail "no annotation"
+pass "JSON, JUnit, Nagios, Prometheus, GitHub"
+
+expect 1 health-check --strict --slow 0s --url "$url/health"
+expect 0 health-check --slow 0s --url "$url/health"
+expect 1 health-check -o nagios --slow 0s --url "$url/health"
+pass "a warning is 1 when strict, and for Nagios"
+
+# The port opens only after a while; then the command runs in codops' place.
+free=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+(python3 -c 'import sys, time; time.sleep(0.6)'; exec python3 -m http.server --bind 127.0.0.1 "$free" >/dev/null 2>&1) & servers+=($!)
+expect 7 health-check --wait --timeout 20s --tcp "127.0.0.1:$free" -- sh -c 'echo "became $0"; exit 7'
+grep -q 'became sh' out || fail "the command did not run"
+expect 124 health-check --wait --timeout 400ms --tcp 127.0.0.1:1 -- touch never
+[ ! -e never ] || fail "the command ran although nothing was well"
+pass "--wait, then the command; never when it is not well"
+
+"$codops" health-check --timeout 30s --check-timeout 30s --url "$url/hang" >out 2>err & pid=$!
+for _ in $(seq 100); do grep -q . "/proc/$pid/stat" && [ "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)" -gt 8 ] && break; sleep 0.05; done
+start=$(date +%s%3N)
+kill -TERM "$pid"
+code=0; wait "$pid" || code=$?
+[ "$code" = 143 ] || fail "SIGTERM gave $code"
+[ $(($(date +%s%3N) - start)) -lt 5000 ] || fail "SIGTERM took too long"
+pass "SIGTERM in mid-run is 143"
+
+arguments=()
+for i in $(seq 2000); do arguments+=(--url "$url/$i"); done
+(ulimit -n 64; expect 0 health-check --timeout 100s --check-timeout 30s "${arguments[@]}"; grep -q 'all 2000 checks are well' out) || fail "2,000 targets with ulimit -n 64"
+pass "2,000 targets with ulimit -n 64"
+
+# A name server that never answers, in a mount namespace of our own.
+if unshare -m true 2>/dev/null; then
+  python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.53", 53))
+open("dns.ready", "w").write("x")
+time.sleep(60)' 2>/dev/null & servers+=($!)
+  for _ in $(seq 50); do [ -s dns.ready ] && break; sleep 0.1; done
+  if [ -s dns.ready ]; then
+    echo "nameserver 127.0.0.53" >resolv.conf
+    echo "hosts: dns" >nsswitch.conf
+    start=$(date +%s%3N); code=0
+    unshare -m sh -c "mount --bind resolv.conf /etc/resolv.conf && mount --bind nsswitch.conf /etc/nsswitch.conf && exec '$codops' health-check --timeout 500ms --url http://slow.example/ --url '$url/health'" >out 2>err || code=$?
+    took=$(($(date +%s%3N) - start))
+    [ "$code" = 124 ] || fail "a hanging resolver gave $code"
+    [ "$took" -lt 5000 ] || fail "a hanging resolver took $took ms"
+    grep -q 'dns' out || fail "the stage is not dns"
+    pass "a name server that hangs: 124 after $took ms, stage dns"
+  else
+    echo "skipped: port 53 of loopback is taken"
+  fi
+else
+  echo "skipped: no mount namespace"
+fi
+
+echo "$passed passed, 0 failed"

@@ -1,0 +1,130 @@
+#include "lib/health/convention.hpp"
+
+#include <doctest/doctest.h>
+
+#include "lib/health/from_settings.hpp"
+
+using namespace codops;
+using namespace codops::health;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::vector<std::string> names(const std::vector<Check>& checks) {
+  std::vector<std::string> out;
+  for (const auto& check : checks) out.push_back(check.name + " → " + target_of(check));
+  return out;
+}
+
+settings::HealthCheck described(std::string kind, std::string target) {
+  settings::HealthCheck check;
+  check.name = "c";
+  check.kind = std::move(kind);
+  check.target = std::move(target);
+  return check;
+}
+
+}  // namespace
+
+TEST_CASE("checks by convention: paths of published services, ports that speak no HTTP, database and Redis") {
+  ConventionFacts facts;
+  facts.services = {{"backend", {{"127.0.0.1", 3000, 3000, "tcp"}}, ""},
+                    {"frontend", {{"", 8443, 443, "tcp"}}, "/up"},
+                    {"postgres", {{"", 5433, 5432, "tcp"}}, ""},
+                    {"worker", {}, ""}};
+  facts.database_url = "postgresql://shop:canary@db:5432/shop?schema=public";
+  facts.redis_url = "redis://:canary@cache:6379/0";
+  const auto found = conventional_checks(facts);
+  CHECK(names(found.checks) == std::vector<std::string>{
+                                   "backend /health → http://127.0.0.1:3000/health", "backend /ready → http://127.0.0.1:3000/ready",
+                                   "backend /live → http://127.0.0.1:3000/live", "frontend /up → https://127.0.0.1:8443/up",
+                                   "postgres port 5433 → 127.0.0.1:5433", "database → \"shop\" on db:5432", "redis → redis://cache:6379"});
+  REQUIRE(found.alternatives.size() == 1);
+  CHECK(found.alternatives[0].size() == 3);
+}
+
+TEST_CASE("containers come from the engine, when there is one to ask") {
+  ConventionFacts facts;
+  facts.services = {{"worker", {}, ""}};
+  facts.containers = [](const Limits&) { return std::vector<target::Container>{}; };
+  const auto found = conventional_checks(facts);
+  REQUIRE(found.checks.size() == 1);
+  CHECK(kind_of(found.checks[0]) == "container");
+}
+
+TEST_CASE("a path that a service does not offer is no failure beside one that it does") {
+  Report report;
+  for (const auto& [name, status] : {std::pair{"a /health", 200L}, {"a /ready", 404L}, {"a /live", 503L}, {"b /health", 404L}, {"b /ready", 404L}}) {
+    Outcome outcome;
+    outcome.name = name;
+    outcome.http_status = status;
+    outcome.status = status == 200 ? Status::ok : Status::fail;
+    report.outcomes.push_back(outcome);
+  }
+  const auto kept = keep_offered(report, {{"a /health", "a /ready", "a /live"}, {"b /health", "b /ready"}});
+  REQUIRE(kept.outcomes.size() == 3);
+  CHECK(kept.outcomes[0].name == "a /health");
+  CHECK(kept.outcomes[1].status == Status::fail);
+  CHECK(kept.outcomes[2].name == "b /health");
+  CHECK(kept.outcomes[2].status == Status::warn);
+}
+
+TEST_CASE("checks of codops.yaml") {
+  settings::Health all;
+  Wiring wiring;
+  wiring.variable = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "DATABASE_URL") return "postgres://shop:canary@db/shop";
+    return std::nullopt;
+  };
+  wiring.reach = [](const std::string& host, std::uint16_t port, io::Via& via) {
+    if (host == "db") via = {"172.18.0.4", port, {}};
+  };
+  auto url = described("url", "https://shop.test/health");
+  url.status = {200, 204};
+  url.resolve = "10.0.0.7:8443";
+  url.warn = "500ms";
+  url.critical = "7d";
+  url.retries = 2;
+  url.needs = {"db"};
+  const auto web = check_from(url, all, wiring);
+  const auto& http = std::get<HttpCheck>(web.what);
+  CHECK(http.expect_status.text() == "200,204");
+  CHECK(http.request.via.host == "10.0.0.7");
+  CHECK(http.request.redirects == io::HttpProbeRequest::Redirects::keep);
+  CHECK(http.certificate.fail == 24h * 7);
+  CHECK(web.warn_after == 500ms);
+  CHECK(web.failures == 3);
+  CHECK(web.after == std::vector<std::string>{"db"});
+
+  auto database = described("postgres", "DATABASE_URL");
+  database.warn = "80%";
+  database.critical = "30s";
+  const auto db = check_from(database, all, wiring);
+  CHECK(std::get<PostgresCheck>(db.what).via.host == "172.18.0.4");
+  CHECK(std::get<PostgresCheck>(db.what).warn_connections == 80);
+  CHECK(std::get<PostgresCheck>(db.what).fail_lag == 30s);
+
+  CHECK_THROWS_WITH(check_from(described("redis", "REDIS_URL"), all, wiring), "the check \"c\": the variable \"REDIS_URL\" is not set");
+  auto disk = described("disk", "/");
+  disk.warn = "a lot";
+  CHECK_THROWS_WITH(check_from(disk, all, wiring), "the check \"c\": \"a lot\" is no limit");
+  const auto workload = check_from(described("workload", "deployment/backend"), all, wiring);
+  CHECK(std::get<AskedCheck>(workload.what).ask({}).status == Status::unknown);
+}
+
+TEST_CASE("checks are chosen by name, with what they need") {
+  std::vector<Check> checks(3);
+  checks[0].name = "db";
+  checks[1].name = "api";
+  checks[1].after = {"db"};
+  checks[2].name = "web";
+  CHECK(select(checks, {"api"}).size() == 2);
+  CHECK(select(checks, {}).size() == 3);
+  try {
+    select(checks, {"weeb"});
+    FAIL_CHECK("should throw");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::usage);
+    CHECK(failure.hint() == "did you mean \"web\"?");
+  }
+}

@@ -1,0 +1,112 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/tar.hpp"
+#include "lib/migrate/source.hpp"
+#include "lib/migrate/source_archive.hpp"
+
+using namespace codops;
+using namespace codops::migrate;
+
+namespace {
+std::vector<std::string> names_of(const Source& source) {
+  std::vector<std::string> names;
+  for (const auto& migration : source.migrations) names.push_back(migration.name);
+  return names;
+}
+}  // namespace
+
+TEST_CASE("migrate order: as JavaScript's localeCompare sorts ASCII") {
+  // Made with Node 20: [...].sort((a, b) => a.localeCompare(b)).
+  const std::vector<std::string> sorted{"_x", "-x", "0_init", "2024010100000_z", "20240101000000_a", "20240101000000_B", "20240101000000a", "a", "A", "a b", "a_b",
+                                        "a-b", "a1", "aa", "aA", "Aa", "ab", "aB", "Ab", "AB"};
+  auto shuffled = sorted;
+  std::reverse(shuffled.begin(), shuffled.end());
+  std::stable_sort(shuffled.begin(), shuffled.end(), [](const auto& a, const auto& b) { return locale_compare(a, b) < 0; });
+  CHECK(shuffled == sorted);
+  CHECK(version_compare("1.2", "1.10") < 0);
+  CHECK(version_compare("1", "1.0") == 0);
+  CHECK(version_compare("2", "1.9.9") > 0);
+}
+
+TEST_CASE("migrate source: the four layouts by their shape") {
+  const auto prisma = recognise({{"migration_lock.toml", "# c\nprovider = \"postgresql\"\n"}, {"2_b/migration.sql", "B"}, {"1_a/migration.sql", "A"}, {"2_b/down.sql", "D"}, {"3_c/", ""}});
+  CHECK(prisma.layout == Layout::prisma);
+  CHECK(names_of(prisma) == std::vector<std::string>{"1_a", "2_b", "3_c"});
+  CHECK(prisma.migrations[1].down == "D");
+  CHECK(prisma.migrations[2].script_missing);
+
+  const auto dbmate = recognise({{"20240102_b.sql", "-- migrate:up transaction:false\nUP\n-- migrate:down\nDOWN\n"}, {"20240101_a.sql", "-- migrate:up\nONE\n"}});
+  CHECK(dbmate.layout == Layout::dbmate);
+  CHECK(names_of(dbmate) == std::vector<std::string>{"20240101_a", "20240102_b"});
+  CHECK(dbmate.migrations[1].key == "20240102");
+  CHECK(dbmate.migrations[1].script == "UP\n");
+  CHECK(dbmate.migrations[1].first_line == 2);
+  CHECK(dbmate.migrations[1].down == "DOWN\n");
+  CHECK(dbmate.migrations[1].down_first_line == 4);
+  CHECK(dbmate.migrations[1].own_mode);
+
+  const auto golang = recognise({{"10_c.up.sql", "C"}, {"000002_b.up.sql", "B"}, {"000002_b.down.sql", "D"}});
+  CHECK(golang.layout == Layout::golang_migrate);
+  CHECK(names_of(golang) == std::vector<std::string>{"000002_b", "10_c"});
+  CHECK(golang.migrations[0].key == "2");
+  CHECK(golang.migrations[0].down == "D");
+
+  const auto flyway = recognise({{"R__views.sql", "V"}, {"V1_10__later.sql", "L"}, {"V1_2__first_one.sql", "F"}, {"U1_2__first_one.sql", "U"}});
+  CHECK(flyway.layout == Layout::flyway);
+  CHECK(names_of(flyway) == std::vector<std::string>{"V1_2__first_one", "V1_10__later", "R__views"});
+  CHECK(flyway.migrations[0].key == "1.2");
+  CHECK(flyway.migrations[0].description == "first one");
+  CHECK(flyway.migrations[0].down == "U");
+  CHECK(flyway.migrations[2].repeatable);
+}
+
+TEST_CASE("migrate source: what can't be recognised is said") {
+  CHECK_THROWS_AS(recognise({{"readme.md", ""}}), Failure);
+  CHECK_THROWS_AS(recognise({{"1_a/migration.sql", ""}, {"V1__x.sql", ""}}), Failure);
+  CHECK(recognise({{"1_a/migration.sql", ""}, {"V1__x.sql", ""}}, Layout::flyway).migrations.size() == 1);
+  CHECK_THROWS_AS(recognise({{"1_a.up.sql", ""}, {"01_b.up.sql", ""}}), Failure);
+  CHECK_THROWS_AS(recognise({{"1_a/migration.sql", ""}, {"migration_lock.toml", "provider = \"mysql\""}}), Failure);
+}
+
+TEST_CASE("migrate checksum: Prisma's rules and Flyway's") {
+  Migration migration;
+  migration.script = "SELECT 1;\n";
+  const auto prisma = checksum_of(Layout::prisma, migration);
+  CHECK(prisma == "b4e0497804e46e0a0b0b8c31975b062152d551bac49c3c2e80932567b4085dcd");
+  migration.script = "SELECT 1;\r\n";
+  CHECK(checksum_matches(Layout::prisma, migration, prisma));
+  CHECK(checksum_of(Layout::prisma, migration) != prisma);
+  migration.script = "SELECT 1;";
+  CHECK_FALSE(checksum_matches(Layout::prisma, migration, prisma));
+  migration.script = "SELECT 1;\n";
+  // "{:x}" of each byte, without leading zeros.
+  CHECK(checksum_matches(Layout::prisma, migration, "b4e049784e46eabb8c31975b62152d551bac49c3c2e80932567b485dcd"));
+  const auto flyway = checksum_of(Layout::flyway, migration);
+  CHECK(flyway == "78787420");  // crc32 of "SELECT 1;", signed
+  migration.script = "\xEF\xBB\xBFSELECT 1;\r\n";
+  CHECK(checksum_of(Layout::flyway, migration) == flyway);
+}
+
+TEST_CASE("migrate text: ill-formed UTF-8 is found and replaced as Node does") {
+  CHECK_FALSE(invalid_utf8("aü€𐍈"));
+  CHECK(invalid_utf8("a\xE9z") == 1);
+  CHECK(replace_invalid_utf8("a\xE9z") == "a\xEF\xBF\xBDz");
+  CHECK(replace_invalid_utf8("\xF0\x9F\x98") == "\xEF\xBF\xBD");                              // one maximal subpart
+  CHECK(replace_invalid_utf8("\xC0\xAF") == "\xEF\xBF\xBD\xEF\xBF\xBD");                        // overlong
+  CHECK(replace_invalid_utf8("\xED\xA0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");        // a surrogate
+}
+
+TEST_CASE("migrate source: out of an image's archive, as out of the checkout") {
+  using Kind = io::TarEntry::Kind;
+  std::vector<io::TarEntry> entries{{"migrations/", "", 0755, Kind::directory}, {"migrations/migration_lock.toml", "provider = \"postgresql\"\n"},
+                                    {"migrations/1_a/", "", 0755, Kind::directory}, {"migrations/1_a/migration.sql", "SELECT 1;"},
+                                    {"migrations/2_empty/", "", 0755, Kind::directory}, {"migrations/readme.md", "x"}};
+  const auto source = recognise(read_archive(io::write_tar(entries)));
+  CHECK(source.layout == Layout::prisma);
+  REQUIRE(source.migrations.size() == 2);
+  CHECK(source.migrations[0].script == "SELECT 1;");
+  CHECK(source.migrations[1].script_missing);
+}

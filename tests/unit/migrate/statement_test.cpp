@@ -1,0 +1,206 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/failure.hpp"
+#include "lib/migrate/analysis.hpp"
+#include "lib/migrate/create.hpp"
+#include "lib/migrate/history.hpp"
+#include "lib/migrate/ledger.hpp"
+#include "lib/migrate/lint.hpp"
+#include "lib/migrate/provision.hpp"
+#include "lib/migrate/verify.hpp"
+
+using namespace codops;
+using namespace codops::migrate;
+
+namespace {
+
+Migration migration(std::string script) {
+  Migration result;
+  result.key = result.name = "m";
+  result.path = "m/migration.sql";
+  result.script = std::move(script);
+  return result;
+}
+
+std::string mode(const std::string& script) {
+  const auto prepared = prepare(migration(script), false);
+  return prepared.transactional ? "whole" : prepared.reason;
+}
+
+std::vector<std::string> rules(const std::string& script) {
+  std::vector<std::string> found;
+  for (const auto& finding : lint(migration(script))) {
+    if (!finding.suppressed) found.emplace_back(finding.rule);
+  }
+  return found;
+}
+
+using List = std::vector<std::string>;
+
+std::string lock_of(const std::string& sql, const Tables& tables = {}) {
+  const auto effects = effects_of(parse(sql), {}, tables);
+  if (effects.empty()) return "none";
+  return effects.front().table.shown() + " " + std::string{name_of(effects.front().lock)} + " " + std::string{name_of(effects.front().work)};
+}
+
+}  // namespace
+
+TEST_CASE("migrate mode: what can't run in one transaction") {
+  CHECK(mode("CREATE TABLE t(i int); CREATE INDEX i ON t(i);") == "whole");
+  CHECK(mode("SELECT 1;\nCREATE UNIQUE INDEX CONCURRENTLY i ON t(i);") == "line 2: CREATE INDEX CONCURRENTLY can't run in a transaction");
+  CHECK(mode("REINDEX (CONCURRENTLY) TABLE t") == "line 1: REINDEX CONCURRENTLY can't run in a transaction");
+  CHECK(mode("VACUUM (FULL) t") == "line 1: VACUUM can't run in a transaction");
+  CHECK(mode("ALTER SYSTEM SET work_mem = '1MB'") == "line 1: ALTER SYSTEM can't run in a transaction");
+  CHECK(mode("ALTER TABLE t DETACH PARTITION p CONCURRENTLY") == "line 1: DETACH PARTITION CONCURRENTLY can't run in a transaction");
+  CHECK(mode("BEGIN;\nSELECT 1;\nCOMMIT;").starts_with("line 1: the file has its own"));
+  CHECK(mode("SAVEPOINT a; ROLLBACK TO a; ROLLBACK TRANSACTION TO SAVEPOINT a;") == "whole");
+  CHECK(mode("ALTER TYPE e ADD VALUE 'x';") == "whole");
+  CHECK(mode("ALTER TYPE e ADD VALUE IF NOT EXISTS 'x';\nUPDATE t SET e = 'x';").find("enum") != std::string::npos);
+  CHECK(mode("CREATE TYPE e AS ENUM ('a'); ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x';") == "whole");
+  CHECK(mode("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN COMMIT; VACUUM; END $$") == "whole");
+  CHECK_THROWS_WITH_AS(prepare(migration("SELECT 1;\n  \\restrict abc\n"), false), "m/migration.sql:2:3: \"\\restrict\" is a command of psql, not SQL", Failure);
+  CHECK_THROWS_AS(prepare(migration("BEGIN; SELECT 1;"), false), Failure);
+}
+
+TEST_CASE("migrate analysis: locks and work") {
+  CHECK(lock_of("CREATE INDEX i ON s.t (x)") == "s.t SHARE builds an index");
+  CHECK(lock_of("CREATE INDEX CONCURRENTLY i ON t (x)") == "t SHARE UPDATE EXCLUSIVE builds an index");
+  CHECK(lock_of("ALTER TABLE \"T\" ADD COLUMN a int DEFAULT 1") == "T ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("ALTER TABLE t ADD COLUMN a timestamptz NOT NULL DEFAULT now()") == "t ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("ALTER TABLE t ADD COLUMN a uuid DEFAULT gen_random_uuid()") == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ADD a bigserial") == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ALTER a SET NOT NULL") == "t ACCESS EXCLUSIVE reads every row");
+  CHECK(lock_of("ALTER TABLE t ALTER a SET NOT NULL", {{"t", {true, 1, 1, 1, {}, {"a"}}}}) == "t ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("ALTER TABLE t ALTER COLUMN a SET DATA TYPE text", {{"t", {true, 1, 1, 1, {{"a", "character varying(9)"}}, {}}}}) == "t ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("ALTER TABLE t ALTER a TYPE int USING a::int", {{"t", {true, 1, 1, 1, {{"a", "text"}}, {}}}}) == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID") == "t ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("ALTER TABLE t VALIDATE CONSTRAINT c") == "t SHARE UPDATE EXCLUSIVE reads every row");
+  CHECK(lock_of("ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u(id)") == "t SHARE ROW EXCLUSIVE reads every row");
+  CHECK(effects_of(parse("ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u(id)"), {}, {}).size() == 2);
+  CHECK(lock_of("ALTER TABLE t ADD CONSTRAINT u UNIQUE (a)") == "t ACCESS EXCLUSIVE builds an index");
+  CHECK(lock_of("ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX i") == "t ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("UPDATE t SET a = 1") == "t ROW EXCLUSIVE writes every row");
+  CHECK(lock_of("DROP TABLE IF EXISTS a, b") == "a ACCESS EXCLUSIVE metadata only");
+  CHECK(lock_of("CREATE TABLE t(id int)") == "none");
+  CHECK(effects_of(parse("CREATE INDEX ON t (x)"), {{"", "t"}}, {}).empty());
+  CHECK(type_change_rewrites("character varying(20)", "varchar(10)"));
+  CHECK_FALSE(type_change_rewrites("character varying(10)", "varchar(20)"));
+  CHECK_FALSE(type_change_rewrites("integer", "int"));
+  CHECK(estimate(Work::scan, {true, 0, 2'000'000'000, 0, {}, {}}) > Milliseconds{9000});
+}
+
+TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
+  CHECK(rules("CREATE TABLE t(a int PRIMARY KEY, b jsonb);\nCREATE INDEX i ON t(b);\nALTER TABLE t ADD CONSTRAINT u UNIQUE (b);").empty());
+  CHECK(rules("CREATE INDEX i ON t(b)") == List{"index-not-concurrent"});
+  CHECK(rules("CREATE INDEX CONCURRENTLY i ON t(b)").empty());
+  CHECK(rules("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t(b); SELECT 1;") == List{"concurrent-in-transaction", "concurrent-if-not-exists"});
+  CHECK(rules("DROP INDEX i") == List{"drop-index-not-concurrent"});
+  CHECK(rules("REINDEX TABLE t") == List{"reindex-not-concurrent"});
+  CHECK(rules("BEGIN; BEGIN; COMMIT;") == List{"transaction-control", "transaction-nesting"});
+  CHECK(rules("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)") == List{"constraint-not-valid"});
+  CHECK(rules("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID").empty());
+  CHECK(rules("ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u(id)") == List{"foreign-key"});
+  CHECK(rules("ALTER TABLE t ADD a uuid DEFAULT gen_random_uuid()") == List{"volatile-default"});
+  CHECK(rules("ALTER TABLE t ADD a int GENERATED ALWAYS AS (b + 1) STORED") == List{"generated-column"});
+  CHECK(rules("ALTER TABLE t ALTER a SET NOT NULL") == List{"not-null"});
+  CHECK(rules("ALTER TABLE t ADD a int NOT NULL") == List{"required-field"});
+  CHECK(rules("ALTER TABLE t ALTER a TYPE bigint") == List{"column-type"});
+  CHECK(rules("ALTER TABLE t RENAME a TO b") == List{"rename-column"});
+  CHECK(rules("ALTER TABLE t RENAME TO u") == List{"rename-table"});
+  CHECK(rules("ALTER TYPE e RENAME VALUE 'a' TO 'b'") == List{"rename-enum"});
+  CHECK(rules("ALTER TABLE t DROP COLUMN a") == List{"drop-column"});
+  CHECK(rules("DROP TABLE t") == List{"drop-table"});
+  CHECK(rules("TRUNCATE t CASCADE") == List{"truncate"});
+  CHECK(rules("ALTER TABLE t ADD UNIQUE (a)") == List{"unique-constraint"});
+  CHECK(rules("ALTER TABLE t ADD EXCLUDE USING gist (a WITH &&)") == List{"exclusion-constraint"});
+  CHECK(rules("ALTER TABLE t ADD a int; UPDATE t SET a = 1 WHERE b") == List{"backfill-with-ddl"});
+  CHECK(rules("DELETE FROM t") == List{"update-without-where"});
+  CHECK(rules("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x' WHERE true") == List{"enum-value-used"});
+  CHECK(rules("CREATE TABLE t(a json)") == List{"json-type"});
+  CHECK(rules("CREATE TABLE t(a timestamp(3))") == List{"timestamp-without-zone"});
+  CHECK(rules("CREATE TABLE a" + std::string(70, 'b') + "(i int)") == List{"identifier-too-long"});
+  CHECK(rules("SET search_path = x") == List{"session-setting"});
+  CHECK(rules("ALTER SYSTEM SET work_mem = '1MB'") == List{"alter-system"});
+  CHECK(rules("\\set x") == List{"unfit-file"});
+  CHECK(lint(migration("ALTER TABLE t DROP a;"), {true}).size() == 3);
+}
+
+TEST_CASE("migrate lint: an exception needs a reason; SARIF and JSON have every finding") {
+  CHECK(rules("-- codops-lint: allow drop-table, drop-column because nothing reads them\nDROP TABLE t;\nALTER TABLE u DROP a;").empty());
+  CHECK(rules("-- codops-lint: allow drop-table\nDROP TABLE t;") == List{"allow-without-reason", "drop-table"});
+  CHECK(rules("SELECT '-- codops-lint: allow drop-table because no';\nDROP TABLE t;") == List{"drop-table"});
+  const auto findings = lint(migration("-- codops-lint: allow drop-table because old\nDROP TABLE t;\nDROP INDEX i;"));
+  const auto sarif = nlohmann::json::parse(to_sarif(findings, "prisma/migrations", "1"));
+  REQUIRE(sarif["runs"][0]["results"].size() == 2);
+  CHECK(sarif["runs"][0]["results"][0]["suppressions"][0]["justification"] == "old");
+  CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "prisma/migrations/m/migration.sql");
+  CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["region"]["startLine"] == 3);
+  CHECK(nlohmann::json::parse(to_json(findings))["findings"][0]["suppressed"] == true);
+  CHECK(open_findings(findings, Severity::warning) == 1);
+}
+
+TEST_CASE("migrate progress: its text is read back, other logs are not taken for it") {
+  Progress progress{3, 7, true, "abc", "boom\nline two"};
+  const auto back = progress_from(to_text(progress));
+  REQUIRE(back);
+  CHECK(back->done == 3);
+  CHECK(back->total == 7);
+  CHECK(back->started);
+  CHECK(back->digest == "abc");
+  CHECK(back->error == "boom\nline two");
+  CHECK_FALSE(progress_from("Database error code: 42P01"));
+  CHECK_FALSE(progress_from(""));
+}
+
+TEST_CASE("migrate ledger: golang-migrate's one row covers what lies below, a Flyway baseline too") {
+  Source source;
+  source.layout = Layout::golang_migrate;
+  for (const auto* version : {"1", "2", "3"}) {
+    auto one = migration("SELECT 1");
+    one.key = one.name = version;
+    source.migrations.push_back(one);
+  }
+  Entry entry;
+  entry.key = "2";
+  entry.finished = true;
+  auto ledger = evaluate(source, {entry}, nullptr, true);
+  CHECK(ledger.count(State::applied) == 2);
+  CHECK(ledger.count(State::pending) == 1);
+  entry.finished = false;
+  CHECK(evaluate(source, {entry}, nullptr, true).exit() == Exit::failed);
+  source.layout = Layout::flyway;
+  entry.finished = true;
+  entry.logs = "baseline";
+  CHECK(evaluate(source, {entry}, nullptr, true).count(State::applied) == 2);
+}
+
+TEST_CASE("migrate new: the layout's own names") {
+  const auto now = *parse_rfc3339("2026-11-23T10:15:00Z");
+  CHECK(new_migration(Layout::prisma, {}, "Add COD fee!", now)[0].path == "20261123101500_add_cod_fee/migration.sql");
+  CHECK(new_migration(Layout::dbmate, {}, "x", now)[0].path == "20261123101500_x.sql");
+  Source existing;
+  existing.migrations.push_back(migration(""));
+  existing.migrations[0].key = "12";
+  existing.migrations[0].path = "000012_a.up.sql";
+  CHECK(new_migration(Layout::golang_migrate, existing, "x", now)[0].path == "000013_x.up.sql");
+  CHECK(new_migration(Layout::flyway, existing, "x", now)[0].path == "V13__x.sql");
+  CHECK_THROWS_AS(new_migration(Layout::prisma, {}, "!!", now), Failure);
+}
+
+TEST_CASE("db init: the SQL shows no password, names are quoted") {
+  const Provision wanted{"sh\"op", "ann", Secret{"c4nary"}, {"pgcrypto"}};
+  const auto sql = to_sql(wanted, provision_steps(wanted));
+  CHECK(sql.find("c4nary") == std::string::npos);
+  CHECK(sql.find("CREATE DATABASE \"sh\"\"op\" OWNER \"ann\"") != std::string::npos);
+  CHECK(sql.find("PASSWORD '***'") != std::string::npos);
+}
+
+TEST_CASE("migrate verify: what differs, on which side") {
+  const auto differences = compare({{"table a", "r p"}, {"table b", "r p"}}, {{"table b", "r u"}, {"table c", "r p"}});
+  REQUIRE(differences.size() == 3);
+  CHECK(differences[0].replayed.empty());
+  CHECK(differences[1].live == "r p");
+  CHECK(differences[2].live.empty());
+}
