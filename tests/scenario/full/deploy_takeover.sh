@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Others act on the same engine: docker compose, somebody's hands, a restart of the engine.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
