@@ -198,8 +198,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
   };
 
-  // With old_set: running the set before runs on purpose.
-  const auto stragglers = options.old_set_running ? decltype(stragglers_of(observed, current, next)){} : stragglers_of(observed, current, next);
+  const auto stragglers = stragglers_of(observed, current, next);
   const bool nothing_changes = std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
                                options.migrate.empty() && intruders.empty() && stragglers.empty();
   if (nothing_changes) return;
@@ -323,14 +322,13 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     std::map<std::string, std::size_t> counts;
     for (const auto& entry : leaving_args) ++counts[entry.at("service").get<std::string>()];
     for (const auto& [service, count] : counts) what.push_back(times(service, count));
+    if (options.old_set_running) plan.warnings.push_back("old_set: running is not acted on yet: the old set is stopped, and kept");
     auto text = what.empty() ? std::string{} : fmt::format("~ {} of release {}, kept for rollback", fmt::join(what, ", "), plan.from);
     if (!intruders.empty()) {
       text += fmt::format("{}- {} (not made by codops)", text.empty() ? "" : "; ", fmt::join(intruders, ", "));
     }
     auto& step = steps.add("stop", text,
-                           {{"members", leaving_args}, {"remove", intruders},
-                            {"running", options.old_set_running && options.verb != "scale"}},
-                           "start");
+                           {{"members", leaving_args}, {"remove", intruders}}, "start");
     step.phase = plan::Phase::proven;
   }
   plan.context = Json{{"upstreams", settled}}.dump();
