@@ -31,7 +31,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
   json["dry_run"] = result.dry_run;
   json["steps"] = Json::array();
   for (const auto& step : run.plan.steps) {
-    Json entry{{"name", step.name}, {"text", step.text}, {"undo", step.undo}, {"no_undo", step.no_undo}};
+    Json entry{{"name", step.name}, {"text", step.text}, {"mutates", step.mutates}, {"undo", step.undo}, {"no_undo", step.no_undo}};
     for (const auto& timing : run.outcome.timings) {
       if (timing.step == step.name) entry["seconds"] = static_cast<double>(timing.elapsed.count()) / 1000;
     }

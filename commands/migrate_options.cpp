@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 void MigrateOptions::declare_environment(Parameters& parameters) { parameters.positional("ENV", environment_, "the environment"); }
 
 void MigrateOptions::declare_files(Parameters& parameters) {
-  parameters.option("--folder", "PATH", folder_, "the migrations folder; else migrate.path, or where it is usually found");
+  parameters.option("--folder", "PATH", folder_, "the migrations folder; else migrate.path, or where it usually is");
   parameters.choice("--source", {"auto", "prisma", "dbmate", "golang-migrate", "flyway"}, source_, "whose files they are; else by their shape");
 }
 

@@ -43,6 +43,12 @@ tests() {
   tool nc netcat-openbsd
   tool nsenter util-linux
   tool shellcheck shellcheck
+  tool age age
+  tool strace strace
+  tool faketime faketime
+  tool python3 python3
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  library busybox-static
 }
 
 as_root=()

@@ -9,7 +9,7 @@
 namespace codops::health {
 
 struct Options {
-  std::size_t parallel{512};  // at most; fewer when this process may not open that many files
+  std::size_t parallel{340};  // at most; fewer when this process may not open that many files
   std::function<void(const Outcome&)> on_outcome;  // each as it is settled, on the calling thread
   io::Resolver::Lookup lookup;                      // for tests; empty: the system's
 };

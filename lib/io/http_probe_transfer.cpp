@@ -148,7 +148,9 @@ void HttpProber::Transfer::set_options(const std::vector<Address>& addresses) {
   ::curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FORBID_REUSE, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
-  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 4096L);
+  // Hundreds are in flight, and an answer of a health check is small.
+  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 2048L);
+  ::curl_easy_setopt(easy_, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
   ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT, 86400L);  // the caller has the clock
   ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_socket);
   ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);

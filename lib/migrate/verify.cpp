@@ -43,7 +43,7 @@ UNION ALL
 SELECT format('sequence %I.%I', m.nspname, m.relname), concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcycle)
 FROM mine m JOIN pg_sequence s ON s.seqrelid = m.oid
 UNION ALL
-SELECT format('trigger %I on %I.%I', t.tgname, m.nspname, m.relname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled
+SELECT format('trigger %I on %I.%I', t.tgname, m.nspname, m.relname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text
 FROM mine m JOIN pg_trigger t ON t.tgrelid = m.oid WHERE NOT t.tgisinternal
 UNION ALL
 SELECT format('policy %I on %I.%I', p.polname, m.nspname, m.relname),

@@ -14,6 +14,7 @@ using Json = nlohmann::json;
 
 constexpr int proof_connections = 10;
 constexpr Milliseconds proof_time{10'000};
+constexpr Milliseconds look_again{50};
 constexpr Milliseconds monitor_pause{250};
 constexpr int monitor_failures = 3;  // in a row: one lost probe is not a verdict
 
@@ -38,14 +39,29 @@ class Prove final : public plan::Action {
  public:
   explicit Prove(RunContext& context) : context_{context} {}
 
-  std::string perform(const plan::Step&, const Limits& limits) override {
+  std::string perform(const plan::Step& step, const Limits& limits) override {
     if (!context_.front_door) return "no published port to ask: the proxy took the configuration";
+    if (Json::parse(step.args).value("fresh", false)) await_front_door(limits.within(proof_time));
     ask_front_door(context_, proof_connections, limits.within(proof_time));
     return fmt::format("{} of {} new connections answered", proof_connections, proof_connections);
   }
   void undo(const plan::Step&, const Limits&) override {}
 
  private:
+  // A proxy that was started a moment ago, without a health check, may not listen yet. One that was there before must answer
+  // at once: who asked in its place would have failed.
+  void await_front_door(const Limits& limits) {
+    for (;;) {
+      try {
+        return ask_front_door(context_, 1, limits);
+      } catch (const Failure&) {
+        limits.cancel.check();
+        if (limits.deadline.expired()) throw;
+      }
+      limits.within(look_again).wait(-1, 0);
+    }
+  }
+
   RunContext& context_;
 };
 

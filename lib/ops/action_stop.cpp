@@ -3,8 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/readiness.hpp"
 
 namespace codops::ops {
 namespace {
@@ -26,9 +28,20 @@ class Stop final : public plan::Action {
 
   void undo(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
+    std::vector<Awaited> revived;
     for (const auto& member : args.at("members")) {
-      revive_member(context_, member.at("container"), member.at("restart"), member.at("address"), member.at("service"), limits);
+      const std::string name = member.at("container");
+      const auto details = context_.api.find_container(name, limits);
+      if (!details) continue;
+      revive_member(context_, name, member.at("restart"), member.at("address"), member.at("service"), limits);
+      const auto* service = context_.current ? context_.current->service(member.at("service").get<std::string>()) : nullptr;
+      if (service == nullptr || !rolls(service->role) || details->state == target::RunState::running) continue;
+      for (const auto& known : service->members) {
+        if (known.container == name) revived.push_back({service, known});
+      }
     }
+    // The steps before this one lead traffic back to them.
+    wait_ready(context_, revived, [](const std::string&) {}, limits);
   }
 
  private:

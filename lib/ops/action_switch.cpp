@@ -18,8 +18,9 @@ class Switch final : public plan::Action {
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
     const std::string proxy = args.at("proxy");
-    if (context_.old_workers.empty()) {
-      context_.old_workers = accepting_workers(context_, proxy, limits);
+    if (!context_.drained_by) {
+      const auto accepting = accepting_workers(context_, proxy, limits);
+      context_.old_workers.insert(context_.old_workers.end(), accepting.begin(), accepting.end());
       context_.drained_by = Deadline::after(context_.drain);
     }
     write_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
@@ -33,9 +34,13 @@ class Switch final : public plan::Action {
     const std::string proxy = args.at("proxy");
     const std::string back = args.at("back");
     if (back.empty()) return;  // nothing was served through this file before
+    const auto leaving = accepting_workers(context_, proxy, limits);
     write_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
     test_configuration(context_, proxy, limits);
     reload(context_, proxy, limits);
+    if (!args.value("drain_back", false)) return;
+    // The new set is removed next: what it is answering ends first, in that part of the time which the other steps can spare.
+    workers_gone(context_, proxy, leaving, Deadline::after(std::min(context_.drain, limits.deadline.remaining() / 3)), limits);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lib/engine/docker/api.hpp"
 
@@ -16,8 +17,18 @@ constexpr std::size_t log_lines = 100;
 constexpr std::size_t longest_line = 2000;
 constexpr std::size_t shortest_secret = 6;  // hiding shorter values would hide ordinary words
 
-// Values of the environment of the release's definitions: an application may have logged them.
-std::vector<std::string> known_secrets(const RunContext& context) {
+constexpr std::string_view secrets_folder = "/run/secrets/";
+
+void add_lines(const std::string& text, std::vector<std::string>& values) {
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (line.size() >= shortest_secret) values.push_back(line);
+  }
+}
+
+// Values of the environment of the release's definitions, and its secret files: an application may have logged them.
+std::vector<std::string> known_secrets(RunContext& context, const Limits& limits) {
   std::vector<std::string> values;
   for (const auto& [service, spec] : context.specs) {
     const auto json = Json::parse(spec.reveal(), nullptr, false);
@@ -33,6 +44,11 @@ std::vector<std::string> known_secrets(const RunContext& context) {
           break;
         }
       }
+    }
+  }
+  for (const auto& service : context.next.services) {
+    for (const auto& file : service.files) {
+      if (file.target.starts_with(secrets_folder)) add_lines(context.blob(file.sha256, limits), values);
     }
   }
   std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
@@ -94,7 +110,7 @@ std::string collect_evidence(RunContext& context, const std::string& step, const
                              const std::vector<std::string>& containers, const Limits& limits) {
   Json json{{"format", 1}, {"step", step}, {"message", message}, {"containers", Json::array()}};
   try {
-    const auto secrets = known_secrets(context);
+    const auto secrets = known_secrets(context, limits);
     std::vector<ContainerDetails> unwell;
     std::vector<ContainerDetails> well;
     for (const auto& name : containers) {

@@ -72,6 +72,14 @@ std::vector<std::string> accepting_workers(RunContext& context, const std::strin
   return pids;
 }
 
+std::vector<std::string> leaving_workers(RunContext& context, const std::string& proxy, const Limits& limits) {
+  std::vector<std::string> pids;
+  for (const auto& worker : workers_of(context, proxy, limits)) {
+    if (worker.leaving) pids.push_back(worker.pid);
+  }
+  return pids;
+}
+
 void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                      const std::vector<release::FileRef>& files, const Limits& limits) {
   const auto& folder = context.proxy.upstreams;

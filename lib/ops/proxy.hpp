@@ -10,6 +10,9 @@ namespace codops::ops {
 // Pids of the workers that accept connections (not those that are shutting down).
 std::vector<std::string> accepting_workers(RunContext& context, const std::string& proxy, const Limits& limits);
 
+// Those that are shutting down: they may still be answering requests that they took before a reload.
+std::vector<std::string> leaving_workers(RunContext& context, const std::string& proxy, const Limits& limits);
+
 // Writes the upstream file under a name that the include ignores and moves it into place. The user's files too, when given.
 void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                      const std::vector<release::FileRef>& files, const Limits& limits);

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/ops/proxy.hpp"
+#include "lib/ops/recover_blind.hpp"
 #include "lib/ops/transaction.hpp"
 
 namespace codops::ops {
@@ -29,6 +31,21 @@ bool all_run(const Release& next, const Observed& observed) {
   return true;
 }
 
+// The container of the release's proxy, where it runs; else empty.
+std::string running_proxy(const Release& release, const Observed& observed) {
+  for (const auto& service : release.services) {
+    if (service.role != release::Role::proxy || service.members.empty()) continue;
+    const auto* container = observed.container(service.members.front().container);
+    if (container != nullptr && container->running()) return container->name;
+  }
+  return {};
+}
+
+bool had_begun(const plan::Record& record) {
+  return !record.damaged.empty() ||
+         std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
+}
+
 }  // namespace
 
 void Transaction::recover(RecoveryWay way, const Limits& limits) {
@@ -41,7 +58,26 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   next_seq += static_cast<int>(found.damaged.size());
   auto run_journal = journal(found.run, next_seq);
   const auto plan = found.plan();
-  const auto last = plan ? found.last_begun(*plan) : std::nullopt;
+  auto last = plan ? found.last_begun(*plan) : std::nullopt;
+  // A damaged entry may be the one that says that a step was begun. Undoing one that was not does nothing.
+  const bool unsure = plan && !found.damaged.empty();
+  if (unsure && !last) last = 0;
+  if (!plan && had_begun(found)) {
+    // What it meant to do can't be read, what it made can be told by its token.
+    host_.reporter().warn(fmt::format("the journal of an earlier run is damaged ({}): going back to what served before it",
+                                      fmt::join(found.damaged, ", ")));
+    const auto current = serving(observed_, host_.project());
+    Desired stored;
+    if (current) stored.specs = host_.store().load_specs(current->number, limits);
+    auto run_context = context(current.value_or(Release{}), current, stored);
+    lock_->check();
+    const auto removed = recover_blind(run_context, observed_, found.run, limits);
+    recovery_.text = fmt::format("undid a run whose journal is damaged: {} containers of it removed", removed);
+    host_.store().write({run_journal.entry_file("ended", {}, "undone without its plan")}, limits);
+    host_.reporter().note(recovery_.text);
+    observe_again(limits);
+    return;
+  }
   if (!plan || !last) {
     // It died before its first step: nothing was changed.
     recovery_.text = "an earlier run died before it changed anything";
@@ -62,10 +98,13 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   stored.specs = host_.store().load_specs(next.number, limits);
   auto run_context = context(next, current, stored);
   run_context.token = plan->run;
+  if (const auto proxy = recovery_.forward ? running_proxy(next, observed_) : std::string{}; !proxy.empty()) {
+    run_context.old_workers = leaving_workers(run_context, proxy, limits);
+  }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, {}};
-  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, *last, &found);
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(limits); }, {}};
+  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
   auto entry = entry_for(*plan, started);
   const auto& history = observed_.snapshot.history;
   entry.number = history.empty() ? 1 : history.back().number + 1;

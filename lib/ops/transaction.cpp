@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/plan/fault.hpp"
 
 namespace codops::ops {
 namespace {
@@ -20,6 +21,8 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds record_time{10'000};
+// Asked before every step, not reckoned from the last heartbeat: `unlock` may evict a holder whose heartbeat is fresh.
+constexpr Milliseconds lock_proof_time{10'000};
 
 // Sorts by time, and carries the token so that what was made late can be told.
 std::string run_name(WallTime now, const std::string& token) {
@@ -80,6 +83,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
   }
   token_ = lock_->token().substr(0, token_length);
   try {
+    plan::Faults{}.at("after", "lock");
     observe_again(limits);
     recover(way, limits);
   } catch (...) {
@@ -194,6 +198,8 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
   lock_->check();
   host_.store().write(files, limits);
+  const plan::Faults faults;
+  faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, desired);
   ActionSet actions{run_context, std::move(companions)};
@@ -202,7 +208,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->check(); }, save_evidence};
+  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(Limits{}.within(lock_proof_time)); }, save_evidence};
   result.outcome = plan::run(run);
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;
@@ -227,12 +233,25 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   // What could not be undone stays open: the next command tries again.
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
+  faults.at("before", "record");
   try {
+    lock_->prove(Limits{}.within(lock_proof_time));
     host_.store().write(ending, Limits{}.within(record_time));
   } catch (const Failure& failure) {
+    if (failure.code() == Exit::locked) {
+      result.exit = failure.code();
+      if (!result.outcome.failure) {
+        result.outcome.failure = failure;
+        result.outcome.failed_step = "record";
+        result.outcome.failed_index = static_cast<int>(plan.steps.size());
+      }
+      result.outcome.done = false;
+      return result;
+    }
     // What happened counts more than that it could not be written down; the next command finds the open journal.
     host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
   }
+  faults.at("after", "record");
   result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
   return result;
 }

@@ -274,13 +274,13 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       if (what.empty()) what.emplace_back("upstreams");
       auto& step = steps.add("switch", fmt::format("~ {} → release {}", fmt::join(what, ", "), next.number),
                              {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},
-                              {"to", during}, {"back", before}, {"files", front->files_changed}},
+                              {"to", during}, {"back", before}, {"files", front->files_changed}, {"drain_back", true}},
                              "switch back");
       step.phase = plan::Phase::moved;
       switched = true;
     }
     if (switched) {
-      steps.add("prove", "through the front door", Json::object(), "").mutates = false;
+      steps.add("prove", "through the front door", {{"fresh", comes}}, "").mutates = false;
       plan.steps.back().phase = plan::Phase::proven;
     }
     if (switched || !leaving.empty()) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/plan/fault.hpp"
+
 namespace codops::plan {
 namespace {
 
@@ -28,6 +30,7 @@ Phase phase_before(const Plan& plan, std::size_t index) {
 
 // Undoes the steps 0..last in reverse and completes `outcome`.
 void go_back(const Run& run, std::size_t last, const Record* record, const Limits& limits, Outcome& outcome) {
+  const Faults faults;
   bool failed = false;
   for (std::size_t index = last + 1; index-- > 0;) {
     const Step& step = run.plan.steps[index];
@@ -41,6 +44,7 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
     try {
       if (run.still_holding) run.still_holding();
       run.journal.write("undoing", step.name, {}, limits);
+      faults.at("undo", step.name);
       action_of(run, step).undo(step, limits);
       outcome.undone.push_back(step.name);
       run.reporter.report({Event::Kind::undone, step.name, step.undo, {}, since(run, start), {}, {}});
@@ -49,6 +53,12 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
       outcome.not_undone.push_back(step.name + ": " + failure.message());
       run.reporter.report({Event::Kind::failed, step.name, "undo: " + failure.message(), {}, since(run, start), {}, {}});
       if (failure.code() == Exit::locked) break;  // somebody else holds the lock now: hands off
+      // Traffic could not be moved back, so it may still go where the steps before would take something away.
+      if (step.phase == Phase::before) continue;
+      for (std::size_t rest = index; rest-- > 0;) {
+        if (run.plan.steps[rest].mutates) outcome.not_undone.push_back(run.plan.steps[rest].name + ": left, traffic may depend on it");
+      }
+      break;
     }
   }
   if (failed) outcome.exit = Exit::undo_failed;
@@ -56,6 +66,7 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
 
 Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
   for (const auto& step : run.plan.steps) action_of(run, step);
+  const Faults faults;
   Outcome outcome;
   for (std::size_t index = first; index < run.plan.steps.size(); ++index) {
     const Step& step = run.plan.steps[index];
@@ -66,10 +77,12 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
         if (run.still_holding) run.still_holding();
         run.journal.write("doing", step.name, step.text, run.limits);
       }
+      faults.at("before", step.name);
       run.reporter.report({Event::Kind::started, step.name, step.text, {}, {}, {}, {}});
       Action& action = action_of(run, step);
       const bool again = first_was_begun && index == first;
       const auto text = again ? action.resume(step, run.limits) : action.perform(step, run.limits);
+      faults.at("after", step.name);
       outcome.timings.push_back({step.name, since(run, start)});
       run.reporter.report({Event::Kind::done, step.name, text, {}, since(run, start), {}, {}});
     } catch (const Failure& failure) {

@@ -212,6 +212,8 @@ Values Settings::replace_variables(const Values& values, std::vector<Problem>& p
   Values replaced = values;
   for (const auto& [path, value] : values.all()) {
     const auto* key = find_key(path);
+    // A hook's words stand in argv and in the journal: what an environment's file holds must not get there.
+    if (path.starts_with("hooks.") && path.ends_with(".run")) continue;
     Value made = value;
     for (auto& word : made.words) {
       if (word.find('$') == std::string::npos) continue;

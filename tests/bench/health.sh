@@ -20,7 +20,7 @@ serve() {
   "$codops" health-check --wait --tcp "127.0.0.1:$port" >/dev/null 2>&1
 }
 
-# Median wall time in milliseconds and largest resident size in MB over the runs; the command's exit code must be $2.
+# Median and best wall time, mean processor time, and largest resident size in MB over the runs; the command's exit code must be $2.
 measure() {
   local name=$1 expected=$2; shift 2
   local i code
@@ -31,10 +31,11 @@ import os, resource, subprocess, sys, time
 start = time.monotonic()
 code = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 took = (time.monotonic() - start) * 1000
-print(f"{took:.1f} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.1f}")
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{took:.1f} {used.ru_maxrss / 1024:.1f} {(used.ru_utime + used.ru_stime) * 1000:.1f}")
 sys.exit(0 if code == int(sys.argv[1]) else 1)' "$expected" "$@" >>"$work/$name.log" || { echo "$name: unexpected exit code" >&2; return 1; }
   done
-  sort -n "$work/$name.log" | awk -v name="$name" '{t[NR] = $1; if ($2 > m) m = $2} END {printf "%-28s median %8.1f ms   best %8.1f ms   %6.1f MB\n", name, t[int((NR + 1) / 2)], t[1], m}'
+  sort -n "$work/$name.log" | awk -v name="$name" '{t[NR] = $1; c += $3; if ($2 > m) m = $2} END {printf "%-24s median %8.1f ms   best %8.1f ms   cpu %7.1f ms   %6.1f MB\n", name, t[int((NR + 1) / 2)], t[1], c / NR, m}'
 }
 
 echo "## one check"
@@ -57,7 +58,7 @@ for ((i = 0; i < 1000; i++)); do
   echo "http://127.0.0.1:$port/$i" >>"$work/urls"
   arguments+=(--url "http://127.0.0.1:$port/$i")
 done
-measure codops-1000 0 "$codops" health-check "${arguments[@]}"
+measure codops-1000 0 "$codops" health-check --timeout 60s "${arguments[@]}"
 runs_before=$runs; runs=3
 [ -n "$goss" ] && measure goss-1000 0 "$goss" -g "$work/many.yaml" validate
 # shellcheck disable=SC2086

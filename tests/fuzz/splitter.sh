@@ -11,7 +11,10 @@ sources=(tests/fuzz/splitter_fuzz.cpp lib/migrate/{lexer,splitter,words,statemen
   lib/base/{failure,secret}.cpp lib/io/crypto.cpp)
 clang++ -std=c++20 -O1 -g -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS "${sources[@]}" -lfmt -lcrypto -o "$build/splitter"
 i=0
-while IFS= read -r seed; do printf '%b' "$seed" >"$build/corpus/seed$((i += 1))"; done <<'SEEDS'
+while IFS= read -r seed; do
+  i=$((i + 1))
+  printf "%b" "$seed" >"$build/corpus/seed$i"
+done <<'SEEDS'
 SELECT E'a\\';'; SELECT U&"x;" /* /* ; */ */; -- c
 DO $$ BEGIN; END $$; DO $x$ $$;$$ $x$
 CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 2 END; END;

@@ -110,8 +110,11 @@ check "the next run" "$CODOPS" backup test
 expect "it sweeps what killed runs left" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
 expect "folders without a manifest are gone" "$(find "$WORK/store/shop/test" -mindepth 1 -maxdepth 1 -type d | wc -l)" "$(count)"
 
-# ---- kill -9 at each step of publication: every rename, sync and removal
-if command -v strace >/dev/null; then
+# ---- kill -9 at each step of publication: every rename, sync and removal. With --full only: strace counts calls per thread,
+# so which call of a run the N-th is depends on which thread makes it, and a run can end without having met its fault.
+if [[ -z ${CODOPS_FULL:-} ]]; then
+  :
+elif command -v strace >/dev/null; then
   before=$(count)
   for call in renameat2 fsync unlink; do
     for when in 1 2 3 4 5 6 8 10 12; do

@@ -12,8 +12,12 @@ passed=0 failed=0
 check() { # check NAME CONDITION…
   local name=$1
   shift
-  if "$@"; then passed=$((passed + 1)); else
+  if "$@"; then
+    passed=$((passed + 1))
+    printf 'pass\tcli: %s\t\n' "$name" >>"${CODOPS_RESULTS:-/dev/null}"
+  else
     failed=$((failed + 1))
+    printf 'fail\tcli: %s\tsee the log\n' "$name" >>"${CODOPS_RESULTS:-/dev/null}"
     echo "FAILED: $name"
     sed 's/^/  out: /' out 2>/dev/null | head -20
     sed 's/^/  err: /' err 2>/dev/null | head -20

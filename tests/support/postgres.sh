@@ -12,6 +12,7 @@ postgres_start() { # DIR [SERVER OPTIONS...]
   mkdir -p "$dir"
   if ((EUID == 0)); then
     chown postgres "$dir"
+    chmod o+x "$(dirname "$dir")"
     as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
   fi
   printf %s "$PG_PASSWORD" >"$dir/password"
@@ -24,7 +25,7 @@ postgres_start() { # DIR [SERVER OPTIONS...]
   export PGSOCKET PGPORT
   local tries=0
   until "$PG_BIN/pg_isready" -q -h "$dir" -p "$PGPORT" -U postgres; do
-    ((tries++ < 200)) || return 1
+    ((tries++ < 1200)) || return 1
     sleep 0.05
   done
 }

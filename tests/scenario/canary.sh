@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# A canary in every place where a secret can stand. It may be where the engine needs it and in a 0600 file of the state; nowhere else.
+# shellcheck source=tests/support/case.sh
+source "$(dirname "$0")/../support/case.sh"
+need_engine
+command -v strace >/dev/null || { skip "canary" "strace is not installed"; finish; }
+# shellcheck source=tests/support/tiny.sh
+source "$SUPPORT/tiny.sh"
+holder=
+clean_up() {
+  [[ -z $holder ]] || kill -KILL "$holder" 2>/dev/null
+  tiny_down
+}
+canary=KanarienvogelQ7x
+tiny_project "$WORK/p" 18480 300ms
+cat >.env.test <<ENV
+DATABASE_URL=postgresql://shop:$canary-database@db.invalid/shop
+REDIS_PASSWORD=$canary-redis
+API_TOKEN=$canary-token
+ENV
+echo "$canary-file" >secret.txt
+cat >docker-compose.prod.yml <<YAML
+services:
+  front:
+    image: codops-demo/nginx:1.22
+    pull_policy: never
+    ports: ["127.0.0.1:18480:80"]
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+  redis:
+    image: codops-demo/redis:7
+    pull_policy: never
+    command: ["redis-server", "--requirepass", "\${REDIS_PASSWORD}"]
+  web:
+    image: codops-demo/frontend:\${VERSION}
+    pull_policy: never
+    environment: { DATABASE_URL: "\${DATABASE_URL}", API_TOKEN: "\${API_TOKEN}" }
+    secrets: [token]
+    deploy: { replicas: 1 }
+secrets:
+  token: { file: ./secret.txt }
+YAML
+cat >hook.sh <<'HOOK'
+#!/bin/sh
+env >hook.env
+HOOK
+chmod +x hook.sh
+cat >>codops.yaml <<'YAML'
+hooks:
+  pre_deploy: [{ run: [./hook.sh, "${API_TOKEN}"] }]
+  post_deploy: [{ run: [./hook.sh] }]
+  on_failure: [{ run: [./hook.sh] }]
+YAML
+auth="{\"auths\":{\"registry.invalid\":{\"username\":\"ci\",\"password\":\"$canary-registry\"}}}"
+export DOCKER_AUTH_CONFIG=$auth CALLERS_OWN=$canary-shell
+
+traced() { # NAME ARGUMENTS...
+  local name=$1 rc=0
+  shift
+  strace -f -qq -e trace=execve -s 100000 -v -e signal=none -o "$WORK/$name.trace" "$CODOPS" "$@" >"$WORK/$name.out" 2>&1 || rc=$?
+  echo "$rc" >"$WORK/$name.rc"
+}
+traced deploy deploy test v1.0.0 -vv
+expect "the deploy works" "$(cat "$WORK/deploy.rc"; [[ $(cat "$WORK/deploy.rc") == 0 ]] || tail -n 5 "$WORK/deploy.out")" 0
+traced again deploy test v1.1.0 --progress json -o json
+traced back rollback test
+# One that fails, and whose container logs all that it knows.
+sed -i 's,^    environment: { DATABASE_URL,    command: ["sh"\, "-c"\, "env; cat /run/secrets/token; exit 1"]\n&,' docker-compose.prod.yml
+traced failing deploy test v1.1.0 -vv
+expect "one that fails" "$(cat "$WORK/failing.rc")" 1
+traced dry deploy test v1.1.0 --dry-run -vv
+traced status status test -o json
+traced history history test -o json
+traced journal history test --journal
+traced story history test r4 --logs
+traced config config show test --origin --all
+
+quiet() { # NAME FILE...
+  local name=$1 found
+  shift
+  found=$(grep -l -- "$canary" "$@" 2>/dev/null || true)
+  if [[ -z $found ]]; then pass "$name"; else fail "$name" "$(grep -oh -- ".\{40\}$canary-[a-z]*" "$@" | sort | uniq -c | head -n 5)"; fi
+}
+# execve's second argument is argv; its third the environment, which nobody else can read.
+for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* *execve(\("[^"]*", \[.*\]\), \[.*$/\1/p' "$trace"; done >"$WORK/argv"
+expect "processes were traced" "$(($(wc -l <"$WORK/argv") > 10))" 1
+quiet "not in any argv" "$WORK/argv"
+for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* execve("[^"]*", \[.*\], \(\[.*\]\).*$/\1/p' "$trace" | tail -n +2; done >"$WORK/environments"
+quiet "children do not inherit it" "$WORK/environments"
+quiet "not in the hook's environment" hook.env
+quiet "not on stdout or stderr" "$WORK"/*.out
+
+docker cp "codops-$PROJECT-state:/state" - >"$WORK/state.tar"
+mkdir "$WORK/state"
+tar -C "$WORK/state" -xf "$WORK/state.tar" --no-same-owner
+expect "a journal and evidence are there to look at" "$(($(find "$WORK/state/state/meta" -path '*journal*' -type f | wc -l) > 10)) $(find "$WORK/state/state/meta/evidence" -type f | wc -l)" "1 1"
+mapfile -t meta < <(find "$WORK/state/state/meta" -type f)
+quiet "not in journal, history, releases, evidence" "${meta[@]}"
+expect "it is in the state's secrets, where a rollback needs it" "$(grep -lr "$canary-database" "$WORK/state/state/secrets" | wc -l | awk '{print ($1 > 0)}')" 1
+expect "whose files are 0600, in folders 0700" \
+  "$(tar -tvf "$WORK/state.tar" | awk '$6 ~ /^state\/(secrets|meta|files)/ {print substr($1, 1, 10)}' | sort -u | tr '\n' ' ')" "-rw------- drwx------ "
+# shellcheck disable=SC2046
+docker inspect -f '{{json .Config.Labels}}' $(docker ps -aq $(of_project); docker ps -aq --filter "name=^/codops-$PROJECT-") >"$WORK/labels"
+quiet "not in any label" "$WORK/labels"
+docker images -q --filter "label=com.docker.compose.project=$PROJECT" | xargs -r docker history --no-trunc >"$WORK/images.txt"
+quiet "not in any image" "$WORK/images.txt"
+
+CODOPS_TEST_KILL=after:lock:STOP "$CODOPS" restart test >/dev/null 2>&1 &
+holder=$!
+wait_for 30 sh -c "grep -q '^State:.T' /proc/$holder/status"
+expect "no core dumps" "$(awk '/^Max core file size/ {print $5, $6}' "/proc/$holder/limits")" "0 0"
+expect "nor may others trace it" "$(stat -c %U "/proc/$holder/environ")" root
+quiet "not in its command line" "/proc/$holder/cmdline"
+# A lock's label names the command.
+docker inspect -f '{{json .Config.Labels}}' "codops-$PROJECT-lock-deploy" >"$WORK/lock"
+quiet "not in the lock" "$WORK/lock"
