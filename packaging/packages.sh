@@ -47,7 +47,6 @@ tests() {
   tool strace strace
   tool faketime faketime
   tool python3 python3
-  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   library busybox-static
 }
 

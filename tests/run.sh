@@ -51,8 +51,6 @@ outside() {
   # The reference for the compose model; a test that misses it says so itself.
   tests/support/compose.sh >/dev/null 2>&1 || say "docker compose can't be had: what compares with it is skipped"
 
-  CODOPS_MOTO=$(tests/support/moto.sh 2>/dev/null) || say "no S3 server: what needs one is skipped"
-  export CODOPS_MOTO
   tests/support/prisma.sh --check >/dev/null 2>&1 || say "no Prisma engine: what compares with it is skipped"
 
   # Sockets' paths must be short; everything else of the run is here too.

@@ -59,11 +59,11 @@ void S3Upload::complete() {
   }
   body += "</CompleteMultipartUpload>";
   const auto response = client_->send({"POST", key_, {{"uploadId", upload_id_}}, {}, body}, limits_);
-  // "200 OK" comes before the server knows; what became of it is in the body.
-  const bool failed = !response.ok() || response.body.find("<Error>") != std::string::npos ||
-                      response.body.find("CompleteMultipartUploadResult") == std::string::npos;
-  if (failed) {
-    throw Failure{Exit::failed, fmt::format("{} did not put \"{}\" together: {}", client_->describe(), key_, xml_text(response.body, "Code"))};
+  // "200 OK" comes before the server knows; what became of it is in the body, whose root differs between servers.
+  if (!response.ok() || response.body.find("<Error>") != std::string::npos || xml_text(response.body, "ETag").empty()) {
+    const auto code = xml_text(response.body, "Code");
+    throw Failure{Exit::failed, fmt::format("{} did not put \"{}\" together: {}", client_->describe(), key_,
+                                            code.empty() ? fmt::format("status {}", response.status) : code)};
   }
 }
 

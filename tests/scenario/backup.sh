@@ -116,7 +116,8 @@ if [[ -z ${CODOPS_FULL:-} ]]; then
   :
 elif command -v strace >/dev/null; then
   before=$(count)
-  for call in renameat2 fsync unlink; do
+  # glibc's renameat2 without flags is the system call renameat.
+  for call in renameat fsync unlink; do
     for when in 1 2 3 4 5 6 8 10 12; do
       strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$when" "$CODOPS" backup test >/dev/null 2>&1 || true
     done
@@ -126,7 +127,7 @@ elif command -v strace >/dev/null; then
   expect "nothing unfinished stays" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
   # The k-th write, sync or rename fails with an error instead.
   before=$(count)
-  for fault in write:error=ENOSPC:when=40 fsync:error=EIO:when=1 fsync:error=EIO:when=5 renameat2:error=EIO:when=2 renameat2:error=ENOSPC:when=4; do
+  for fault in write:error=ENOSPC:when=40 fsync:error=EIO:when=1 fsync:error=EIO:when=5 renameat:error=EIO:when=2 renameat:error=ENOSPC:when=4 renameat:error=EIO:when=5; do
     rc=0
     strace -f -qq -o /dev/null -e trace="${fault%%:*}" -e inject="$fault" "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
     if ((rc != 0)); then pass "$fault is a failure"; else fail "$fault is a failure" "exit 0: $(tail -n 1 "$WORK/out")"; fi

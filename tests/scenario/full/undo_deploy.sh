@@ -4,7 +4,7 @@
 #
 #   UNDO_VERBS="deploy rollback scale"   which commands; by default deploy (full/undo.sh does the others)
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"

@@ -2,7 +2,7 @@
 # SIGKILL before and after every step of a deploy, under load: afterwards one complete release serves, the next command has cleaned
 # up, and no request failed. The rest of the matrix (rollback, scale, other signals, the engine's own restarts) is full/kill_matrix.sh.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"

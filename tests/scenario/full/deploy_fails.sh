@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys that go wrong: the release before serves, nothing is left over, the evidence is kept.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
 need_engine
