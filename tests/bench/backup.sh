@@ -4,7 +4,7 @@
 # each counts: on a shared machine the slower ones measure the neighbours.
 source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
 PG_PASSWORD='bench'
-source "$SUPPORT/postgres.sh"
+source "$SUPPORT/backup_postgres.sh"
 clean_up() { postgres_stop "$WORK/pg" || true; }
 if ! postgres_start "$WORK/pg" "-c shared_buffers=512MB -c max_wal_size=8GB -c full_page_writes=off -c synchronous_commit=off -c maintenance_work_mem=128MB"; then
   skip "server" "no PostgreSQL server programs are installed"
