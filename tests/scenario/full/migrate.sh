@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The migrate verbs and db init, driven as a user would; what counts is exit codes and what the database says afterwards.
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 source "$SUPPORT/postgres.sh"
 
 if ! postgres_start "$WORK/pg" -c fsync=off; then
