@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The migrate verbs and db init, driven as a user would; what counts is exit codes and what the database says afterwards.
 source "$(dirname "$0")/../../support/case.sh"
-source "$SUPPORT/postgres.sh"
+source "$SUPPORT/postgres_plain.sh"
 
 if ! postgres_start "$WORK/pg" -c fsync=off; then
   skip "migrate" "PostgreSQL can't be started"
@@ -81,7 +81,7 @@ printf 'SELECT 1;\n\\set x 1\n' >prisma/migrations/30000101000000_psql/migration
 run 65 "a psql command" migrate staging
 check "is named with its place" grep -q '30000101000000_psql/migration.sql:2:1' "$WORK/err"
 
-# Ctrl-C and kill -9 while a script runs.
+# SIGTERM (bash ignores SIGINT for what it starts in the background) and kill -9 while a script runs.
 echo 'CREATE TABLE half(id int); SELECT pg_sleep(30);' >prisma/migrations/30000101000000_psql/migration.sql
 sleeping() { [[ $(psql_in shop -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "$1" ]]; }
 "$CODOPS" migrate staging >/dev/null 2>&1 &
@@ -89,10 +89,10 @@ pid=$!
 check "it sleeps" wait_for 10 sleeping 1
 run 4 "another run" migrate staging --lock-wait 100ms
 check "names the holder" grep -q 'codops' "$WORK/err"
-kill -INT "$pid"
+kill -TERM "$pid"
 code=0
 wait "$pid" || code=$?
-expect "Ctrl-C" "$code" 130
+expect "SIGTERM" "$code" 143
 check "its statement ended" wait_for 5 sleeping 0
 "$CODOPS" migrate staging >/dev/null 2>&1 &
 pid=$!
