@@ -8,7 +8,7 @@ CODOPS=${CODOPS:-$here/../../build/release/cli/codops}
 count=${1:-500} runs=${RUNS:-3}
 work=$(mktemp -d)
 chmod 755 "$work"
-source "$here/../support/postgres.sh"
+source "$here/../support/postgres_plain.sh"
 postgres_start "$work/pg"
 trap 'postgres_stop; rm -rf "$work"' EXIT
 
