@@ -106,10 +106,16 @@ Source applied_part(const Source& source, const Ledger& ledger) {
 Snapshot snapshot(pg::Connection& connection, const Limits& limits) {
   // With an empty path every name is written with its schema.
   connection.run("BEGIN; SET LOCAL search_path = ''", limits);
-  Snapshot result;
-  const auto rows = connection.query(snapshot_sql, limits);
-  for (std::size_t i = 0; i < rows.size(); ++i) result[std::string{rows.text(i, 0)}] = rows.text(i, 1);
+  pg::Rows rows;
+  try {
+    rows = connection.query(snapshot_sql, limits);
+  } catch (...) {
+    if (connection.usable()) connection.run("ROLLBACK", Limits{Deadline::after(Milliseconds{5'000}), {}});
+    throw;
+  }
   connection.run("COMMIT", limits);
+  Snapshot result;
+  for (std::size_t i = 0; i < rows.size(); ++i) result[std::string{rows.text(i, 0)}] = rows.text(i, 1);
   return result;
 }
 
