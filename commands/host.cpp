@@ -5,16 +5,19 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/units.hpp"
+#include "lib/ops/time_account.hpp"
 
 namespace codops::commands {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string overhead_text(const ops::RunResult& run) {
-  std::string text;
-  for (const auto& timing : run.outcome.timings) text += fmt::format("{}{} {}", text.empty() ? "" : " · ", timing.step, format_duration(timing.elapsed));
-  return text;
+double seconds_of(Milliseconds time) { return static_cast<double>(time.count()) / 1000; }
+
+Json json_of(const ops::TimeAccount& account) {
+  return {{"total", seconds_of(account.total)}, {"engine", seconds_of(account.engine)}, {"boot", seconds_of(account.boot)},
+          {"companions", seconds_of(account.companions)}, {"drain", seconds_of(account.drain)}, {"monitor", seconds_of(account.monitor)},
+          {"own", seconds_of(account.own)}};
 }
 
 std::string json_of(const ops::DeployResult& result, const std::string& environment) {
@@ -33,7 +36,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
   for (const auto& step : run.plan.steps) {
     Json entry{{"name", step.name}, {"text", step.text}, {"mutates", step.mutates}, {"undo", step.undo}, {"no_undo", step.no_undo}};
     for (const auto& timing : run.outcome.timings) {
-      if (timing.step == step.name) entry["seconds"] = static_cast<double>(timing.elapsed.count()) / 1000;
+      if (timing.step == step.name) entry["seconds"] = seconds_of(timing.elapsed);
     }
     json["steps"].push_back(std::move(entry));
   }
@@ -41,9 +44,10 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
   json["notes"] = run.plan.notes;
   json["downtime"] = run.plan.downtime;
   json["untouched"] = run.plan.untouched;
-  json["seconds"] = static_cast<double>(run.elapsed.count()) / 1000;
+  json["seconds"] = seconds_of(run.elapsed);
+  json["time"] = json_of(ops::time_account(run));
   json["engine_seconds"] = Json::object();
-  for (const auto& [what, time] : run.engine_time) json["engine_seconds"][what] = static_cast<double>(time.count()) / 1000;
+  for (const auto& [what, time] : run.engine_time) json["engine_seconds"][what] = seconds_of(time);
   json["front_door"] = {{"asked", run.front_door_asked}, {"answered", run.front_door_answered}};
   if (run.outcome.failure) {
     json["failed_step"] = run.outcome.failed_step;
@@ -63,7 +67,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   if (run.plan.from != 0 && run.plan.verb != "rollback") {
     text += fmt::format("  back:  codops rollback {}      (release {} is kept: boot time + 1 s)\n", environment, run.plan.from);
   }
-  text += "  time:  " + overhead_text(run) + "\n";
+  text += "  time:  " + to_text(ops::time_account(run)) + "\n";
   return text;
 }
 

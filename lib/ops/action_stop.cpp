@@ -1,4 +1,4 @@
-// The old set leaves: stopped and kept for rollback; what nobody recorded is removed.
+// The old set leaves: stopped, or left running out of reach of traffic, and kept for rollback; what nobody recorded is removed.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -20,10 +20,20 @@ class Stop final : public plan::Action {
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
     std::vector<Leaving> leaving;
-    for (const auto& member : args.at("members")) leaving.push_back({member.at("container"), member.at("grace")});
+    std::size_t resting = 0;
+    for (const auto& member : args.at("members")) {
+      if (member.value("rest", false)) {
+        rest_member(context_, member.at("container"), limits);
+        ++resting;
+      } else {
+        leaving.push_back({member.at("container"), member.at("grace")});
+      }
+    }
     stop_members(context_, leaving, limits);
     for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
-    return leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", leaving.size());
+    std::string done = leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", leaving.size());
+    if (resting > 0) done += fmt::format("{}{} left running for rollback", done.empty() ? "" : "; ", resting);
+    return done;
   }
 
   void undo(const plan::Step& step, const Limits& limits) override {

@@ -184,6 +184,12 @@ void stop_members(RunContext& context, const std::vector<Leaving>& members, cons
   if (failed) std::rethrow_exception(failed);
 }
 
+void rest_member(RunContext& context, const std::string& container, const Limits& limits) {
+  const auto details = context.api.find_container(container, limits);
+  if (!details || details->networks.count(context.traffic.name) == 0) return;
+  context.api.disconnect_network(context.traffic.name, container, true, limits);
+}
+
 void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
                    const std::string& alias, const Limits& limits) {
   const auto details = context.api.find_container(container, limits);

@@ -19,7 +19,9 @@ struct Leaving {
   int grace_seconds{10};
 };
 void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits);
-// The reverse of stop_members for one container.
+// It goes on running where no traffic reaches it; start_member and join_traffic bring it back.
+void rest_member(RunContext& context, const std::string& container, const Limits& limits);
+// The reverse of stop_members, or of rest_member, for one container.
 void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
                    const std::string& alias, const Limits& limits);
 // Absent is fine.

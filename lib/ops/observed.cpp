@@ -90,4 +90,11 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
   return release;
 }
 
+int resting_release(const Observed& observed, bool old_set_running) {
+  if (!old_set_running) return 0;
+  const auto& history = observed.snapshot.history;
+  const auto last = std::find_if(history.rbegin(), history.rend(), [](const auto& entry) { return entry.result == "ok"; });
+  return last != history.rend() && (last->action == "deploy" || last->action == "rollback") ? last->from : 0;
+}
+
 }  // namespace codops::ops

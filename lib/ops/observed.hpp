@@ -59,4 +59,7 @@ struct Observed {
 // labels and what runs; nullopt: nothing is deployed.
 std::optional<release::Release> serving(const Observed& observed, const std::string& project);
 
+// old_set: running: the release whose set was left running when traffic moved last; 0: none.
+int resting_release(const Observed& observed, bool old_set_running);
+
 }  // namespace codops::ops

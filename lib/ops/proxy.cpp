@@ -100,6 +100,8 @@ void test_configuration(RunContext& context, const std::string& proxy, const Lim
 
 void reload(RunContext& context, const std::string& proxy, const Limits& limits) {
   const auto before = accepting_workers(context, proxy, limits);
+  // Not the engine's own kill with SIGHUP, which would be quicker: engine 20.10 then takes the container for one that was
+  // stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
   const auto reloaded = run(context, proxy, {"nginx", "-s", "reload"}, limits);
   if (reloaded.exit != 0) {
     throw Failure{Exit::failed, fmt::format("nginx in {} did not reload: {}", proxy, essence(reloaded.output))};

@@ -56,7 +56,7 @@ bool Status::healthy() const {
          });
 }
 
-Status status_of(const Observed& observed, const std::string& project, const std::string& environment) {
+Status status_of(const Observed& observed, const std::string& project, const std::string& environment, bool old_set_running) {
   Status status;
   status.environment = environment;
   status.now = observed.now;
@@ -82,10 +82,14 @@ Status status_of(const Observed& observed, const std::string& project, const std
     }
     status.services.push_back(std::move(one));
   }
+  const auto resting = resting_release(observed, old_set_running);
   std::set<std::string> known;
   for (const auto& [number, kept] : observed.snapshot.releases) {
     for (const auto& service : kept.services) {
-      for (const auto& member : service.members) known.insert(member.container);
+      for (const auto& member : service.members) {
+        known.insert(member.container);
+        if (number == resting) wanted.insert(member.container);
+      }
     }
   }
   for (const auto& container : observed.containers) {
@@ -104,7 +108,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
 Status status(Host& host, const Limits& limits) {
   const auto observed = observe(host.api(), host.store(), host.project(), limits);
   host.require_owner(observed.snapshot);
-  auto found = status_of(observed, host.project(), host.environment().name);
+  auto found = status_of(observed, host.project(), host.environment().name, host.environment().old_set == settings::OldSet::running);
   found.engine = host.shown();
   if (const auto holder = host.lock("deploy")->inspect(limits)) {
     if (release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);

@@ -35,7 +35,8 @@ struct Status {
 };
 
 // Pure: what an observation amounts to.
-Status status_of(const Observed& observed, const std::string& project, const std::string& environment);
+// `old_set_running`: the set before may run too.
+Status status_of(const Observed& observed, const std::string& project, const std::string& environment, bool old_set_running);
 Status status(Host& host, const Limits& limits);
 
 // For people and as JSON.

@@ -70,7 +70,7 @@ std::string result_of(const plan::Outcome& outcome) {
 }  // namespace
 
 Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
-    : host_{host}, owner_{release::this_process(std::move(command))} {
+    : host_{host}, owner_{release::this_process(std::move(command))}, began_{host.clock().steady()} {
   host_.require_owner(host_.store().load(limits));
   try {
     lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, lock, host_.clock(), host_.reporter(), limits);
@@ -153,7 +153,6 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
 
 RunResult Transaction::run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits) {
   RunResult result;
-  const auto start = host_.clock().steady();
   auto plan = planned.plan;
   const auto current = serving(observed_, host_.project());
   auto extra = Json::parse(plan.context.empty() ? "{}" : plan.context);
@@ -252,7 +251,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
   }
   faults.at("after", "record");
-  result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
+  result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - began_);
   return result;
 }
 

@@ -71,6 +71,7 @@ class Transaction {
   Host& host_;
   target::LockOwner owner_;
   std::unique_ptr<release::HeldLock> lock_;
+  std::chrono::steady_clock::time_point began_;
   std::string token_;
   Observed observed_;
   Recovery recovery_;

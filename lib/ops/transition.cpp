@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/ops/members.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
@@ -21,6 +22,10 @@ Json names_of(const std::vector<Member>& members) {
 
 std::string times(const std::string& service, std::size_t count) {
   return count == 1 ? service : fmt::format("{} ×{}", service, count);
+}
+
+bool has(const std::vector<Member>& members, const Member& member) {
+  return std::find(members.begin(), members.end(), member) != members.end();
 }
 
 bool runs_once(Role role) { return role == Role::stateful || role == Role::exclusive; }
@@ -103,9 +108,10 @@ std::string set_text(const std::vector<const ServiceChange*>& changes) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// What runs of a release that neither serves nor is to serve: somebody started it by hand. Data and the proxy are not touched.
+// What runs of a release that neither serves nor is to serve: somebody started it by hand, or it rested as the old set (old_set: running)
+// and its turn is over. Data and the proxy are not touched.
 std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(const Observed& observed, const std::optional<release::Release>& current,
-                                                                            const release::Release& next) {
+                                                                            const release::Release& next, int resting) {
   std::set<std::string> wanted;
   const auto remember = [&](const release::Release& release) {
     for (const auto& service : release.services) {
@@ -114,6 +120,7 @@ std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(cons
   };
   remember(next);
   if (current) remember(*current);
+  if (const auto rests = observed.snapshot.releases.find(resting); rests != observed.snapshot.releases.end()) remember(rests->second);
   std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers;
   for (const auto& [number, release] : observed.snapshot.releases) {
     for (const auto& service : release.services) {
@@ -139,6 +146,8 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
     for (const auto& member : service.members) {
       const auto* container = observed.container(member.container);
       if (container == nullptr) change.make.push_back(member);
+      // A set that rested while another served is asked whether it is ready, and joins again.
+      else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.
       else if (service.role == Role::one_shot && container->exit_code == 0) change.have.push_back(member);
@@ -146,7 +155,7 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
     }
     if (change.current != nullptr) {
       for (const auto& member : change.current->members) {
-        const bool stays = std::find(service.members.begin(), service.members.end(), member) != service.members.end();
+        const bool stays = has(service.members, member);
         const auto* container = observed.container(member.container);
         if (!stays && container != nullptr && container->running()) change.leave.push_back(member);
       }
@@ -187,20 +196,22 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   // A service that the next release no longer has leaves with the old set.
   std::vector<Member> leaving;
   Json leaving_args = Json::array();
-  const auto leave = [&](const release::ServiceRecord& service, const std::vector<Member>& members) {
+  const bool rests = options.old_set_running && (options.verb == "deploy" || options.verb == "rollback");
+  const auto leave = [&](const release::ServiceRecord& service, const std::vector<Member>& members, bool resting) {
     for (const auto& member : members) {
       leaving.push_back(member);
       leaving_args.push_back({{"service", service.name},
                               {"container", member.container},
                               {"address", member.address},
                               {"grace", service.stop_grace_seconds},
-                              {"restart", service.restart}});
+                              {"restart", service.restart},
+                              {"rest", resting}});
     }
   };
 
-  const auto stragglers = stragglers_of(observed, current, next);
+  const auto resting = resting_release(observed, options.old_set_running);
   const bool nothing_changes = std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
-                               options.migrate.empty() && intruders.empty() && stragglers.empty();
+                               options.migrate.empty() && intruders.empty() && stragglers_of(observed, current, next, resting).empty();
   if (nothing_changes) return;
 
   for (const auto& hook : options.pre_hooks) {
@@ -234,7 +245,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     step.phase = plan::Phase::moved;
   }
   for (const auto& change : changes) {
-    if (change.next->role == Role::stateless) leave(change.current != nullptr ? *change.current : *change.next, change.leave);
+    if (change.next->role == Role::stateless) leave(change.current != nullptr ? *change.current : *change.next, change.leave, rests);
   }
   if (current) {
     for (const auto& service : current->services) {
@@ -248,7 +259,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         const auto* container = observed.container(member.container);
         if (container != nullptr && container->running()) running.push_back(member);
       }
-      leave(service, running);
+      leave(service, running, rests && rolls(service.role));
     }
   }
   const auto settled = has_proxy ? render(upstreams_of(next, changes, proxy, false)) : std::string{};
@@ -316,14 +327,16 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
     plan.steps.back().phase = plan::Phase::proven;
   }
-  for (const auto& [service, member] : stragglers) leave(*service, {member});
+  for (const auto& [service, member] : stragglers_of(observed, current, next, 0)) leave(*service, {member}, false);
   if (!leaving.empty() || !intruders.empty()) {
     std::vector<std::string> what;
     std::map<std::string, std::size_t> counts;
-    for (const auto& entry : leaving_args) ++counts[entry.at("service").get<std::string>()];
+    for (const auto& entry : leaving_args) {
+      if (entry.at("rest").get<bool>() == rests) ++counts[entry.at("service").get<std::string>()];
+    }
     for (const auto& [service, count] : counts) what.push_back(times(service, count));
-    if (options.old_set_running) plan.warnings.push_back("old_set: running is not acted on yet: the old set is stopped, and kept");
-    auto text = what.empty() ? std::string{} : fmt::format("~ {} of release {}, kept for rollback", fmt::join(what, ", "), plan.from);
+    auto text = what.empty() ? std::string{}
+                             : fmt::format("~ {} of release {}, {}", fmt::join(what, ", "), plan.from, rests ? "left running for rollback" : "kept for rollback");
     if (!intruders.empty()) {
       text += fmt::format("{}- {} (not made by codops)", text.empty() ? "" : "; ", fmt::join(intruders, ", "));
     }

@@ -20,7 +20,11 @@ cycle=("deploy v1.1.0" "rollback v1.0.0" "deploy $abrupt" "rollback v1.0.0" "dep
 # shellcheck disable=SC2119
 site
 sed -i '/^keep_releases/d' "$APP/codops.yaml"
-printf 'keep_releases: 30\ntimeouts: {drain: 5s}\n' >>"$APP/codops.yaml"
+printf 'keep_releases: 30\ntimeouts: {drain: 10s}\n' >>"$APP/codops.yaml"
+# A download takes 5 s, more on a busy machine: nginx and codops give it time to end.
+sed -i 's/worker_shutdown_timeout .*/worker_shutdown_timeout 10s;/' "$APP/nginx/nginx.conf"
+# Each probe of a health check is a process in a container: on two cores a dozen of them a second are a load of their own.
+sed -i 's/interval: 2s/interval: 5s/; s/interval: 1s/interval: 2s/' "$APP/docker-compose.prod.yml"
 seconds_of() { awk -v from="$1" -v to="$(date +%s%N)" 'BEGIN { printf "%.3f", (to - from) / 1e9 }'; }
 under_load() { load_start "$1" --url $FRONT "${rate[@]}" --seconds 5 --drain 5; }
 
@@ -34,7 +38,7 @@ codops_moves() {
     began=$(date +%s%N)
     if [[ $verb == rollback ]]; then ops rollback demo -o json; else ops deploy demo "$to" -o json; fi
     jq -c --arg verb "$verb" --arg to "$to" --argjson wall "$(seconds_of "$began")" --argjson code "$CODE" '
-      ([.steps[] | {(.name): .seconds}] | add) as $s |
+      ([.steps[]? | {(.name): .seconds}] | add // {}) as $s |
       {$verb, $to, $code, $wall, start: ($s.start // 0), drain: ($s.drain // 0), monitor: ($s.monitor // 0),
        switch: (($s.switch // 0) + ($s.prove // 0)), settle: ($s.settle // 0), stop: (.engine_seconds.stop // 0), engine: .engine_seconds}
       | .own = (.wall - .start - .drain - .monitor - .stop)' "$WORK/out" >>"$WORK/moves" ||

@@ -89,6 +89,27 @@ exits "back to before" 0 rollback demo --to 1
 expect "files and environment went back too" \
   "$(curl -s -D - -o /dev/null $FRONT/ | grep -ic '^x-frame-options: DENY') $(docker exec "$(running backend | cut -d' ' -f1)" printenv CORS_ORIGIN || true)" "1 "
 
+# ---- old_set: running
+echo 'old_set: running' >>"$APP/codops.yaml"
+exits "a deploy that leaves the old set running" 0 deploy demo v1.1.0 -o json
+newest=$(result .release)
+expect "both sets run" "$(running backend)" "$PROJECT-backend-r1-1 $PROJECT-backend-r1-2 $PROJECT-backend-r$newest-1 $PROJECT-backend-r$newest-2 "
+serving "one serves, and the other is no drift" v1.1.0 "$newest"
+expect "nobody reaches the old one by name" "$(docker exec "$(running nginx | cut -d' ' -f1)" getent ahostsv4 backend | cut -d' ' -f1 | sort -u | wc -l)" 2
+exits "the same again changes nothing" 0 deploy demo v1.1.0 -o json
+expect "and says so" "$(result .changed)" false
+traffic rest
+exits "rollback to the set that runs" 0 rollback demo -o json
+load_stop rest
+unharmed "no request failed" rest
+expect "nothing was started or made" "$(result '[.release, .engine_seconds.start // 0, .engine_seconds.create // 0]')" '[1,0,0]'
+serving "the set that ran serves" v1.0.0 1
+sed -i '/^old_set/d' "$APP/codops.yaml"
+exits "without the setting it is drift" 2 status demo --check
+exits "which the next deploy ends" 0 deploy demo v1.0.0
+exits "and back" 0 rollback demo --to 1
+expect "one set runs" "$(running backend)" "$PROJECT-backend-r1-1 $PROJECT-backend-r1-2 "
+
 # ---- the small verbs
 exits "exec" 7 exec demo backend -- sh -c 'echo inside; exit 7'
 expect "its output" "$(cat "$WORK/out")" inside

@@ -24,9 +24,8 @@ export VERSION=''
 site() {
   demo "$APP" HTTP_PORT="$HTTP" HTTPS_PORT=18443 "$@"
   sed -i "s/^project:.*/project: $PROJECT/; s/^monitor:.*/monitor: 1s/" "$APP/codops.yaml"
-  # No long connection is left open here, and nothing boots slowly: what waits is what is tested.
+  # No long connection is left open here.
   sed -i 's/worker_shutdown_timeout .*/worker_shutdown_timeout 5s;/' "$APP/nginx/nginx.conf"
-  sed -i 's/interval: [12]s/interval: 500ms/' "$APP/docker-compose.prod.yml"
 }
 
 ops() {

@@ -44,6 +44,7 @@ void apply(Observed& observed, const Planned& planned, const std::string& action
   entry.number = static_cast<int>(observed.snapshot.history.size()) + 1;
   entry.action = action;
   entry.release = planned.next.number;
+  entry.from = planned.plan.from;
   entry.result = "ok";
   observed.snapshot.history.push_back(entry);
   for (const auto& wanted : planned.next.services) {
@@ -69,7 +70,7 @@ void apply(Observed& observed, const Planned& planned, const std::string& action
     const auto args = nlohmann::json::parse(step.args);
     for (const auto& member : args.at("members")) {
       for (auto& container : observed.containers) {
-        if (container.name == member.at("container")) container.state = target::RunState::exited;
+        if (container.name == member.at("container") && !member.value("rest", false)) container.state = target::RunState::exited;
       }
     }
   }
@@ -184,6 +185,37 @@ TEST_CASE("a new version: the changed service rolls, the others stay and belong 
     CHECK(names(planned_again.plan) == Names{"stop"});
     CHECK(planned_again.plan.steps[0].text.find("shop-backend-1") != std::string::npos);
   }
+}
+
+TEST_CASE("old_set: running: the set before rests, is no change by itself, comes back without being made, and one rests at most") {
+  auto host = empty_host();
+  PlanOptions options;
+  options.old_set_running = true;
+  apply(host, plan_deploy(shop("v1"), host, options));
+  apply(host, plan_deploy(shop("v2"), host, options));
+  const auto running = [&](int release) {
+    int count = 0;
+    for (const auto& container : host.containers) {
+      if (container.running() && container.name.find(fmt::format("backend-r{}-", release)) != std::string::npos) ++count;
+    }
+    return count;
+  };
+  CHECK(running(1) == 2);
+  CHECK(plan_deploy(shop("v2"), host, options).plan.steps.empty());
+
+  auto back = host;
+  const auto planned = plan_rollback(back.snapshot.releases.at(1), shop("v1").proxy, back, options);
+  const auto start = std::find_if(planned.plan.steps.begin(), planned.plan.steps.end(), [](const auto& step) { return step.name == "start"; });
+  REQUIRE(start != planned.plan.steps.end());
+  const auto args = nlohmann::json::parse(start->args);
+  CHECK(args.at("services").at(0).at("make").empty());
+  CHECK(args.at("services").at(0).at("start").size() == 2);
+
+  apply(host, plan_deploy(shop("v3"), host, options));
+  CHECK(running(1) == 0);
+  CHECK(running(2) == 2);
+  options.old_set_running = false;
+  CHECK_FALSE(plan_deploy(shop("v3"), host, options).plan.steps.empty());
 }
 
 TEST_CASE("data is recreated only when its own definition changed, and that is downtime") {
