@@ -28,7 +28,6 @@ Check http_check(const ConventionFacts& facts, const ConventionFacts::Port& port
   if (tls) {
     what.request.server_name = facts.server_name;
     what.request.trust.ca_file = facts.front_door_ca;
-    what.request.trust.insecure = facts.server_name.empty();
   }
   Check check;
   check.name = std::move(name);
@@ -68,7 +67,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
   Convention out;
   if (facts.containers) {
     for (const auto& service : facts.services) {
-      auto check = container_check(service.name, facts.containers);
+      auto check = container_check(service.name, facts.containers, service.one_shot);
       check.name = service.name;
       out.checks.push_back(std::move(check));
     }
