@@ -50,7 +50,7 @@ class HealthCheck final : public Command {
     parameters.number("--retries", "N", retries_, "further attempts after a failure (0)");
     parameters.number("--successes", "N", successes_, "so many in a row are well (1)");
     parameters.duration("--slow", slow_, "a slower answer is a warning");
-    parameters.number("--parallel", "N", parallel_, "at once at most (256, or what ulimit -n allows)");
+    parameters.number("--parallel", "N", parallel_, "at once at most (340, or what ulimit -n allows)");
     parameters.flag("--strict", strict_, "a warning is a failure: exit 1");
     parameters.flag("--wait", wait_, "again and again until all is well; --timeout says how long (60s)");
     parameters.flag("--watch", watch_, "again and again, as a live table");
@@ -129,7 +129,7 @@ class HealthCheck final : public Command {
     if (!connect_to_) return {};
     if (connect_to_->starts_with('/')) return {{}, 0, *connect_to_};
     const auto address = io::parse_host_port(*connect_to_);
-    if (!address) throw usage("\"" + *connect_to_ + "\" is nothing to connect to", "write 10.0.0.7, 10.0.0.7:8443 or /run/app.sock");
+    if (!address) throw usage("\"" + io::shown_url(*connect_to_) + "\" is nothing to connect to", "write 10.0.0.7, 10.0.0.7:8443 or /run/app.sock");
     return {address->host, address->port, {}};
   }
 
