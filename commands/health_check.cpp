@@ -263,12 +263,18 @@ class HealthCheck final : public Command {
       if (!stopped) {
         const bool live = services.terminal().out && !json && services.options().format == "text";
         const auto back = live && lines > 0 ? fmt::format("\033[{}A\033[J", lines) : std::string{};
-        if (!services.write(back + text)) return {Exit::ok, "", ""};
-        lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+        const auto shown = live ? health::fitted_lines(text, services.terminal().width) : text;
+        if (!services.write(back + shown)) return {Exit::ok, "", ""};
+        lines = static_cast<std::size_t>(std::count(shown.begin(), shown.end(), '\n'));
       }
-      if (stopped || limits.deadline.expired()) return {report.exit(strict_), "", "{}"};
-      limits.within(interval_.value_or(Milliseconds{2000})).wait(-1, 0);
-      if (limits.deadline.expired()) return {report.exit(strict_), "", "{}"};
+      if (stopped || limits.deadline.expired()) return {report.exit(strict_), "", ""};
+      constexpr Milliseconds shortest{100};
+      try {
+        limits.within(std::max(shortest, interval_.value_or(Milliseconds{2000}))).wait(-1, 0);
+      } catch (const Failure& failure) {
+        return {failure.code(), "", ""};  // Ctrl-C is how one leaves
+      }
+      if (limits.deadline.expired()) return {report.exit(strict_), "", ""};
     }
   }
 

@@ -16,9 +16,9 @@ std::size_t userinfo_end(std::string_view text, std::size_t from, std::size_t en
   if (at != std::string_view::npos) return from + at;
   const auto authority = text.substr(from, end - from);
   const auto colon = authority.rfind(':');
-  if (colon == std::string_view::npos || authority.ends_with(']')) return std::string_view::npos;
+  if (colon == std::string_view::npos || authority.starts_with('[')) return std::string_view::npos;
   const auto word_end = std::min(text.find_first_of(" \t\r\n\"'<>", from), text.size());
-  const bool port = authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+  const bool port = colon + 1 < authority.size() && authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
   const auto until = port ? std::min(text.find_first_of("?#", end), word_end) : word_end;
   const auto late = text.substr(from, until - from).rfind('@');
   return late == std::string_view::npos ? late : from + late;

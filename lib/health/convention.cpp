@@ -61,6 +61,12 @@ void add_service(Convention& out, const ConventionFacts& facts, const Convention
   }
 }
 
+// A service may well have the name that the check of a connection would get.
+std::string free_name(const Convention& found, const std::string& name, const std::string& longer) {
+  const bool taken = std::any_of(found.checks.begin(), found.checks.end(), [&](const Check& check) { return check.name == name; });
+  return taken ? longer : name;
+}
+
 }  // namespace
 
 Convention conventional_checks(const ConventionFacts& facts) {
@@ -85,7 +91,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
   if (!facts.database_url.empty()) {
     PostgresCheck what{io::postgres::parse_target(facts.database_url), facts.database_via, {}, {}, 80, 95};
     Check check;
-    check.name = "database";
+    check.name = free_name(out, "database", "database SELECT 1");
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
@@ -95,7 +101,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
     // Without a limit there is nothing to be near of.
     what.warn_memory.reset();
     Check check;
-    check.name = "redis";
+    check.name = free_name(out, "redis", "redis PING");
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }

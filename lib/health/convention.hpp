@@ -17,8 +17,8 @@ struct ConventionFacts {
   struct Service {
     std::string name;
     std::vector<Port> ports;
-    bool one_shot{false};        // others wait for its end
     std::string readiness_path;  // from the settings; empty: /health, /ready and /live are tried
+    bool one_shot{false};        // others wait for its end
   };
   std::vector<Service> services;
   std::string engine_address{"127.0.0.1"};  // where published ports are reached

@@ -61,9 +61,9 @@ class Run {
     unsettled_ = checks_.size();
     for (std::size_t i = 0; i < checks_.size(); ++i) {
       auto& item = items_[i];
-      outcomes_[i].name = checks_[i].name;
+      outcomes_[i].name = readable(checks_[i].name);
       outcomes_[i].kind = kind_of(checks_[i]);
-      outcomes_[i].target = target_of(checks_[i]);
+      outcomes_[i].target = readable(target_of(checks_[i]));
       item.parents_left = checks_[i].after.size();
       for (const auto& parent : checks_[i].after) items_[index[parent]].children.push_back(i);
       if (item.parents_left == 0) ready_.push_back(i);
@@ -123,11 +123,17 @@ class Run {
     answer.facts.times = item.probe->times();
     answer.facts.address = item.probe->address();
     const auto stage = item.probe->stage();
-    answer.finding = {stage == io::Stage::dns ? Status::unknown : Status::fail, stage,
+    answer.finding = {silent(checks_[i], stage), stage,
                       silence(stage, "within " + format_duration(checks_[i].timeout)), silence_hint(stage), {}};
     release(item);
     take(i, std::move(answer));
     decide_on(i);
+  }
+
+  // What silence amounts to: of a server or a command a failure; a name server or an engine just did not tell.
+  static Status silent(const Check& check, io::Stage stage) {
+    const auto* asked = std::get_if<AskedCheck>(&check.what);
+    return stage == io::Stage::dns || (asked != nullptr && asked->kind != "command") ? Status::unknown : Status::fail;
   }
 
   static std::string silence(io::Stage stage, const std::string& when) {
@@ -173,8 +179,8 @@ class Run {
     ++outcome.attempts;
     outcome.status = answer.finding.status;
     outcome.stage = answer.finding.stage;
-    outcome.message = std::move(answer.finding.message);
-    outcome.hint = std::move(answer.finding.hint);
+    outcome.message = readable(answer.finding.message);
+    outcome.hint = readable(answer.finding.hint);
     outcome.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - items_[i].attempt_start);
     outcome.times = answer.facts.times;
     if (!answer.facts.address.empty()) outcome.address = answer.facts.address;
@@ -291,7 +297,7 @@ class Run {
         }
         ++outcome.attempts;
         outcome.stage = item.probe->stage();
-        outcome.status = why == Exit::deadline && outcome.stage != io::Stage::dns ? Status::fail : Status::unknown;
+        outcome.status = why == Exit::deadline ? silent(checks_[i], outcome.stage) : Status::unknown;
         outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
         outcome.hint = why == Exit::deadline ? silence_hint(outcome.stage) : "";
       } else if (item.history.empty()) {

@@ -256,7 +256,7 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
     out = worse(std::move(out), std::move(memory));
   } else if (facts.used_memory) {
     out.metrics.push_back({"memory", static_cast<double>(*facts.used_memory), "B", std::nullopt, std::nullopt, 0, std::nullopt});
-    if (check.warn_memory || check.fail_memory) {
+    if (check.warn_memory) {
       out = worse(std::move(out), found(Status::warn, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
     }
   }
