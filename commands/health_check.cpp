@@ -255,8 +255,12 @@ class HealthCheck final : public Command {
   Result watch(Services& services, const health::Convention& found, const health::Options& options, Milliseconds deadline) const {
     const auto limits = services.limits();
     std::size_t lines = 0;
+    std::optional<Exit> last;
     for (;;) {
       const auto report = health::run(found.checks, options, limits.within(deadline));
+      // The end of the watch cuts a round anywhere: the last whole one is the answer.
+      if (last && report.ended_by == Exit::deadline && limits.deadline.expired()) return {*last, "", ""};
+      last = report.exit(strict_);
       const auto json = services.options().output == Output::json;
       const auto text = json ? json_of(report, -1) : text_of(services, report);
       const bool stopped = report.ended_by == Exit::interrupted || report.ended_by == Exit::terminated;
