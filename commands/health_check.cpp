@@ -1,6 +1,7 @@
 #include "commands/health.hpp"
 
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 
 #include "commands/health_environment.hpp"
 #include "lib/base/units.hpp"
@@ -25,7 +26,7 @@ class HealthCheck final : public Command {
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "whose checks: those of codops.yaml, or found by convention", false);
     parameters.positionals("CHECK", names_, "only these, and what they need");
-    parameters.options("--url", "URL", urls_, "an HTTP or HTTPS endpoint that must answer");
+    parameters.options("--url", "URL|env:NAME", urls_, "an HTTP or HTTPS endpoint that must answer");
     parameters.options("--tcp", "HOST:PORT", ports_, "a port that must accept");
     parameters.options("--tls", "HOST:PORT", certificates_, "a port whose certificate must verify and last");
     parameters.options("--postgres", "URL|env:NAME", databases_, "PostgreSQL that must answer SELECT 1; env: hides the password");
@@ -62,17 +63,21 @@ class HealthCheck final : public Command {
     health::Convention found;
     auto deadline = usual_deadline;
     health::Options options;
+    refuse_contradictions();
+    const auto start = services.limits();
     if (!environment_.empty()) {
       const auto environment = services.environment(environment_);
-      found = checks_of(services, environment);
       deadline = environment.health.deadline;
       options.parallel = static_cast<std::size_t>(std::max(1, environment.health.concurrency));
+      found = checks_of(services, environment, start.within(deadline));
     }
     found.checks = select(std::move(found.checks), names_);
     add_ad_hoc(services, found.checks);
     if (found.checks.empty()) throw nothing_to_check();
     for (auto& check : found.checks) adjust(check);
     if (parallel_) options.parallel = static_cast<std::size_t>(std::max<std::int64_t>(1, *parallel_));
+    options.strict = strict_;
+    options.settle = [&found](Report report) { return keep_offered(std::move(report), found.alternatives); };
     if (insecure_) services.reporter().warn("--insecure: certificates are not verified");
     if (watch_) return watch(services, found, options, deadline);
 
@@ -81,7 +86,7 @@ class HealthCheck final : public Command {
     const auto exit = format == "nagios" ? nagios_exit(report) : report.exit(strict_);
     // Only the form that is asked for: a thousand checks make megabytes of the other.
     const bool json = services.options().output == Output::json;
-    auto text = json ? to_json(report, strict_).dump(2) + "\n" : text_of(services, report);
+    auto text = json ? json_of(report, 2) : text_of(services, report);
     if (exit == Exit::ok && !command_.empty()) {
       services.write(text);
       io::replace_process(command_, services.options().caller_umask);
@@ -90,17 +95,24 @@ class HealthCheck final : public Command {
   }
 
  private:
+  void refuse_contradictions() const {
+    const bool for_url = status_ || !headers_.empty() || !expected_headers_.empty() || !bodies_.empty() || !json_.empty() || redirects_ || http2_;
+    if (for_url && urls_.empty()) {
+      throw usage("--status, --header, --expect-header, --body, --json, --redirects and --http2 are about a --url", "give a --url, or write the check into codops.yaml");
+    }
+    if (watch_ && (wait_ || !command_.empty())) throw usage("--watch goes with neither --wait nor a command", "leave one away");
+    if (key_ && !certificate_) throw usage("--key is of a --cert", "--cert client.pem --key client.key");
+  }
+
   Failure nothing_to_check() const {
     if (environment_.empty()) return usage("there is nothing to check", "codops health-check production, or --url https://host/health");
     return {Exit::config, "there is nothing to check in \"" + environment_ + "\"", "list checks in codops.yaml: health.checks"};
   }
 
-  void add(std::vector<Check>& checks, std::string name, Check check) const {
-    const auto taken = [&](const std::string& wanted) {
-      return std::any_of(checks.begin(), checks.end(), [&](const Check& other) { return other.name == wanted; });
-    };
+  // Two of one name are told apart by a number.
+  void add(std::vector<Check>& checks, const std::string& name, Check check) {
     check.name = name;
-    for (int i = 2; taken(check.name); ++i) check.name = fmt::format("{} #{}", name, i);
+    for (int i = 2; !taken_.insert(check.name).second; ++i) check.name = fmt::format("{} #{}", name, i);
     checks.push_back(std::move(check));
   }
 
@@ -117,7 +129,7 @@ class HealthCheck final : public Command {
     if (!connect_to_) return {};
     if (connect_to_->starts_with('/')) return {{}, 0, *connect_to_};
     const auto address = io::parse_host_port(*connect_to_);
-    if (!address) throw usage("\"" + *connect_to_ + "\" is nothing to connect to", "write 10.0.0.7, 10.0.0.7:8443 or /run/app.sock");
+    if (!address) throw usage("\"" + io::shown_url(*connect_to_) + "\" is nothing to connect to", "write 10.0.0.7, 10.0.0.7:8443 or /run/app.sock");
     return {address->host, address->port, {}};
   }
 
@@ -175,7 +187,8 @@ class HealthCheck final : public Command {
     return what;
   }
 
-  void add_ad_hoc(Services& services, std::vector<Check>& checks) const {
+  void add_ad_hoc(Services& services, std::vector<Check>& checks) {
+    for (const auto& check : checks) taken_.insert(check.name);
     for (const auto& url : urls_) {
       auto check = with(http(value_of(services, "--url", url)));
       const auto name = health::target_of(check);
@@ -191,12 +204,14 @@ class HealthCheck final : public Command {
     }
     for (const auto& text : databases_) {
       health::PostgresCheck what{io::postgres::parse_target(value_of(services, "--postgres", text), "--postgres"), via(), {}, {}, {}, {}};
+      if (ca_ && what.target.options.try_emplace("sslrootcert", *ca_).second) what.target.options.try_emplace("sslmode", "verify-full");
       add(checks, "postgres", with(std::move(what)));
     }
     for (const auto& text : caches_) {
       health::RedisCheck what{io::parse_redis_url(value_of(services, "--redis", text)), "", {}, {}};
       if (what.target.tcp.via.unix_socket.empty()) what.target.tcp.via = via();
       what.target.trust = trust();
+      what.target.server_name = server_name_.value_or("");
       add(checks, "redis", with(std::move(what)));
     }
     for (const auto& path : disks_) add(checks, "disk " + path, health::disk_check(path));
@@ -216,12 +231,15 @@ class HealthCheck final : public Command {
     const auto given = services.limits();
     const auto limits = given.deadline.is_never() ? given.within(wait_ ? std::max(deadline, usual_wait) : deadline) : given;
     const bool live = wait_ && services.options().format == "text" && services.options().output == Output::text;
-    auto report = wait_ ? wait_until_healthy(found.checks, options, limits,
-                                             [&](const Report& round) {
-                                               if (live && !round.healthy()) services.reporter().note("waiting: " + summary(round));
-                                             })
-                        : health::run(found.checks, options, limits);
-    return keep_offered(std::move(report), found.alternatives);
+    if (!wait_) return health::run(found.checks, options, limits);
+    return wait_until_healthy(found.checks, options, limits, [&](const Report& round) {
+      if (live && !round.healthy(strict_)) services.reporter().note("waiting: " + summary(round));
+    });
+  }
+
+  // Servers and commands say what they like: bytes that are no UTF-8 are replaced.
+  std::string json_of(const Report& report, int indent) const {
+    return to_json(report, strict_).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
 
   std::string text_of(Services& services, const Report& report) const {
@@ -237,24 +255,35 @@ class HealthCheck final : public Command {
   Result watch(Services& services, const health::Convention& found, const health::Options& options, Milliseconds deadline) const {
     const auto limits = services.limits();
     std::size_t lines = 0;
+    std::optional<Exit> last;
     for (;;) {
-      const auto report = keep_offered(health::run(found.checks, options, limits.within(deadline)), found.alternatives);
+      const auto report = health::run(found.checks, options, limits.within(deadline));
+      // The end of the watch cuts a round anywhere: the last whole one is the answer.
+      if (last && report.ended_by == Exit::deadline && limits.deadline.expired()) return {*last, "", ""};
+      last = report.exit(strict_);
       const auto json = services.options().output == Output::json;
-      const auto text = json ? to_json(report, strict_).dump() + "\n" : text_of(services, report);
+      const auto text = json ? json_of(report, -1) : text_of(services, report);
       const bool stopped = report.ended_by == Exit::interrupted || report.ended_by == Exit::terminated;
       if (!stopped) {
         const bool live = services.terminal().out && !json && services.options().format == "text";
         const auto back = live && lines > 0 ? fmt::format("\033[{}A\033[J", lines) : std::string{};
-        if (!services.write(back + text)) return {Exit::ok, "", ""};
-        lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+        const auto shown = live ? health::fitted_lines(text, services.terminal().width) : text;
+        if (!services.write(back + shown)) return {Exit::ok, "", ""};
+        lines = static_cast<std::size_t>(std::count(shown.begin(), shown.end(), '\n'));
       }
-      if (stopped || limits.deadline.expired()) return {report.exit(strict_), "", "{}"};
-      limits.within(interval_.value_or(Milliseconds{2000})).wait(-1, 0);
-      if (limits.deadline.expired()) return {report.exit(strict_), "", "{}"};
+      if (stopped || limits.deadline.expired()) return {report.exit(strict_), "", ""};
+      constexpr Milliseconds shortest{100};
+      try {
+        limits.within(std::max(shortest, interval_.value_or(Milliseconds{2000}))).wait(-1, 0);
+      } catch (const Failure& failure) {
+        return {failure.code(), "", ""};  // Ctrl-C is how one leaves
+      }
+      if (limits.deadline.expired()) return {report.exit(strict_), "", ""};
     }
   }
 
   std::string environment_;
+  std::unordered_set<std::string> taken_;
   std::vector<std::string> names_, urls_, ports_, certificates_, databases_, caches_, containers_, disks_;
   std::vector<std::string> headers_, expected_headers_, bodies_, json_, command_;
   std::optional<std::string> status_, redirects_, ca_, certificate_, key_, server_name_, connect_to_;

@@ -2,9 +2,11 @@
 
 #include <charconv>
 
+#include "commands/backup_place.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/containers.hpp"
 #include "lib/engine/docker/dialer.hpp"
+#include "lib/engine/docker/ssh.hpp"
 #include "lib/health/from_settings.hpp"
 
 namespace codops::commands {
@@ -13,8 +15,21 @@ namespace {
 namespace docker = engine::docker;
 
 docker::Endpoint endpoint_of(Services& services, const settings::Environment* environment) {
-  if (environment != nullptr && !environment->host.empty()) return docker::parse_host(environment->host);
-  return docker::resolve_endpoint([&services](std::string_view name) { return services.variable(name); });
+  auto endpoint = environment != nullptr && !environment->host.empty()
+                      ? docker::parse_host(environment->host)
+                      : docker::resolve_endpoint([&services](std::string_view name) { return services.variable(name); });
+  docker::open_ssh_transport(endpoint);
+  return endpoint;
+}
+
+// Where ports are reached that the engine publishes on every address of its host.
+std::string address_of(const docker::Endpoint& endpoint) {
+  if (endpoint.kind == docker::Endpoint::Kind::ssh) return endpoint.ssh_host;
+  if (endpoint.kind != docker::Endpoint::Kind::tcp) return "127.0.0.1";
+  const auto& url = endpoint.server.url;
+  const auto start = url.find("://") == std::string::npos ? 0 : url.find("://") + 3;
+  const auto address = io::parse_host_port(url.substr(start, url.find('/', start) - start));
+  return address ? address->host : "127.0.0.1";
 }
 
 std::uint16_t number(std::string_view text) {
@@ -51,8 +66,8 @@ compose::Project load_project(Services& services, const settings::Environment& e
 // A database that only containers know by name is reached at a published port of it, else through its container.
 class Reach {
  public:
-  Reach(const compose::Project& project, docker::Api& api, Limits limits, std::vector<std::shared_ptr<void>>& alive)
-      : project_{project}, api_{api}, limits_{std::move(limits)}, alive_{alive} {}
+  Reach(const compose::Project& project, docker::Api& api, std::string address, Limits limits, std::vector<std::shared_ptr<void>>& alive)
+      : project_{project}, api_{api}, address_{std::move(address)}, limits_{std::move(limits)}, alive_{alive} {}
 
   void operator()(const std::string& host, std::uint16_t port, io::Via& via) const {
     const auto service = project_.services.find(host);
@@ -60,7 +75,7 @@ class Reach {
     for (const auto& published : service->second.ports) {
       if (published.target != port || number(published.published) == 0) continue;
       const bool any = published.host_ip.empty() || published.host_ip == "0.0.0.0" || published.host_ip == "::";
-      via = {any ? "127.0.0.1" : published.host_ip, number(published.published), {}};
+      via = {any ? address_ : published.host_ip, number(published.published), {}};
       return;
     }
     try {
@@ -79,9 +94,41 @@ class Reach {
  private:
   const compose::Project& project_;
   docker::Api& api_;
+  std::string address_;
   Limits limits_;
   std::vector<std::shared_ptr<void>>& alive_;
 };
+
+// The name that certificates of this site carry.
+std::string host_of(const std::string& url) {
+  const auto start = url.find("://");
+  if (start == std::string::npos) return {};
+  const auto end = std::min(url.find_first_of("/?#", start + 3), url.size());
+  const auto address = io::parse_host_port(url.substr(start + 3, end - start - 3));
+  return address ? address->host : std::string{};
+}
+
+// Others wait for its end: a migration, a seed.
+bool runs_once(const compose::Project& project, const std::string& name) {
+  return std::any_of(project.services.begin(), project.services.end(), [&](const auto& other) {
+    const auto found = other.second.depends_on.find(name);
+    return found != other.second.depends_on.end() && found->second.condition == compose::Dependency::Condition::completed;
+  });
+}
+
+// How old the newest backup is that was verified and is sound. Asked for in a thread, so it has its own view of the store.
+health::BackupAge backup_age_of(Services& services, const std::string& environment) {
+  const auto place = std::make_shared<BackupPlace>(services, environment, std::nullopt);
+  return [place, &clock = services.clock()](const Limits& limits) -> std::optional<Milliseconds> {
+    std::vector<std::string> broken;
+    std::optional<WallTime> newest;
+    for (const auto& entry : place->catalogue().list(limits, &broken)) {
+      if (entry.sound() && (!newest || entry.manifest.finished > *newest)) newest = entry.manifest.finished;
+    }
+    if (!newest && !broken.empty()) throw Failure{Exit::unknown, broken.front(), "codops backup list " + place->environment().name};
+    return newest ? std::optional{std::chrono::duration_cast<Milliseconds>(clock.now() - *newest)} : std::nullopt;
+  };
+}
 
 health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring) {
   health::ConventionFacts facts;
@@ -92,10 +139,12 @@ health::ConventionFacts facts_of(const compose::Project& project, const settings
       out.ports.push_back({port.host_ip, number(port.published), port.target, port.protocol.empty() ? "tcp" : port.protocol});
     }
     if (const auto found = environment.readiness.find(name); found != environment.readiness.end()) out.readiness_path = found->second.path;
+    out.one_shot = runs_once(project, name);
     facts.services.push_back(std::move(out));
   }
   facts.front_door_url = environment.front_door.url;
   facts.front_door_ca = environment.front_door.ca;
+  facts.server_name = host_of(environment.front_door.url);
   facts.containers = wiring.containers;
   const auto& database = environment.database.url_variable;
   const auto& redis = environment.redis.url_variable;
@@ -119,23 +168,25 @@ health::ListContainers containers_of_engine(Services& services, const settings::
   return [api, project = std::move(project)](const Limits& limits) {
     if (!project.empty()) return docker::ProjectContainers{*api, project}.list({}, true, limits);
     std::vector<target::Container> all;
-    for (const auto& summary : api->containers({}, true, limits)) {
+    for (auto& summary : api->containers({}, true, limits)) {
       target::Container container;
       container.id = summary.id;
       container.name = summary.name;
       container.image = summary.image;
       container.state = summary.state;
       container.health = summary.health;
+      container.completed = summary.status.starts_with("Exited (0)");
       if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
         container.service = label->second;
       }
+      container.labels = std::move(summary.labels);
       all.push_back(std::move(container));
     }
     return all;
   };
 }
 
-health::Convention checks_of(Services& services, const settings::Environment& environment) {
+health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits) {
   if (environment.engine == settings::Engine::kubernetes && environment.health.checks.empty()) {
     throw Failure{Exit::config, "checks by convention are not there for Kubernetes yet", "list them in codops.yaml: health.checks"};
   }
@@ -150,13 +201,24 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     return value ? value : services.variable(name);
   };
   health::Convention out;
-  const auto api = std::make_shared<docker::Api>(endpoint_of(services, &environment));
+  const auto endpoint = endpoint_of(services, &environment);
+  const auto address = address_of(endpoint);
+  const auto api = std::make_shared<docker::Api>(endpoint);
   out.alive.push_back(api);
   auto& alive = out.alive;
-  wiring.reach = Reach{project, *api, services.limits().within(Milliseconds{5000}), alive};
+  wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), alive};
+  const auto& listed = environment.health.checks;
+  if (std::any_of(listed.begin(), listed.end(), [](const auto& check) { return check.kind == "backup_age"; })) {
+    wiring.backup_age = backup_age_of(services, environment.name);
+  }
+  wiring.no_workload = environment.engine == settings::Engine::kubernetes
+                           ? "codops cannot ask Kubernetes for workloads yet: use kubectl rollout status"
+                           : "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;
-    auto found = conventional_checks(facts_of(project, environment, wiring));
+    auto facts = facts_of(project, environment, wiring);
+    facts.engine_address = address;
+    auto found = conventional_checks(facts);
     out.checks = std::move(found.checks);
     out.alternatives = std::move(found.alternatives);
     for (auto& check : out.checks) check.timeout = environment.health.timeout;

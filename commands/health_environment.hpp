@@ -10,6 +10,7 @@ namespace codops::commands {
 // Every container of the engine that the environment (or, when null, DOCKER_HOST) names; of `project` only, unless empty.
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project);
 
-health::Convention checks_of(Services& services, const settings::Environment& environment);
+// `limits`: for the engine's answers that finding them takes.
+health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits);
 
 }  // namespace codops::commands

@@ -9,6 +9,21 @@ std::size_t authority_end(std::string_view text, std::size_t from) {
   return end == std::string_view::npos ? text.size() : end;
 }
 
+// "user:pa/ss@host": what stands after the colon is no port, so the authority goes on to the last '@' of the word.
+// A port proves nothing when an '@' follows in the path: better hide too much.
+std::size_t userinfo_end(std::string_view text, std::size_t from, std::size_t end) {
+  const auto at = text.substr(from, end - from).rfind('@');
+  if (at != std::string_view::npos) return from + at;
+  const auto authority = text.substr(from, end - from);
+  const auto colon = authority.rfind(':');
+  if (colon == std::string_view::npos || authority.starts_with('[')) return std::string_view::npos;
+  const auto word_end = std::min(text.find_first_of(" \t\r\n\"'<>", from), text.size());
+  const bool port = colon + 1 < authority.size() && authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+  const auto until = port ? std::min(text.find_first_of("?#", end), word_end) : word_end;
+  const auto late = text.substr(from, until - from).rfind('@');
+  return late == std::string_view::npos ? late : from + late;
+}
+
 }  // namespace
 
 std::string redact_url(std::string_view url) { return redact_urls_in(url); }
@@ -21,20 +36,20 @@ std::string redact_urls_in(std::string_view text) {
     if (scheme == std::string_view::npos) break;
     const auto start = scheme + 3;
     const auto end = authority_end(text, start);
-    const auto at = text.substr(start, end - start).rfind('@');
+    const auto at = userinfo_end(text, start, end);
     out.append(text.substr(position, start - position));
     if (at == std::string_view::npos) {
       position = start;
       continue;
     }
-    const auto userinfo = text.substr(start, at);
+    const auto userinfo = text.substr(start, at - start);
     const auto colon = userinfo.find(':');
     if (colon == std::string_view::npos) {
       out.append(userinfo);
     } else {
       out.append(userinfo.substr(0, colon)).append(":").append(Secret::shown);
     }
-    position = start + at;
+    position = at;
   }
   out.append(text.substr(position));
   return out;

@@ -17,7 +17,7 @@ std::optional<Answer> troubled(const io::ProbeResult& result) {
   Answer answer;
   answer.busy = result.trouble == io::Trouble::busy;
   answer.finding = {result.trouble == io::Trouble::failed ? Status::fail : Status::unknown, result.stage,
-                    io::shown_url(redact_urls_in(result.message)), result.hint, {}};
+                    io::shown_text(result.message), io::shown_text(result.hint), {}};
   return answer;
 }
 
@@ -83,9 +83,9 @@ struct Starter {
     if (!http.expect_json.empty() || !http.body_contains.empty()) {
       request.keep_body = std::max<std::size_t>(request.keep_body, 1U << 20U);
     } else if (http.read_status) {
-      request.keep_body = std::max<std::size_t>(request.keep_body, 64U << 10U);
+      request.keep_json = 1U << 20U;
     }
-    return network.http.start(std::move(request), [&http, done = done](const io::HttpProbeResult& result) {
+    return network.http().start(std::move(request), [&http, done = done](const io::HttpProbeResult& result) {
       auto answer = troubled(result).value_or(Answer{});
       if (result.trouble == io::Trouble::none) answer.finding = judge_http(http, result, wall_now());
       take_facts(answer, result);
@@ -169,8 +169,12 @@ struct Files {
 
 Network::Network(std::size_t lookups, io::Resolver::Lookup lookup, const Limits& the_limits)
     : resolver{loop, lookups, lookup ? std::move(lookup) : io::Resolver::Lookup{io::Resolver::system_lookup}},
-      http{loop, resolver, stores},
       limits{the_limits} {}
+
+io::HttpProber& Network::http() {
+  if (!http_) http_.emplace(loop, resolver, stores);
+  return *http_;
+}
 
 std::unique_ptr<io::Probe> start_attempt(Network& network, const Check& check, std::function<void(Answer)> done) {
   return std::visit(Starter{network, check, std::move(done)}, check.what);

@@ -2,6 +2,7 @@
 // One attempt at one check: starts the probe that fits and turns its answer into a finding.
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "lib/health/check.hpp"
 
@@ -10,11 +11,14 @@ namespace codops::health {
 // What all attempts of a run share.
 struct Network {
   Network(std::size_t lookups, io::Resolver::Lookup lookup, const Limits& limits);
+  io::HttpProber& http();  // made when it is first asked for: libcurl costs memory and time
   io::EventLoop loop;
   io::Resolver resolver;
   io::TrustStores stores;
-  io::HttpProber http;
   Limits limits;        // for what is asked on threads
+
+ private:
+  std::optional<io::HttpProber> http_;
 };
 
 struct Answer {

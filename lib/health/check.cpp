@@ -41,13 +41,12 @@ struct Describe {
 std::string kind_of(const Check& check) { return std::visit(Describe{}, check.what).first; }
 std::string target_of(const Check& check) { return std::visit(Describe{}, check.what).second; }
 
-Check container_check(std::string name, ListContainers list) {
-  return asked(name, "container", name, [name, list = std::move(list)](const Limits& limits) {
+Check container_check(std::string name, ListContainers list, bool one_shot) {
+  return asked(name, "container", name, [name, one_shot, list = std::move(list)](const Limits& limits) {
     const auto all = list(limits);
     std::optional<Finding> out;
-    for (const auto& container : all) {
-      if (container.name != name && container.service != name && !container.id.starts_with(name)) continue;
-      auto finding = judge_container(name, &container);
+    for (const auto* container : chosen_containers(all, name)) {
+      auto finding = one_shot && container->completed ? Finding{} : judge_container(name, container);
       out = out ? worse(std::move(*out), std::move(finding)) : std::move(finding);
     }
     return out ? *out : judge_container(name, nullptr);

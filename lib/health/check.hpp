@@ -111,7 +111,8 @@ std::string target_of(const Check& check);
 // Containers' own state and health check: those of that name, service or id. The list comes from the engine, stopped
 // ones included.
 using ListContainers = std::function<std::vector<target::Container>(const Limits&)>;
-Check container_check(std::string name, ListContainers list);
+// `one_shot`: one that ended with 0 is well.
+Check container_check(std::string name, ListContainers list, bool one_shot = false);
 struct DiskLimits {
   std::optional<int> warn_used{85}, fail_used{95};       // percent in use
   std::optional<std::uint64_t> warn_free, fail_free;     // bytes

@@ -28,7 +28,6 @@ Check http_check(const ConventionFacts& facts, const ConventionFacts::Port& port
   if (tls) {
     what.request.server_name = facts.server_name;
     what.request.trust.ca_file = facts.front_door_ca;
-    what.request.trust.insecure = facts.server_name.empty();
   }
   Check check;
   check.name = std::move(name);
@@ -62,13 +61,19 @@ void add_service(Convention& out, const ConventionFacts& facts, const Convention
   }
 }
 
+// A service may well have the name that the check of a connection would get.
+std::string free_name(const Convention& found, const std::string& name, const std::string& longer) {
+  const bool taken = std::any_of(found.checks.begin(), found.checks.end(), [&](const Check& check) { return check.name == name; });
+  return taken ? longer : name;
+}
+
 }  // namespace
 
 Convention conventional_checks(const ConventionFacts& facts) {
   Convention out;
   if (facts.containers) {
     for (const auto& service : facts.services) {
-      auto check = container_check(service.name, facts.containers);
+      auto check = container_check(service.name, facts.containers, service.one_shot);
       check.name = service.name;
       out.checks.push_back(std::move(check));
     }
@@ -86,7 +91,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
   if (!facts.database_url.empty()) {
     PostgresCheck what{io::postgres::parse_target(facts.database_url), facts.database_via, {}, {}, 80, 95};
     Check check;
-    check.name = "database";
+    check.name = free_name(out, "database", "database SELECT 1");
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
@@ -96,7 +101,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
     // Without a limit there is nothing to be near of.
     what.warn_memory.reset();
     Check check;
-    check.name = "redis";
+    check.name = free_name(out, "redis", "redis PING");
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }

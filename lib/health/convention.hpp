@@ -18,11 +18,12 @@ struct ConventionFacts {
     std::string name;
     std::vector<Port> ports;
     std::string readiness_path;  // from the settings; empty: /health, /ready and /live are tried
+    bool one_shot{false};        // others wait for its end
   };
   std::vector<Service> services;
   std::string engine_address{"127.0.0.1"};  // where published ports are reached
   std::string front_door_url, front_door_ca;  // empty url: none is known
-  std::string server_name;                    // for TLS on a published port; empty: its name can't be verified
+  std::string server_name;                    // for TLS on a published port; empty: the address must be in the certificate
   std::string database_url, redis_url;        // from the environment's files; empty: none
   io::Via database_via, redis_via;            // how to reach them where the URL names a service inside
   ListContainers containers;  // empty: no engine to ask

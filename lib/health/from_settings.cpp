@@ -39,14 +39,14 @@ io::Via via_of(const HealthCheck& described) {
   if (described.resolve.empty()) return {};
   if (described.resolve.starts_with('/')) return {{}, 0, described.resolve};
   const auto address = io::parse_host_port(described.resolve);
-  if (!address) refuse(described, "\"" + described.resolve + "\" is no address to connect to", "write 10.0.0.7 or 10.0.0.7:8443");
+  if (!address) refuse(described, "\"" + io::shown_url(described.resolve) + "\" is no address to connect to", "write 10.0.0.7 or 10.0.0.7:8443");
   return {address->host, address->port, {}};
 }
 
 io::HostPort address_of(const HealthCheck& described, std::uint16_t port) {
   auto address = io::parse_host_port(described.target);
   if (!address || (address->port == 0 && port == 0)) {
-    refuse(described, "\"" + described.target + "\" is no host:port", "write it as shop.example.com:443");
+    refuse(described, "\"" + io::shown_url(described.target) + "\" is no host:port", "write it as shop.example.com:443");
   }
   if (address->port == 0) address->port = port;
   return *address;
@@ -112,7 +112,7 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
     certificate_limits(what.certificate, warn, fail);
     check.what = what;
   } else if (kind == "postgres") {
-    PostgresCheck what{io::postgres::parse_target(url_of(described, wiring), described.target), via_of(described), warn.time, fail.time, warn.percent, fail.percent};
+    PostgresCheck what{io::postgres::parse_target(url_of(described, wiring), described.target.find("://") == std::string::npos ? described.target : "its URL"), via_of(described), warn.time, fail.time, warn.percent, fail.percent};
     std::uint16_t port = 5432;
     std::from_chars(what.target.port.data(), what.target.port.data() + what.target.port.size(), port);
     if (wiring.reach && described.resolve.empty()) wiring.reach(what.target.host, port, what.via);
@@ -126,7 +126,7 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
     if (!wiring.containers) return unwired(described.name, kind, described.target, "there is no engine to ask for containers");
     check = container_check(described.target, wiring.containers);
   } else if (kind == "workload") {
-    if (!wiring.workload) return unwired(described.name, kind, described.target, "workloads are of Kubernetes; this environment has another engine");
+    if (!wiring.workload) return unwired(described.name, kind, described.target, wiring.no_workload.empty() ? "workloads are of Kubernetes; this environment has another engine" : wiring.no_workload);
     check = workload_check(described.target, wiring.workload(described.target));
   } else if (kind == "disk") {
     DiskLimits limits;

@@ -11,6 +11,7 @@ struct Wiring {
   std::function<void(const std::string& host, std::uint16_t port, io::Via& via)> reach;  // a service inside, from here
   ListContainers containers;
   std::function<AskWorkload(const std::string& name)> workload;
+  std::string no_workload;  // why there is none
   BackupAge backup_age;
 };
 

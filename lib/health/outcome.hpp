@@ -15,6 +15,9 @@ namespace codops::health {
 enum class Status { ok, warn, fail, unknown, skipped };
 std::string_view to_string(Status status);
 
+// What servers, commands and users said, fit for every format: bytes that are no UTF-8 and control characters replaced.
+std::string readable(std::string_view text);
+
 struct Metric {
   std::string label;  // "time", "certificate", "connections"
   double value{};

@@ -25,6 +25,8 @@ std::string github(const Report& report);
 
 // "2 of 3 checks are well · 1 failed"
 std::string summary(const Report& report);
+// Each line cut to `width` columns, colours not counted: a line that wraps would be two for who counts lines.
+std::string fitted_lines(std::string_view text, std::size_t width);
 // Worst first, equal ones in the order of the checks.
 std::vector<const Outcome*> worst_first(const Report& report);
 

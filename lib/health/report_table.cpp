@@ -94,6 +94,21 @@ std::string summary(const Report& report) {
   return out;
 }
 
+std::string fitted_lines(std::string_view text, std::size_t width) {
+  std::string out;
+  std::size_t column = 0;
+  bool escape = false;
+  for (const char c : text) {
+    if (c == '\033') escape = true;
+    const bool begins = !escape && c != '\n' && (c & 0xC0) != 0x80;
+    if (begins) ++column;
+    if (escape || c == '\n' || column <= width) out.push_back(c);
+    if (escape && c == 'm') escape = false;
+    if (c == '\n') column = 0;
+  }
+  return out;
+}
+
 std::string table(const Report& report, std::size_t width, bool color) {
   std::size_t names = 5, targets = 6;
   for (const auto& outcome : report.outcomes) {

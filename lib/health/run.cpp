@@ -19,9 +19,12 @@ class Run {
  public:
   Run(const std::vector<Check>& checks, const Options& options, const Limits& limits)
       : checks_{checks}, options_{options}, limits_{limits}, capacity_{capacity_now()},
-        network_{capacity_.lookups, options.lookup, limits}, items_(checks.size()) {
+        network_{capacity_.lookups, options.lookup, limits}, items_(checks.size()), outcomes_(checks.size()) {
     // Measured again: the loop and curl have opened files of their own.
+    if (std::any_of(checks.begin(), checks.end(), [](const Check& check) { return std::holds_alternative<HttpCheck>(check.what); })) network_.http();
     capacity_ = capacity_now();
+    constexpr std::size_t many = 64;
+    if (checks.size() > many) drop_pages_of_the_start();
   }
 
   Report run() {
@@ -35,13 +38,12 @@ class Run {
     if (end == io::EventLoop::End::cancelled) report.ended_by = why_cancelled();
     if (report.ended_by) cut_all(*report.ended_by);
     report.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - start);
-    for (auto& item : items_) report.outcomes.push_back(std::move(item.outcome));
+    report.outcomes = std::move(outcomes_);
     return report;
   }
 
  private:
   struct Item {
-    Outcome outcome;
     std::vector<bool> history;
     std::vector<std::size_t> children;
     std::size_t parents_left{0};
@@ -59,9 +61,9 @@ class Run {
     unsettled_ = checks_.size();
     for (std::size_t i = 0; i < checks_.size(); ++i) {
       auto& item = items_[i];
-      item.outcome.name = checks_[i].name;
-      item.outcome.kind = kind_of(checks_[i]);
-      item.outcome.target = target_of(checks_[i]);
+      outcomes_[i].name = readable(checks_[i].name);
+      outcomes_[i].kind = kind_of(checks_[i]);
+      outcomes_[i].target = readable(target_of(checks_[i]));
       item.parents_left = checks_[i].after.size();
       for (const auto& parent : checks_[i].after) items_[index[parent]].children.push_back(i);
       if (item.parents_left == 0) ready_.push_back(i);
@@ -110,7 +112,7 @@ class Run {
     auto& item = items_[i];
     release(item);
     if (answer.busy) return again_later(i, std::move(answer));
-    take(item, std::move(answer));
+    take(i, std::move(answer));
     decide_on(i);
   }
 
@@ -121,11 +123,17 @@ class Run {
     answer.facts.times = item.probe->times();
     answer.facts.address = item.probe->address();
     const auto stage = item.probe->stage();
-    answer.finding = {stage == io::Stage::dns ? Status::unknown : Status::fail, stage,
+    answer.finding = {silent(checks_[i], stage), stage,
                       silence(stage, "within " + format_duration(checks_[i].timeout)), silence_hint(stage), {}};
     release(item);
-    take(item, std::move(answer));
+    take(i, std::move(answer));
     decide_on(i);
+  }
+
+  // What silence amounts to: of a server or a command a failure; a name server or an engine just did not tell.
+  static Status silent(const Check& check, io::Stage stage) {
+    const auto* asked = std::get_if<AskedCheck>(&check.what);
+    return stage == io::Stage::dns || (asked != nullptr && asked->kind != "command") ? Status::unknown : Status::fail;
   }
 
   static std::string silence(io::Stage stage, const std::string& when) {
@@ -153,7 +161,7 @@ class Run {
     auto& item = items_[i];
     most_in_flight_ = std::max<std::size_t>(1, std::min(most_in_flight_, in_flight_ * 3 / 4));
     if (++item.times_busy > 100) {
-      take(item, std::move(answer));
+      take(i, std::move(answer));
       return settle(i);
     }
     if (in_flight_ > 0) {
@@ -166,14 +174,14 @@ class Run {
     }
   }
 
-  void take(Item& item, Answer answer) {
-    auto& outcome = item.outcome;
+  void take(std::size_t i, Answer answer) {
+    auto& outcome = outcomes_[i];
     ++outcome.attempts;
     outcome.status = answer.finding.status;
     outcome.stage = answer.finding.stage;
-    outcome.message = std::move(answer.finding.message);
-    outcome.hint = std::move(answer.finding.hint);
-    outcome.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - item.attempt_start);
+    outcome.message = readable(answer.finding.message);
+    outcome.hint = readable(answer.finding.hint);
+    outcome.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - items_[i].attempt_start);
     outcome.times = answer.facts.times;
     if (!answer.facts.address.empty()) outcome.address = answer.facts.address;
     outcome.tls = std::move(answer.facts.tls);
@@ -186,16 +194,16 @@ class Run {
   void decide_on(std::size_t i) {
     auto& item = items_[i];
     const auto& check = checks_[i];
-    const auto status = item.outcome.status;
+    const auto status = outcomes_[i].status;
     item.history.push_back(status == Status::ok || status == Status::warn);
     switch (decide(item.history, check.failures, check.successes)) {
       case Decision::well: return settle(i);
       case Decision::failing: return settle(i);
       case Decision::flapping: {
         const auto failed = std::count(item.history.begin(), item.history.end(), false);
-        item.outcome.status = Status::fail;
-        item.outcome.message = fmt::format("flapping: {} of {} attempts failed{}", failed, item.history.size(),
-                                           item.outcome.message.empty() ? "" : ", the last: " + item.outcome.message);
+        outcomes_[i].status = Status::fail;
+        outcomes_[i].message = fmt::format("flapping: {} of {} attempts failed{}", failed, item.history.size(),
+                                           outcomes_[i].message.empty() ? "" : ", the last: " + outcomes_[i].message);
         return settle(i);
       }
       case Decision::more: break;
@@ -216,14 +224,15 @@ class Run {
     item.settled = true;
     --unsettled_;
     slow_is_a_warning(i);
-    if (options_.on_outcome) options_.on_outcome(item.outcome);
-    const bool well = item.outcome.status == Status::ok || item.outcome.status == Status::warn;
+    const auto& outcome = outcomes_[i];
+    if (options_.on_outcome) options_.on_outcome(outcome);
+    const bool well = outcome.status == Status::ok || outcome.status == Status::warn;
     for (const auto child : item.children) {
       auto& waiting = items_[child];
       if (waiting.settled) continue;
       if (!well) {
-        waiting.outcome.status = Status::skipped;
-        waiting.outcome.message = "skipped: \"" + root_cause(i) + "\" " + (items_[i].outcome.status == Status::unknown ? "is not known" : "failed");
+        outcomes_[child].status = Status::skipped;
+        outcomes_[child].message = "skipped: \"" + root_cause(i) + "\" " + (outcome.status == Status::unknown ? "is not known" : "failed");
         settle(child);
       } else if (--waiting.parents_left == 0) {
         ready_.push_back(child);
@@ -235,11 +244,11 @@ class Run {
 
   // The first of a chain that failed: what a reader should look at.
   std::string root_cause(std::size_t i) const {
-    if (items_[i].outcome.status != Status::skipped) return checks_[i].name;
+    if (outcomes_[i].status != Status::skipped) return checks_[i].name;
     for (const auto& parent : checks_[i].after) {
       for (std::size_t j = 0; j < checks_.size(); ++j) {
         if (checks_[j].name != parent || !items_[j].settled) continue;
-        const auto status = items_[j].outcome.status;
+        const auto status = outcomes_[j].status;
         if (status == Status::fail || status == Status::unknown || status == Status::skipped) return root_cause(j);
       }
     }
@@ -247,7 +256,7 @@ class Run {
   }
 
   void slow_is_a_warning(std::size_t i) {
-    auto& outcome = items_[i].outcome;
+    auto& outcome = outcomes_[i];
     const auto seconds = [](auto duration) { return std::chrono::duration<double>(duration).count(); };
     if (outcome.attempts > 0) {
       Metric time{"time", seconds(outcome.elapsed), "s", std::nullopt, seconds(checks_[i].timeout), 0, std::nullopt};
@@ -272,9 +281,10 @@ class Run {
   // What had not ended: the stage that it hung in, or that it never came to its turn.
   void cut_all(Exit why) {
     const std::string when = why == Exit::deadline ? "when the deadline came" : "when the run was interrupted";
-    for (auto& item : items_) {
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      auto& item = items_[i];
       if (item.settled) continue;
-      auto& outcome = item.outcome;
+      auto& outcome = outcomes_[i];
       outcome.cut = true;
       if (item.probe) {
         const bool failing = !item.history.empty() && !item.history.back();
@@ -287,7 +297,7 @@ class Run {
         }
         ++outcome.attempts;
         outcome.stage = item.probe->stage();
-        outcome.status = why == Exit::deadline && outcome.stage != io::Stage::dns ? Status::fail : Status::unknown;
+        outcome.status = why == Exit::deadline ? silent(checks_[i], outcome.stage) : Status::unknown;
         outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
         outcome.hint = why == Exit::deadline ? silence_hint(outcome.stage) : "";
       } else if (item.history.empty()) {
@@ -298,7 +308,7 @@ class Run {
       } else if (item.history.back()) {
         outcome.status = Status::unknown;
         outcome.stage = io::Stage::deadline;
-        outcome.message = fmt::format("{} of {} successes in a row {}", trailing(item.history), checks_[static_cast<std::size_t>(&item - items_.data())].successes, when);
+        outcome.message = fmt::format("{} of {} successes in a row {}", trailing(item.history), checks_[i].successes, when);
       }
       if (options_.on_outcome) options_.on_outcome(outcome);
     }
@@ -316,6 +326,7 @@ class Run {
   Capacity capacity_;
   Network network_;
   std::vector<Item> items_;  // after network_: probes go first
+  std::vector<Outcome> outcomes_;
   std::vector<std::unique_ptr<io::Probe>> graveyard_;
   std::deque<std::size_t> ready_;
   std::size_t in_flight_{0}, files_in_use_{0}, unsettled_{0};
@@ -326,7 +337,8 @@ class Run {
 
 Report run(const std::vector<Check>& checks, const Options& options, const Limits& limits) {
   check_order(checks);
-  return Run{checks, options, limits}.run();
+  auto report = Run{checks, options, limits}.run();
+  return options.settle ? options.settle(std::move(report)) : report;
 }
 
 Report wait_until_healthy(const std::vector<Check>& checks, const Options& options, const Limits& limits,
@@ -335,12 +347,14 @@ Report wait_until_healthy(const std::vector<Check>& checks, const Options& optio
   for (;;) {
     auto report = run(checks, options, limits);
     if (on_round) on_round(report);
-    if (report.ended_by || report.healthy()) return report;
-    try {
-      if (pause.wait(limits)) continue;
-      report.ended_by = Exit::deadline;
-    } catch (const Failure& failure) {
-      report.ended_by = failure.code();
+    if (report.healthy(options.strict)) return report;
+    if (!report.ended_by) {
+      try {
+        if (pause.wait(limits)) continue;
+        report.ended_by = Exit::deadline;
+      } catch (const Failure& failure) {
+        report.ended_by = failure.code();
+      }
     }
     // Not well by the deadline: nothing of it is final, so the deadline is the answer.
     for (auto& outcome : report.outcomes) outcome.cut = outcome.cut || outcome.status == Status::fail;

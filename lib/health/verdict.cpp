@@ -34,11 +34,6 @@ int rank(Status status) {
   }
 }
 
-bool is_json(const io::HttpProbeResult& result) {
-  const auto* type = result.header("content-type");
-  return type != nullptr && (type->starts_with("application/json") || type->find("+json") != std::string::npos);
-}
-
 std::string status_hint(long status) {
   switch (status) {
     case 401:
@@ -75,7 +70,7 @@ Finding judge_body(const HttpCheck& check, const io::HttpProbeResult& result) {
                          : fmt::format("{} is missing in the body", wanted.path),
                    "");
     }
-    if (!check.read_status || !complete || !is_json(result) || result.body.empty()) return {};
+    if (!check.read_status || !complete || !result.is_json || result.body.empty()) return {};
     switch (json_status(result.body).value_or(Status::ok)) {
       case Status::fail:
         return found(Status::fail, io::Stage::body,
@@ -261,10 +256,35 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
     out = worse(std::move(out), std::move(memory));
   } else if (facts.used_memory) {
     out.metrics.push_back({"memory", static_cast<double>(*facts.used_memory), "B", std::nullopt, std::nullopt, 0, std::nullopt});
-    if (check.warn_memory || check.fail_memory) {
+    if (check.warn_memory) {
       out = worse(std::move(out), found(Status::warn, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
     }
   }
+  return out;
+}
+
+std::vector<const target::Container*> chosen_containers(const std::vector<target::Container>& all, const std::string& name) {
+  std::vector<const target::Container*> out;
+  for (const auto& container : all) {
+    if (container.name == name || container.service == name) out.push_back(&container);
+  }
+  if (out.empty() && name.size() >= 12) {
+    for (const auto& container : all) {
+      if (container.id.starts_with(name)) out.push_back(&container);
+    }
+  }
+  const auto release = [](const target::Container& container) {
+    const auto found = container.labels.find("codops.release");
+    return found == container.labels.end() ? std::string{} : found->second;
+  };
+  std::set<std::string> running;
+  for (const auto* container : out) {
+    if (container->state == target::RunState::running) running.insert(release(*container));
+  }
+  std::erase_if(out, [&](const auto* container) {
+    const bool stopped = container->state == target::RunState::exited || container->state == target::RunState::created;
+    return stopped && !running.empty() && !release(*container).empty() && !running.contains(release(*container));
+  });
   return out;
 }
 

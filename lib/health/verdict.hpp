@@ -15,6 +15,9 @@ Finding judge_http(const HttpCheck& check, const io::HttpProbeResult& result, Wa
 Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& facts, WallTime now);
 Finding judge_postgres(const PostgresCheck& check, const io::PostgresFacts& facts);
 Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts);
+// Those of that name or service, or else of that id (12 characters or more). Sets of former releases that deploy keeps
+// stopped for a rollback don't count beside one that runs.
+std::vector<const target::Container*> chosen_containers(const std::vector<target::Container>& all, const std::string& name);
 Finding judge_container(const std::string& name, const target::Container* container);
 Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, const DiskLimits& limits);
 Finding judge_workload(const WorkloadState& state);

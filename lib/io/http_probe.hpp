@@ -32,6 +32,7 @@ struct HttpProbeRequest {
   int max_redirects{5};
   Version version{Version::automatic};
   std::size_t keep_body{0};            // so much of the body is kept; the rest is counted
+  std::size_t keep_json{0};            // the same, when Content-Type says that it is JSON
   std::uint64_t read_body{1U << 20U};  // reading stops there, and that is no trouble
 };
 
@@ -41,6 +42,7 @@ struct HttpProbeResult : ProbeResult {
   std::string body;
   std::uint64_t body_bytes{0};
   bool body_cut{false};  // reading stopped at read_body
+  bool is_json{false};   // Content-Type says so
   std::string url;       // of the last response, without userinfo
   std::string version;   // "1.1", "2"
 
@@ -67,6 +69,9 @@ class HttpProber {
 };
 
 // A URL with every secret hidden: passwords, a bare token as user, query values whose name says that they are secret.
+// Fragments count as queries; long segments and values that only a machine writes are taken for tokens.
 std::string shown_url(std::string_view url);
+// The same for every URL inside a text.
+std::string shown_text(std::string_view text);
 
 }  // namespace codops::io

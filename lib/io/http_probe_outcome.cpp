@@ -147,6 +147,9 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
   const std::string said = error_[0] != '\0' ? error_ : ::curl_easy_strerror(code);
   if (os_error == 0) os_error = socket_error_;
   if (socket_error_ == EMFILE || socket_error_ == ENFILE) return connect_trouble(socket_error_, where);
+  if (header_bytes_ > most_header_bytes) {
+    return trouble_at(Stage::request, fmt::format("the headers are longer than {} KB", most_header_bytes >> 10U), "check what answers there: " + where);
+  }
   switch (code) {
     case CURLE_COULDNT_CONNECT: {
       const auto* other = via();

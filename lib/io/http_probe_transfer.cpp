@@ -39,7 +39,7 @@ std::string under_name(HttpProbeRequest& request) {
   return take_part(parsed.get(), CURLUPART_URL);
 }
 
-constexpr std::size_t most_header_bytes = 64U << 10U;
+
 
 }  // namespace
 
@@ -75,6 +75,7 @@ void HttpProber::Transfer::begin_hop(const std::string& url) {
   result_.url = url_;
   result_.headers.clear();
   result_.status = 0;
+  header_bytes_ = 0;
   in_headers_ = true;
   look_up();
 }
@@ -145,7 +146,7 @@ void HttpProber::Transfer::set_options(const std::vector<Address>& addresses) {
   ::curl_easy_setopt(easy_, CURLOPT_FORBID_REUSE, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
   // Hundreds are in flight, and an answer of a health check is small.
-  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 2048L);
+  ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 1024L);
   ::curl_easy_setopt(easy_, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
   ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT, 86400L);  // the caller has the clock
   ::curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_socket);
@@ -278,23 +279,28 @@ std::size_t HttpProber::Transfer::on_header(char* data, std::size_t size, std::s
   const auto line = trimmed({data, size * count});
   if (line.starts_with("HTTP/")) {
     transfer.result_.headers.clear();  // an interim response went before
-    transfer.header_bytes_ = 0;
+    transfer.result_.is_json = false;
   } else if (line.empty()) {
     transfer.in_headers_ = false;
   } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
-    transfer.header_bytes_ += line.size();
-    if (transfer.header_bytes_ < most_header_bytes) {
-      transfer.result_.headers.emplace_back(ascii_lower(line.substr(0, colon)), std::string{trimmed(line.substr(colon + 1))});
+    auto name = ascii_lower(line.substr(0, colon));
+    if (name == "content-type") {
+      const auto type = ascii_lower(line.substr(colon + 1));
+      transfer.result_.is_json = type.find("application/json") != std::string::npos || type.find("+json") != std::string::npos;
     }
+    transfer.result_.headers.emplace_back(std::move(name), std::string{trimmed(line.substr(colon + 1))});
   }
-  return size * count;
+  // Interim responses count too: a server may send them without end.
+  transfer.header_bytes_ += size * count;
+  return transfer.header_bytes_ <= most_header_bytes ? size * count : 0;
 }
 
 std::size_t HttpProber::Transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) {
   auto& result = static_cast<Transfer*>(self)->result_;
   const auto& request = static_cast<Transfer*>(self)->request_;
   const auto bytes = size * count;
-  const auto room = request.keep_body - std::min(request.keep_body, result.body.size());
+  const auto keep = result.is_json ? std::max(request.keep_body, request.keep_json) : request.keep_body;
+  const auto room = keep - std::min(keep, result.body.size());
   result.body.append(data, std::min(room, bytes));
   result.body_bytes += bytes;
   if (result.body_bytes <= request.read_body) return bytes;

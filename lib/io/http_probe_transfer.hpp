@@ -23,6 +23,8 @@ struct HttpProber::Multi {
   std::optional<EventLoop::Timer> timer;
 };
 
+inline constexpr std::size_t most_header_bytes = 128U << 10U;  // of one hop, as browsers allow or less
+
 // One probe: a chain of requests when it follows redirects, each with a lookup of its own.
 class HttpProber::Transfer final : public Probe {
  public:

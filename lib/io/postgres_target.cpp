@@ -116,9 +116,24 @@ bool is_url(std::string_view text) {
 Target parse_target(std::string_view text, std::string_view name) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
   if (text.empty()) throw Failure{Exit::config, std::string{name} + " is empty"};
+  const auto unreadable = [&] {
+    return Failure{Exit::config, std::string{name} + " can't be read as a PostgreSQL URL",
+                   "write special characters of the password as %XX: \"@\" is %40, \"/\" is %2F, \"%\" is %25"};
+  };
   Target target;
   std::string conninfo;
   if (is_url(text)) {
+    // An '@' only after the authority: a '/' or '?' of the password ended it too early, and the rest would be shown as
+    // database or parameter.
+    const auto start = text.find("://") + 3;
+    const auto end = std::min(text.find_first_of("/?", start), text.size());
+    const auto path_end = std::min(text.find_first_of("?#", end), text.size());
+    const auto authority = text.substr(start, end - start);
+    const auto colon = authority.rfind(':');
+    const bool no_port = colon != std::string_view::npos && !authority.ends_with(']') &&
+                         authority.find_first_not_of("0123456789,:", colon) != std::string_view::npos;
+    const auto late = authority.find('@') == std::string_view::npos ? text.find('@', end) : std::string_view::npos;
+    if (late != std::string_view::npos && (late < path_end || no_port)) throw unreadable();
     conninfo = translated_url(text, target, name);
   } else if (text.find("://") != std::string_view::npos) {
     throw Failure{Exit::config,
@@ -132,10 +147,7 @@ Target parse_target(std::string_view text, std::string_view name) {
   char* error = nullptr;
   const Options parsed{PQconninfoParse(conninfo.c_str(), &error)};
   PQfreemem(error);
-  if (!parsed) {
-    throw Failure{Exit::config, std::string{name} + " can't be read as a PostgreSQL URL",
-                  "write special characters of the password as %XX: \"@\" is %40, \"/\" is %2F, \"%\" is %25"};
-  }
+  if (!parsed) throw unreadable();
   for (const auto* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr) continue;
     const std::string_view key{option->keyword};
@@ -153,6 +165,8 @@ Target parse_target(std::string_view text, std::string_view name) {
     else
       target.options[option->keyword] = value;
   }
+  // libpq takes the first '@' for the end of the password.
+  if (!target.host.starts_with('/') && target.host.find('@') != std::string::npos) throw unreadable();
   return target;
 }
 

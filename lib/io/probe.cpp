@@ -1,5 +1,7 @@
 #include "lib/io/probe.hpp"
 
+#include <arpa/inet.h>
+
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -51,7 +53,11 @@ std::optional<HostPort> parse_host_port(std::string_view text) {
     out.host = has_port ? text.substr(0, colon) : text;
     if (has_port) port = text.substr(colon);
   }
-  if (out.host.empty()) return std::nullopt;
+  // A URL in this place must not pass for a host: it may carry a password, and hosts are shown.
+  if (out.host.empty() || out.host.find_first_of("/@?#= \t\"'") != std::string::npos) return std::nullopt;
+  in6_addr ignored{};
+  const auto zone = std::min(out.host.find('%'), out.host.size());
+  if (out.host.find(':') != std::string::npos && ::inet_pton(AF_INET6, out.host.substr(0, zone).c_str(), &ignored) != 1) return std::nullopt;
   if (port.empty()) return out;
   port.remove_prefix(1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);

@@ -32,7 +32,7 @@ class RedisProbe final : public Probe {
     enter(Stage::tls);
     if (!target_.tls) return ask();
     try {
-      stream_->secure(stores_, target_.trust, target_.tcp.host, [this](const ProbeResult& secured) {
+      stream_->secure(stores_, target_.trust, target_.server_name.empty() ? target_.tcp.host : target_.server_name, [this](const ProbeResult& secured) {
         leave();
         if (secured.trouble == Trouble::none) {
           result_.tls = secured.tls;

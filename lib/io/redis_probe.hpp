@@ -11,6 +11,7 @@ struct RedisTarget {
   TcpTarget tcp;
   bool tls{false};
   Trust trust;
+  std::string server_name;  // SNI and the name to verify; empty: tcp.host
   std::string user;  // ACL user; empty: the default one
   Secret password;
   int database{0};

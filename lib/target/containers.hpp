@@ -27,6 +27,7 @@ struct Container {
   std::string image_id; // "sha256:…"
   RunState state{RunState::created};
   HealthState health{HealthState::none};
+  bool completed{};     // it ended by itself, with exit code 0
   std::map<std::string, std::string> labels;
 };
 

@@ -119,6 +119,73 @@ code=0; wait "$pid" || code=$?
 [ $(($(date +%s%3N) - start)) -lt 5000 ] || fail "SIGTERM took too long"
 pass "SIGTERM in mid-run is 143"
 
+# A terminal of 60 columns: tables replace each other, no line wraps; Ctrl-C leaves with 130 and nothing else.
+python3 - "$codops" "$url" >out 2>err <<'PY' || fail "--watch on a terminal"
+import fcntl, os, pty, re, select, signal, struct, sys, termios, time
+codops, url = sys.argv[1:3]
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(codops, [codops, "health-check", "--watch", "--interval", "100ms", "--url", url + "/bad" + "x" * 80, "--url", url + "/health"])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+seen, end = b"", time.monotonic() + 30
+def read():
+    global seen
+    if select.select([fd], [], [], 0.2)[0]:
+        try: seen += os.read(fd, 65536)
+        except OSError: return False
+    return True
+while time.monotonic() < end and seen.count(b"TIME") < 4: read()
+os.write(fd, b"\x03")
+while time.monotonic() < end and read(): pass
+_, status = os.waitpid(pid, 0)
+text = seen.decode()
+assert os.waitstatus_to_exitcode(status) == 130, (status, text[-300:])
+frames = re.split(r"\x1b\[\d+A\x1b\[J", text)
+ups = [int(n) for n in re.findall(r"\x1b\[(\d+)A\x1b\[J", text)]
+assert len(frames) >= 4, text
+# Each goes up by exactly the lines that the one before took.
+for frame, up in zip(frames, ups):
+    assert frame.count("\n") == up, (up, frame)
+plain = re.sub(r"\x1b\[[0-9;]*m", "", frames[-2])
+assert "503" in plain and "1 failed" in plain, plain
+assert max(len(line.rstrip("\r")) for line in plain.split("\n")) <= 100, plain
+PY
+pass "--watch on a terminal: frames replace each other, Ctrl-C is 130"
+expect 0 health-check --watch --interval 0s --timeout 400ms -o json --url "$url/health"
+python3 -c '
+import json
+lines = [json.loads(line) for line in open("out")]
+assert 2 <= len(lines) <= 12 and all("checks" in line for line in lines[:-1]) and lines[-1] == {"exit": 0}, len(lines)' || fail "--watch -o json is not one document a line, or runs wild"
+expect 64 health-check --watch --wait --url "$url/health"
+pass "--watch without a terminal: one document a round, never more than ten a second"
+
+expect 64 health-check --tcp "127.0.0.1:$port" --status 200
+pass "options that would be ignored are refused"
+
+# Bytes that are no UTF-8, from a server: every format must stay readable for its parser.
+cat >rude.py <<'PY'
+import socket, sys
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(64)
+open(sys.argv[1], "w").write(str(s.getsockname()[1]))
+while True:
+    c, _ = s.accept(); c.recv(4096)
+    c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://user:hunter2@\xff\xfe\x1b[2J]]><x/\r\nContent-Length: 0\r\n\r\n"); c.close()
+PY
+python3 rude.py rude.port & servers+=($!)
+for _ in $(seq 100); do [ -s rude.port ] && break; sleep 0.1; done
+rude=http://127.0.0.1:$(cat rude.port)/
+for format in text json junit nagios prometheus github; do
+  code=0; "$codops" health-check --url "$rude" -o $format >"out.$format" 2>err || code=$?
+  [ "$code" = 2 ] || fail "a rude server, $format: exit $code"
+  ! grep -qaE 'hunter2|'$'\x1b' "out.$format" || fail "a rude server, $format: a secret or a control character"
+done
+python3 -c '
+import json, xml.etree.ElementTree as e
+json.load(open("out.json")); e.parse("out.junit")
+for name in ("nagios", "prometheus", "github", "text"): open("out." + name, encoding="utf-8").read()' || fail "a rude server breaks a format"
+pass "bytes that are no text break no format"
+
 arguments=()
 for i in $(seq 2000); do arguments+=(--url "$url/$i"); done
 (ulimit -n 64; expect 0 health-check --timeout 100s --check-timeout 30s "${arguments[@]}"; grep -q 'all 2000 checks are well' out) || fail "2,000 targets with ulimit -n 64"

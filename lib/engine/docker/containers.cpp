@@ -76,6 +76,7 @@ std::vector<target::Container> ProjectContainers::list(std::string_view service,
     container.image_id = std::move(summary.image_id);
     container.state = summary.state;
     container.health = summary.health;
+    container.completed = summary.status.starts_with("Exited (0)");
     container.labels = std::move(summary.labels);
     found.push_back(std::move(container));
   }

@@ -386,3 +386,57 @@ TEST_CASE("2,000 checks with room for 64 files end without a false failure") {
     if (outcome.status != Status::ok) FAIL_CHECK(outcome.message);
   }
 }
+
+TEST_CASE("headers and interim responses without end cost no memory") {
+  for (const auto* line : {"X-More: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n", "\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n"}) {
+    CAPTURE(line);
+    ScriptedServer server{[line](Peer& peer) {
+      peer.read_request();
+      peer.send(std::string_view{line}.starts_with("X") ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 103 Early Hints\r\n");
+      std::string block;
+      for (int i = 0; i < 500; ++i) block += line;
+      while (peer.send(block)) {
+      }
+    }};
+    const auto before = max_rss_kilobytes();
+    const auto outcome = run_one(http(server.url()));
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.stage == io::Stage::request);
+    CHECK(outcome.message == "the headers are longer than 128 KB");
+    CHECK(max_rss_kilobytes() - before < 8 * 1024);
+  }
+}
+
+TEST_CASE("a large JSON answer is read to its end: its status counts, and so does its truncation") {
+  const std::string filler(300'000, 'x');
+  ScriptedServer sick{always(response(R"({"filler":")" + filler + R"(","status":"fail"})", "200 OK", "Content-Type: Application/Health+JSON\r\n"))};
+  CHECK(run_one(http(sick.url())).message == "HTTP 200, but the body says \"fail\"");
+  ScriptedServer cut{always(response(R"({"filler":")" + filler, "200 OK", "Content-Type: application/json\r\n"))};
+  CHECK(run_one(http(cut.url())).message == "the body is not complete JSON");
+}
+
+TEST_CASE("a Content-Length that is too small, or no number") {
+  ScriptedServer more{always("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{\"status\":\"ok\"}")};
+  CHECK(run_one(http(more.url())).stage == io::Stage::body);  // the JSON ends early
+  ScriptedServer nonsense{always("HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\nhello")};
+  CHECK(run_one(http(nonsense.url())).status == Status::fail);
+}
+
+TEST_CASE("waiting: what failed for good does not hide that the deadline came") {
+  ScriptedServer bad{always(response("", "503 Service Unavailable"))};
+  ScriptedServer slow{[](Peer& peer) {
+    peer.read_request();
+    peer.wait_for_hangup(5000);
+  }};
+  CHECK(wait_until_healthy({http(bad.url(), "bad"), http(slow.url(), "slow")}, {}, Limits{}.within(300ms)).exit() == Exit::deadline);
+}
+
+TEST_CASE("waiting takes a report's last word: what a service need not offer does not hold it up") {
+  ScriptedServer server{always(response("", "404 Not Found"))};
+  Options options;
+  options.settle = [](Report report) {
+    report.outcomes.at(0).status = Status::ok;
+    return report;
+  };
+  CHECK(wait_until_healthy({http(server.url())}, options, Limits{}.within(5s)).healthy());
+}

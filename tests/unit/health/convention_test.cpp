@@ -128,3 +128,27 @@ TEST_CASE("checks are chosen by name, with what they need") {
     CHECK(failure.hint() == "did you mean \"web\"?");
   }
 }
+
+TEST_CASE("services named as a connection would be") {
+  ConventionFacts facts;
+  facts.containers = [](const Limits&) { return std::vector<target::Container>{}; };
+  facts.services = {{"redis", {}, ""}, {"database", {}, "", true}};
+  facts.database_url = "postgresql://u:p@db/shop";
+  facts.redis_url = "redis://:p@redis";
+  std::vector<std::string> names;
+  for (const auto& check : conventional_checks(facts).checks) names.push_back(check.name);
+  CHECK(names == std::vector<std::string>{"redis", "database", "database SELECT 1", "redis PING"});
+}
+
+TEST_CASE("TLS of a published port is always verified") {
+  ConventionFacts facts;
+  facts.services = {{"nginx", {{"0.0.0.0", 8443, 443, "tcp"}}, ""}};
+  for (const auto* name : {"", "shop.example.com"}) {
+    facts.server_name = name;
+    for (const auto& check : conventional_checks(facts).checks) {
+      const auto& request = std::get<HttpCheck>(check.what).request;
+      CHECK_FALSE(request.trust.insecure);
+      CHECK(request.server_name == name);
+    }
+  }
+}

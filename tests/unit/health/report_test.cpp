@@ -130,3 +130,17 @@ TEST_CASE("GitHub annotations can't be forged by an answer") {
   CHECK(text.find("\n::error ::injected") == std::string::npos);
   CHECK(text.find("::warning title=health%3A orders::") != std::string::npos);
 }
+
+TEST_CASE("lines are cut by columns, not bytes, and colours cost none") {
+  CHECK(fitted_lines("abcdef\nxy\n", 4) == "abcd\nxy\n");
+  CHECK(fitted_lines("✓✓✓✓✓\n", 3) == "✓✓✓\n");
+  CHECK(fitted_lines("\033[31m✗\033[0m abcdef\n", 4) == "\033[31m✗\033[0m ab\n");
+}
+
+TEST_CASE("what others said is made readable") {
+  CHECK(readable("plain – ✓ 😀") == "plain – ✓ 😀");
+  CHECK(readable("a\033[2Jb\nc\x7f") == "a [2Jb c ");
+  CHECK(readable("\xff\xfe\xc0\xaf\xed\xa0\x80\xf5") == "????????");
+  CHECK(readable("\xc2\x9b" "31m") == "??31m");
+  CHECK(readable("cut \xe2\x9c") == "cut ??");
+}

@@ -23,6 +23,7 @@ io::HttpProbeResult answer(long status, std::string body = "", std::string type 
   result.status = status;
   result.body_bytes = body.size();
   result.body = std::move(body);
+  result.is_json = type.find("json") != std::string::npos;
   result.headers = {{"content-type", std::move(type)}};
   result.version = "1.1";
   return result;
@@ -220,4 +221,31 @@ TEST_CASE("host and port") {
     CAPTURE(bad);
     CHECK_FALSE(io::parse_host_port(bad));
   }
+}
+
+TEST_CASE("containers of a name: services and names, long ids only, and no set of a former release beside a running one") {
+  const auto container = [](std::string id, std::string service, target::RunState state, std::string release) {
+    target::Container out;
+    out.name = service + "-" + id.substr(0, 2);
+    out.id = std::move(id);
+    out.service = std::move(service);
+    out.state = state;
+    if (!release.empty()) out.labels["codops.release"] = std::move(release);
+    return out;
+  };
+  using target::RunState;
+  std::vector<target::Container> all{container("db00000000000001", "cache", RunState::exited, ""), container("a100000000000001", "db", RunState::running, ""),
+                                     container("b100000000000001", "web", RunState::exited, "1"), container("b200000000000001", "web", RunState::running, "2"),
+                                     container("b300000000000001", "web", RunState::exited, "2")};
+  const auto chosen = [&](const std::string& name) {
+    std::string out;
+    for (const auto* one : chosen_containers(all, name)) out += one->id.substr(0, 2) + " ";
+    return out;
+  };
+  CHECK(chosen("db") == "a1 ");  // not the cache, whose id begins so
+  CHECK(chosen("db0000000000") == "db ");
+  CHECK(chosen("web") == "b2 b3 ");  // one of release 2 has died: that counts
+  all[3].state = RunState::exited;
+  CHECK(chosen("web") == "b1 b2 b3 ");
+  CHECK(chosen("nothing").empty());
 }
