@@ -31,7 +31,7 @@ void require_no_failures(const Ledger& ledger) {
 
 struct Job {
   const Migration* migration;
-  std::optional<Progress> progress;  // of an unfinished attempt
+  std::optional<Progress> progress{};  // of an unfinished attempt
 };
 
 std::vector<Job> jobs_of(const Source& source, const Ledger& ledger, const History& history, const std::string& until) {
@@ -89,20 +89,20 @@ Applied run_one(Session& session, const History& history, const Job& job, Script
 }
 
 void run_jobs(Session& session, const History& history, const std::vector<Job>& jobs, Outcome& outcome) {
-  // Every file is judged before the first one runs. What that made is kept while it is small.
-  constexpr std::size_t most_kept = 20'000;
-  std::vector<Script> kept;
-  std::size_t statements = 0;
+  // Every file is read and judged before the first one runs. Judging is cheap enough to be done again.
+  std::vector<Migration> migrations;
+  migrations.reserve(jobs.size());
   for (const auto& job : jobs) {
-    auto script = prepare(*job.migration, session.options().allow_invalid_utf8);
-    statements += script.statements.size();
-    if (statements <= most_kept) kept.push_back(std::move(script));
+    migrations.push_back(loaded(*job.migration));
+    prepare(migrations.back(), session.options().allow_invalid_utf8);
   }
+  outcome.applied.reserve(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     session.limits().check("migrating");
-    auto script = i < kept.size() ? std::exchange(kept[i], {}) : prepare(*jobs[i].migration, session.options().allow_invalid_utf8);
-    outcome.applied.push_back(run_one(session, history, jobs[i], script));
-    report(session.reporter(), Event::Kind::progress, jobs[i].migration->name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
+    auto script = prepare(migrations[i], session.options().allow_invalid_utf8);
+    outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
+    migrations[i].script = {};
+    report(session.reporter(), Event::Kind::progress, migrations[i].name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
   }
 }
 
@@ -125,7 +125,7 @@ std::vector<Migration> pending(const Source& source, pg::Connection& connection,
   if (!ledger.has_history) history->require_creatable(connection, limits);
   require_no_failures(ledger);
   std::vector<Migration> result;
-  for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(*job.migration);
+  for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(loaded(*job.migration));
   return result;
 }
 
@@ -168,7 +168,7 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
   session.lock(*history);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
   require_no_failures(ledger);
-  std::vector<const Migration*> victims;
+  std::vector<Migration> victims;
   bool found = to.empty();
   for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
     if (item->index >= source.migrations.size() || item->state != State::applied) continue;
@@ -178,21 +178,24 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
       break;
     }
     if (to.empty() && victims.size() == count) break;
-    victims.push_back(&migration);
+    victims.push_back(migration);
   }
   if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status ENV"};
-  for (const auto* migration : victims) prepare_down(*migration, options.allow_invalid_utf8);
+  for (auto& migration : victims) {
+    migration = loaded(std::move(migration));
+    prepare_down(migration, options.allow_invalid_utf8);
+  }
   Outcome outcome;
   outcome.layout = source.layout;
-  for (const auto* migration : victims) {
+  for (const auto& migration : victims) {
     const auto started = std::chrono::steady_clock::now();
-    const auto script = prepare_down(*migration, options.allow_invalid_utf8);
-    const auto removed = history->removed(*migration, source);
+    const auto script = prepare_down(migration, options.allow_invalid_utf8);
+    const auto removed = history->removed(migration, source);
     const Recording recording{[&](const Attempt&) { return removed; }, {}};
-    const bool whole = script.transactional && run_whole(session, *history, *migration, script, recording);
-    if (!whole) run_down_stepwise(session, *history, *migration, script, removed);
-    outcome.applied.push_back({migration->name, since(started), !whole});
-    report(reporter, Event::Kind::progress, migration->name, outcome.applied.back().took, outcome.applied.size(), victims.size());
+    const bool whole = script.transactional && run_whole(session, *history, migration, script, recording);
+    if (!whole) run_down_stepwise(session, *history, migration, script, removed);
+    outcome.applied.push_back({migration.name, since(started), !whole});
+    report(reporter, Event::Kind::progress, migration.name, outcome.applied.back().took, outcome.applied.size(), victims.size());
   }
   outcome.took = since(begin);
   return outcome;
