@@ -15,7 +15,7 @@ namespace pg = io::postgres;
 namespace {
 
 // P3009: a row that neither tool can continue.
-void require_no_failures(const Ledger& ledger) {
+void require_no_failures(const Ledger& ledger, const std::string& subject) {
   for (const auto& item : ledger.items) {
     if (item.state != State::failed) continue;
     std::string logs = item.entry ? item.entry->logs.substr(0, item.entry->logs.find('\n')) : "";
@@ -23,9 +23,9 @@ void require_no_failures(const Ledger& ledger) {
     throw Failure{Exit::failed,
                   fmt::format("migration \"{}\" is recorded as failed{}{} (P3009)", item.name,
                               item.entry && !item.entry->started_at.empty() ? ", begun " + item.entry->started_at : "", logs),
-                  fmt::format("when its effects are undone: codops migrate resolve ENV --rolled-back {0}; when they are complete: "
-                              "codops migrate resolve ENV --applied {0}",
-                              item.name)};
+                  fmt::format("when its effects are undone: codops migrate resolve {1} --rolled-back {0}; when they are complete: "
+                              "codops migrate resolve {1} --applied {0}",
+                              shell_word(item.name), subject)};
   }
 }
 
@@ -122,8 +122,8 @@ std::vector<Migration> pending(const std::vector<File>& files, pg::Connection& c
 std::vector<Migration> pending(const Source& source, pg::Connection& connection, const Options& options, const Limits& limits) {
   const auto history = history_for(source.layout, connection, limits);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
-  if (!ledger.has_history) history->require_creatable(connection, limits);
-  require_no_failures(ledger);
+  if (!ledger.has_history) history->require_creatable(connection, options.subject, limits);
+  require_no_failures(ledger, options.subject);
   std::vector<Migration> result;
   for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(loaded(*job.migration));
   return result;
@@ -150,10 +150,10 @@ Outcome apply(const Source& source, pg::Connection& connection, const Options& o
   session.lock(*history);
   ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) {
-    history->require_creatable(connection, limits);
+    history->require_creatable(connection, options.subject, limits);
     connection.run(history->create(), limits);
   }
-  require_no_failures(ledger);
+  require_no_failures(ledger, options.subject);
   run_jobs(session, *history, jobs_of(source, ledger, *history, options.until), outcome);
   connection.run(session.fresh_settings(*history), limits);
   outcome.took = since(begin);
@@ -167,7 +167,7 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
   Session session{connection, options, reporter, limits};
   session.lock(*history);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
-  require_no_failures(ledger);
+  require_no_failures(ledger, options.subject);
   std::vector<Migration> victims;
   bool found = to.empty();
   for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
@@ -180,7 +180,7 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
     if (to.empty() && victims.size() == count) break;
     victims.push_back(migration);
   }
-  if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status ENV"};
+  if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status " + options.subject};
   for (auto& migration : victims) {
     migration = loaded(std::move(migration));
     prepare_down(migration, options.allow_invalid_utf8);

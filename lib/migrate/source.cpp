@@ -86,6 +86,10 @@ std::optional<Layout> layout_named(std::string_view name) {
   return std::nullopt;
 }
 
+bool recognisable(const std::vector<File>& files) {
+  return std::any_of(shapes.begin(), shapes.end(), [&](const Shape& shape) { return std::any_of(files.begin(), files.end(), shape.fits); });
+}
+
 Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
   const auto& shape = named ? shape_of(*named) : recognised_shape(files);
   auto source = shape.read(files);

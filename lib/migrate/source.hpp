@@ -49,6 +49,9 @@ struct Source {
 // a provider other than PostgreSQL (P3019).
 Source recognise(const std::vector<File>& files, std::optional<Layout> named = {});
 
+// Does any file have the shape of a layout?
+bool recognisable(const std::vector<File>& files);
+
 // With the scripts that are still on disk. What runs and what is recorded as its checksum must be the same reading.
 Migration loaded(Migration migration);
 
