@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lib/migrate/migrate.hpp"
+#include "lib/migrate/splitter.hpp"
 #include "lib/ops/hooks.hpp"
 
 namespace codops::ops {
@@ -31,11 +32,23 @@ bool can_be_asked(const DatabaseAccess& access, const Observed& observed) {
   return container != nullptr && container->running();
 }
 
+// Names as far as a line of the plan has room for them.
 std::string pending_text(const std::vector<migrate::Migration>& pending) {
   if (pending.empty()) return {};
-  std::vector<std::string> names;
-  for (std::size_t index = 0; index < pending.size() && index < 3; ++index) names.push_back(pending[index].name);
-  return fmt::format("{} migration{} ({}{})", pending.size(), pending.size() == 1 ? "" : "s", fmt::join(names, ", "), pending.size() > 3 ? ", …" : "");
+  constexpr std::size_t most_columns = 30;
+  std::string names;
+  std::size_t shown = 0;
+  for (; shown < pending.size(); ++shown) {
+    const auto more = (names.empty() ? "" : ", ") + pending[shown].name;
+    if (names.size() + more.size() > most_columns) break;
+    names += more;
+  }
+  if (shown == 0) {
+    const auto& name = pending[shown++].name;
+    names = name.substr(0, migrate::offset_of_character(name, most_columns)) + "…";
+  }
+  if (shown < pending.size()) names += ", …";
+  return fmt::format("{} migration{} ({})", pending.size(), pending.size() == 1 ? "" : "s", names);
 }
 
 void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, const Limits& limits) {

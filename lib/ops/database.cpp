@@ -54,6 +54,7 @@ void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
     target.port = std::to_string(endpoint.port());
   } else {
     target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
+    target.port = "5432";
   }
 }
 
