@@ -1,9 +1,6 @@
 #include "commands/backup_place.hpp"
 
-#include <netdb.h>
-
 #include "commands/database.hpp"
-#include "commands/host.hpp"
 #include "lib/io/files.hpp"
 #include "lib/store/directory.hpp"
 #include "lib/store/s3.hpp"
@@ -44,13 +41,6 @@ std::string segment(std::string text) {
   return text.empty() ? "project" : text;
 }
 
-bool resolves(const std::string& host) {
-  addrinfo* found = nullptr;
-  const bool known = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found) == 0;
-  if (found != nullptr) ::freeaddrinfo(found);
-  return known;
-}
-
 std::filesystem::path absolute(const settings::Environment& environment, const std::string& path) {
   return std::filesystem::path{path}.is_absolute() ? std::filesystem::path{path} : environment.directory / path;
 }
@@ -88,31 +78,12 @@ void BackupPlace::read_keys() {
 }
 
 backup::Subject BackupPlace::subject(const std::optional<std::string>& url_variable) {
-  backup::Subject subject{environment_.name, database_target(services_, environment_, url_variable), {}};
-  auto& target = subject.database;
-  const bool elsewhere = !target.host.empty() && target.host.front() != '/' && !resolves(target.host);
-  if (environment_.engine == settings::Engine::kubernetes || (environment_.database.service.empty() && !elsewhere)) return subject;
-  // A name that only the project's network knows is a service: its container tells where it is.
-  const auto service = environment_.database.service.empty() ? target.host : environment_.database.service;
-  host_ = open_host(services_, environment_.name);
-  const auto containers = host_->containers().list(service, false, services_.limits());
-  const auto running = std::find_if(containers.begin(), containers.end(), [](const auto& container) {
-    return container.state == target::RunState::running;
-  });
-  if (running == containers.end()) {
-    if (!elsewhere) return subject;
-    throw Failure{Exit::unavailable, fmt::format("\"{}\" is neither a known host nor a running service", service),
-                  fmt::format("docker compose up -d {}", service)};
-  }
-  subject.container = backup::ContainerPlace{&host_->containers(), running->id, running->name};
-  if (!elsewhere) return subject;
-  const auto port = target.port.empty() ? 5432 : std::atoi(target.port.c_str());
-  endpoint_ = host_->dialer().dial(running->id, static_cast<std::uint16_t>(port), services_.limits());
-  if (!endpoint_->host().empty()) {
-    target.host = endpoint_->host();
-    target.port = std::to_string(endpoint_->port());
-  } else {
-    target.host = std::filesystem::path{endpoint_->unix_socket()}.parent_path().string();
+  auto reached = reach_database(services_, environment_, url_variable);
+  backup::Subject subject{environment_.name, reached.target, {}};
+  if (reached.container) {
+    host_ = std::move(reached.host);
+    endpoint_ = std::move(reached.container->endpoint);
+    subject.container = backup::ContainerPlace{&host_->containers(), reached.container->container.id, reached.container->container.name};
   }
   return subject;
 }

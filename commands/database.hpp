@@ -1,16 +1,31 @@
 #pragma once
 // Which database an environment's is, for verbs that speak to it.
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "commands/services.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/ops/database.hpp"
 
 namespace codops::commands {
 
 // From the variable `url_variable` (--database-url-env) of codops' own environment; without it database.url_variable
-// (DATABASE_URL) of the environment's files, then of codops' own environment. migrate.schema goes over the URL's.
-// Failure{config} names what to set.
+// (DATABASE_URL) of the environment's files, then of the compose file's services, then of codops' own environment.
+// migrate.schema goes over the URL's. Failure{config} names what to set.
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
+
+// A database as it is reached from here. Connections live no longer than this.
+struct ReachedDatabase {
+  io::postgres::Target target;
+  std::string shown;  // as the application names it: `"shop" on postgres:5432`
+  // When it runs in a container of the project:
+  std::unique_ptr<ops::Host> host;
+  std::optional<ops::ReachedContainer> container;
+};
+
+// A host that is a service of the compose file (or database.service) is reached through its container, by its address or by an
+// exec in it; without one that runs as the name resolves. Failure{unavailable} says how to start it.
+ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
 
 }  // namespace codops::commands

@@ -31,7 +31,8 @@ class DbInit final : public Command {
     if (wanted.database.empty()) throw Failure{Exit::config, "the database's URL names no database", "postgresql://user:password@host:5432/NAME"};
     if (print_ || services.options().dry_run) return {Exit::ok, migrate::to_sql(wanted, migrate::provision_steps(wanted)), {}};
 
-    auto admin = admin_variable_ ? database_target(services, environment, admin_variable_) : target;
+    const auto reached = reach_database(services, environment, admin_variable_ ? admin_variable_ : url_variable_);
+    auto admin = reached.target;
     if (!admin_variable_) admin.database = "postgres";
     if (admin.database.empty()) admin.database = "postgres";
     admin.schema.clear();

@@ -14,6 +14,7 @@ class MigrateDown final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     options_.declare_running(parameters);
@@ -25,7 +26,7 @@ class MigrateDown final : public Command {
     if (steps_ && to_) throw Failure{Exit::usage, "--steps and --to exclude each other"};
     if (steps_ && *steps_ < 1) throw Failure{Exit::usage, "--steps takes a number from 1"};
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     const auto what = to_ ? fmt::format("every migration after \"{}\"", *to_) : fmt::format("the last {} migrations", steps_.value_or(1));
     if (services.options().dry_run) return {Exit::ok, fmt::format("would take back {} of {}\n", what, environment.name), {}};
     if (!services.confirm(fmt::format("take back {} of {}? Their down scripts may drop data", what, environment.name))) {

@@ -14,6 +14,7 @@ class MigrateLint final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     parameters.flag("--all", all_, "every file, not only what is pending in the database");
@@ -39,7 +40,7 @@ class MigrateLint final : public Command {
 
  private:
   std::vector<migrate::Migration> chosen(Services& services, const settings::Environment& environment) {
-    auto source = options_.source(environment);
+    auto source = options_.source(services, environment);
     if (all_) return source.migrations;
     if (since_) {
       const auto found = std::find_if(source.migrations.begin(), source.migrations.end(),

@@ -23,7 +23,7 @@ class MigrateNew final : public Command {
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
     const auto folder = options_.folder(environment);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     std::string text;
     nlohmann::ordered_json names = nlohmann::ordered_json::array();
     for (const auto& file : migrate::new_migration(source.layout, source, name_, services.clock().now())) {

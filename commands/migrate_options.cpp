@@ -4,13 +4,17 @@
 
 #include <array>
 
-#include "commands/database.hpp"
+#include "commands/host.hpp"
 
 namespace codops::commands {
 
 namespace fs = std::filesystem;
 
 void MigrateOptions::declare_environment(Parameters& parameters) { parameters.positional("ENV", environment_, "the environment"); }
+
+void MigrateOptions::declare_version(Parameters& parameters) {
+  parameters.positional("VERSION", version_, "reads the migrations out of this version's image, as deploy does; else from the checkout", false);
+}
 
 void MigrateOptions::declare_files(Parameters& parameters) {
   parameters.option("--folder", "PATH", folder_, "the migrations folder; else migrate.path, or where it usually is");
@@ -37,7 +41,7 @@ fs::path MigrateOptions::folder(const settings::Environment& environment) const 
   for (const auto* candidate : usual) {
     if (fs::is_directory(environment.directory / candidate)) return environment.directory / candidate;
   }
-  throw Failure{Exit::config, fmt::format("no migrations folder is found in {}", environment.directory.string()), "migrate: {path: PATH} in codops.yaml, or --folder PATH"};
+  throw Failure{Exit::config, fmt::format("no migrations folder is found in {}", environment.directory.string()), fmt::format("migrate: {{path: PATH}} in codops.yaml, --folder PATH, or out of an image: codops migrate VERB {} VERSION", environment.name)};
 }
 
 std::string MigrateOptions::shown_folder(const settings::Environment& environment) const {
@@ -46,7 +50,13 @@ std::string MigrateOptions::shown_folder(const settings::Environment& environmen
   return relative.empty() || relative.string().starts_with("..") ? path.string() : relative.string();
 }
 
-migrate::Source MigrateOptions::source(const settings::Environment& environment) const {
+migrate::Source MigrateOptions::source(Services& services, const settings::Environment& environment) const {
+  if (!version_.empty()) {
+    if (folder_) throw Failure{Exit::usage, "VERSION and --folder exclude each other"};
+    const auto host = open_host(services, environment.name);
+    return migrate::recognise(ops::migrations_of_version(*host, version_, !services.options().dry_run, services.limits()),
+                              migrate::layout_named(source_.value_or(environment.migrate.source)));
+  }
   return migrate::recognise(migrate::read_folder(folder(environment)), migrate::layout_named(source_.value_or(environment.migrate.source)));
 }
 
@@ -56,14 +66,15 @@ migrate::Options MigrateOptions::running(Services& services, const settings::Env
   options.lock_timeout = lock_timeout_.value_or(environment.migrate.lock_timeout);
   options.statement_timeout = statement_timeout_.value_or(environment.migrate.statement_timeout);
   options.allow_invalid_utf8 = allow_invalid_utf8_;
+  options.subject = subject();
   const auto disabled = services.variable("PRISMA_SCHEMA_DISABLE_ADVISORY_LOCK");
   options.take_lock = !migrate::lock_disabled_by(disabled ? disabled->c_str() : nullptr);
   return options;
 }
 
-io::postgres::Connection MigrateOptions::connect(Services& services, const settings::Environment& environment) const {
-  return io::postgres::Connection::open_when_ready(database_target(services, environment, url_variable_),
-                                                   services.limits().within(wait_.value_or(Milliseconds{30'000})));
+io::postgres::Connection MigrateOptions::connect(Services& services, const settings::Environment& environment) {
+  database_ = reach_database(services, environment, url_variable_);
+  return io::postgres::Connection::open_when_ready(database_->target, services.limits().within(wait_.value_or(Milliseconds{30'000})));
 }
 
 }  // namespace codops::commands

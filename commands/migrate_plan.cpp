@@ -10,6 +10,7 @@ class MigratePlan final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     parameters.option("--to", "NAME", until_, "stops behind this one");
@@ -17,7 +18,7 @@ class MigratePlan final : public Command {
 
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     auto running = options_.running(services, environment);
     running.until = until_.value_or("");
     auto connection = options_.connect(services, environment);

@@ -14,6 +14,7 @@ class MigrateBaseline final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     options_.declare_running(parameters);
@@ -22,7 +23,7 @@ class MigrateBaseline final : public Command {
 
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     const auto what = to_ ? fmt::format("the migrations up to \"{}\"", *to_) : "all migrations";
     if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {} of {} as applied\n", what, environment.name), {}};
     if (!services.confirm(fmt::format("mark {} of {} as applied, without running them?", what, environment.name))) return {Exit::failed, "nothing was marked\n", {}};
@@ -42,6 +43,7 @@ class MigrateResolve final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     options_.declare_running(parameters);
@@ -52,7 +54,7 @@ class MigrateResolve final : public Command {
   Result run(Services& services) override {
     if (applied_.has_value() == rolled_back_.has_value()) throw Failure{Exit::usage, "either --applied NAME or --rolled-back NAME"};
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     const auto& name = applied_ ? *applied_ : *rolled_back_;
     const auto what = fmt::format("\"{}\" as {}", name, applied_ ? "applied" : "rolled back");
     if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {}\n", what), {}};

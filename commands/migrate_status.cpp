@@ -15,6 +15,7 @@ class MigrateStatus final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
     parameters.flag("--all", all_, "applied ones too");
@@ -22,10 +23,10 @@ class MigrateStatus final : public Command {
 
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     auto connection = options_.connect(services, environment);
     const auto ledger = migrate::status(source, connection, true, services.limits());
-    return {ledger.exit(), text(ledger, environment.name, connection.target().describe()), json(ledger, environment.name)};
+    return {ledger.exit(), text(ledger, environment.name, options_.database_shown()), json(ledger, environment.name)};
   }
 
  private:

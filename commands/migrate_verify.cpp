@@ -10,13 +10,14 @@ class MigrateVerify final : public Command {
  public:
   void declare(Parameters& parameters) override {
     options_.declare_environment(parameters);
+    options_.declare_version(parameters);
     options_.declare_files(parameters);
     options_.declare_database(parameters);
   }
 
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
-    const auto source = options_.source(environment);
+    const auto source = options_.source(services, environment);
     auto connection = options_.connect(services, environment);
     const auto found = migrate::verify(source, connection, environment.database.extensions, options_.running(services, environment), services.reporter(), services.limits());
     return {found.differences.empty() ? Exit::ok : Exit::unhealthy, migrate::to_text(found), migrate::to_json(found)};

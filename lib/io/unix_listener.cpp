@@ -48,7 +48,8 @@ struct UnixListener::State {
 
 UnixListener::UnixListener(Serve serve) : state_{std::make_unique<State>()} {
   state_->serve = std::move(serve);
-  state_->path = (state_->folder.path() / "s").string();
+  // libpq finds a socket only by the name that it makes of a port; the others take any.
+  state_->path = (state_->folder.path() / ".s.PGSQL.5432").string();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (state_->path.size() >= sizeof address.sun_path) {

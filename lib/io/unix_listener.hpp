@@ -17,7 +17,7 @@ class UnixListener {
   using Serve = std::function<void(Fd connection, const Cancel& cancel)>;
   explicit UnixListener(Serve serve);
   ~UnixListener();  // cancels and joins all
-  const std::string& path() const noexcept;
+  const std::string& path() const noexcept;  // for libpq: its folder as the host, 5432 as the port
 
  private:
   struct State;

@@ -121,12 +121,14 @@ std::string_view without_bom(std::string_view text) {
 }
 
 std::string checksum_of(Layout layout, const Migration& migration) {
+  if (!migration.on_disk.empty()) return checksum_of(layout, loaded(migration));
   if (layout == Layout::prisma) return io::sha256_hex(replace_invalid_utf8(migration.script));
   if (layout == Layout::flyway) return line_crc(migration.script);
   return {};
 }
 
 bool checksum_matches(Layout layout, const Migration& migration, std::string_view recorded) {
+  if (!migration.on_disk.empty()) return checksum_matches(layout, loaded(migration), recorded);
   if (layout != Layout::prisma) return recorded.empty() || recorded == checksum_of(layout, migration);
   const auto text = replace_invalid_utf8(migration.script);
   const auto matches = [&](std::string_view form) {

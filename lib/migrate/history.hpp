@@ -57,8 +57,8 @@ class History {
   virtual std::int64_t lock_id(std::string_view database) const = 0;
 
   bool present(io::postgres::Connection& connection, const Limits& limits) const;
-  // Why the table can't be made here: Prisma refuses a schema that has tables (P3005). Throws; else nothing.
-  virtual void require_creatable(io::postgres::Connection&, const Limits&) const {}
+  // Why the table can't be made here: Prisma refuses a schema that has tables (P3005). Throws; else nothing. `subject`: Options::subject.
+  virtual void require_creatable(io::postgres::Connection&, const std::string& /*subject*/, const Limits&) const {}
   virtual std::string create() const = 0;
   // Empty when the table is not there.
   virtual std::vector<Entry> read(io::postgres::Connection& connection, const Limits& limits) const = 0;

@@ -23,7 +23,7 @@ class PrismaHistory final : public History {
   std::int64_t lock_id(std::string_view) const override { return 72707369; }
 
   // Prisma counts ordinary tables only: views, types, sequences and partitioned parents don't matter.
-  void require_creatable(pg::Connection& connection, const Limits& limits) const override {
+  void require_creatable(pg::Connection& connection, const std::string& subject, const Limits& limits) const override {
     const auto rows = connection.query(
         "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' "
         "AND c.relname NOT IN ('_prisma_migrations', 'spatial_ref_sys') ORDER BY 1 LIMIT 1",
@@ -31,7 +31,9 @@ class PrismaHistory final : public History {
     if (rows.empty()) return;
     throw Failure{Exit::failed,
                   fmt::format("the schema \"{}\" has tables (\"{}\") but no migration history (P3005)", schema(), rows.text(0, 0)),
-                  "codops migrate baseline ENV --to NAME marks what the database already has"};
+                  fmt::format("name the last migration whose effects the database already has: codops migrate baseline {} --to NAME; "
+                              "the later ones then run (codops migrate status {} lists them all)",
+                              subject, subject)};
   }
 
   std::string create() const override {

@@ -1,6 +1,7 @@
 #include "lib/migrate/ledger.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace codops::migrate {
@@ -14,15 +15,15 @@ struct Rows {
   const Entry* rolled_back{};
 };
 
-Rows rows_of(const std::vector<Entry>& entries, const std::string& key) {
-  Rows rows;
+std::map<std::string_view, Rows> rows_of(const std::vector<Entry>& entries) {
+  std::map<std::string_view, Rows> all;
   for (const auto& entry : entries) {
-    if (entry.key != key) continue;
+    auto& rows = all[entry.key];
     if (entry.rolled_back) rows.rolled_back = &entry;
     else if (entry.finished) rows.applied = &entry;
     else rows.failed = &entry;
   }
-  return rows;
+  return all;
 }
 
 // golang-migrate records only the newest version, a Flyway baseline stands for all up to its own.
@@ -74,11 +75,13 @@ Ledger evaluate(const Source& source, const std::vector<Entry>& entries, const H
   Ledger ledger;
   ledger.layout = source.layout;
   ledger.has_history = history != nullptr;
+  const auto all_rows = rows_of(entries);
   std::set<std::string> known;
   for (std::size_t i = 0; i < source.migrations.size(); ++i) {
     const auto& migration = source.migrations[i];
     known.insert(migration.key);
-    const auto rows = rows_of(entries, migration.key);
+    const auto found = all_rows.find(migration.key);
+    const auto rows = found == all_rows.end() ? Rows{} : found->second;
     Item item;
     item.key = migration.key;
     item.name = migration.name;

@@ -15,7 +15,7 @@ namespace pg = io::postgres;
 namespace {
 
 // P3009: a row that neither tool can continue.
-void require_no_failures(const Ledger& ledger) {
+void require_no_failures(const Ledger& ledger, const std::string& subject) {
   for (const auto& item : ledger.items) {
     if (item.state != State::failed) continue;
     std::string logs = item.entry ? item.entry->logs.substr(0, item.entry->logs.find('\n')) : "";
@@ -23,15 +23,15 @@ void require_no_failures(const Ledger& ledger) {
     throw Failure{Exit::failed,
                   fmt::format("migration \"{}\" is recorded as failed{}{} (P3009)", item.name,
                               item.entry && !item.entry->started_at.empty() ? ", begun " + item.entry->started_at : "", logs),
-                  fmt::format("when its effects are undone: codops migrate resolve ENV --rolled-back {0}; when they are complete: "
-                              "codops migrate resolve ENV --applied {0}",
-                              item.name)};
+                  fmt::format("when its effects are undone: codops migrate resolve {1} --rolled-back {0}; when they are complete: "
+                              "codops migrate resolve {1} --applied {0}",
+                              shell_word(item.name), subject)};
   }
 }
 
 struct Job {
   const Migration* migration;
-  std::optional<Progress> progress;  // of an unfinished attempt
+  std::optional<Progress> progress{};  // of an unfinished attempt
 };
 
 std::vector<Job> jobs_of(const Source& source, const Ledger& ledger, const History& history, const std::string& until) {
@@ -89,20 +89,20 @@ Applied run_one(Session& session, const History& history, const Job& job, Script
 }
 
 void run_jobs(Session& session, const History& history, const std::vector<Job>& jobs, Outcome& outcome) {
-  // Every file is judged before the first one runs. What that made is kept while it is small.
-  constexpr std::size_t most_kept = 20'000;
-  std::vector<Script> kept;
-  std::size_t statements = 0;
+  // Every file is read and judged before the first one runs. Judging is cheap enough to be done again.
+  std::vector<Migration> migrations;
+  migrations.reserve(jobs.size());
   for (const auto& job : jobs) {
-    auto script = prepare(*job.migration, session.options().allow_invalid_utf8);
-    statements += script.statements.size();
-    if (statements <= most_kept) kept.push_back(std::move(script));
+    migrations.push_back(loaded(*job.migration));
+    prepare(migrations.back(), session.options().allow_invalid_utf8);
   }
+  outcome.applied.reserve(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     session.limits().check("migrating");
-    auto script = i < kept.size() ? std::exchange(kept[i], {}) : prepare(*jobs[i].migration, session.options().allow_invalid_utf8);
-    outcome.applied.push_back(run_one(session, history, jobs[i], script));
-    report(session.reporter(), Event::Kind::progress, jobs[i].migration->name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
+    auto script = prepare(migrations[i], session.options().allow_invalid_utf8);
+    outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
+    migrations[i].script = {};
+    report(session.reporter(), Event::Kind::progress, migrations[i].name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
   }
 }
 
@@ -122,10 +122,10 @@ std::vector<Migration> pending(const std::vector<File>& files, pg::Connection& c
 std::vector<Migration> pending(const Source& source, pg::Connection& connection, const Options& options, const Limits& limits) {
   const auto history = history_for(source.layout, connection, limits);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
-  if (!ledger.has_history) history->require_creatable(connection, limits);
-  require_no_failures(ledger);
+  if (!ledger.has_history) history->require_creatable(connection, options.subject, limits);
+  require_no_failures(ledger, options.subject);
   std::vector<Migration> result;
-  for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(*job.migration);
+  for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(loaded(*job.migration));
   return result;
 }
 
@@ -150,10 +150,10 @@ Outcome apply(const Source& source, pg::Connection& connection, const Options& o
   session.lock(*history);
   ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) {
-    history->require_creatable(connection, limits);
+    history->require_creatable(connection, options.subject, limits);
     connection.run(history->create(), limits);
   }
-  require_no_failures(ledger);
+  require_no_failures(ledger, options.subject);
   run_jobs(session, *history, jobs_of(source, ledger, *history, options.until), outcome);
   connection.run(session.fresh_settings(*history), limits);
   outcome.took = since(begin);
@@ -167,8 +167,8 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
   Session session{connection, options, reporter, limits};
   session.lock(*history);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
-  require_no_failures(ledger);
-  std::vector<const Migration*> victims;
+  require_no_failures(ledger, options.subject);
+  std::vector<Migration> victims;
   bool found = to.empty();
   for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
     if (item->index >= source.migrations.size() || item->state != State::applied) continue;
@@ -178,21 +178,24 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
       break;
     }
     if (to.empty() && victims.size() == count) break;
-    victims.push_back(&migration);
+    victims.push_back(migration);
   }
-  if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status ENV"};
-  for (const auto* migration : victims) prepare_down(*migration, options.allow_invalid_utf8);
+  if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status " + options.subject};
+  for (auto& migration : victims) {
+    migration = loaded(std::move(migration));
+    prepare_down(migration, options.allow_invalid_utf8);
+  }
   Outcome outcome;
   outcome.layout = source.layout;
-  for (const auto* migration : victims) {
+  for (const auto& migration : victims) {
     const auto started = std::chrono::steady_clock::now();
-    const auto script = prepare_down(*migration, options.allow_invalid_utf8);
-    const auto removed = history->removed(*migration, source);
+    const auto script = prepare_down(migration, options.allow_invalid_utf8);
+    const auto removed = history->removed(migration, source);
     const Recording recording{[&](const Attempt&) { return removed; }, {}};
-    const bool whole = script.transactional && run_whole(session, *history, *migration, script, recording);
-    if (!whole) run_down_stepwise(session, *history, *migration, script, removed);
-    outcome.applied.push_back({migration->name, since(started), !whole});
-    report(reporter, Event::Kind::progress, migration->name, outcome.applied.back().took, outcome.applied.size(), victims.size());
+    const bool whole = script.transactional && run_whole(session, *history, migration, script, recording);
+    if (!whole) run_down_stepwise(session, *history, migration, script, removed);
+    outcome.applied.push_back({migration.name, since(started), !whole});
+    report(reporter, Event::Kind::progress, migration.name, outcome.applied.back().took, outcome.applied.size(), victims.size());
   }
   outcome.took = since(begin);
   return outcome;

@@ -29,6 +29,7 @@ struct Options {
   Milliseconds statement_timeout{0};        // 0: none. Never for CONCURRENTLY
   bool allow_invalid_utf8{false};
   std::string until;                        // the last to apply, by name or version; empty: all
+  std::string subject{"ENV"};               // behind the verb in commands that hints name: "production v1.2.0"
 };
 
 struct Applied {

@@ -115,10 +115,12 @@ Script prepare(const Migration& migration, bool allow_invalid_utf8) {
     throw Failure{Exit::data, fmt::format("the migration \"{}\" has no migration.sql (P3015)", migration.name),
                   "restore the file, or remove the folder"};
   }
+  if (!migration.on_disk.empty()) return prepare(loaded(migration), allow_invalid_utf8);
   return prepared(migration.script, migration.path, migration.first_line, migration.own_mode, allow_invalid_utf8);
 }
 
 Script prepare_down(const Migration& migration, bool allow_invalid_utf8) {
+  if (!migration.down_on_disk.empty()) return prepare_down(loaded(migration), allow_invalid_utf8);
   if (!migration.down) {
     throw Failure{Exit::data, fmt::format("the migration \"{}\" has no down script", migration.name),
                   "Prisma: NAME/down.sql; dbmate: \"-- migrate:down\"; golang-migrate: NAME.down.sql; Flyway: U1__x.sql"};

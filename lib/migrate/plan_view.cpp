@@ -81,6 +81,23 @@ std::string describe(const PlannedEffect& planned) {
   return text;
 }
 
+// Lines of at most 100 columns, broken at spaces; those after the first begin with `indent` spaces.
+std::string wrapped(const std::string& line, std::size_t indent) {
+  constexpr std::size_t columns = 100;
+  std::string result;
+  std::string_view rest = line;
+  for (;;) {
+    const std::size_t room = columns - (result.empty() ? 0 : indent);
+    const auto end = offset_of_character(rest, room + 1);
+    const auto space = end >= rest.size() ? std::string_view::npos : rest.rfind(' ', end);
+    const bool breaks = space != std::string_view::npos && rest.find_first_not_of(' ') < space;
+    if (!result.empty()) result += "\n" + std::string(indent, ' ');
+    result += rest.substr(0, breaks ? space : rest.size());
+    if (!breaks) return result;
+    rest.remove_prefix(space + 1);
+  }
+}
+
 PlannedMigration plan_one(const Migration& migration, pg::Connection& connection, bool allow_invalid_utf8, std::vector<Name>& created, Tables& tables,
                           const Limits& limits) {
   auto script = prepare(migration, allow_invalid_utf8);
@@ -132,12 +149,12 @@ std::string to_text(const std::vector<PlannedMigration>& plan) {
   if (plan.empty()) return "nothing is pending\n";
   std::string text;
   for (const auto& migration : plan) {
-    text += fmt::format("{}   {}\n", migration.name, migration.transactional ? "in one transaction" : "statement by statement: " + migration.reason);
+    text += wrapped(fmt::format("{}   {}", migration.name, migration.transactional ? "in one transaction" : "statement by statement: " + migration.reason), 4) + "\n";
     for (const auto& statement : migration.statements) {
       text += fmt::format("  {:>4}  {}\n", statement.line, statement.excerpt);
       for (const auto& effect : statement.effects) {
         const bool serious = effect.effect.lock >= Lock::share && effect.held >= Milliseconds{1000};
-        text += fmt::format("      {} {}\n", serious ? '!' : ' ', describe(effect));
+        text += wrapped(fmt::format("      {} {}", serious ? '!' : ' ', describe(effect)), 10) + "\n";
       }
     }
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "lib/migrate/script_error.hpp"
 #include "lib/migrate/session.hpp"
 
 namespace codops::migrate {
@@ -55,7 +56,7 @@ std::vector<std::string> baseline(const Source& source, pg::Connection& connecti
       marked.push_back(migration.name);
     } else if (item.state == State::failed || item.state == State::unfinished) {
       throw Failure{Exit::failed, fmt::format("migration \"{}\" is recorded as failed (P3009)", migration.name),
-                    fmt::format("codops migrate resolve ENV --applied {}", migration.name)};
+                    fmt::format("codops migrate resolve {} --applied {}", options.subject, shell_word(migration.name))};
     }
     if (!until.empty() && (migration.name == until || migration.key == until)) break;
   }
@@ -92,10 +93,10 @@ void resolve_rolled_back(const Source& source, pg::Connection& connection, const
     if (known.name == name || known.key == name) migration = known;
   }
   const auto entries = history->present(connection, limits) ? entries_of(history->read(connection, limits), migration.key) : std::vector<Entry>{};
-  if (entries.empty()) throw Failure{Exit::failed, fmt::format("migration \"{}\" was never attempted here (P3011)", name), "codops migrate status ENV"};
+  if (entries.empty()) throw Failure{Exit::failed, fmt::format("migration \"{}\" was never attempted here (P3011)", name), "codops migrate status " + options.subject};
   if (std::any_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.applied(); }) ||
       std::none_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.failed(); })) {
-    throw Failure{Exit::failed, fmt::format("migration \"{}\" is not in a failed state (P3012)", name), "codops migrate status ENV"};
+    throw Failure{Exit::failed, fmt::format("migration \"{}\" is not in a failed state (P3012)", name), "codops migrate status " + options.subject};
   }
   in_transaction(connection, history->marked_rolled_back(migration), limits);
 }

@@ -65,7 +65,7 @@ class Stepwise {
     if (earlier && (earlier->done > progress_.total || earlier->digest != digest_of(script, earlier->done))) {
       throw Failure{Exit::data,
                     fmt::format("\"{}\" was edited in its first {} of {} statements, which have run already", migration.name, earlier->done, earlier->total),
-                    fmt::format("restore them; or finish by hand, then: codops migrate resolve ENV --applied {}", migration.name)};
+                    fmt::format("restore them; or finish by hand, then: codops migrate resolve {} --applied {}", session.options().subject, shell_word(migration.name))};
     }
     progress_.digest = digest_of(script, progress_.done);
   }
@@ -267,8 +267,8 @@ class Stepwise {
     }
     const auto state = fmt::format("{} of {} statements are done and stay", progress_.done, progress_.total);
     fail(session_, migration_, script_, next_, next_ < progress_.total ? script_.statements[next_].start : 0, error, state, blockers_,
-         fmt::format("correct the rest and run it again: it continues with statement {}; or codops migrate resolve ENV --rolled-back {}",
-                     progress_.done + 1, migration_.name));
+         fmt::format("correct the rest and run it again: it continues with statement {}; or codops migrate resolve {} --rolled-back {}",
+                     progress_.done + 1, session_.options().subject, shell_word(migration_.name)));
   }
 
   Session& session_;

@@ -111,6 +111,17 @@ std::string to_json(const ScriptError& error) {
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string shell_word(std::string_view name) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:/@%+=";
+  if (!name.empty() && name.find_first_not_of(plain) == std::string_view::npos) return std::string{name};
+  std::string word = "'";
+  for (const char c : name) {
+    if (c == '\'') word += "'\\''";
+    else word += c;
+  }
+  return word + "'";
+}
+
 MigrationFailed::MigrationFailed(Exit code, ScriptError error, std::string hint)
     : Failure{code, to_text(error), std::move(hint)}, error_{std::move(error)} {}
 

@@ -26,6 +26,9 @@ ScriptError locate(const Migration& migration, const Script& script, std::size_t
 std::string to_text(const ScriptError& error);  // several lines, without "error: "
 std::string to_json(const ScriptError& error);
 
+// A name as it is typed in a shell: quoted when it has to be.
+std::string shell_word(std::string_view name);
+
 class MigrationFailed final : public Failure {
  public:
   MigrationFailed(Exit code, ScriptError error, std::string hint);

@@ -12,7 +12,19 @@
 
 namespace codops::migrate {
 
+namespace fs = std::filesystem;
+
 namespace {
+
+constexpr std::size_t largest_file = 256U << 20U;
+
+// False: `directory` has no migration.sql. Hundreds of applied scripts need not be read to see that nothing is pending.
+bool add_prisma_script(const fs::path& directory, const std::string& name, std::vector<File>& files) {
+  auto path = directory.string() + "/migration.sql";
+  if (!fs::is_regular_file(path)) return false;
+  files.push_back({name + "/migration.sql", {}, std::move(path)});
+  return true;
+}
 
 struct Shape {
   Layout layout;
@@ -74,6 +86,10 @@ std::optional<Layout> layout_named(std::string_view name) {
   return std::nullopt;
 }
 
+bool recognisable(const std::vector<File>& files) {
+  return std::any_of(shapes.begin(), shapes.end(), [&](const Shape& shape) { return std::any_of(files.begin(), files.end(), shape.fits); });
+}
+
 Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
   const auto& shape = named ? shape_of(*named) : recognised_shape(files);
   auto source = shape.read(files);
@@ -82,26 +98,32 @@ Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
   return source;
 }
 
+Migration loaded(Migration migration) {
+  if (!migration.on_disk.empty()) migration.script = io::read_file(std::exchange(migration.on_disk, {}), largest_file);
+  const auto down = std::exchange(migration.down_on_disk, {});
+  if (!down.empty() && fs::is_regular_file(down)) migration.down = io::read_file(down, largest_file);
+  return migration;
+}
+
 std::vector<File> read_folder(const std::string& folder) {
-  namespace fs = std::filesystem;
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     throw Failure{Exit::data, "there is no migrations folder \"" + folder + "\"", "name it: \"migrate: {folder: PATH}\" in codops.yaml, or --folder PATH"};
   }
-  constexpr std::size_t cap = 256U << 20U;
   std::vector<File> files;
   for (const auto& entry : fs::directory_iterator{folder}) {
     const auto name = entry.path().filename().string();
     if (name.starts_with('.')) continue;
     if (entry.is_directory()) {
       files.push_back({name + "/", {}});
+      if (add_prisma_script(entry.path(), name, files)) continue;
       for (const auto& inner : fs::directory_iterator{entry.path()}) {
         if (inner.is_regular_file() && inner.path().extension() == ".sql") {
-          files.push_back({name + "/" + inner.path().filename().string(), io::read_file(inner.path(), cap)});
+          files.push_back({name + "/" + inner.path().filename().string(), io::read_file(inner.path(), largest_file)});
         }
       }
     } else if (entry.is_regular_file() && (entry.path().extension() == ".sql" || entry.path().extension() == ".toml")) {
-      files.push_back({name, io::read_file(entry.path(), cap)});
+      files.push_back({name, io::read_file(entry.path(), largest_file)});
     }
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });

@@ -12,6 +12,7 @@ namespace codops::migrate {
 struct File {
   std::string path;     // below the migrations folder, '/' between parts; a folder ends with '/'
   std::string content;  // bytes as they are
+  std::string on_disk{};  // where they still are, unread; empty: in `content`
 };
 
 enum class Layout { prisma, dbmate, golang_migrate, flyway };
@@ -32,6 +33,8 @@ struct Migration {
   bool repeatable{false};        // Flyway's R__: again whenever its checksum changes
   bool own_mode{false};          // dbmate's transaction:false
   bool script_missing{false};    // Prisma: a folder without migration.sql
+  std::string on_disk;           // the script where it still is, unread: Prisma's names say enough to know what is applied
+  std::string down_on_disk;      // where a down script may be. loaded() reads both
 
   bool operator==(const Migration&) const = default;
 };
@@ -46,7 +49,13 @@ struct Source {
 // a provider other than PostgreSQL (P3019).
 Source recognise(const std::vector<File>& files, std::optional<Layout> named = {});
 
-// Every file and folder below `folder`, up to one level deep. Failure{data} when there is no such folder.
+// Does any file have the shape of a layout?
+bool recognisable(const std::vector<File>& files);
+
+// With the scripts that are still on disk. What runs and what is recorded as its checksum must be the same reading.
+Migration loaded(Migration migration);
+
+// Every file and folder below `folder`, up to one level deep; Prisma's scripts stay unread. Failure{data} when there is no such folder.
 std::vector<File> read_folder(const std::string& folder);
 
 // --- pieces of the above, each pure

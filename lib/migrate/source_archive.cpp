@@ -37,16 +37,4 @@ std::vector<File> read_archive(std::string_view tar) {
   return files;
 }
 
-std::vector<File> read_image(target::Containers& containers, const std::string& image, const std::string& folder, const Limits& limits) {
-  std::string tar;
-  containers.read_image(
-      image, folder,
-      [&](std::string_view bytes) {
-        if (tar.size() + bytes.size() > largest) throw Failure{Exit::data, "\"" + folder + "\" in " + image + " is larger than a migrations folder should be"};
-        tar += bytes;
-      },
-      limits);
-  return read_archive(tar);
-}
-
 }  // namespace codops::migrate

@@ -67,6 +67,11 @@ Source read_prisma(const std::vector<File>& files) {
     }
     if (inner == "migration.sql") {
       migration.script = file.content;
+      migration.on_disk = file.on_disk;
+      if (!file.on_disk.empty()) {
+        migration.down_path = folder + "/down.sql";
+        migration.down_on_disk = file.on_disk.substr(0, file.on_disk.size() - std::string_view{"migration.sql"}.size()) + "down.sql";
+      }
       migration.script_missing = false;
     } else if (inner == "down.sql") {
       migration.down = file.content;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lib/migrate/migrate.hpp"
+#include "lib/migrate/splitter.hpp"
 #include "lib/ops/hooks.hpp"
 
 namespace codops::ops {
@@ -10,10 +11,12 @@ namespace {
 
 constexpr Milliseconds database_wait{60'000};
 
-migrate::Options migrate_options(const Host& host) {
+migrate::Options migrate_options(const Host& host, const std::string& version) {
   const auto& settings = host.environment().migrate;
   migrate::Options options;
   options.layout = migrate::layout_named(settings.source);
+  options.subject = host.environment().name;
+  if (version.find(' ') == std::string::npos) options.subject += " " + version;  // else services of several versions
   options.lock_wait = settings.lock_wait;
   options.lock_timeout = settings.lock_timeout;
   options.statement_timeout = settings.statement_timeout;
@@ -29,11 +32,23 @@ bool can_be_asked(const DatabaseAccess& access, const Observed& observed) {
   return container != nullptr && container->running();
 }
 
+// Names as far as a line of the plan has room for them.
 std::string pending_text(const std::vector<migrate::Migration>& pending) {
   if (pending.empty()) return {};
-  std::vector<std::string> names;
-  for (std::size_t index = 0; index < pending.size() && index < 3; ++index) names.push_back(pending[index].name);
-  return fmt::format("{} migration{} ({}{})", pending.size(), pending.size() == 1 ? "" : "s", fmt::join(names, ", "), pending.size() > 3 ? ", …" : "");
+  constexpr std::size_t most_columns = 30;
+  std::string names;
+  std::size_t shown = 0;
+  for (; shown < pending.size(); ++shown) {
+    const auto more = (names.empty() ? "" : ", ") + pending[shown].name;
+    if (names.size() + more.size() > most_columns) break;
+    names += more;
+  }
+  if (shown == 0) {
+    const auto& name = pending[shown++].name;
+    names = name.substr(0, migrate::offset_of_character(name, most_columns)) + "…";
+  }
+  if (shown < pending.size()) names += ", …";
+  return fmt::format("{} migration{} ({})", pending.size(), pending.size() == 1 ? "" : "s", names);
 }
 
 void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, const Limits& limits) {
@@ -41,7 +56,7 @@ void plan_migrations(Host& host, const Desired& desired, const Observed& observe
   if (service == desired.services.end() || service->image_id.empty()) return;
   companies.files = migrations_of(host, *service, limits);
   if (companies.files.empty()) return;
-  const auto options = migrate_options(host);
+  const auto options = migrate_options(host, desired.version);
   const auto source = migrate::recognise(companies.files, options.layout);
   for (const auto& migration : source.migrations) companies.migrations.push_back(migration.name);
   if (!can_be_asked(*companies.database, observed)) {
@@ -99,11 +114,11 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
     reach(host, reachable, limits);
     return take_backup(host, reachable, limits);
   };
-  companions.migrate = [&host, access, files = companies.files](const Limits& limits) {
+  companions.migrate = [&host, access, version = planned.plan.version, files = companies.files](const Limits& limits) {
     auto reachable = *access;
     reach(host, reachable, limits);
     auto connection = io::postgres::Connection::open_when_ready(reachable.target, limits.within(database_wait));
-    const auto outcome = migrate::apply(files, connection, migrate_options(host), host.reporter(), limits);
+    const auto outcome = migrate::apply(files, connection, migrate_options(host, version), host.reporter(), limits);
     return fmt::format("{} applied", outcome.applied.size());
   };
   return companions;

@@ -8,16 +8,35 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/objects.hpp"
 #include "lib/io/crypto.hpp"
-#include "lib/io/tar.hpp"
+#include "lib/migrate/source_archive.hpp"
+#include "lib/ops/deploy.hpp"
+#include "lib/ops/images.hpp"
+#include "lib/ops/render.hpp"
 
 namespace codops::ops {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array usual_places{"/app/prisma/migrations", "/usr/src/app/prisma/migrations", "/prisma/migrations", "/app/db/migrations",
-                                  "/app/migrations", "/db/migrations"};
+// Below the image's working directory first, then below the root and the usual ones.
+constexpr std::array usual_roots{"/app", "/usr/src/app", "", "/srv/app"};
+constexpr std::array usual_folders{"/prisma/migrations", "/backend/prisma/migrations", "/db/migrations", "/migrations"};
 constexpr std::uint64_t most_bytes = 64U << 20U;
+
+std::vector<std::string> usual_places(const std::optional<engine::docker::ImageDetails>& image) {
+  std::vector<std::string> roots(usual_roots.begin(), usual_roots.end());
+  if (image && image->workdir.starts_with('/')) {
+    auto root = image->workdir;
+    while (root.ends_with('/')) root.pop_back();
+    std::erase(roots, root);
+    roots.insert(roots.begin(), root);
+  }
+  std::vector<std::string> places;
+  for (const auto& root : roots) {
+    for (const auto* folder : usual_folders) places.push_back(root + folder);
+  }
+  return places;
+}
 
 std::optional<std::string> variable_of(const Secret& spec, const std::string& name) {
   const auto body = Json::parse(spec.reveal());
@@ -28,6 +47,22 @@ std::optional<std::string> variable_of(const Secret& spec, const std::string& na
   }
   return std::nullopt;
 }
+
+void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
+  if (endpoint.unix_socket().empty()) {
+    target.host = endpoint.host();
+    target.port = std::to_string(endpoint.port());
+  } else {
+    target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
+    target.port = "5432";
+  }
+}
+
+std::string url_variable(const settings::Environment& environment) {
+  return environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable;
+}
+
+bool names_postgres(std::string_view url) { return url.starts_with("postgres") || url.find("host=") != std::string_view::npos; }
 
 // A created, never started container of an image, to look into it.
 class ImageView {
@@ -61,15 +96,7 @@ class ImageView {
       tar += bytes;
     };
     if (!api_.get_archive(name_, path, keep, limits)) return std::nullopt;
-    std::vector<migrate::File> files;
-    const auto top = std::filesystem::path{path}.filename().string() + "/";
-    for (auto& entry : io::read_tar(io::bytes_of(tar), most_bytes)) {
-      if (!entry.path.starts_with(top) || entry.path.size() == top.size()) continue;
-      auto relative = entry.path.substr(top.size());
-      if (entry.kind == io::TarEntry::Kind::directory && !relative.ends_with('/')) relative += '/';
-      files.push_back({std::move(relative), std::move(entry.content)});
-    }
-    return files;
+    return migrate::read_archive(tar);
   }
 
  private:
@@ -81,13 +108,13 @@ class ImageView {
 
 std::optional<DatabaseAccess> find_database(const Host& host, const Desired& desired, const release::Release& next) {
   const auto& settings = host.environment();
-  const auto variable = settings.database.url_variable.empty() ? std::string{"DATABASE_URL"} : settings.database.url_variable;
+  const auto variable = url_variable(settings);
   for (const auto& service : next.services) {
     if (!settings.migrate.service.empty() && service.name != settings.migrate.service) continue;
     const auto spec = desired.specs.find(service.name);
     if (spec == desired.specs.end()) continue;
     const auto url = variable_of(spec->second, variable);
-    if (!url || !(url->starts_with("postgres") || url->find("host=") != std::string::npos)) continue;
+    if (!url || !names_postgres(*url)) continue;
     DatabaseAccess access;
     access.service = service.name;
     access.inside = io::postgres::parse_target(*url, fmt::format("{} of {}", variable, service.name));
@@ -106,12 +133,57 @@ void reach(Host& host, DatabaseAccess& access, const Limits& limits) {
   if (access.container.empty()) return;
   const auto port = access.inside.port.empty() ? 5432 : std::atoi(access.inside.port.c_str());
   access.endpoint = host.dialer().dial(access.container, static_cast<std::uint16_t>(port), limits);
-  if (access.endpoint->unix_socket().empty()) {
-    access.target.host = access.endpoint->host();
-    access.target.port = std::to_string(access.endpoint->port());
-  } else {
-    access.target.host = std::filesystem::path{access.endpoint->unix_socket()}.parent_path().string();
+  go_by(*access.endpoint, access.target);
+}
+
+std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits) {
+  const auto containers = host.containers().list(service, false, limits);
+  const auto running = std::find_if(containers.begin(), containers.end(), [](const auto& one) { return one.state == target::RunState::running; });
+  if (running == containers.end()) return std::nullopt;
+  const auto port = target.port.empty() ? 5432 : std::atoi(target.port.c_str());
+  ReachedContainer reached{*running, host.dialer().dial(running->id, static_cast<std::uint16_t>(port), limits)};
+  go_by(*reached.endpoint, target);
+  return reached;
+}
+
+std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, const settings::Environment& environment, const std::string& variable) {
+  for (const auto& [name, service] : project.services) {
+    if (!environment.migrate.service.empty() && name != environment.migrate.service) continue;
+    const auto found = service.environment.find(variable);
+    if (found == service.environment.end() || !found->second || !names_postgres(*found->second)) continue;
+    return DefinedUrl{name, *found->second};
   }
+  return std::nullopt;
+}
+
+std::vector<migrate::File> migrations_of_version(Host& host, const std::string& version, bool may_pull, const Limits& limits) {
+  const auto& environment = host.environment();
+  require_version(version);
+  const auto project = load_compose(environment, version, host.shell());
+  auto service = environment.migrate.service;
+  if (service.empty()) {
+    const auto url = url_in_definitions(project, environment, url_variable(environment));
+    if (!url) {
+      throw Failure{Exit::config, fmt::format("no service of the compose file has {}, so it is not known whose image has the migrations", url_variable(environment)),
+                    "migrate: {service: SERVICE} in codops.yaml"};
+    }
+    service = url->service;
+  } else if (!project.services.contains(service)) {
+    throw Failure{Exit::config, fmt::format("migrate.service names \"{}\", which the compose file does not have", service)};
+  }
+  const auto images = find_images(host, project, {service}, limits);
+  if (may_pull) pull_images(host, images, limits);
+  if (!may_pull && images.front().must_pull && !images.front().on_engine) {
+    throw Failure{Exit::failed, fmt::format("the image \"{}\" is not on the engine yet", images.front().name), fmt::format("docker pull {}", images.front().name)};
+  }
+  release::ServiceRecord record;
+  record.name = service;
+  record.image_id = facts_of(host, images, limits).at(service).id;
+  auto files = migrations_of(host, record, limits);
+  if (files.empty()) {
+    throw Failure{Exit::config, fmt::format("no migrations are found in \"{}\"", images.front().name), "migrate: {image_path: /app/prisma/migrations} in codops.yaml says where they are"};
+  }
+  return files;
 }
 
 std::vector<migrate::File> migrations_of(Host& host, const release::ServiceRecord& service, const Limits& limits) {
@@ -128,8 +200,9 @@ std::vector<migrate::File> migrations_of(Host& host, const release::ServiceRecor
     }
     return std::move(*files);
   }
-  for (const auto* place : usual_places) {
-    if (auto files = view.folder(place, limits); files && !files->empty()) return std::move(*files);
+  for (const auto& place : usual_places(host.api().find_image(service.image_id, limits))) {
+    // Others' migrations (knex, alembic) may be in a folder of that name.
+    if (auto files = view.folder(place, limits); files && migrate::recognisable(*files)) return std::move(*files);
   }
   return {};
 }

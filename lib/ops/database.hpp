@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/compose/model.hpp"
 #include "lib/io/postgres.hpp"
 #include "lib/migrate/source.hpp"
 #include "lib/ops/desired.hpp"
@@ -30,5 +31,23 @@ void reach(Host& host, DatabaseAccess& access, const Limits& limits);
 // The new version's own migration files, out of its image (migrate.image_path, or where they usually are), else of the
 // checkout when migrate.path names a folder. Empty: it has none.
 std::vector<migrate::File> migrations_of(Host& host, const release::ServiceRecord& service, const Limits& limits);
+
+// The same for a verb that is no deploy: those that a deploy of `version` would apply. Pulls the image when the engine does not have
+// it, unless told not to. Failure{config} when there are none.
+std::vector<migrate::File> migrations_of_version(Host& host, const std::string& version, bool may_pull, const Limits& limits);
+
+// The value of `variable` in the compose file: of migrate.service, else of the first service that has it. nullopt: none has.
+struct DefinedUrl {
+  std::string service, value;
+};
+std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, const settings::Environment& environment, const std::string& variable);
+
+// A container of a service that runs, and a way from here to its port.
+struct ReachedContainer {
+  target::Container container;
+  std::unique_ptr<target::Endpoint> endpoint;
+};
+// nullopt: none runs.
+std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits);
 
 }  // namespace codops::ops

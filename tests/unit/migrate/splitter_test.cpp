@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lib/migrate/splitter.hpp"
+#include "tests/fuzz/splitter_check.hpp"
 
 using namespace codops::migrate;
 
@@ -65,4 +66,18 @@ TEST_CASE("migrate splitter: positions count characters") {
   CHECK(position_of(text, 4).column == 2);
   CHECK(offset_of_character(text, 4) == 4);
   CHECK(offset_of_character(text, 99) == text.size());
+}
+
+TEST_CASE("migrate splitter: any text is the same again when its pieces are joined") {
+  std::mt19937 random{20261123};
+  const auto& seeds = codops::tests::splitter_seeds();
+  for (const auto& seed : seeds) CHECK_NOTHROW(codops::tests::check_splitter(seed));
+  std::string text;
+  for (int round = 0; round < 4000; ++round) {
+    // A text grows by mutations of itself for a while, then another seed begins.
+    if (round % 8 == 0 || text.size() > 2000) text = seeds[random() % seeds.size()] + seeds[random() % seeds.size()];
+    text = codops::tests::mutated(text, random);
+    INFO(text);
+    REQUIRE_NOTHROW(codops::tests::check_splitter(text));
+  }
 }
