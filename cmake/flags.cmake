@@ -11,6 +11,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 to 14 report these inside the standard library's own inlined code.
   target_compile_options(codops_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized
     -Wno-missing-field-initializers)
+  # g++ 13 and later take a function's reference argument for the temporary that its result refers to.
+  check_cxx_compiler_flag(-Wdangling-reference HAS_Wdangling_reference)
+  if(HAS_Wdangling_reference)
+    target_compile_options(codops_flags INTERFACE -Wno-dangling-reference)
+  endif()
 endif()
 
 if(CMAKE_UNITY_BUILD)

@@ -70,7 +70,7 @@ void apply(Observed& observed, const Planned& planned, const std::string& action
     const auto args = nlohmann::json::parse(step.args);
     for (const auto& member : args.at("members")) {
       for (auto& container : observed.containers) {
-        if (container.name == member.at("container") && !member.value("rest", false)) container.state = target::RunState::exited;
+        if (container.name == member.at("container").get<std::string>() && !member.value("rest", false)) container.state = target::RunState::exited;
       }
     }
   }
