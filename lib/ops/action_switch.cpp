@@ -24,7 +24,6 @@ class Switch final : public plan::Action {
       context_.drained_by = Deadline::after(context_.drain);
     }
     write_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
-    test_configuration(context_, proxy, limits);
     reload(context_, proxy, limits);
     return fmt::format("release {}", context_.next.number);
   }
@@ -36,7 +35,6 @@ class Switch final : public plan::Action {
     if (back.empty()) return;  // nothing was served through this file before
     const auto leaving = accepting_workers(context_, proxy, limits);
     write_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
-    test_configuration(context_, proxy, limits);
     reload(context_, proxy, limits);
     if (!args.value("drain_back", false)) return;
     // The new set is removed next: what it is answering ends first, in that part of the time which the other steps can spare.

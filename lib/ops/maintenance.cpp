@@ -68,7 +68,6 @@ void maintenance(Host& host, bool on, const std::optional<std::string>& page, co
   if (on) host.store().write({{maintenance_path, nlohmann::json{{"format", 1}, {"on", true}}.dump()}}, limits);
   try {
     write_upstreams(context, container, text, {}, limits);
-    test_configuration(context, container, limits);
     reload(context, container, limits);
   } catch (...) {
     write_upstreams(context, container, current->upstreams, {}, Limits{}.within(Milliseconds{10'000}));

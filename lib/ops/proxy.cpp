@@ -91,20 +91,14 @@ void write_upstreams(RunContext& context, const std::string& proxy, const std::s
   }
 }
 
-void test_configuration(RunContext& context, const std::string& proxy, const Limits& limits) {
-  const auto tested = run(context, proxy, {"nginx", "-t"}, limits);
-  if (tested.exit == 0) return;
-  throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(tested.output)),
-                "mend the proxy's configuration and deploy again; nothing was reloaded"};
-}
-
 void reload(RunContext& context, const std::string& proxy, const Limits& limits) {
   const auto before = accepting_workers(context, proxy, limits);
   // Not the engine's own kill with SIGHUP, which would be quicker: engine 20.10 then takes the container for one that was
   // stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
   const auto reloaded = run(context, proxy, {"nginx", "-s", "reload"}, limits);
   if (reloaded.exit != 0) {
-    throw Failure{Exit::failed, fmt::format("nginx in {} did not reload: {}", proxy, essence(reloaded.output))};
+    throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(reloaded.output)),
+                  "mend the proxy's configuration and deploy again; nothing was reloaded"};
   }
   const Limits within = limits.within(reload_time);
   for (;;) {

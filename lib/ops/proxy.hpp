@@ -16,9 +16,8 @@ std::vector<std::string> leaving_workers(RunContext& context, const std::string&
 // Writes the upstream file under a name that the include ignores and moves it into place. The user's files too, when given.
 void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                      const std::vector<release::FileRef>& files, const Limits& limits);
-// `nginx -t`; Failure{config} with nginx's own words.
-void test_configuration(RunContext& context, const std::string& proxy, const Limits& limits);
-// Reloads and waits until no worker of before accepts connections any more.
+// Reloads and waits until no worker of before accepts connections any more. Failure{config} with nginx's own words when it
+// refuses its configuration: `nginx -s reload` reads all of it before it signals the master, so nothing was reloaded then.
 void reload(RunContext& context, const std::string& proxy, const Limits& limits);
 // Waits until none of `workers` is left, or the deadline: false.
 bool workers_gone(RunContext& context, const std::string& proxy, const std::vector<std::string>& workers, Deadline until,

@@ -60,7 +60,6 @@ int recover_blind(RunContext& context, const Observed& observed, const std::stri
       const auto* service = context.current->service(context.proxy.service);
       const auto leaving = accepting_workers(context, proxy, limits);
       write_upstreams(context, proxy, context.current->upstreams, service == nullptr ? std::vector<release::FileRef>{} : service->files, limits);
-      test_configuration(context, proxy, limits);
       reload(context, proxy, limits);
       workers_gone(context, proxy, leaving, Deadline::after(context.drain), limits);
     }

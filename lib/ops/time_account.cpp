@@ -18,15 +18,15 @@ TimeAccount time_account(const RunResult& run) {
   TimeAccount account;
   account.total = run.elapsed;
   for (const auto& [call, time] : run.engine_time) account.engine += time;
+  Milliseconds starting{};
   for (const auto& [step, elapsed] : run.outcome.timings) {
-    if (step == "start") {
-      const auto engine = engine_part(run, "create") + engine_part(run, "start") + engine_part(run, "join");
-      account.boot = std::max(Milliseconds{}, elapsed - engine);
-    }
+    if (step == "data" || step == "task" || step == "start" || step == "swap" || step == "front") starting += elapsed;
     if (step == "backup" || step == "migrate" || step == "hook") account.companions += elapsed;
     if (step == "drain") account.drain = elapsed;
     if (step == "monitor") account.monitor = elapsed;
   }
+  const auto calls = engine_part(run, "create") + engine_part(run, "start") + engine_part(run, "join");
+  account.boot = std::max(Milliseconds{}, starting - calls);
   const auto others = account.engine + account.boot + account.companions + account.drain + account.monitor;
   account.own = std::max(Milliseconds{}, account.total - others);
   return account;
