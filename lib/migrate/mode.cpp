@@ -37,6 +37,16 @@ void require_balanced_transactions(const Script& script) {
                 "add COMMIT; or delete BEGIN: a script runs in a transaction anyway"};
 }
 
+// Statement by statement, what it hides would never be sent, and nobody would notice.
+[[noreturn]] void refuse_open_comment(const Script& script, const Statement& statement) {
+  auto at = statement.begin;
+  Lexer lexer{script.text, statement.begin};
+  while (const auto token = lexer.next()) {
+    if (!token->complete) at = token->begin;
+  }
+  throw Failure{Exit::data, fmt::format("{}: a comment begins here and never ends", script.place(at)), "add */"};
+}
+
 // A value added to an existing enum can't be used in the transaction that adds it (55P04).
 std::optional<std::size_t> enum_value_used(const Script& script) {
   std::vector<Name> made_here;
@@ -86,7 +96,10 @@ Script prepared(std::string_view text, std::string path, std::size_t first_line,
     script.text = replace_invalid_utf8(script.text);
   }
   for (const auto& statement : split(script.text)) {
-    if (statement.empty()) continue;
+    if (statement.empty()) {
+      if (!statement.complete) refuse_open_comment(script, statement);
+      continue;
+    }
     script.statements.push_back(statement);
     script.parsed.push_back(parse(statement.sql(script.text)));
     script.has_copy_data = script.has_copy_data || statement.has_data();

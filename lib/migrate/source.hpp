@@ -59,7 +59,7 @@ Migration loaded(Migration migration);
 std::vector<File> read_folder(const std::string& folder);
 
 // --- pieces of the above, each pure
-// The order of JavaScript's localeCompare in Node (CLDR root collation) for ASCII; other characters come after 'z'.
+// The order of JavaScript's localeCompare in Node (CLDR root collation) for ASCII and accented Latin letters; others come after 'z' by number.
 int locale_compare(std::string_view a, std::string_view b);
 // Versions compared number by number, '.' or '_' between parts: 1.2 < 1.10.
 int version_compare(std::string_view a, std::string_view b);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/migrate/lint.hpp"
 #include "lib/migrate/migrate.hpp"
 #include "lib/migrate/splitter.hpp"
 #include "lib/ops/hooks.hpp"
@@ -51,21 +52,55 @@ std::string pending_text(const std::vector<migrate::Migration>& pending) {
   return fmt::format("{} migration{} ({})", pending.size(), pending.size() == 1 ? "" : "s", names);
 }
 
+std::optional<std::string> migrations_of_checkout(const settings::Environment& environment) {
+  for (const auto* folder : {"prisma/migrations", "backend/prisma/migrations", "db/migrations"}) {
+    if (std::filesystem::is_directory(environment.directory / folder)) return folder;
+  }
+  return std::nullopt;
+}
+
+// migrate.strict: what lint finds in pending files stops a deploy.
+void require_clean(const Host& host, const std::vector<migrate::Migration>& pending, const std::string& subject) {
+  if (!host.environment().migrate.strict) return;
+  std::vector<migrate::Finding> findings;
+  for (const auto& migration : pending) {
+    for (auto& finding : migrate::lint(migration)) findings.push_back(std::move(finding));
+  }
+  const auto open = migrate::open_findings(findings, migrate::Severity::warning);
+  if (open == 0) return;
+  const auto first = std::find_if(findings.begin(), findings.end(), [](const auto& finding) {
+    return !finding.suppressed && migrate::lint_rule(finding.rule).severity >= migrate::Severity::warning;
+  });
+  throw Failure{Exit::data, fmt::format("lint has {} findings in pending migrations, and migrate.strict is on; the first: {}:{}: {} [{}]", open, first->path, first->line,
+                                        first->message, first->rule),
+                fmt::format("codops migrate lint {}", subject)};
+}
+
 void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, const Limits& limits) {
   const auto service = std::find_if(desired.services.begin(), desired.services.end(), [&](const auto& one) { return one.name == companies.database->service; });
   if (service == desired.services.end() || service->image_id.empty()) return;
   companies.files = migrations_of(host, *service, limits);
-  if (companies.files.empty()) return;
+  if (companies.files.empty()) {
+    if (const auto folder = migrations_of_checkout(host.environment())) {
+      companies.warnings.push_back(fmt::format("the image of \"{}\" has no migrations, so none are applied, although the checkout has {}: "
+                                               "migrate: {{image_path: FOLDER}} or {{path: {}}} in codops.yaml",
+                                               service->name, *folder, *folder));
+    }
+    return;
+  }
   const auto options = migrate_options(host, desired.version);
   const auto source = migrate::recognise(companies.files, options.layout);
   for (const auto& migration : source.migrations) companies.migrations.push_back(migration.name);
   if (!can_be_asked(*companies.database, observed)) {
+    require_clean(host, source.migrations, options.subject);
     companies.migrate_text = pending_text(source.migrations);
     return;
   }
   reach(host, *companies.database, limits);
   auto connection = io::postgres::Connection::open_when_ready(companies.database->target, limits.within(database_wait));
-  companies.migrate_text = pending_text(migrate::pending(companies.files, connection, options, limits));
+  const auto pending = migrate::pending(companies.files, connection, options, limits);
+  require_clean(host, pending, options.subject);
+  companies.migrate_text = pending_text(pending);
 }
 
 }  // namespace

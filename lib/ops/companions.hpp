@@ -16,6 +16,7 @@ struct Companies {
   std::string backup_text;              // empty: none is due
   std::string migrate_text;             // empty: none is pending
   std::vector<std::string> migrations;  // all that the version knows, for the release's record
+  std::vector<std::string> warnings;    // for the plan
 };
 
 // Takes and verifies a backup of that database; returns what to show. Given by commands/, which knows stores and keys.

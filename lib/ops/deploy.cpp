@@ -144,6 +144,7 @@ Planned planned_for(Host& host, const DeployRequest& request, const Desired& des
   planned.next.migrations = request.verb == "deploy" && !companies.migrations.empty() ? companies.migrations
                             : current                                                ? current->migrations
                                                                                      : std::vector<std::string>{};
+  planned.plan.warnings.insert(planned.plan.warnings.end(), companies.warnings.begin(), companies.warnings.end());
   preflight(host, desired, observed, planned, limits);
   return planned;
 }

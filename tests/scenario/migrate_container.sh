@@ -49,6 +49,12 @@ exits "up to v1.0.0" 0 migrate up demo v1.0.0
 exits "v1.0.0 is up to date" 0 migrate status demo v1.0.0
 exits "v1.1.0 is not" 2 migrate status demo v1.1.0
 exits "verify" 0 migrate verify demo v1.0.0
+printf 'migrate: {strict: true}\n' >>"$APP/codops.yaml"
+exits "migrate.strict stops a deploy" 65 deploy demo v1.1.0 --dry-run
+check "with lint's first finding" grep -q 'index-not-concurrent' "$WORK/err"
+sed -i '/^migrate: /d' "$APP/codops.yaml"
+exits "without it the plan has the migration" 0 deploy demo v1.1.0 --dry-run -o json
+expect "as a step" "$(result '[.steps[] | select(.name == "migrate") | .text]')" '["1 migration (20250315120000_orders_by_custo…)"]'
 
 # From where the container's address leads nowhere: each connection is an exec.
 if unshare -n true 2>/dev/null; then

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "lib/io/files.hpp"
 #include "tests/integration/migrate/support.hpp"
@@ -206,4 +207,33 @@ TEST_CASE("prisma: edited, failed, not empty: both say so, and each goes on afte
     CHECK(prisma(db, "diagnose", folder.path())["editedMigrationNames"] == nlohmann::json{"1_a"});
     CHECK(migrate::status(migrate::recognise(read()), db.connection, true, soon()).count(migrate::State::edited) == 1);
   }
+}
+
+TEST_CASE("prisma: names are ordered as Node's localeCompare orders them") {
+  if (shell("node --version >/dev/null 2>&1") != 0) {
+    MESSAGE("skipped: there is no node");
+    return;
+  }
+  // NFC text, as people type it; each name is one line.
+  const std::vector<std::string> letters{"a", "A", "b", "e", "E", "o", "s", "ss", "z", "0", "1", "_", "-", " ", ".", "\u00e9", "\u00c9", "\u00e8", "\u00f6", "\u00d6", "\u00df",
+                                         "\u00e6", "\u00f8", "\u00f1", "\u0142", "\u0161", "\u017e", "\u00fe", "\u0111"};
+  std::mt19937 random{99};
+  std::vector<std::string> names;
+  for (int i = 0; i < 1500; ++i) {
+    std::string name = "2024";
+    for (std::size_t k = 0; k < 1 + random() % 4; ++k) name += letters[random() % letters.size()];
+    names.push_back(std::move(name));
+  }
+  const io::TemporaryFolder folder;
+  const auto path = (folder.path() / "names").string();
+  std::string text;
+  for (const auto& name : names) text += name + "\n";
+  std::ofstream{path, std::ios::binary} << text;
+  std::string output;
+  REQUIRE(shell("node -e 'const n = require(\"fs\").readFileSync(process.argv[1], \"utf8\").split(\"\\n\").slice(0, -1); "
+                "n.sort((a, b) => a.localeCompare(b, \"en\")); console.log(n.join(\"\\n\"))' " + path, &output) == 0);
+  std::stable_sort(names.begin(), names.end(), [](const auto& a, const auto& b) { return migrate::locale_compare(a, b) < 0; });
+  std::string ours;
+  for (const auto& name : names) ours += name + "\n";
+  CHECK(ours == output);
 }

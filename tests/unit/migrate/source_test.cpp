@@ -31,6 +31,15 @@ TEST_CASE("migrate order: as JavaScript's localeCompare sorts ASCII") {
   CHECK(version_compare("2", "1.9.9") > 0);
 }
 
+TEST_CASE("migrate order: accented letters stand with their letter, as Node sorts them") {
+  const std::vector<std::string> sorted{"1_e", "1_E", "1_é", "1_É", "1_è", "1_ea", "1_f", "1_ñu", "1_Ø", "1_öl", "1_strasse", "1_straße", "1_z", "1_þ", "1_я"};
+  auto mixed = sorted;
+  std::reverse(mixed.begin(), mixed.end());
+  std::stable_sort(mixed.begin(), mixed.end(), [](const auto& a, const auto& b) { return locale_compare(a, b) < 0; });
+  CHECK(mixed == sorted);
+  CHECK(locale_compare("e\xCC\x81", "\xC3\xA9") == 0);  // in two characters or in one
+}
+
 TEST_CASE("migrate source: the four layouts by their shape") {
   const auto prisma = recognise({{"migration_lock.toml", "# c\nprovider = \"postgresql\"\n"}, {"2_b/migration.sql", "B"}, {"1_a/migration.sql", "A"}, {"2_b/down.sql", "D"}, {"3_c/", ""}});
   CHECK(prisma.layout == Layout::prisma);

@@ -62,6 +62,7 @@ TEST_CASE("migrate mode: what can't run in one transaction") {
   CHECK(mode("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN COMMIT; VACUUM; END $$") == "whole");
   CHECK_THROWS_WITH_AS(prepare(migration("SELECT 1;\n  \\restrict abc\n"), false), "m/migration.sql:2:3: \"\\restrict\" is a command of psql, not SQL", Failure);
   CHECK_THROWS_AS(prepare(migration("BEGIN; SELECT 1;"), false), Failure);
+  CHECK_THROWS_WITH_AS(prepare(migration("VACUUM;\nSELECT 1; /* /* */\nSELECT 2;"), false), "m/migration.sql:2:11: a comment begins here and never ends", Failure);
 }
 
 TEST_CASE("migrate analysis: locks and work") {
