@@ -2,6 +2,7 @@
 #include "commands/backup.hpp"
 #include "commands/command.hpp"
 #include "commands/config.hpp"
+#include "commands/dev.hpp"
 #include "commands/releases.hpp"
 #include "commands/health.hpp"
 #include "commands/migrate.hpp"
