@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 // A quoted word of redis.conf: every byte in hexadecimal, so that none means anything.
 std::string quoted(std::string_view prefix, std::string_view text) {
   std::string out{'"'};
-  for (const char c : std::string{prefix}.append(text)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  for (const char c : fmt::format("{}{}", prefix, text)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
   return out + '"';
 }
 
