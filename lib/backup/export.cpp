@@ -14,16 +14,16 @@
 namespace codops::backup {
 namespace {
 
-constexpr std::size_t buffer_size = 256U << 10U;
-constexpr char block_data = 1;
-constexpr std::string_view end_of_copy = "\\.\n\n\n";
+constexpr std::size_t copy_size = 256U << 10U;
+constexpr char data_block = 1;
+constexpr std::string_view copy_end = "\\.\n\n\n";
 
 // Rows of a table that has parts of its own, as data blocks of the archive: pg_backup_custom.c.
 class BlockWriter {
  public:
   BlockWriter(io::Writer& out, std::size_t int_size) : out_{out}, int_size_{int_size} {}
   void begin(int id) {
-    out_.write({&block_data, 1});
+    out_.write({&data_block, 1});
     integer(static_cast<std::uint32_t>(id));
   }
   void data(std::string_view bytes) {
@@ -88,7 +88,7 @@ void export_custom(Catalogue& catalogue, const Manifest& manifest, const Keyring
   }
   const auto apart = row_parts(manifest);
   PartReader reader{catalogue.store(), folder, *archive, keys, limits};
-  std::vector<char> buffer(buffer_size);
+  std::vector<char> buffer(copy_size);
   if (apart.empty()) {
     io::copy(reader, out);
     return;
@@ -124,7 +124,7 @@ void export_custom(Catalogue& catalogue, const Manifest& manifest, const Keyring
       PartReader rows{catalogue.store(), folder, *part, keys, limits};
       while (const auto got = rows.read(buffer.data(), buffer.size())) blocks.data({buffer.data(), got});
     }
-    blocks.data(end_of_copy);
+    blocks.data(copy_end);
     blocks.end();
   }
   out.finish();

@@ -18,7 +18,7 @@ namespace {
 
 Node text_node(std::string value, const text::Position& at) { return Node::make_string(std::move(value), at); }
 
-std::string text_at(const Node& node, std::string_view key) {
+std::string string_at(const Node& node, std::string_view key) {
   const auto* found = node.find(key);
   return found && found->is_string() ? found->text : std::string{};
 }
@@ -61,7 +61,7 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
       with.warnings.push_back(
           fmt::format("{}: the variable \"{}\" is not set, it is replaced by nothing", shown_path(path), name));
     };
-    const auto lines = text_at(entry, "format") == "raw" ? text::parse_raw_dotenv(content, shown_path(path), lookup)
+    const auto lines = string_at(entry, "format") == "raw" ? text::parse_raw_dotenv(content, shown_path(path), lookup)
                                                          : text::parse_dotenv(content, shown_path(path), lookup, on_unset);
     if (lines.empty()) return;
     if (!service.find(section)) service.set(section, Node::make_mapping(entry.at));
@@ -83,7 +83,7 @@ void gather(Node& service, const char* list, const char* section, Normalising& w
   if (const auto* files = service.find(list)) {
     const auto entries = files->items;
     for (const auto& entry : entries) {
-      const auto path = entry.is_mapping() ? text_at(entry, "path") : entry.text;
+      const auto path = entry.is_mapping() ? string_at(entry, "path") : entry.text;
       add_from_file(service, section, path, entry, gathered, with);
     }
   }
@@ -112,7 +112,7 @@ void imply_dependencies(Node& service) {
     for (const auto& link : items) imply_dependency(service, link.text.substr(0, link.text.find(':')), true);
   }
   for (const auto* key : {"network_mode", "ipc", "pid", "uts", "cgroup"}) {
-    if (const auto other = text_at(service, key); other.starts_with(prefix))
+    if (const auto other = string_at(service, key); other.starts_with(prefix))
       imply_dependency(service, other.substr(prefix.size()), true);
   }
   if (const auto* from = service.find("volumes_from")) {
@@ -135,9 +135,9 @@ void normalise_service(Node& service, Normalising& with) {
   gather(service, "env_file", "environment", with);
   auto* labels = service.find("label_file");
   if (labels) gather(service, "label_file", "labels", with);
-  if (text_at(service, "pull_policy") == "if_not_present") service.find("pull_policy")->text = "missing";
+  if (string_at(service, "pull_policy") == "if_not_present") service.find("pull_policy")->text = "missing";
   const auto* networks = service.find("networks");
-  if ((!networks || networks->entries.empty()) && text_at(service, "network_mode").empty()) {
+  if ((!networks || networks->entries.empty()) && string_at(service, "network_mode").empty()) {
     auto attached = Node::make_mapping(service.at);
     attached.set("default", Node{});
     service.set("networks", std::move(attached));
@@ -151,7 +151,7 @@ void normalise_service(Node& service, Normalising& with) {
   }
   if (auto* secrets = service.find("secrets")) {
     for (auto& secret : secrets->items) {
-      if (!secret.find("target")) secret.set("target", text_node("/run/secrets/" + text_at(secret, "source"), secret.at));
+      if (!secret.find("target")) secret.set("target", text_node("/run/secrets/" + string_at(secret, "source"), secret.at));
     }
   }
   if (auto* develop = service.find("develop"); develop && develop->find("watch")) {
@@ -174,14 +174,14 @@ std::set<std::string> used(const Node& services, std::string_view section) {
       for (const auto& entry : list->entries) names.insert(entry.key);
     } else if (list) {
       for (const auto& item : list->items) {
-        if (section != "volumes" || text_at(item, "type") == "volume") names.insert(text_at(item, "source"));
+        if (section != "volumes" || string_at(item, "type") == "volume") names.insert(string_at(item, "source"));
       }
     }
     if (section != "secrets") continue;
     const auto* build = definition.find("build");
     const auto* secrets = build ? build->find("secrets") : nullptr;
     if (!secrets) continue;
-    for (const auto& item : secrets->items) names.insert(text_at(item, "source"));
+    for (const auto& item : secrets->items) names.insert(string_at(item, "source"));
   }
   return names;
 }
@@ -190,19 +190,19 @@ void name_resource(const std::string& key, Node& resource, std::string_view sect
   if (resource.is_null()) resource = Node::make_mapping(resource.at);
   const auto* external = resource.find("external");
   if (external && external->is_mapping()) {
-    const auto given = text_at(*external, "name");
+    const auto given = string_at(*external, "name");
     const auto at = external->at;
-    if (!given.empty() && resource.find("name") && text_at(resource, "name") != given)
+    if (!given.empty() && resource.find("name") && string_at(resource, "name") != given)
       with.problems.add(at, fmt::format("{}.{} has two names", section, key), "remove external.name");
     resource.set("external", Node::make_boolean(true, at));
     if (!given.empty()) resource.set("name", text_node(given, at));
   }
-  if (text_at(resource, "name").empty())
+  if (string_at(resource, "name").empty())
     resource.set("name", text_node(true_at(resource, "external") ? key : with.project + "_" + key, resource.at));
   if (section == "networks" && !resource.find("ipam")) resource.set("ipam", Node::make_mapping(resource.at));
   // Docker compose makes the device of a bind volume absolute.
   auto* options = resource.find("driver_opts");
-  if (section == "volumes" && options && text_at(resource, "driver") == "local" && text_at(*options, "o") == "bind") {
+  if (section == "volumes" && options && string_at(resource, "driver") == "local" && string_at(*options, "o") == "bind") {
     if (auto* device = options->find("device"); device && !device->text.empty())
       device->text = absolute_path(device->text, {with.base, ""});
   }

@@ -20,7 +20,7 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-double seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
+double shown_seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
 std::string element(std::string_view name, const Outcome& outcome) {
   return fmt::format("      <{0} type=\"{1}\" message=\"{2}\">{3}</{0}>\n", name, io::to_string(outcome.stage), escaped(outcome.message),
@@ -31,11 +31,11 @@ std::string element(std::string_view name, const Outcome& outcome) {
 
 std::string junit(const Report& report) {
   const auto counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3f}\"", report.outcomes.size(),
-                                  report.count(Status::fail), report.count(Status::unknown), report.count(Status::skipped), seconds(report.elapsed));
+                                  report.count(Status::fail), report.count(Status::unknown), report.count(Status::skipped), shown_seconds(report.elapsed));
   auto out = fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {0}>\n  <testsuite name=\"codops health-check\" {0} timestamp=\"{1}\">\n",
                          counts, to_rfc3339(report.started).substr(0, 19));
   for (const auto& outcome : report.outcomes) {
-    out += fmt::format("    <testcase classname=\"health.{}\" name=\"{}\" time=\"{:.3f}\"", outcome.kind, escaped(outcome.name), seconds(outcome.elapsed));
+    out += fmt::format("    <testcase classname=\"health.{}\" name=\"{}\" time=\"{:.3f}\"", outcome.kind, escaped(outcome.name), shown_seconds(outcome.elapsed));
     switch (outcome.status) {
       case Status::ok: out += "/>\n"; continue;
       case Status::warn: out += fmt::format(">\n      <system-out>{}</system-out>\n", escaped("warning: " + outcome.message)); break;

@@ -4,7 +4,7 @@
 namespace codops::health {
 namespace {
 
-std::string escaped(std::string_view text) {
+std::string escaped_label(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\\' || c == '"') out.push_back('\\');
@@ -15,10 +15,10 @@ std::string escaped(std::string_view text) {
 }
 
 std::string labels(const Outcome& outcome) {
-  return fmt::format("check=\"{}\",kind=\"{}\",target=\"{}\"", escaped(outcome.name), escaped(outcome.kind), escaped(outcome.target));
+  return fmt::format("check=\"{}\",kind=\"{}\",target=\"{}\"", escaped_label(outcome.name), escaped_label(outcome.kind), escaped_label(outcome.target));
 }
 
-double seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
+double exact_seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
 std::string head(std::string_view name, std::string_view help) {
   return fmt::format("# HELP {0} {1}\n# TYPE {0} gauge\n", name, help);
@@ -53,13 +53,13 @@ std::string prometheus(const Report& report) {
     return samples;
   });
   out += family(report, "codops_health_duration_seconds", "How long the last attempt took.", [](const Outcome& outcome) {
-    return outcome.attempts == 0 ? Samples{} : Samples{{"", seconds(outcome.elapsed)}};
+    return outcome.attempts == 0 ? Samples{} : Samples{{"", exact_seconds(outcome.elapsed)}};
   });
   out += family(report, "codops_health_stage_duration_seconds", "How long each stage of the last attempt took.", [](const Outcome& outcome) {
     Samples samples;
     auto times = outcome.times;
     for (const auto stage : {io::Stage::dns, io::Stage::connect, io::Stage::tls, io::Stage::request, io::Stage::body}) {
-      if (const auto* time = times.find(stage); *time) samples.emplace_back(fmt::format("stage=\"{}\"", io::to_string(stage)), seconds(**time));
+      if (const auto* time = times.find(stage); *time) samples.emplace_back(fmt::format("stage=\"{}\"", io::to_string(stage)), exact_seconds(**time));
     }
     return samples;
   });
@@ -74,7 +74,7 @@ std::string prometheus(const Report& report) {
   out += family(report, "codops_health_value", "What a check measured.", [](const Outcome& outcome) {
     Samples samples;
     for (const auto& metric : outcome.metrics) {
-      samples.emplace_back(fmt::format("value=\"{}\",unit=\"{}\"", escaped(metric.label), escaped(metric.unit)), metric.value);
+      samples.emplace_back(fmt::format("value=\"{}\",unit=\"{}\"", escaped_label(metric.label), escaped_label(metric.unit)), metric.value);
     }
     return samples;
   });

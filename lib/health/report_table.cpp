@@ -19,7 +19,7 @@ Look look_of(Status status) {
   return {"?", ""};
 }
 
-int rank(Status status) {
+int row_order(Status status) {
   switch (status) {
     case Status::fail: return 0;
     case Status::unknown: return 1;
@@ -60,7 +60,7 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string stages(const io::StageTimes& times) {
+std::string stages_text(const io::StageTimes& times) {
   std::string out;
   const auto add = [&](std::string_view name, const auto& time) {
     if (time) out += fmt::format("{}{} {}", out.empty() ? "" : " · ", name, short_time(*time));
@@ -78,7 +78,7 @@ std::string stages(const io::StageTimes& times) {
 std::vector<const Outcome*> worst_first(const Report& report) {
   std::vector<const Outcome*> out;
   for (const auto& outcome : report.outcomes) out.push_back(&outcome);
-  std::stable_sort(out.begin(), out.end(), [](const auto* a, const auto* b) { return rank(a->status) < rank(b->status); });
+  std::stable_sort(out.begin(), out.end(), [](const auto* a, const auto* b) { return row_order(a->status) < row_order(b->status); });
   return out;
 }
 
@@ -115,7 +115,7 @@ std::string table(const Report& report, std::size_t width, bool color) {
     if (!outcome->message.empty()) {
       out += "      " + printable(outcome->message) + (outcome->attempts > 1 ? fmt::format(" ({} attempts)", outcome->attempts) : "") + "\n";
     }
-    if (const auto times = stages(outcome->times); outcome->status == Status::fail && !times.empty()) out += "      " + times + "\n";
+    if (const auto times = stages_text(outcome->times); outcome->status == Status::fail && !times.empty()) out += "      " + times + "\n";
     if (!outcome->hint.empty()) out += "      hint: " + printable(outcome->hint) + "\n";
   }
   return out + "  " + summary(report) + " · " + short_time(report.elapsed) + "\n";

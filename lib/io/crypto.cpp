@@ -6,6 +6,7 @@
 #include <openssl/rand.h>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/crypto_bytes.hpp"
 
 namespace codops::io {
 namespace {
@@ -16,13 +17,6 @@ struct FreeKey {
 };
 using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
 using Digest = std::unique_ptr<EVP_MD_CTX, FreeKey>;
-
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-
-[[noreturn]] void broken(std::string_view what) {
-  throw Failure{Exit::bug, fmt::format("libcrypto refuses {}", what)};
-}
 
 std::string encode64(std::string_view bytes, std::string_view alphabet, bool padded) {
   std::string text;
@@ -83,7 +77,7 @@ std::optional<std::string> decode64(std::string_view text, std::string_view alph
 
 Key private_key(std::string_view seed) {
   Key key{::EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, bytes_of(seed), seed.size())};
-  if (!key) broken("an Ed25519 key");
+  if (!key) libcrypto_refuses("an Ed25519 key");
   return key;
 }
 
@@ -94,20 +88,20 @@ struct Sha256::Context {
 };
 
 Sha256::Sha256() : context_{std::make_unique<Context>()} {
-  if (::EVP_DigestInit_ex(context_->digest.get(), ::EVP_sha256(), nullptr) != 1) broken("SHA-256");
+  if (::EVP_DigestInit_ex(context_->digest.get(), ::EVP_sha256(), nullptr) != 1) libcrypto_refuses("SHA-256");
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
 Sha256& Sha256::update(std::string_view bytes) {
-  if (::EVP_DigestUpdate(context_->digest.get(), bytes.data(), bytes.size()) != 1) broken("SHA-256");
+  if (::EVP_DigestUpdate(context_->digest.get(), bytes.data(), bytes.size()) != 1) libcrypto_refuses("SHA-256");
   return *this;
 }
 
 std::string Sha256::raw() {
   std::string result(32, '\0');
-  if (::EVP_DigestFinal_ex(context_->digest.get(), bytes_of(result), nullptr) != 1) broken("SHA-256");
+  if (::EVP_DigestFinal_ex(context_->digest.get(), bytes_of(result), nullptr) != 1) libcrypto_refuses("SHA-256");
   return result;
 }
 
@@ -121,7 +115,7 @@ std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   if (key.empty()) key = std::string_view{""};  // a null pointer would mean "the key of before"
   if (::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(bytes), bytes.size(),
              bytes_of(result), &size) == nullptr) {
-    broken("HMAC");
+    libcrypto_refuses("HMAC");
   }
   return result;
 }
@@ -162,7 +156,7 @@ std::optional<std::string> from_base64url(std::string_view text) { return decode
 
 std::string random_bytes(std::size_t count) {
   std::string bytes(count, '\0');
-  if (::RAND_bytes(bytes_of(bytes), static_cast<int>(count)) != 1) broken("random bytes");
+  if (::RAND_bytes(bytes_of(bytes), static_cast<int>(count)) != 1) libcrypto_refuses("random bytes");
   return bytes;
 }
 
@@ -182,7 +176,7 @@ SigningKey signing_key_from_seed(std::string_view seed) {
   const auto key = private_key(seed);
   std::string shown(32, '\0');
   std::size_t size = shown.size();
-  if (::EVP_PKEY_get_raw_public_key(key.get(), bytes_of(shown), &size) != 1) broken("an Ed25519 key");
+  if (::EVP_PKEY_get_raw_public_key(key.get(), bytes_of(shown), &size) != 1) libcrypto_refuses("an Ed25519 key");
   return {Secret{std::string{seed}}, shown};
 }
 
@@ -193,7 +187,7 @@ std::string ed25519_sign(const SigningKey& key, std::string_view message) {
   std::size_t size = signature.size();
   if (::EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, secret.get()) != 1 ||
       ::EVP_DigestSign(context.get(), bytes_of(signature), &size, bytes_of(message), message.size()) != 1) {
-    broken("to sign");
+    libcrypto_refuses("to sign");
   }
   return signature;
 }

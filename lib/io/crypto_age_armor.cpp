@@ -9,7 +9,7 @@ constexpr std::size_t columns = 64;
 constexpr std::size_t longest_line = 4096;
 constexpr std::size_t most_space = 1024;
 
-[[noreturn]] void malformed(std::string_view why) {
+[[noreturn]] void malformed_armor(std::string_view why) {
   throw AgeFailure{AgeFailure::Kind::armor, fmt::format("the armour is malformed: {}", why)};
 }
 
@@ -31,30 +31,30 @@ void ArmorReader::begin() {
   begun_ = true;
   for (std::size_t skipped = 0; skipped <= most_space;) {
     auto line = next_line();
-    if (!line) malformed("no begin line");
+    if (!line) malformed_armor("no begin line");
     if (is_space(*line)) {
       skipped += line->size() + 1;
       continue;
     }
-    if (*line != armor_begin) malformed("no begin line");
+    if (*line != armor_begin) malformed_armor("no begin line");
     return;
   }
-  malformed("too much white space");
+  malformed_armor("too much white space");
 }
 
 bool ArmorReader::decode_line() {
   const auto line = next_line();
-  if (!line) malformed("no end line");
+  if (!line) malformed_armor("no end line");
   if (*line == armor_end) {
     ended_ = true;
     require_only_space_left();
     return false;
   }
-  if (line->empty()) malformed("an empty line");
-  if (line->size() > columns) malformed("a line is too long");
-  if (short_line_seen_) malformed("a short line before the last");
+  if (line->empty()) malformed_armor("an empty line");
+  if (line->size() > columns) malformed_armor("a line is too long");
+  if (short_line_seen_) malformed_armor("a short line before the last");
   auto bytes = from_base64(*line);
-  if (!bytes) malformed("a line is not canonical base64");
+  if (!bytes) malformed_armor("a line is not canonical base64");
   short_line_seen_ = line->size() < columns || line->back() == '=';
   decoded_ = std::move(*bytes);
   decoded_at_ = 0;
@@ -65,7 +65,7 @@ void ArmorReader::require_only_space_left() {
   std::size_t skipped = 0;
   while (const auto line = next_line()) {
     skipped += line->size() + 1;
-    if (!is_space(*line) || skipped > most_space) malformed("something follows it");
+    if (!is_space(*line) || skipped > most_space) malformed_armor("something follows it");
   }
 }
 
@@ -78,7 +78,7 @@ std::optional<std::string> ArmorReader::next_line() {
       return line;
     }
     raw_.erase(0, std::exchange(raw_at_, 0));
-    if (raw_.size() > longest_line) malformed("a line is too long");
+    if (raw_.size() > longest_line) malformed_armor("a line is too long");
     std::array<char, 4096> buffer{};
     const auto got = source_.read(buffer.data(), buffer.size());
     if (got == 0) {

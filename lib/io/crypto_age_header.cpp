@@ -9,7 +9,7 @@ namespace {
 constexpr std::size_t largest_header = 1U << 20U;
 constexpr std::size_t body_columns = 64;
 
-[[noreturn]] void malformed(std::string_view why) {
+[[noreturn]] void malformed_header(std::string_view why) {
   throw AgeFailure{AgeFailure::Kind::header, fmt::format("the age header is malformed: {}", why)};
 }
 
@@ -21,8 +21,8 @@ class Lines {
   std::string next() {
     std::string line;
     for (char c = 0;;) {
-      if (source_.read(&c, 1) == 0) malformed("it ends too early");
-      if (++total_ > largest_header) malformed("it is too large");
+      if (source_.read(&c, 1) == 0) malformed_header("it ends too early");
+      if (++total_ > largest_header) malformed_header("it is too large");
       if (c == '\n') return line;
       line += c;
     }
@@ -42,7 +42,7 @@ std::vector<std::string> split_words(std::string_view text) {
   for (;;) {
     const auto space = text.find(' ');
     const auto word = text.substr(0, space);
-    if (!is_printable(word)) malformed("an empty or unprintable argument");
+    if (!is_printable(word)) malformed_header("an empty or unprintable argument");
     words.emplace_back(word);
     if (space == std::string_view::npos) return words;
     text.remove_prefix(space + 1);
@@ -51,7 +51,7 @@ std::vector<std::string> split_words(std::string_view text) {
 
 std::string decoded(std::string_view text, std::string_view what) {
   auto bytes = from_base64(text, false);
-  if (!bytes) malformed(fmt::format("{} is not canonical base64", what));
+  if (!bytes) malformed_header(fmt::format("{} is not canonical base64", what));
   return std::move(*bytes);
 }
 
@@ -61,27 +61,27 @@ Header read_header(Reader& source) {
   Lines lines{source};
   Header header;
   auto line = lines.next();
-  if (line + '\n' != version_line) malformed("unknown version");
+  if (line + '\n' != version_line) malformed_header("unknown version");
   header.covered = version_line;
   for (;;) {
     line = lines.next();
     if (line.starts_with("---")) break;
-    if (!line.starts_with("-> ")) malformed("a stanza does not begin with an arrow");
+    if (!line.starts_with("-> ")) malformed_header("a stanza does not begin with an arrow");
     header.covered += line + '\n';
     Stanza stanza{split_words(std::string_view{line}.substr(3)), {}};
     // A body ends with the first line that is shorter than full, which may be empty.
     do {
       line = lines.next();
-      if (line.size() > body_columns) malformed("a line of a stanza is too long");
+      if (line.size() > body_columns) malformed_header("a line of a stanza is too long");
       header.covered += line + '\n';
       stanza.body += decoded(line, "a stanza");
     } while (line.size() == body_columns);
     header.stanzas.push_back(std::move(stanza));
   }
-  if (!line.starts_with("--- ")) malformed("no MAC");
-  if (header.stanzas.empty()) malformed("no recipients");
+  if (!line.starts_with("--- ")) malformed_header("no MAC");
+  if (header.stanzas.empty()) malformed_header("no recipients");
   header.mac = decoded(std::string_view{line}.substr(4), "the MAC");
-  if (header.mac.size() != 32) malformed("the MAC has a wrong length");
+  if (header.mac.size() != 32) malformed_header("the MAC has a wrong length");
   header.covered += "---";
   return header;
 }

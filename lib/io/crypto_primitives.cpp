@@ -5,27 +5,21 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/io/crypto_bytes.hpp"
 
 namespace codops::io {
 namespace {
 
-struct Free {
+struct FreeExchange {
   void operator()(EVP_PKEY* key) const { ::EVP_PKEY_free(key); }
   void operator()(EVP_PKEY_CTX* context) const { ::EVP_PKEY_CTX_free(context); }
   void operator()(EVP_CIPHER_CTX* context) const { ::EVP_CIPHER_CTX_free(context); }
 };
-using Key = std::unique_ptr<EVP_PKEY, Free>;
+using ExchangeKey = std::unique_ptr<EVP_PKEY, FreeExchange>;
 
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-
-[[noreturn]] void broken(std::string_view what) {
-  throw Failure{Exit::bug, fmt::format("libcrypto refuses {}", what)};
-}
-
-Key x25519_secret(std::string_view secret) {
-  Key key{::EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, bytes_of(secret), secret.size())};
-  if (!key) broken("an X25519 key");
+ExchangeKey x25519_secret(std::string_view secret) {
+  ExchangeKey key{::EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, bytes_of(secret), secret.size())};
+  if (!key) libcrypto_refuses("an X25519 key");
   return key;
 }
 
@@ -52,15 +46,15 @@ std::string x25519_public(std::string_view secret) {
   const auto key = x25519_secret(secret);
   std::string shown(32, '\0');
   std::size_t size = shown.size();
-  if (::EVP_PKEY_get_raw_public_key(key.get(), bytes_of(shown), &size) != 1) broken("an X25519 key");
+  if (::EVP_PKEY_get_raw_public_key(key.get(), bytes_of(shown), &size) != 1) libcrypto_refuses("an X25519 key");
   return shown;
 }
 
 std::optional<std::string> x25519_shared(std::string_view secret, std::string_view peer) {
   const auto own = x25519_secret(secret);
-  const Key other{::EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, bytes_of(peer), peer.size())};
-  if (!other) broken("an X25519 key");
-  const std::unique_ptr<EVP_PKEY_CTX, Free> context{::EVP_PKEY_CTX_new(own.get(), nullptr)};
+  const ExchangeKey other{::EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, bytes_of(peer), peer.size())};
+  if (!other) libcrypto_refuses("an X25519 key");
+  const std::unique_ptr<EVP_PKEY_CTX, FreeExchange> context{::EVP_PKEY_CTX_new(own.get(), nullptr)};
   std::string shared(32, '\0');
   std::size_t size = shared.size();
   if (::EVP_PKEY_derive_init(context.get()) != 1 || ::EVP_PKEY_derive_set_peer(context.get(), other.get()) != 1 ||
@@ -72,7 +66,7 @@ std::optional<std::string> x25519_shared(std::string_view secret, std::string_vi
 
 struct ChaChaPoly::State {
   std::string key;
-  std::unique_ptr<EVP_CIPHER_CTX, Free> context{::EVP_CIPHER_CTX_new()};
+  std::unique_ptr<EVP_CIPHER_CTX, FreeExchange> context{::EVP_CIPHER_CTX_new()};
   ~State() { wipe(key); }
 };
 
@@ -90,7 +84,7 @@ void ChaChaPoly::seal(std::string_view nonce, std::string_view plain, std::strin
       ::EVP_EncryptFinal_ex(context, bytes_of(into) + size, &rest) != 1 ||
       ::EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size),
                             into.data() + plain.size()) != 1) {
-    broken("to encrypt");
+    libcrypto_refuses("to encrypt");
   }
 }
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <charconv>
 
+#include "lib/base/ascii.hpp"
+
 namespace codops::io {
 namespace {
 
@@ -16,12 +18,6 @@ std::string take_part(CURLU* url, CURLUPart part, unsigned flags = 0) {
   if (::curl_url_get(url, part, &text, flags) != CURLUE_OK) return {};
   std::string out{text};
   ::curl_free(text);
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out{text};
-  for (auto& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
   return out;
 }
 
@@ -220,7 +216,7 @@ void HttpProber::Transfer::set_identity() {
   for (const auto& [name, value] : request_.headers) {
     // What the user gave for one host is nobody else's business.
     if (!at_home) continue;
-    has_agent = has_agent || lower(name) == "user-agent";
+    has_agent = has_agent || ascii_lower(name) == "user-agent";
     headers_ = ::curl_slist_append(headers_, (name + (value.empty() ? ";" : ": " + value.reveal())).c_str());
   }
   if (!has_agent) ::curl_easy_setopt(easy_, CURLOPT_USERAGENT, "codops-health-check");
@@ -288,7 +284,7 @@ std::size_t HttpProber::Transfer::on_header(char* data, std::size_t size, std::s
   } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
     transfer.header_bytes_ += line.size();
     if (transfer.header_bytes_ < most_header_bytes) {
-      transfer.result_.headers.emplace_back(lower(line.substr(0, colon)), std::string{trimmed(line.substr(colon + 1))});
+      transfer.result_.headers.emplace_back(ascii_lower(line.substr(0, colon)), std::string{trimmed(line.substr(colon + 1))});
     }
   }
   return size * count;

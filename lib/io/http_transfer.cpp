@@ -8,6 +8,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "lib/base/ascii.hpp"
+
 namespace codops::io {
 namespace {
 
@@ -16,13 +18,6 @@ constexpr std::size_t unix_path_limit = 107;  // sizeof(sockaddr_un::sun_path) -
 void start_curl_once() {
   static const CURLcode started = ::curl_global_init(CURL_GLOBAL_DEFAULT);
   if (started != CURLE_OK) throw Failure{Exit::bug, "libcurl does not start"};
-}
-
-std::string lower(std::string_view text) {
-  std::string result{text};
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
 }
 
 std::string_view trim(std::string_view text) {
@@ -177,7 +172,7 @@ void HttpTransfer::start(const HttpServer& server, const HttpRequest& request, C
     if (value.find_first_of("\r\n") != std::string::npos) {
       throw Failure{Exit::bug, fmt::format("header \"{}\" has a line break", name)};
     }
-    has_content_type = has_content_type || lower(name) == "content-type";
+    has_content_type = has_content_type || ascii_lower(name) == "content-type";
     headers_ = ::curl_slist_append(headers_, fmt::format("{}: {}", name, value).c_str());
   };
   for (const auto& [name, value] : request_.headers) add_header(name, value);
@@ -298,7 +293,7 @@ std::size_t HttpTransfer::on_header(char* data, std::size_t size, std::size_t co
       std::from_chars(line.data() + space + 1, line.data() + line.size(), transfer.response_.status);
     }
   } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
-    transfer.response_.headers.emplace(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
+    transfer.response_.headers.emplace(ascii_lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   } else if (trim(line).empty()) {
     transfer.head_complete_ = transfer.response_.status >= 200;  // 1xx precedes the real answer
   }

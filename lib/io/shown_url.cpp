@@ -1,3 +1,4 @@
+#include "lib/base/ascii.hpp"
 #include "lib/base/secret.hpp"
 #include "lib/io/http_probe.hpp"
 
@@ -5,8 +6,7 @@ namespace codops::io {
 namespace {
 
 bool names_a_secret(std::string_view name) {
-  std::string lower{name};
-  for (auto& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const auto lower = ascii_lower(name);
   for (const auto* word : {"token", "key", "secret", "password", "passwd", "pwd", "sig", "auth", "credential", "session", "code", "jwt"}) {
     if (lower.find(word) != std::string::npos) return true;
   }

@@ -14,8 +14,6 @@ namespace pg = io::postgres;
 
 namespace {
 
-std::string literal(std::string_view text) { return pg::quote_literal(text); }
-
 constexpr std::string_view utc_time = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
 
 class SideProgress : public History {
@@ -23,10 +21,10 @@ class SideProgress : public History {
   std::string begun(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
     return fmt::format("CREATE TABLE IF NOT EXISTS {0} (key text PRIMARY KEY, id text NOT NULL, started_at timestamptz NOT NULL, "
                        "progress text NOT NULL);\nDELETE FROM {0} WHERE key = {1};\nINSERT INTO {0} VALUES ({1}, {2}, {3}, {4});",
-                       side_, literal(migration.key), literal(attempt.id), literal(attempt.started_at), literal(to_text(progress)));
+                       side_, pg::quote_literal(migration.key), pg::quote_literal(attempt.id), pg::quote_literal(attempt.started_at), pg::quote_literal(to_text(progress)));
   }
   std::string progressed(const Migration& migration, const Attempt&, const Progress& progress) const override {
-    return fmt::format("UPDATE {} SET progress = {} WHERE key = {};", side_, literal(to_text(progress)), literal(migration.key));
+    return fmt::format("UPDATE {} SET progress = {} WHERE key = {};", side_, pg::quote_literal(to_text(progress)), pg::quote_literal(migration.key));
   }
   std::string completed(const Migration& migration, const Attempt& attempt) const override {
     return fmt::format("DROP TABLE IF EXISTS {};\n", side_) + applied(migration, attempt);
@@ -82,10 +80,10 @@ class DbmateHistory final : public SideProgress {
     return entries;
   }
   std::string applied(const Migration& migration, const Attempt&) const override {
-    return fmt::format("INSERT INTO {} (version) VALUES ({});", table(), literal(migration.key));
+    return fmt::format("INSERT INTO {} (version) VALUES ({});", table(), pg::quote_literal(migration.key));
   }
   std::string removed(const Migration& migration, const Source&) const override {
-    return fmt::format("DELETE FROM {} WHERE version = {};", table(), literal(migration.key));
+    return fmt::format("DELETE FROM {} WHERE version = {};", table(), pg::quote_literal(migration.key));
   }
 };
 
@@ -203,15 +201,15 @@ class FlywayHistory final : public SideProgress {
         "DELETE FROM {0} WHERE NOT success AND script = {4};\n"
         "INSERT INTO {0} (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success) "
         "SELECT coalesce(max(installed_rank), 0) + 1, {1}, {2}, 'SQL', {4}, {3}, current_user, {5}, true FROM {0};",
-        table(), migration.repeatable ? "NULL" : literal(migration.key), literal(migration.description),
-        checksum_of(Layout::flyway, migration), literal(migration.path), attempt.took.count());
+        table(), migration.repeatable ? "NULL" : pg::quote_literal(migration.key), pg::quote_literal(migration.description),
+        checksum_of(Layout::flyway, migration), pg::quote_literal(migration.path), attempt.took.count());
   }
   std::string marked_rolled_back(const Migration& migration) const override {
     return SideProgress::marked_rolled_back(migration) + "\n" +
-           fmt::format("DELETE FROM {} WHERE NOT success AND script = {};", table(), literal(migration.path));
+           fmt::format("DELETE FROM {} WHERE NOT success AND script = {};", table(), pg::quote_literal(migration.path));
   }
   std::string removed(const Migration& migration, const Source&) const override {
-    return fmt::format("DELETE FROM {} WHERE script = {};", table(), literal(migration.path));
+    return fmt::format("DELETE FROM {} WHERE script = {};", table(), pg::quote_literal(migration.path));
   }
 };
 

@@ -12,8 +12,6 @@ namespace pg = io::postgres;
 
 namespace {
 
-std::string literal(std::string_view text) { return pg::quote_literal(text); }
-
 // Keeps what an error text may contain out of the column's encoding troubles and within reason.
 std::string shortened(const std::string& logs) { return logs.size() > 8000 ? replace_invalid_utf8(logs.substr(0, 8000)) : logs; }
 
@@ -78,34 +76,34 @@ class PrismaHistory final : public History {
     return row(migration, attempt, "clock_timestamp()", "NULL", "NULL", 1);
   }
   std::string refused(const Migration& migration, const Attempt& attempt, const std::string& logs) const override {
-    return row(migration, attempt, "NULL", "clock_timestamp()", literal(shortened(logs)), 0);
+    return row(migration, attempt, "NULL", "clock_timestamp()", pg::quote_literal(shortened(logs)), 0);
   }
   std::string begun(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
-    const auto unfinished = fmt::format("migration_name = {} AND finished_at IS NULL AND rolled_back_at IS NULL", literal(migration.key));
+    const auto unfinished = fmt::format("migration_name = {} AND finished_at IS NULL AND rolled_back_at IS NULL", pg::quote_literal(migration.key));
     return fmt::format("DELETE FROM {} WHERE {};\n", table(), unfinished) +
-           row(migration, attempt, "NULL", "NULL", literal(to_text(progress)), progress.done);
+           row(migration, attempt, "NULL", "NULL", pg::quote_literal(to_text(progress)), progress.done);
   }
   std::string progressed(const Migration&, const Attempt& attempt, const Progress& progress) const override {
     return fmt::format("UPDATE {} SET applied_steps_count = {}, logs = {} WHERE id = {};", table(), progress.done,
-                       literal(shortened(to_text(progress))), literal(attempt.id));
+                       pg::quote_literal(shortened(to_text(progress))), pg::quote_literal(attempt.id));
   }
   std::string completed(const Migration&, const Attempt& attempt) const override {
     return fmt::format("UPDATE {} SET applied_steps_count = 1, logs = NULL, finished_at = clock_timestamp() WHERE id = {};", table(),
-                       literal(attempt.id));
+                       pg::quote_literal(attempt.id));
   }
   std::optional<Progress> progress_of(const Entry& entry) const override { return progress_from(entry.logs); }
 
   // Marking a finished row as rolled back would make Prisma's `resolve --applied` fail with P3008.
   std::string removed(const Migration& migration, const Source&) const override {
-    return fmt::format("DELETE FROM {} WHERE migration_name = {} AND rolled_back_at IS NULL;", table(), literal(migration.key));
+    return fmt::format("DELETE FROM {} WHERE migration_name = {} AND rolled_back_at IS NULL;", table(), pg::quote_literal(migration.key));
   }
   std::string marked_applied(const Migration& migration, const Attempt& attempt) const override {
-    return marked_rolled_back(migration) + "\n" + row(migration, attempt, literal(attempt.started_at), "NULL", "''", 0);
+    return marked_rolled_back(migration) + "\n" + row(migration, attempt, pg::quote_literal(attempt.started_at), "NULL", "''", 0);
   }
   std::string marked_rolled_back(const Migration& migration) const override {
     return fmt::format(
         "UPDATE {} SET rolled_back_at = clock_timestamp() WHERE migration_name = {} AND finished_at IS NULL AND rolled_back_at IS NULL;",
-        table(), literal(migration.key));
+        table(), pg::quote_literal(migration.key));
   }
 
  private:
@@ -114,8 +112,8 @@ class PrismaHistory final : public History {
     return fmt::format(
         "INSERT INTO {} (id, checksum, started_at, finished_at, rolled_back_at, migration_name, logs, applied_steps_count) "
         "VALUES ({}, {}, {}, {}, {}, {}, {}, {});",
-        table(), literal(attempt.id), literal(checksum_of(Layout::prisma, migration)), literal(attempt.started_at), finished, rolled_back,
-        literal(migration.key), logs, steps);
+        table(), pg::quote_literal(attempt.id), pg::quote_literal(checksum_of(Layout::prisma, migration)), pg::quote_literal(attempt.started_at), finished, rolled_back,
+        pg::quote_literal(migration.key), logs, steps);
   }
 };
 

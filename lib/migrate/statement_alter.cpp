@@ -7,7 +7,7 @@ namespace codops::migrate {
 
 namespace {
 
-using Kind = Action::Kind;
+using Alter = Action::Kind;
 
 // Functions that PostgreSQL marks as stable or immutable and that people use as defaults; anything else called there may be
 // volatile, and then every row is written.
@@ -69,11 +69,11 @@ Action table_constraint(Words& words) {
   Action action;
   if (words.accept("constraint")) action.name = words.identifier();
   const auto begin = words.at();
-  if (words.accept("check")) action.kind = Kind::add_check;
-  else if (words.accept({"foreign", "key"})) action.kind = Kind::add_foreign_key;
-  else if (words.accept("unique")) action.kind = Kind::add_unique;
-  else if (words.accept({"primary", "key"})) action.kind = Kind::add_primary_key;
-  else if (words.accept("exclude")) action.kind = Kind::add_exclusion;
+  if (words.accept("check")) action.kind = Alter::add_check;
+  else if (words.accept({"foreign", "key"})) action.kind = Alter::add_foreign_key;
+  else if (words.accept("unique")) action.kind = Alter::add_unique;
+  else if (words.accept({"primary", "key"})) action.kind = Alter::add_primary_key;
+  else if (words.accept("exclude")) action.kind = Alter::add_exclusion;
   while (!words.done() && !words.is_kind(Token::Kind::comma) && !words.is_kind(Token::Kind::close)) {
     if (words.accept("references")) action.references = words.name();
     else if (words.accept({"not", "valid"})) action.not_valid = true;
@@ -94,7 +94,7 @@ bool starts_constraint(const Words& words) {
 
 Action column(Words& words) {
   Action action;
-  action.kind = Kind::add_column;
+  action.kind = Alter::add_column;
   action.if_exists = words.accept({"if", "not", "exists"});
   action.name = words.identifier();
   action.type = words.type();
@@ -106,18 +106,18 @@ Action altered_column(Words& words) {
   Action action;
   action.name = words.identifier();
   if (words.accept({"set", "data", "type"}) || words.accept("type")) {
-    action.kind = Kind::column_type;
+    action.kind = Alter::column_type;
     action.type = words.type();
   } else if (words.accept({"set", "not", "null"})) {
-    action.kind = Kind::set_not_null;
+    action.kind = Alter::set_not_null;
   } else if (words.accept({"drop", "not", "null"})) {
-    action.kind = Kind::drop_not_null;
+    action.kind = Alter::drop_not_null;
   } else if (words.accept({"set", "default"})) {
-    action.kind = Kind::set_default;
+    action.kind = Alter::set_default;
   } else if (words.accept({"drop", "default"})) {
-    action.kind = Kind::drop_default;
+    action.kind = Alter::drop_default;
   } else if (words.accept({"set", "statistics"}) || words.accept("set")) {
-    action.kind = Kind::set_options;
+    action.kind = Alter::set_options;
   }
   return action;
 }
@@ -125,10 +125,10 @@ Action altered_column(Words& words) {
 Action dropped(Words& words) {
   Action action;
   if (words.accept("constraint")) {
-    action.kind = Kind::drop_constraint;
+    action.kind = Alter::drop_constraint;
   } else {
     words.accept("column");
-    action.kind = Kind::drop_column;
+    action.kind = Alter::drop_column;
   }
   action.if_exists = words.accept({"if", "exists"});
   action.name = words.identifier();
@@ -138,12 +138,12 @@ Action dropped(Words& words) {
 Action renamed(Words& words) {
   Action action;
   if (words.accept("to")) {
-    action.kind = Kind::rename_table;
+    action.kind = Alter::rename_table;
     action.name = words.identifier();
     return action;
   }
-  action.kind = Kind::rename_column;
-  if (words.accept("constraint")) action.kind = Kind::rename_constraint;
+  action.kind = Alter::rename_column;
+  if (words.accept("constraint")) action.kind = Alter::rename_constraint;
   else words.accept("column");
   action.name = words.identifier();
   return action;
@@ -164,29 +164,29 @@ Action one_action(Words& words) {
   }
   if (words.accept("rename")) return renamed(words);
   if (words.accept({"validate", "constraint"})) {
-    action.kind = Kind::validate_constraint;
+    action.kind = Alter::validate_constraint;
     action.name = words.identifier();
   } else if (words.accept({"attach", "partition"})) {
-    action.kind = Kind::attach_partition;
+    action.kind = Alter::attach_partition;
     action.references = words.name();
   } else if (words.accept({"detach", "partition"})) {
-    action.kind = Kind::detach_partition;
+    action.kind = Alter::detach_partition;
     action.references = words.name();
     action.concurrently = words.accept("concurrently");
   } else if (words.accept({"set", "schema"})) {
-    action.kind = Kind::set_schema;
+    action.kind = Alter::set_schema;
   } else if (words.accept({"set", "tablespace"})) {
-    action.kind = Kind::set_tablespace;
+    action.kind = Alter::set_tablespace;
   } else if (words.accept({"set", "logged"}) || words.accept({"set", "unlogged"})) {
-    action.kind = Kind::set_logged;
+    action.kind = Alter::set_logged;
   } else if (words.accept("owner")) {
-    action.kind = Kind::owner;
+    action.kind = Alter::owner;
   } else if ((words.is("enable") || words.is("disable")) && (words.is("trigger", 1) || words.is("trigger", 2))) {
-    action.kind = Kind::trigger_state;
+    action.kind = Alter::trigger_state;
   } else if (words.contains("row", words.at()) && words.contains("security", words.at())) {
-    action.kind = Kind::row_security;
+    action.kind = Alter::row_security;
   } else if (words.is("set") || words.is("reset")) {
-    action.kind = Kind::set_options;
+    action.kind = Alter::set_options;
   }
   return action;
 }

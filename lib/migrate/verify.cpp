@@ -103,7 +103,7 @@ Source applied_part(const Source& source, const Ledger& ledger) {
 
 }  // namespace
 
-Snapshot snapshot(pg::Connection& connection, const Limits& limits) {
+Snapshot schema_snapshot(pg::Connection& connection, const Limits& limits) {
   // With an empty path every name is written with its schema.
   connection.run("BEGIN; SET LOCAL search_path = ''", limits);
   pg::Rows rows;
@@ -135,7 +135,7 @@ std::vector<Difference> compare(const Snapshot& live, const Snapshot& replayed) 
 Verification verify(const Source& source, pg::Connection& connection, const std::vector<std::string>& extensions, const Options& options,
                     Reporter& reporter, const Limits& limits) {
   const auto applied = applied_part(source, status(source, connection, false, limits));
-  const auto live = snapshot(connection, limits);
+  const auto live = schema_snapshot(connection, limits);
   const ScratchDatabase scratch{connection, limits};
   auto replay = pg::Connection::open(scratch.target(), limits);
   for (const auto& extension : extensions) replay.run("CREATE EXTENSION IF NOT EXISTS " + pg::quote_identifier(extension), limits);
@@ -144,7 +144,7 @@ Verification verify(const Source& source, pg::Connection& connection, const std:
   quiet.take_lock = false;
   quiet.until.clear();
   verification.replayed = apply(applied, replay, quiet, reporter, limits).applied.size();
-  verification.differences = compare(live, snapshot(replay, limits));
+  verification.differences = compare(live, schema_snapshot(replay, limits));
   return verification;
 }
 

@@ -11,7 +11,7 @@
 namespace codops::ops {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 using release::HistoryEntry;
 using release::Snapshot;
 
@@ -33,7 +33,7 @@ const HistoryEntry& find(const Snapshot& snapshot, const std::string& which) {
   throw Failure{Exit::usage, fmt::format("the history has no entry \"{}\"", which), "codops history ENV lists them"};
 }
 
-Json entry_json(const HistoryEntry& entry) { return Json::parse(to_json(entry)); }
+Ordered entry_json(const HistoryEntry& entry) { return Ordered::parse(to_json(entry)); }
 
 std::string journal_of(const plan::Record& record) {
   auto text = fmt::format("{}{}\n", record.run, record.ended() ? "" : "   unfinished");
@@ -50,22 +50,22 @@ const std::string* evidence_of(const Snapshot& snapshot, const HistoryEntry& ent
 }
 
 std::string evidence_text(const std::string& evidence, bool with_logs) {
-  const auto json = Json::parse(evidence, nullptr, false);
+  const auto json = Ordered::parse(evidence, nullptr, false);
   if (!json.is_object()) return "  evidence can't be read\n";
   std::string text;
-  for (const auto& container : json.value("containers", Json::array())) {
+  for (const auto& container : json.value("containers", Ordered::array())) {
     text += fmt::format("\n  {}  exit code {}{}{}\n", container.value("container", ""), container.value("exit_code", 0),
                         container.value("oom_killed", false) ? ", out of memory" : "",
                         container.value("restart_count", 0) > 0 ? fmt::format(", {} restarts", container.value("restart_count", 0)) : "");
-    for (const auto& probe : container.value("health", Json::array())) {
+    for (const auto& probe : container.value("health", Ordered::array())) {
       text += fmt::format("    health  {}  exit {}  {}\n", probe.value("at", ""), probe.value("exit_code", 0), probe.value("output", ""));
     }
-    const auto log = container.value("log", Json::array());
+    const auto log = container.value("log", Ordered::array());
     const std::size_t shown = with_logs ? log.size() : std::min<std::size_t>(log.size(), 5);
     for (std::size_t index = log.size() - shown; index < log.size(); ++index) text += fmt::format("  │ {}\n", log[index].get<std::string>());
     if (shown < log.size()) text += fmt::format("    {} more lines: --logs\n", log.size() - shown);
   }
-  const auto events = json.value("events", Json::array());
+  const auto events = json.value("events", Ordered::array());
   if (with_logs && !events.empty()) {
     text += "\n  engine events\n";
     for (const auto& event : events) {
@@ -98,10 +98,10 @@ std::string history_text(const Snapshot& snapshot, const std::string& environmen
 }
 
 std::string history_json(const Snapshot& snapshot) {
-  Json json{{"exit", 0}, {"entries", Json::array()}, {"broken", release::broken_links(snapshot.history)}, {"journals", Json::array()}};
+  Ordered json{{"exit", 0}, {"entries", Ordered::array()}, {"broken", release::broken_links(snapshot.history)}, {"journals", Ordered::array()}};
   for (const auto& entry : snapshot.history) json["entries"].push_back(entry_json(entry));
   for (const auto& record : snapshot.journals) {
-    Json one{{"run", record.run}, {"ended", record.ended()}, {"entries", Json::array()}};
+    Ordered one{{"run", record.run}, {"ended", record.ended()}, {"entries", Ordered::array()}};
     for (const auto& entry : record.entries) {
       one["entries"].push_back({{"seq", entry.seq}, {"at", to_rfc3339(entry.at)}, {"event", entry.event}, {"step", entry.step}, {"text", entry.text}});
     }
@@ -136,11 +136,11 @@ std::string story_text(const Snapshot& snapshot, const std::string& which, bool 
 
 std::string story_json(const Snapshot& snapshot, const std::string& which) {
   const auto& entry = find(snapshot, which);
-  Json json = entry_json(entry);
+  Ordered json = entry_json(entry);
   json["exit_of_run"] = entry.exit;
   json["exit"] = 0;
-  if (const auto release = snapshot.releases.find(entry.release); release != snapshot.releases.end()) json["record"] = Json::parse(to_json(release->second));
-  if (const auto* evidence = evidence_of(snapshot, entry)) json["evidence"] = Json::parse(*evidence, nullptr, false);
+  if (const auto release = snapshot.releases.find(entry.release); release != snapshot.releases.end()) json["record"] = Ordered::parse(to_json(release->second));
+  if (const auto* evidence = evidence_of(snapshot, entry)) json["evidence"] = Ordered::parse(*evidence, nullptr, false);
   return json.dump();
 }
 

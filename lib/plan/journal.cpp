@@ -11,12 +11,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int format_version = 1;
+constexpr int journal_format = 1;
 
 }  // namespace
 
 std::string encode(const Entry& entry) {
-  Json json{{"format", format_version}, {"seq", entry.seq},   {"at", to_rfc3339(entry.at)},
+  Json json{{"format", journal_format}, {"seq", entry.seq},   {"at", to_rfc3339(entry.at)},
             {"event", entry.event},     {"step", entry.step}, {"text", entry.text}};
   if (!entry.plan.empty()) json["plan"] = Json::parse(entry.plan);
   json["sum"] = io::sha256_hex(json.dump());
@@ -27,8 +27,8 @@ std::optional<Entry> decode(const std::string& text) {
   auto json = Json::parse(text, nullptr, false);
   if (!json.is_object()) return std::nullopt;
   try {
-    if (const int format = json.at("format"); format > format_version) {
-      throw NewerFormat{"the journal", format, format_version};
+    if (const int format = json.at("format"); format > journal_format) {
+      throw NewerFormat{"the journal", format, journal_format};
     }
     const std::string sum = json.at("sum");
     json.erase("sum");

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int format_version = 1;
+constexpr int plan_format = 1;
 
 Json step_to_json(const Step& step) {
   return {{"name", step.name},       {"kind", step.kind}, {"text", step.text},       {"args", Json::parse(step.args)},
@@ -51,7 +51,7 @@ NewerFormat::NewerFormat(std::string_view what, int found, int known)
 std::string to_json(const Plan& plan) {
   Json steps = Json::array();
   for (const auto& step : plan.steps) steps.push_back(step_to_json(step));
-  const Json json{{"format", format_version},
+  const Json json{{"format", plan_format},
                   {"verb", plan.verb},
                   {"environment", plan.environment},
                   {"run", plan.run},
@@ -71,8 +71,8 @@ std::string to_json(const Plan& plan) {
 Plan from_json(const std::string& text) {
   try {
     const auto json = Json::parse(text);
-    if (const int format = json.at("format"); format > format_version) {
-      throw NewerFormat{"the plan", format, format_version};
+    if (const int format = json.at("format"); format > plan_format) {
+      throw NewerFormat{"the plan", format, plan_format};
     }
     Plan plan;
     plan.verb = json.at("verb");

@@ -61,7 +61,7 @@ cp "$APP/docker-compose.prod.yml" "$WORK/compose.yml"
 sed -i 's,^    build: ./frontend,    command: ["false"],' "$APP/docker-compose.prod.yml"
 fails "the second service fails" 1 load 8 v1.1.0
 cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
-fails "the front door does not answer as it should" 5 load 9 v1.1.0 --set front_door.path=/no/such/page
+fails "the front door does not answer as it should" 5 load 9 v1.1.0 --set front_door.path=/api/no/such
 exits "the next deploy succeeds" 0 deploy demo v1.1.0
 serving "and serves" v1.1.0 10
 expect "its history says all of it" "$("$CODOPS" -C "$APP" history demo -o json | jq -c '[.. | objects | select(has("result")) | .exit]')" '[1,0,1,1,5,5,5,1,5,0]'

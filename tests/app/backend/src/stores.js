@@ -31,7 +31,7 @@ const limited = (promise, ms, what) => {
 async function probe(what, ask) {
   const started = process.hrtime.bigint();
   try {
-    await limited(ask(), 1500, what);
+    await limited(ask(), 4000, what);
     return { status: 'up', ms: Number(process.hrtime.bigint() - started) / 1e6 };
   } catch (error) {
     return { status: 'down', error: error.message || error.code || String(error) };
