@@ -6,6 +6,20 @@
 namespace codops::commands {
 namespace {
 
+// "install,generate" is two.
+std::vector<std::string> split(const std::vector<std::string>& words) {
+  std::vector<std::string> out;
+  for (std::string_view word : words) {
+    for (;;) {
+      const auto comma = word.find(',');
+      if (comma != 0 && !word.empty()) out.emplace_back(word.substr(0, comma));
+      if (comma == std::string_view::npos) break;
+      word.remove_prefix(comma + 1);
+    }
+  }
+  return out;
+}
+
 class SetupDev final : public Command {
  public:
   explicit SetupDev(bool doctor) : check_{doctor}, doctor_{doctor} {}
@@ -28,8 +42,8 @@ class SetupDev final : public Command {
     if (reset_ && check_only) throw Failure{Exit::usage, "--reset does not go with --check"};
     ops::dev::Request request;
     request.inputs = dev_inputs(services, backend_.value_or(""));
-    request.only = only_;
-    request.skip = skip_;
+    request.only = split(only_);
+    request.skip = split(skip_);
     request.check_only = check_only;
     request.reset = reset_;
     request.remap = remap_ || services.options().yes;

@@ -67,7 +67,7 @@ bool is_stale(const Workspace& workspace, const compose::Service& service, const
   const auto label = details.labels.find(std::string{hash_label});
   if (label != details.labels.end()) return label->second != hash_of(workspace, service);
   for (const auto& port : service.ports) {
-    if (port.published.empty() || details.state != RunState::running) continue;
+    if (port.published.empty() || port.published.find('-') != std::string::npos || details.state != RunState::running) continue;
     const bool there = std::any_of(details.ports.begin(), details.ports.end(), [&](const PublishedPort& one) {
       return one.container_port == port.target && std::to_string(one.host_port) == port.published;
     });
@@ -313,11 +313,17 @@ std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Li
   return all;
 }
 
-void require_not_deployed(const Workspace& workspace, const Limits& limits) {
+void require_ours(const Workspace& workspace, const Limits& limits) {
+  const auto hint = "give the development stack a name of its own: setup_dev.project in codops.yaml, or COMPOSE_PROJECT_NAME";
   for (const auto& summary : workspace.api->containers(of_project(workspace), true, limits)) {
+    const auto folder = summary.labels.find("com.docker.compose.project.working_dir");
+    std::error_code error;
+    if (folder != summary.labels.end() && folder->second != workspace.compose->working_dir && std::filesystem::is_directory(folder->second, error)) {
+      throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine is that of the checkout \"{}\"", workspace.compose->name, folder->second), hint};
+    }
     if (summary.labels.find("codops.environment") == summary.labels.end()) continue;
     throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine was deployed by codops (environment \"{}\")", workspace.compose->name, summary.labels.at("codops.environment")),
-                  "give the development stack a name of its own: setup_dev.project in codops.yaml"};
+                  hint};
   }
 }
 

@@ -24,8 +24,8 @@ struct ServiceContainer {
   std::string service, id, name, state;
 };
 std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits);
-// Throws Failure{config} when containers of that project were deployed by codops: a production stack shares its name.
-void require_not_deployed(const Workspace& workspace, const Limits& limits);
+// Throws Failure{config} when containers of that project belong to another checkout, or were deployed by codops.
+void require_ours(const Workspace& workspace, const Limits& limits);
 void stop_containers(const Workspace& workspace, const Limits& limits);
 // Named volumes that the compose file owns and that exist.
 std::vector<std::string> volumes_of(const Workspace& workspace, const Limits& limits);

@@ -62,7 +62,7 @@ Finding look_at_database(const Context& context, const Limits& limits) {
 
 // The server is this checkout's own: what the .env file says is what holds.
 void set_password(pg::Connection& admin, const migrate::Provision& wanted, const Limits& limits) {
-  if (wanted.owner_password.empty() || wanted.owner == "codops") return;
+  if (wanted.owner_password.empty()) return;
   admin.query(fmt::format("ALTER ROLE {} LOGIN CREATEDB PASSWORD {}", pg::quote_identifier(wanted.owner),
                           pg::quote_literal(admin.password_verifier(wanted.owner, wanted.owner_password))), limits);
 }

@@ -5,8 +5,6 @@
 #include "lib/base/failure.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/env_write.hpp"
-#include "lib/scaffold/dev/local_postgres.hpp"
-#include "lib/scaffold/dev/local_redis.hpp"
 #include "lib/scaffold/dev/tools.hpp"
 
 namespace codops::ops::dev {
@@ -22,21 +20,11 @@ Finding check_tools(const Context& context, const Limits& limits) {
     if (!hint.empty()) hints.push_back(hint);
   };
   for (const auto& wish : tool_wishes(workspace.packages, workspace.pin)) {
-    const auto tool = find_tool(wish.name, context.ledger, limits);
+    const auto tool = find_tool(wish.name, workspace.project, context.ledger, limits);
     std::string hint;
     auto wrong = judge(wish, tool, hint);
     if (wrong.empty()) good.push_back(fmt::format("{} {}", tool.name, tool.version));
     else complain(std::move(wrong), hint);
-  }
-  if (workspace.engine_failure) complain(workspace.engine_failure->message(), workspace.engine_failure->hint());
-  if (workspace.backend == Backend::local) {
-    std::string hint;
-    if (workspace.postgres.wanted) {
-      if (auto wrong = LocalPostgres{workspace.project}.trouble(hint); !wrong.empty()) complain(std::move(wrong), hint);
-    }
-    if (workspace.redis.wanted) {
-      if (auto wrong = LocalRedis{workspace.project}.trouble(hint); !wrong.empty()) complain(std::move(wrong), hint);
-    }
   }
   if (!bad.empty()) return {false, fmt::format("{}", fmt::join(bad, "; ")), fmt::format("{}", fmt::join(hints, "; ")), {}};
   return {true, good.empty() ? "nothing is needed" : fmt::format("{}", fmt::join(good, ", ")), {}, {}};

@@ -23,7 +23,7 @@ using namespace scaffold::dev;
 constexpr std::size_t evidence_lines = 12;
 
 int node_major(const Context& context, const Limits& limits) {
-  const auto version = parse_version(find_tool("node", context.ledger, limits).version);
+  const auto version = parse_version(find_tool("node", context.workspace.project, context.ledger, limits).version);
   return version ? (*version)[0] : 0;
 }
 
@@ -52,7 +52,10 @@ std::string install(const Context& context, const Package& package, const Progre
   // Unknown until it has ended well: a run that is killed leaves nothing that looks installed.
   context.ledger.drop(install_key(package));
   const auto inputs = install_inputs(project, package, node_major(context, limits));
-  run_tool(context, command, package.directory, progress, limits);
+  // pnpm asks before it removes node_modules, unless it believes to be alone.
+  auto with_ci = command;
+  if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
+  run_tool(context, with_ci, package.directory, progress, limits);
   context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
   if (!links.empty()) {
     context.reporter.warn(fmt::format("{} were linked in {} and are installed from the registry now ({} link brings one back): {}", links.size(),
@@ -96,7 +99,6 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
   const auto folder = context.workspace.project / directory;
   io::Program program{argv, context.workspace.child_environment(directory), {}, folder};
   program.umask = context.caller_umask;
-  program.env.emplace("CI", "1");  // no questions, no spinners
   program.env.emplace("NO_COLOR", "1");
   // "./scripts/seed.sh" means the folder where it runs.
   if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();

@@ -78,12 +78,12 @@ void add_container(const Context& context, const std::string& service, Steps& st
   const auto& workspace = context.workspace;
   Step step;
   step.name = step_of_service(service);
-  step.needs = {"tools", "env", "ports"};
+  step.needs = {"env", "ports"};
   for (const auto& [needed, dependency] : workspace.compose->services.at(service).depends_on) step.needs.push_back(step_of_service(needed));
   const auto* store = store_of(workspace, service);
   step.check = [&workspace, service, store](const Limits& limits) {
     if (workspace.engine_failure) throw *workspace.engine_failure;
-    require_not_deployed(workspace, limits);
+    require_ours(workspace, limits);
     auto finding = look_at_service(workspace, service, limits);
     if (finding.satisfied && store != nullptr) {
       if (const auto why = ask(workspace, store->store, limits); !why.empty()) return Finding{false, why, {}, {}};
@@ -103,6 +103,8 @@ void add_container(const Context& context, const std::string& service, Steps& st
 
 Finding look_at_local_postgres(const Workspace& workspace, const Limits& limits) {
   const LocalPostgres server{workspace.project};
+  std::string hint;
+  if (auto wrong = server.trouble(hint); !wrong.empty()) throw Failure{Exit::unavailable, std::move(wrong), hint};
   const auto port = server.port_in_use();
   if (port == 0) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
   if (port != workspace.postgres.port) return {false, fmt::format("runs on port {}, and {} is wanted", port, workspace.postgres.port), {}, {}};
@@ -134,6 +136,8 @@ RedisAccount account_of(const Workspace& workspace) {
 Finding look_at_local_redis(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const LocalRedis server{workspace.project};
+  std::string hint;
+  if (auto wrong = server.trouble(hint); !wrong.empty()) throw Failure{Exit::unavailable, std::move(wrong), hint};
   if (!server.process()) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
   const auto account = account_of(workspace);
   if (!context.ledger.is("redis", account.fingerprint())) return {false, "runs with another port or password than REDIS_URL has", {}, {}};
@@ -194,11 +198,11 @@ void add_stores(const Context& context, Steps& steps) {
     return;
   }
   if (workspace.postgres.wanted) {
-    steps.push_back({workspace.postgres.name, {"tools", "env", "ports"}, [&workspace](const Limits& limits) { return look_at_local_postgres(workspace, limits); },
+    steps.push_back({workspace.postgres.name, {"env", "ports"}, [&workspace](const Limits& limits) { return look_at_local_postgres(workspace, limits); },
                      [&workspace](const Progress& progress, const Limits& limits) { return start_local_postgres(workspace, progress, limits); }});
   }
   if (workspace.redis.wanted) {
-    steps.push_back({workspace.redis.name, {"tools", "env", "ports"}, [&context](const Limits& limits) { return look_at_local_redis(context, limits); },
+    steps.push_back({workspace.redis.name, {"env", "ports"}, [&context](const Limits& limits) { return look_at_local_redis(context, limits); },
                      [&context](const Progress& progress, const Limits& limits) { return start_local_redis(context, progress, limits); }});
   }
 }

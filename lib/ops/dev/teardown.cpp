@@ -40,7 +40,7 @@ std::vector<std::string> losses(const Workspace& workspace, const Limits& limits
   const LocalRedis redis{workspace.project};
   if (redis.has_data()) lost.push_back(fmt::format("the data of the local Redis: \"{}\"", redis.folder().string()));
   if (!has_engine(workspace)) return lost;
-  require_not_deployed(workspace, limits);
+  require_ours(workspace, limits);
   for (const auto& volume : volumes_of(workspace, limits)) lost.push_back(fmt::format("volume \"{}\" of the engine", volume));
   for (const auto& container : containers_of(workspace, limits)) lost.push_back(fmt::format("container \"{}\" and its unnamed volumes", container.name));
   return lost;
@@ -78,7 +78,7 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
   if (inputs.backend != "local") {
     const auto workspace = observe(inputs, {}, limits);
     if (has_engine(workspace)) {
-      require_not_deployed(workspace, limits);
+      require_ours(workspace, limits);
       for (const auto& container : containers_of(workspace, limits)) {
         if (container.state.starts_with("exited") || container.state == "created") continue;
         stopped.push_back(container.name);

@@ -1,6 +1,6 @@
 #pragma once
 // A PostgreSQL of the host's packages, private to a checkout: data in FOLDER/postgres/data, TCP on loopback only, no Unix
-// socket, scram for everybody. Its superuser "codops" has a password that is kept in `.codops/dev/postgres.secret` (0600).
+// socket, scram for everybody. Its superuser "codops_admin" has a password that is kept in `.codops/dev/postgres.secret` (0600).
 #include <filesystem>
 #include <optional>
 #include <string>

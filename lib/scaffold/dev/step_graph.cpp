@@ -9,6 +9,8 @@
 #include <set>
 #include <thread>
 
+#include "lib/plan/fault.hpp"
+
 namespace codops::scaffold::dev {
 namespace {
 
@@ -113,7 +115,12 @@ class Run {
       result.code = Exit::failed;
     } else {
       reporter_.report({Event::Kind::started, step.name, finding.text, {}, {}, {}, {}});
+      // Points of a fault have no colon: "before:install-backend".
+      auto point = step.name;
+      std::replace(point.begin(), point.end(), ':', '-');
+      faults_.at("before", point);
       result.text = step.act([&](std::string text) { reporter_.report({Event::Kind::progress, step.name, std::move(text), {}, {}, {}, {}}); }, limits_);
+      faults_.at("after", point);
       result.ending = Ending::done;
       result.hint.clear();
       result.lines.clear();
@@ -152,6 +159,7 @@ class Run {
     reporter_.report({kind, result.name, result.text, std::move(details), took, {}, {}});
   }
 
+  const plan::Faults faults_;
   const std::vector<Step>& steps_;
   const GraphOptions& options_;
   Reporter& reporter_;

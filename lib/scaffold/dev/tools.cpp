@@ -41,13 +41,19 @@ std::string version_beside(const fs::path& program) {
   return parse_version(version) ? version : std::string{};
 }
 
-std::string ask_version(const fs::path& program, const Limits& limits) {
+// Stands in for whichever version the folder that it is called in asks for.
+bool is_shim(const fs::path& program) {
+  const auto text = program.string();
+  return text.find("/shims/") != std::string::npos || text.find("/.volta/") != std::string::npos || text.find("/.proto/") != std::string::npos;
+}
+
+std::string ask_version(const fs::path& program, const fs::path& project, const Limits& limits) {
   auto environment = io::usual_environment();
   // corepack would fetch a package manager from the network to answer.
   environment["COREPACK_ENABLE_NETWORK"] = "0";
   environment["COREPACK_ENABLE_STRICT"] = "0";
   try {
-    auto said = io::capture({{program.string(), "--version"}, environment, {}, fs::path{"/"}}, limits.within(Milliseconds{10'000}), 64U << 10U);
+    auto said = io::capture({{program.string(), "--version"}, environment, {}, is_shim(program) ? project : fs::path{"/"}}, limits.within(Milliseconds{10'000}), 64U << 10U);
     said = said.substr(0, said.find('\n'));
     if (said.starts_with('v')) said.erase(0, 1);
     return parse_version(said) ? said : std::string{};
@@ -111,19 +117,19 @@ std::vector<ToolWish> tool_wishes(const std::vector<Package>& packages, const No
   return wishes;
 }
 
-Tool find_tool(const std::string& name, Ledger& ledger, const Limits& limits) {
+Tool find_tool(const std::string& name, const fs::path& project, Ledger& ledger, const Limits& limits) {
   Tool tool{name, {}, {}};
   const auto program = io::find_program(name);
   if (!program) return tool;
   tool.path = program->string();
-  const auto identity = identity_of(*program);
+  const auto identity = is_shim(*program) ? std::string{} : identity_of(*program);
   const auto key = "tool:" + name;
   if (const auto known = ledger.find(key); known && known->inputs == identity && !identity.empty()) {
     tool.version = known->note;
     return tool;
   }
   tool.version = name == "npm" ? version_beside(*program) : std::string{};
-  if (tool.version.empty()) tool.version = ask_version(*program, limits);
+  if (tool.version.empty()) tool.version = ask_version(*program, project, limits);
   if (!tool.version.empty() && !identity.empty()) ledger.remember(key, {identity, tool.version});
   return tool;
 }
@@ -132,12 +138,12 @@ std::string judge(const ToolWish& wish, const Tool& tool, std::string& hint) {
   hint = wish.name == "node" ? node_hint(wish.demands) : manager_hint(wish);
   if (tool.path.empty()) return fmt::format("{} is not installed", wish.name);
   const auto version = parse_version(tool.version);
-  // A range like ">=9" of packageManager's "pnpm@9.1.0" is met by the manager's own switching: only the major counts.
+  // "pnpm@9.1.0" of packageManager is met by corepack's, yarn's or pnpm's own switching: it only says what to install.
   for (const auto& demand : wish.demands) {
     if (!version) break;
     const bool exact = wish.name != "node" && demand.range.find_first_not_of("0123456789.") == std::string::npos;
-    const auto range = exact ? demand.range.substr(0, demand.range.find('.')) : demand.range;
-    const auto fits = satisfies(*version, range);
+    if (exact) continue;
+    const auto fits = satisfies(*version, demand.range);
     if (fits && !*fits) return fmt::format("{} is {}, and {} wants {}", wish.name, tool.version, demand.by, demand.range);
   }
   hint.clear();

@@ -27,7 +27,7 @@ struct Tool {
   std::string version;  // "20.11.1"; empty: it didn't say
 };
 // Looks it up and asks for its version; answers of earlier runs are kept in the ledger by the program's path, size and time.
-Tool find_tool(const std::string& name, Ledger& ledger, const Limits& limits);
+Tool find_tool(const std::string& name, const std::filesystem::path& project, Ledger& ledger, const Limits& limits);
 
 // Empty: it fits. Otherwise what is wrong; `hint` gets the command to type.
 std::string judge(const ToolWish& wish, const Tool& tool, std::string& hint);
