@@ -7,17 +7,18 @@ source "$SUPPORT/checkout.sh"
 [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null || { skip "servers" "PostgreSQL or Redis is not installed"; finish; }
 npm_is_there=
 if [[ -d $npm_config_cache ]]; then npm_is_there=1; else skip "npm" "no npm cache: tests/support/images.sh fetch"; fi
-with_npm=()
-[[ -n $npm_is_there ]] || with_npm=(--skip install,generate,seed)
-quick=(--skip install,generate,seed)
+# The front end's packages are many: only the long scenario installs them.
+with_npm=(--skip install:frontend)
+[[ -n $npm_is_there ]] || with_npm=(--skip "install,generate,seed")
+quick=(--skip "install,generate,seed")
 
 # ---- the first day. A path with everything that a shell would stumble over.
 app="$WORK/my shop's \"\$(touch pwned)\" dev"
 clone "$app"
 cd "$app"
 before=$(fingerprint .)
-expect "doctor on a clean clone: there is something to do" "$(code "$CODOPS" doctor >"$WORK/out" 2>&1)" 2
-expect "and it has written nothing" "$(fingerprint .) $(ls -d .codops 2>&1 | grep -c 'No such')" "$before 1"
+expect "doctor on a clean clone: there is something to do" "$(code "$CODOPS" doctor)" 2
+expect "and it has written nothing" "$(fingerprint .) $(test -e .codops; echo $?)" "$before 1"
 expect "setup-dev works" "$(code setup -o json "${with_npm[@]}")" 0
 expect "ready" "$(json '[.ready, .backend]')" '[true,"local"]'
 expect ".env is private" "$(stat -c %a .env)" 600
@@ -28,12 +29,12 @@ expect "migrations are applied" "$("$CODOPS" dev psql -- -Atc 'SELECT count(*) F
 expect "Redis asks for its password" "$(redis-cli -h 127.0.0.1 ping 2>&1 | cut -c1-6) $("$CODOPS" dev redis-cli -- ping)" "NOAUTH PONG"
 expect "no shell saw the path" "$(find "$WORK" -name pwned | wc -l)" 0
 if [[ -n $npm_is_there ]]; then
-  expect "dependencies, generated file, seed" "$(test -d backend/node_modules/pg && test -d frontend/node_modules/vite && jq -r .openapi backend/openapi.json) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM orders')" "3.1.0 3"
+  expect "dependencies, generated file, seed" "$(test -d backend/node_modules/pg && jq -r .openapi backend/openapi.json) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM orders')" "3.1.0 3"
   expect "what npm made is for others too" "$(stat -c %a backend/node_modules/pg/package.json)" 644
 fi
 
 # ---- privacy of the servers
-data=$(find "$app/.codops/dev" /var/lib/codops/dev -path '*postgres/data/PG_VERSION' 2>/dev/null | head -n 1)
+data=$(find "$app/.codops/dev" /var/lib/codops/dev -path '*postgres/data/PG_VERSION' 2>/dev/null | head -n 1 || true)
 pid=$(head -n 1 "${data%/*}/postmaster.pid")
 if ((EUID == 0)); then expect "PostgreSQL runs as postgres" "$(stat -c %U "/proc/$pid")" postgres; fi
 expect "its data is private" "$(stat -c %a "${data%/*}")" 700
@@ -41,7 +42,7 @@ expect "it listens on loopback only, on no socket" "$(ss -Hltnp "sport = :5432" 
 secrets=$(grep -oE '[0-9a-f]{32}' .env "$app/.codops/dev/postgres.secret" | cut -d: -f2 | sort -u)
 leaks=0
 for process in $(pgrep -f 'postgres|redis' || true); do
-  if tr '\0' '\n' <"/proc/$process/cmdline" 2>/dev/null | grep -qF "$secrets"; then leaks=$((leaks + 1)); fi
+  if { tr '\0' '\n' <"/proc/$process/cmdline"; } 2>/dev/null | grep -qF "$secrets"; then leaks=$((leaks + 1)); fi
 done
 expect "no secret in argv, output or logs" "$leaks $(cat "$WORK/out" "$WORK/err" .codops/dev/*.log .codops/dev/ledger.json | grep -cF "$secrets")" "0 0"
 
@@ -58,7 +59,7 @@ expect "again: nothing to do" "$(json '[.ready, ([.steps[] | select(.ending != "
 expect "and nothing was touched" "$(fingerprint .)" "$before"
 # Under 300 ms when the machine is idle; it may be busy.
 if ((best < 900)); then pass "again, quickly"; else fail "again, quickly" "$best ms"; fi
-expect "doctor agrees" "$(code "$CODOPS" doctor "${with_npm[@]}" >/dev/null 2>&1)" 0
+expect "doctor agrees" "$(code "$CODOPS" doctor "${with_npm[@]}")" 0
 expect "dev status" "$("$CODOPS" dev status -o json | jq -c '[.ready, (.services | map(.state))]')" '[true,["running","running"]]'
 "$CODOPS" dev logs postgres -n 50 >"$WORK/out"
 check "dev logs" grep -q '^postgres .*ready to accept connections' "$WORK/out"
@@ -76,7 +77,7 @@ wait
 
 # ---- the database died
 kill -KILL "$pid"
-expect "dev status sees it" "$(code "$CODOPS" dev status >/dev/null 2>&1)" 2
+expect "dev status sees it" "$(code "$CODOPS" dev status)" 2
 expect "setup-dev brings it back" "$(code setup -o json "${quick[@]}") $(ending postgres) $(ending migrate)" "0 done unchanged"
 expect "with its data" "$("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" 3
 
@@ -84,6 +85,7 @@ expect "with its data" "$("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _pris
 "$CODOPS" setup-dev --down >/dev/null 2>&1
 sleep 300 & bystander=$!
 cp -p "${data%/*}/PG_VERSION" "$WORK/" && printf '%s\n' "$bystander" >"${data%/*}/postmaster.pid" && printf '%s\n' "$bystander" >"${data%/data/*}/../redis/redis.pid"
+if ((EUID == 0)); then chown redis "${data%/data/*}/../redis/redis.pid"; fi
 expect "--down leaves it alone" "$(code setup --down) $(cat "$WORK/out") $(kill -0 $bystander && echo alive)" "0 nothing runs alive"
 kill $bystander
 rm -f "${data%/*}/postmaster.pid"
@@ -142,7 +144,6 @@ fi
 # ---- an old node: the stores come up all the same
 clone "$WORK/old"
 cd "$WORK/old"
-"$app/../../../$CODOPS" --version >/dev/null 2>&1 || true
 (cd "$app" && "$CODOPS" setup-dev --down >/dev/null 2>&1) || true
 mkdir -p "$WORK/bin" && printf '#!/bin/sh\necho v16.20.0\n' >"$WORK/bin/node" && chmod 755 "$WORK/bin/node"
 rc=$(PATH=$WORK/bin:$PATH code setup -o json)
@@ -163,7 +164,7 @@ expect "a database elsewhere is left alone" "$(json '[.steps[].name] | index("mi
 cp "$WORK/env" .env
 
 # ---- reset
-expect "--reset without a person or --yes changes nothing" "$(code setup --reset) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "64 3"
+expect "--reset without a person or --yes changes nothing" "$(code setup --reset) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL')" "64 3"
 check "and says what would be lost" grep -q 'local PostgreSQL' "$WORK/err"
 env_before=$(sha256sum .env)
 expect "--reset --yes starts anew" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending migrate) $(sha256sum .env)" "0 done $env_before"

@@ -5,7 +5,7 @@ source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/checkout.sh
 source "$SUPPORT/checkout.sh"
 export CODOPS_SETUP_DEV_BACKEND=auto
-quick=(--skip install,generate,seed)
+quick=(--skip "install,generate,seed")
 clone "$WORK/my shop"
 cd "$WORK/my shop"
 
@@ -80,7 +80,7 @@ check "dev logs" grep -q 'ready to accept connections' "$WORK/out"
 
 # ---- an exited database
 docker kill "$project-postgres-1" >/dev/null
-expect "dev status sees an exited database" "$(code "$CODOPS" dev status >"$WORK/out" 2>&1) $(grep -c 'exited with 137' "$WORK/out")" "2 1"
+expect "dev status sees an exited database" "$(code "$CODOPS" dev status) $(grep -c 'exited with 137' "$WORK/code.out")" "2 1"
 expect "setup-dev starts it" "$(code setup -o json "${quick[@]}") $(ending postgres) $(ending migrate)" "0 done unchanged"
 
 # ---- killed in mid-way

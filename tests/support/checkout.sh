@@ -27,7 +27,7 @@ clone() { # DIR
 setup() { "$CODOPS" setup-dev "$@" >"$WORK/out" 2>"$WORK/err" </dev/null; }
 code() { # COMMAND...: its exit code
   local rc=0
-  "$@" || rc=$?
+  "$@" >"$WORK/code.out" 2>"$WORK/code.err" </dev/null || rc=$?
   echo "$rc"
 }
 json() { jq -c "$1" "$WORK/out"; }

@@ -119,12 +119,21 @@ std::string start_local_postgres(const Workspace& workspace, const Progress& pro
     progress("restarts on another port");
     server.stop(limits);
   }
-  if (!server.process()) {
-    progress(server.has_data() ? "starts" : "makes its data folder");
-    server.start(plan.port, limits);
+  // After a crash of the server its children hold on to its memory for a moment, and a new one refuses to start.
+  constexpr int attempts = 5;
+  Backoff backoff{Milliseconds{300}, Milliseconds{2'000}};
+  for (int attempt = 1;; ++attempt) {
+    if (!server.process()) {
+      progress(server.has_data() ? "starts" : "makes its data folder");
+      server.start(plan.port, limits);
+    }
+    try {
+      server.wait_ready(plan.port, limits);
+      break;
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::failed || server.process() || attempt == attempts || !backoff.wait(limits)) throw;
+    }
   }
-  progress("starts");
-  server.wait_ready(plan.port, limits);
   return fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), plan.port);
 }
 
@@ -149,6 +158,7 @@ std::string start_local_redis(const Context& context, const Progress& progress, 
   const auto& workspace = context.workspace;
   LocalRedis server{workspace.project};
   const auto account = account_of(workspace);
+  pid_t started = 0;
   if (server.process() && !context.ledger.is("redis", account.fingerprint())) {
     progress("restarts as REDIS_URL has it");
     server.stop(limits);
@@ -156,7 +166,7 @@ std::string start_local_redis(const Context& context, const Progress& progress, 
   if (!server.process()) {
     context.ledger.drop("redis");
     progress("starts");
-    server.start(account, limits);
+    started = server.start(account, limits);
   }
   const auto bounded = limits.within(answer_time);
   Backoff backoff{Milliseconds{10}, Milliseconds{300}};
@@ -168,6 +178,7 @@ std::string start_local_redis(const Context& context, const Progress& progress, 
     seen = seen || runs;
     if (why.empty() && runs) break;
     if ((seen && !runs) || (!runs && begun.expired())) {
+      server.end_failed(started, Limits{});
       std::string tail;
       for (const auto& line : last_lines(server.log(), 8)) tail += "\n  │ " + line;
       throw Failure{Exit::failed, "Redis ended while it started:" + tail, "codops dev logs redis"};

@@ -61,7 +61,7 @@ bool LocalRedis::has_data() const { return fs::exists(folder_ / "dump.rdb"); }
 
 std::optional<ServerProcess> LocalRedis::process() const { return ServerProcess::find(folder_ / "redis.pid", folder_, server_program()); }
 
-void LocalRedis::start(const RedisAccount& account, const Limits&) {
+pid_t LocalRedis::start(const RedisAccount& account, const Limits&) {
   std::string hint;
   if (auto why = trouble(hint); !why.empty()) throw Failure{Exit::unavailable, std::move(why), hint};
   if (account.user.find_first_of(" \t\r\n\"'") != std::string::npos) throw Failure{Exit::config, "the user in REDIS_URL has a space or quote in it"};
@@ -70,7 +70,14 @@ void LocalRedis::start(const RedisAccount& account, const Limits&) {
   make_server_folder(folder_, who);
   const auto log = open_log(log_);
   const auto configuration = io::memory_file(redis_configuration(account));
-  io::start_detached({argv_as(who, {server_program(), "-"}, false), io::usual_environment(), {}, folder_}, configuration.get(), log.get());
+  return io::start_detached({argv_as(who, {server_program(), "-"}, false), io::usual_environment(), {}, folder_}, configuration.get(), log.get());
+}
+
+void LocalRedis::end_failed(pid_t pid, const Limits& limits) const {
+  const auto running = ServerProcess::of(pid, folder_, server_program());
+  if (!running) return;
+  running->signal(SIGTERM);
+  running->wait_ended(limits.within(Milliseconds{10'000}));
 }
 
 void LocalRedis::stop(const Limits& limits) {

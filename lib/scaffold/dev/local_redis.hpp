@@ -30,7 +30,9 @@ class LocalRedis {
   std::string trouble(std::string& hint) const;
   bool has_data() const;
   std::optional<ServerProcess> process() const;
-  void start(const RedisAccount& account, const Limits& limits);
+  // Returns its pid. Wait until it answers; end_failed() ends one that never wrote its pid file.
+  pid_t start(const RedisAccount& account, const Limits& limits);
+  void end_failed(pid_t pid, const Limits& limits) const;
   void stop(const Limits& limits);  // saves first
   void remove();
 

@@ -116,7 +116,11 @@ std::optional<ServerProcess> ServerProcess::find(const fs::path& pid_file, const
   if (!text) return std::nullopt;
   pid_t pid = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), pid);
-  if (error != std::errc{} || pid <= 1) return std::nullopt;
+  return error == std::errc{} ? of(pid, folder, name) : std::nullopt;
+}
+
+std::optional<ServerProcess> ServerProcess::of(pid_t pid, const fs::path& folder, const std::string& name) {
+  if (pid <= 1) return std::nullopt;
   io::Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
   if (!pidfd) return std::nullopt;
   // From here on the descriptor stands for one process: what is read below is either its own, or it has ended.

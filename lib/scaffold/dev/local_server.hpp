@@ -36,7 +36,9 @@ void make_server_folder(const std::filesystem::path& folder, const RunAs& who);
 // was used again has another folder. Held by a descriptor, so that a signal can't reach a successor.
 class ServerProcess {
  public:
-  // The first line of `pid_file`. nullopt: none runs.
+  // nullopt: no such process, or another one.
+  static std::optional<ServerProcess> of(pid_t pid, const std::filesystem::path& folder, const std::string& name);
+  // The first line of `pid_file`.
   static std::optional<ServerProcess> find(const std::filesystem::path& pid_file, const std::filesystem::path& folder, const std::string& name);
 
   pid_t pid() const noexcept { return pid_; }

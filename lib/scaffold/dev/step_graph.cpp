@@ -173,8 +173,10 @@ class Run {
 
 bool matches(const std::string& name, const std::string& word) { return name == word || name.substr(0, name.find(':')) == word; }
 
-void require_known(const std::vector<Step>& steps, const std::vector<std::string>& words) {
+// `usual`: names that mean something elsewhere, though this checkout has no such step.
+void require_known(const std::vector<Step>& steps, const std::vector<std::string>& words, const std::vector<std::string>& usual) {
   for (const auto& word : words) {
+    if (std::find(usual.begin(), usual.end(), word) != usual.end()) continue;
     if (std::any_of(steps.begin(), steps.end(), [&](const Step& step) { return matches(step.name, word); })) continue;
     std::vector<std::string> names;
     for (const auto& step : steps) names.push_back(step.name);
@@ -202,8 +204,8 @@ std::vector<StepResult> run_steps(const std::vector<Step>& steps, const GraphOpt
 }
 
 std::vector<Step> choose_steps(std::vector<Step> steps, const std::vector<std::string>& only, const std::vector<std::string>& skip) {
-  require_known(steps, only);
-  require_known(steps, skip);
+  require_known(steps, only, {});
+  require_known(steps, skip, {"tools", "ports", "env", "postgres", "redis", "install", "generate", "build", "database", "migrate", "seed"});
   const auto in = [](const std::vector<std::string>& words, const std::string& name) {
     return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return matches(name, word); });
   };
