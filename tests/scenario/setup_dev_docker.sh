@@ -12,7 +12,7 @@ cd "$WORK/my shop"
 # ---- no engine, and one that hangs
 engine=${DOCKER_HOST:-}
 export DOCKER_HOST=unix://$WORK/none.sock
-expect "no engine: --backend docker says so" "$(code setup -o json "${quick[@]}" --backend docker) $(ending postgres) $(ending env)" "69 failed done"
+expect "no engine: --backend docker says so" "$(code setup -o json "${quick[@]}" --backend docker) $(ending networks) $(ending postgres) $(ending env)" "69 failed blocked done"
 rm -f .env
 if [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null; then
   expect "no engine: the host's packages" "$(code setup -o json "${quick[@]}") $(json '[.ready, .backend]')" '0 [true,"local"]'

@@ -130,43 +130,26 @@ Json compose_labels(const Workspace& workspace, const char* kind, const std::str
   return labels;
 }
 
-void ensure_networks(const Workspace& workspace, const compose::Service& service, const Limits& limits) {
-  for (const auto& [key, attachment] : service.networks) {
-    const auto network = workspace.compose->networks.find(key);
-    if (network == workspace.compose->networks.end()) continue;
-    const auto& wanted = network->second;
-    if (workspace.api->find_network(wanted.name, limits)) continue;
-    if (wanted.external) throw Failure{Exit::config, fmt::format("the network \"{}\" is external and does not exist", wanted.name), "docker network create " + wanted.name};
-    Json body{{"Name", wanted.name}, {"CheckDuplicate", true}, {"Driver", wanted.driver.empty() ? "bridge" : wanted.driver}, {"Internal", wanted.internal}, {"Attachable", wanted.attachable},
-              {"Labels", compose_labels(workspace, "network", key, wanted.labels)}};
-    if (wanted.enable_ipv6) body["EnableIPv6"] = *wanted.enable_ipv6;
-    if (!wanted.driver_opts.empty()) body["Options"] = wanted.driver_opts;
-    for (const auto& pool : wanted.pools) {
-      if (pool.subnet.empty()) continue;
-      Json range{{"Subnet", pool.subnet}};
-      if (!pool.gateway.empty()) range["Gateway"] = pool.gateway;
-      body["IPAM"]["Config"].push_back(std::move(range));
-    }
-    try {
-      workspace.api->create_network(body, limits);
-    } catch (const ApiError& error) {
-      if (!error.conflict()) throw;  // a step beside this one made it
-    }
+void make_network(const Workspace& workspace, const std::string& key, const compose::Network& wanted, const Limits& limits) {
+  if (wanted.external) throw Failure{Exit::config, fmt::format("the network \"{}\" is external and does not exist", wanted.name), "docker network create " + wanted.name};
+  Json body{{"Name", wanted.name}, {"CheckDuplicate", true}, {"Driver", wanted.driver.empty() ? "bridge" : wanted.driver}, {"Internal", wanted.internal}, {"Attachable", wanted.attachable},
+            {"Labels", compose_labels(workspace, "network", key, wanted.labels)}};
+  if (wanted.enable_ipv6) body["EnableIPv6"] = *wanted.enable_ipv6;
+  if (!wanted.driver_opts.empty()) body["Options"] = wanted.driver_opts;
+  for (const auto& pool : wanted.pools) {
+    if (pool.subnet.empty()) continue;
+    Json range{{"Subnet", pool.subnet}};
+    if (!pool.gateway.empty()) range["Gateway"] = pool.gateway;
+    body["IPAM"]["Config"].push_back(std::move(range));
   }
+  workspace.api->create_network(body, limits);
 }
 
-void ensure_volumes(const Workspace& workspace, const compose::Service& service, const Limits& limits) {
-  for (const auto& mount : service.volumes) {
-    if (mount.type != "volume" || mount.source.empty()) continue;
-    const auto volume = workspace.compose->volumes.find(mount.source);
-    if (volume == workspace.compose->volumes.end()) continue;
-    const auto& wanted = volume->second;
-    if (workspace.api->find_volume(wanted.name, limits)) continue;
-    if (wanted.external) throw Failure{Exit::config, fmt::format("the volume \"{}\" is external and does not exist", wanted.name), "docker volume create " + wanted.name};
-    Json body{{"Name", wanted.name}, {"Driver", wanted.driver.empty() ? "local" : wanted.driver}, {"Labels", compose_labels(workspace, "volume", mount.source, wanted.labels)}};
-    if (!wanted.driver_opts.empty()) body["DriverOpts"] = wanted.driver_opts;
-    workspace.api->create_volume(body, limits);
-  }
+void make_volume(const Workspace& workspace, const std::string& key, const compose::Volume& wanted, const Limits& limits) {
+  if (wanted.external) throw Failure{Exit::config, fmt::format("the volume \"{}\" is external and does not exist", wanted.name), "docker volume create " + wanted.name};
+  Json body{{"Name", wanted.name}, {"Driver", wanted.driver.empty() ? "local" : wanted.driver}, {"Labels", compose_labels(workspace, "volume", key, wanted.labels)}};
+  if (!wanted.driver_opts.empty()) body["DriverOpts"] = wanted.driver_opts;
+  workspace.api->create_volume(body, limits);
 }
 
 // Unnamed volumes of the container before: a database whose image declares one has its data there.
@@ -250,6 +233,11 @@ void wait_up(const Workspace& workspace, const compose::Service& service, const 
   };
   try {
     wait_for(*workspace.api, {id}, [&](const Present& present) { return !present.begin()->second.gone && judge(present.begin()->second.details); }, {}, within);
+    const auto details = workspace.api->find_container(id, within);
+    if (!details || one_shot || has_healthcheck(service, *details)) return;
+    // Nobody says when it is well: a program that can't run ends within its first second.
+    within.within(Milliseconds{1'000}).wait(-1, 0);
+    if (const auto still = workspace.api->find_container(id, within)) judge(*still);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
     throw Failure{Exit::failed, fmt::format("{} is not ready after {}:{}", service.name, format_duration(ready_time), tail_of(workspace, id, limits)), "codops dev logs " + service.name};
@@ -273,6 +261,34 @@ bool is_one_shot(const compose::Project& project, const std::string& service) {
   });
 }
 
+Finding look_at_networks(const Workspace& workspace, const Limits& limits) {
+  std::vector<std::string> missing;
+  for (const auto& [key, network] : workspace.compose->networks) {
+    if (!workspace.api->find_network(network.name, limits)) missing.push_back(network.name);
+  }
+  for (const auto& [key, volume] : workspace.compose->volumes) {
+    if (!workspace.api->find_volume(volume.name, limits)) missing.push_back(volume.name);
+  }
+  const auto count = workspace.compose->networks.size() + workspace.compose->volumes.size();
+  if (missing.empty()) return {true, fmt::format("{} networks and volumes", count), {}, {}};
+  return {false, fmt::format("{} is missing", fmt::join(missing, ", ")), {}, {}};
+}
+
+std::string make_networks(const Workspace& workspace, const Limits& limits) {
+  std::vector<std::string> made;
+  for (const auto& [key, network] : workspace.compose->networks) {
+    if (workspace.api->find_network(network.name, limits)) continue;
+    make_network(workspace, key, network, limits);
+    made.push_back(network.name);
+  }
+  for (const auto& [key, volume] : workspace.compose->volumes) {
+    if (workspace.api->find_volume(volume.name, limits)) continue;
+    make_volume(workspace, key, volume, limits);
+    made.push_back(volume.name);
+  }
+  return fmt::format("made {}", fmt::join(made, ", "));
+}
+
 Finding look_at_service(const Workspace& workspace, const std::string& name, const Limits& limits) {
   const auto& service = service_named(workspace, name);
   const auto details = find(workspace, name, limits);
@@ -289,14 +305,21 @@ std::string bring_up(const Workspace& workspace, const std::string& name, const 
   auto details = find(workspace, name, limits);
   if (!details || is_stale(workspace, service, *details)) {
     ensure_image(workspace, service, progress, reporter, clock, limits);
-    ensure_networks(workspace, service, limits);
-    ensure_volumes(workspace, service, limits);
     const auto id = create(workspace, service, details, limits);
     details = workspace.api->find_container(id, limits);
   }
   if (!details) throw Failure{Exit::failed, fmt::format("the container of \"{}\" was removed meanwhile", name)};
   if (details->state == RunState::paused) workspace.api->unpause_container(details->id, limits);
-  workspace.api->start_container(details->id, limits);
+  try {
+    workspace.api->start_container(details->id, limits);
+  } catch (const ApiError& error) {
+    if (!error.not_found()) throw;
+    // Its network was removed while it was stopped: the container is made anew, with its volumes.
+    const auto id = create(workspace, service, details, limits);
+    details = workspace.api->find_container(id, limits);
+    if (!details) throw;
+    workspace.api->start_container(details->id, limits);
+  }
   wait_up(workspace, service, details->id, one_shot, progress, limits);
   return one_shot ? fmt::format("{} ended with 0", details->name) : details->name;
 }

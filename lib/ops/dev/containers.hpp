@@ -13,7 +13,10 @@ namespace codops::ops::dev {
 
 // Is it up as the file says (running, healthy; a one-shot: ended with 0)?
 scaffold::dev::Finding look_at_service(const Workspace& workspace, const std::string& service, const Limits& limits);
-// Image, network, volumes, container; then waits until it is healthy. Returns what to show. A container that has to be made
+// Networks and volumes of the whole project. Made by one step: the engine would make two of one name for two that ask at once.
+scaffold::dev::Finding look_at_networks(const Workspace& workspace, const Limits& limits);
+std::string make_networks(const Workspace& workspace, const Limits& limits);
+// Image, container; then waits until it is healthy. Returns what to show. A container that has to be made
 // anew keeps its volumes, unnamed ones included.
 std::string bring_up(const Workspace& workspace, const std::string& service, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock,
                      const Limits& limits);

@@ -78,12 +78,10 @@ void add_container(const Context& context, const std::string& service, Steps& st
   const auto& workspace = context.workspace;
   Step step;
   step.name = step_of_service(service);
-  step.needs = {"env", "ports"};
+  step.needs = {"networks", "env", "ports"};
   for (const auto& [needed, dependency] : workspace.compose->services.at(service).depends_on) step.needs.push_back(step_of_service(needed));
   const auto* store = store_of(workspace, service);
   step.check = [&workspace, service, store](const Limits& limits) {
-    if (workspace.engine_failure) throw *workspace.engine_failure;
-    require_ours(workspace, limits);
     auto finding = look_at_service(workspace, service, limits);
     if (finding.satisfied && store != nullptr) {
       if (const auto why = ask(workspace, store->store, limits); !why.empty()) return Finding{false, why, {}, {}};
@@ -205,6 +203,13 @@ void add_stores(const Context& context, Steps& steps) {
                        }, {}});
       return;
     }
+    steps.push_back({"networks", {"env"},
+                     [&workspace](const Limits& limits) {
+                       if (workspace.engine_failure) throw *workspace.engine_failure;
+                       require_ours(workspace, limits);
+                       return look_at_networks(workspace, limits);
+                     },
+                     [&workspace](const Progress&, const Limits& limits) { return make_networks(workspace, limits); }});
     for (const auto& [name, service] : workspace.compose->services) add_container(context, name, steps);
     return;
   }

@@ -81,10 +81,19 @@ void load_compose(Workspace& workspace) {
 
 const compose::Service* service_of(const Workspace& workspace, Store store) {
   if (!workspace.compose) return nullptr;
+  // Others may use the same image: a job that fills it, a replica. The store itself is the one that is published, or is called so.
+  const compose::Service* best = nullptr;
+  int best_score = -1;
   for (const auto& [name, service] : workspace.compose->services) {
-    if (store_of_image(service.image) == store) return &service;
+    if (store_of_image(service.image) != store) continue;
+    const bool is_published = std::any_of(service.ports.begin(), service.ports.end(), [&](const compose::Port& port) { return port.target == default_port(store); });
+    const bool is_named = store_of_name(name) == store;
+    const int score = (is_published ? 2 : 0) + (is_named ? 1 : 0);
+    if (score <= best_score) continue;
+    best = &service;
+    best_score = score;
   }
-  return nullptr;
+  return best;
 }
 
 std::string text_of(const compose::Service& service, const std::string& name) {
@@ -165,7 +174,7 @@ Store store_of_image(const std::string& image) {
 }
 
 std::string step_of_service(const std::string& service) {
-  for (const auto* own : {"tools", "env", "ports", "compose", "database", "migrate", "seed", "install", "generate", "build"}) {
+  for (const auto* own : {"tools", "env", "ports", "compose", "networks", "database", "migrate", "seed", "install", "generate", "build"}) {
     if (service == own) return "service:" + service;
   }
   return service;
@@ -187,6 +196,8 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   plan_store(workspace, workspace.postgres, database.empty() ? "DATABASE_URL" : database, "postgres");
   plan_store(workspace, workspace.redis, redis.empty() ? "REDIS_URL" : redis, "redis");
   plan_ports(workspace, agree, limits);
+  // The ports that were moved are variables of the compose file: what is started is what was announced.
+  if (std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
 
   const auto& path = workspace.environment.migrate.path;
   if (!path.empty()) workspace.migrations = workspace.project / path;
