@@ -2,6 +2,7 @@
 #include "commands/backup.hpp"
 #include "commands/command.hpp"
 #include "commands/config.hpp"
+#include "commands/dev.hpp"
 #include "commands/releases.hpp"
 #include "commands/health.hpp"
 #include "commands/migrate.hpp"
@@ -113,6 +114,18 @@ const std::vector<Verb>& verbs() {
       {"migrate new", "Database", "the files of a new, empty migration", {{"migrate new development \"add cod fee\"", "in the folder's own layout"}}, make_migrate_new},
       {"db init", "Database", "role, database, extensions and grants; changes nothing that is there",
        {{"db init production", "waits for the server"}, {"db init production --print", "only prints the SQL"}}, make_db_init},
+      {"setup-dev", "Development", "from a fresh clone to a running development environment; again: what is missing",
+       {{"setup-dev", "tools, .env files, PostgreSQL, Redis, migrations, dependencies"},
+        {"setup-dev --backend local", "without an engine: PostgreSQL and Redis of the host's packages"},
+        {"setup-dev --down", "stops it; the data stays"}},
+       make_setup_dev},
+      {"doctor", "Development", "what setup-dev would do here, and why; changes nothing",
+       {{"doctor", "exit 2: there is something to do"}, {"doctor -o json", "for a program"}}, make_doctor},
+      {"dev status", "Development", "what runs on this machine, where, since when", {{"dev status", "exit 2: something does not run"}}, make_dev_status},
+      {"dev logs", "Development", "what PostgreSQL and Redis, or the development containers, print",
+       {{"dev logs -f", "all of them, as it goes on"}, {"dev logs postgres -n 20", "the last lines of one"}}, make_dev_logs},
+      {"dev psql", "Development", "psql on this checkout's database", {{"dev psql", "as the application's own role"}, {"dev psql -- -c 'SELECT 1'", "one statement"}}, make_dev_psql},
+      {"dev redis-cli", "Development", "redis-cli on this checkout's Redis", {{"dev redis-cli", "with its password"}, {"dev redis-cli -- DBSIZE", "one command"}}, make_dev_redis_cli},
   };
   return table;
 }

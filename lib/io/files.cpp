@@ -91,6 +91,14 @@ void AtomicFile::write(std::string_view bytes) {
   size_ += bytes.size();
 }
 
+void AtomicFile::give_to(unsigned uid, unsigned gid) {
+  struct stat status {};
+  // chown takes the set-id bits away, and only those.
+  if (::fstat(fd_.get(), &status) != 0 || ::fchown(fd_.get(), uid, gid) != 0 || ::fchmod(fd_.get(), status.st_mode & 07777U) != 0) {
+    refuse("write", path_);
+  }
+}
+
 void AtomicFile::commit(Existing existing) {
   if (::fsync(fd_.get()) != 0) refuse("write", path_);
   const unsigned flags = existing == Existing::refuse ? RENAME_NOREPLACE : 0U;

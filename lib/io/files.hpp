@@ -30,6 +30,8 @@ class AtomicFile {
 
   void write(std::string_view bytes);
   std::uint64_t size() const noexcept { return size_; }
+  // Of a file that root writes for somebody else. Before commit(); keeps the mode.
+  void give_to(unsigned uid, unsigned gid);
   enum class Existing { replace, refuse };
   // fsync of the file, rename, fsync of the folder. With `refuse`, Failure{failed} when the name is taken.
   void commit(Existing existing = Existing::replace);

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "lib/base/failure.hpp"
@@ -12,7 +13,7 @@
 
 namespace codops::io {
 
-void replace_process(const std::vector<std::string>& argv, mode_t umask) {
+void replace_process(const std::vector<std::string>& argv, mode_t umask, const std::map<std::string, Secret>& variables) {
   const auto program = argv.empty() ? std::nullopt : find_program(argv.front());
   if (!program) {
     throw Failure{Exit::usage, "the command \"" + (argv.empty() ? std::string{} : argv.front()) + "\" is not found", "check its spelling and PATH"};
@@ -26,6 +27,7 @@ void replace_process(const std::vector<std::string>& argv, mode_t umask) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(umask);
+  for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.reveal().c_str(), 1);
   ::execv(program->c_str(), words.data());
   throw Failure{Exit::unavailable, "\"" + argv.front() + "\" cannot be run: " + std::strerror(errno), "check its permissions"};
 }

@@ -10,6 +10,7 @@ class Values;
 struct DevCommand {
   std::vector<std::string> run;  // argv
   std::string directory;         // relative to the project; empty: the project's own
+  std::vector<std::string> inputs;  // files, relative to the project, whose change runs it again
 
   bool operator==(const DevCommand&) const = default;
 };
@@ -17,6 +18,8 @@ struct DevCommand {
 struct SetupDev {
   std::string backend{"auto"};           // auto, docker, local
   std::vector<std::string> directories;  // with a package.json; empty: the project's own and those one level below
+  std::vector<std::string> compose_files;  // empty: those that docker compose itself finds
+  std::string project;                     // of docker compose; empty: its own rule
   std::vector<DevCommand> generate, seed;
   bool build{};
 

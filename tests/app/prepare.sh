@@ -24,9 +24,9 @@ if [[ $into != "$here" ]]; then
   mkdir -p "$into"
   into=$(cd "$into" && pwd)
   # cp would keep umask 077 on files that containers must read.
-  tar -C "$here" -c --exclude=node_modules --exclude=dist --exclude='./.env.?*' --exclude=./nginx/ssl --exclude=./.codops . \
+  tar -C "$here" -c --exclude=node_modules --exclude=dist --exclude=./.env --exclude='./.env.?*' --exclude=./nginx/ssl --exclude=./.codops . \
     "--transform=s,^\./,," | tar -C "$into" -x -p
-  cp "$here/.env.demo.example" "$into/.env.demo.example"
+  cp "$here/.env.demo.example" "$here/.env.example" "$into"
 fi
 cd "$into"
 

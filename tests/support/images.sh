@@ -7,6 +7,7 @@
 #   images.sh build SOCKET                needs only an engine: every image, with v1.0.0 and v1.1.0 of the app
 #   images.sh version SOCKET TAG [SWITCH...]   one more version of the app (see tests/app/README.md); without
 #                                         SWITCH the words after the first "-" of TAG: v1.2.0-crash, v1.3.0-boot5-exit
+#   images.sh npm                         prints where the npm cache is (fetch fills it)
 #   images.sh key                         prints the cache key of everything (for CI's cache)
 #
 # CODOPS_TEST_CACHE is the cache (default: ${XDG_CACHE_HOME:-~/.cache}/codops-tests), CODOPS_TEST_MIRROR a Debian mirror.
@@ -33,6 +34,8 @@ backend_key() { { tree_hash backend/package.json backend/package-lock.json; decl
 frontend_key() { { tree_hash frontend; declare -f make_frontend; } | hash_of; }
 rootfs_file() { echo "$cache/rootfs-$(rootfs_key).tar.zst"; }
 backend_dir() { echo "$cache/backend-$(backend_key)"; }
+# npm's own cache of all that the development of the app installs, for `npm ci --offline` where there is no network.
+npm_dir() { echo "$cache/npm-$({ tree_hash backend/package-lock.json frontend/package-lock.json; declare -f make_npm; } | hash_of)"; }
 frontend_dir() { echo "$cache/frontend-$(frontend_key)"; }
 
 make_rootfs() { # TARBALL
@@ -87,6 +90,18 @@ make_frontend() { # DIRECTORY (of the built files)
   rm -rf "$work"
 }
 
+make_npm() { # DIRECTORY
+  local work part
+  for part in backend frontend; do
+    work=$(mktemp -d "$cache/work.XXXXXX")
+    cp "$app/$part"/package.json "$app/$part"/package-lock.json "$work"
+    (cd "$work" && npm ci --ignore-scripts --cache "$1.part" --no-audit --no-fund --loglevel=error >&2)
+    rm -rf "$work"
+  done
+  rm -rf "$1"
+  mv "$1.part" "$1"
+}
+
 fetch() {
   mkdir -p "$cache"
   # Two test runs on one machine share the cache: the second waits and then finds everything.
@@ -97,6 +112,7 @@ fetch() {
   [[ -s $(rootfs_file) ]] || { say "making the root file system ($suite, about a minute)"; make_rootfs "$(rootfs_file)"; }
   [[ -d $(backend_dir) ]] || { say "installing the backend's npm packages"; make_backend "$(backend_dir)"; }
   [[ -d $(frontend_dir) ]] || { say "building the front end"; make_frontend "$(frontend_dir)"; }
+  [[ -d $(npm_dir) ]] || { say "filling an npm cache"; make_npm "$(npm_dir)"; }
 }
 
 d() { docker -H "unix://$socket" "$@"; }
@@ -184,7 +200,8 @@ build() {
 verb=${1:-}
 case $verb in
   fetch) fetch ;;
-  key) { rootfs_key; backend_key; frontend_key; } | hash_of ;;
+  npm) npm_dir ;;
+  key) { rootfs_key; backend_key; frontend_key; npm_dir; } | hash_of ;;
   build | version)
     [[ $# -ge 2 && -S $2 ]] || die "$verb needs the engine's socket"
     socket=$2
@@ -194,5 +211,5 @@ case $verb in
     unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
     if [[ $verb == build ]]; then build; else [[ $# -ge 3 ]] || die "version needs a TAG"; version "${@:3}"; fi
     ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 esac

@@ -105,6 +105,11 @@ ContainerSummary container_summary(const json& value) {
   summary.health = health_in_status(summary.status);
   summary.created = number_at(value, {"Created"});
   summary.labels = texts_by_name_at(value, {"Labels"});
+  const auto& ports = field(value, {"Ports"});
+  for (const auto& port : ports.is_array() ? ports : json::array()) {
+    const auto published = number_at(port, {"PublicPort"});
+    if (published > 0 && text_at(port, {"Type"}) == "tcp") summary.published.push_back(static_cast<std::uint16_t>(published));
+  }
   const auto& networks = field(value, {"NetworkSettings", "Networks"});
   if (networks.is_object()) {
     for (const auto& [name, network] : networks.items()) {

@@ -48,6 +48,7 @@ struct ContainerSummary {
   std::int64_t created{};  // seconds since 1970
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> addresses;  // network name → IPv4, running ones only
+  std::vector<std::uint16_t> published;          // TCP ports of the engine's host
 };
 
 struct NetworkAttachment {

@@ -1,0 +1,37 @@
+#pragma once
+// The compose file's services as docker compose would make them, one container each, with its labels; codops and docker
+// compose see the same containers.
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/ops/dev/workspace.hpp"
+#include "lib/scaffold/dev/step_graph.hpp"
+
+namespace codops::ops::dev {
+
+// Is it up as the file says (running, healthy; a one-shot: ended with 0)?
+scaffold::dev::Finding look_at_service(const Workspace& workspace, const std::string& service, const Limits& limits);
+// Networks and volumes of the whole project. Made by one step: the engine would make two of one name for two that ask at once.
+scaffold::dev::Finding look_at_networks(const Workspace& workspace, const Limits& limits);
+std::string make_networks(const Workspace& workspace, const Limits& limits);
+// Image, container; then waits until it is healthy. Returns what to show. A container that has to be made
+// anew keeps its volumes, unnamed ones included.
+std::string bring_up(const Workspace& workspace, const std::string& service, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock,
+                     const Limits& limits);
+// Is it one that others wait for to end?
+bool is_one_shot(const compose::Project& project, const std::string& service);
+
+struct ServiceContainer {
+  std::string service, id, name, state;
+};
+std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits);
+// Throws Failure{config} when containers of that project belong to another checkout, or were deployed by codops.
+void require_ours(const Workspace& workspace, const Limits& limits);
+void stop_containers(const Workspace& workspace, const Limits& limits);
+// Named volumes that the compose file owns and that exist.
+std::vector<std::string> volumes_of(const Workspace& workspace, const Limits& limits);
+void remove_containers(const Workspace& workspace, const Limits& limits);  // and these volumes
+
+}  // namespace codops::ops::dev

@@ -1,0 +1,210 @@
+// Which ports this checkout listens on, who has them, and where they go when somebody else does.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "lib/base/failure.hpp"
+#include "lib/compose/load.hpp"
+#include "lib/engine/docker/api.hpp"
+#include "lib/engine/docker/containers.hpp"
+#include "lib/io/files.hpp"
+#include "lib/ops/dev/workspace.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
+#include "lib/scaffold/dev/local_redis.hpp"
+#include "lib/text/interpolation.hpp"
+#include "lib/text/yaml.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+namespace docker = engine::docker;
+
+std::uint16_t number(std::string_view text) {
+  std::uint16_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// "POSTGRES_PORT" of "127.0.0.1:${POSTGRES_PORT:-5432}:5432": the last variable before the container's port.
+std::string variable_in(const std::string& text) {
+  auto at = text.rfind("${");
+  if (at == std::string::npos) return {};
+  at += 2;
+  const auto end = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", at);
+  return text.substr(at, end - at);
+}
+
+std::vector<PortPlan> docker_ports(const Workspace& workspace) {
+  std::vector<PortPlan> ports;
+  if (!workspace.compose) return ports;
+  for (const auto& [name, service] : workspace.compose->services) {
+    for (const auto& port : service.ports) {
+      const auto published = number(port.published);
+      if (published == 0 || port.protocol == "udp") continue;
+      PortPlan plan;
+      plan.service = name;
+      plan.address = port.host_ip;
+      plan.port = published;
+      plan.store = port.target == default_port(store_of_image(service.image)) ? store_of_image(service.image) : Store::none;
+      plan.variable = port_variable(*workspace.compose, name, port.published);
+      ports.push_back(std::move(plan));
+    }
+  }
+  return ports;
+}
+
+std::vector<PortPlan> local_ports(const Workspace& workspace) {
+  std::vector<PortPlan> ports;
+  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    if (!store->wanted) continue;
+    PortPlan plan;
+    plan.service = store->name;
+    plan.address = "127.0.0.1";
+    plan.port = store->port;
+    plan.store = store->store;
+    // "localhost:${POSTGRES_PORT:-5432}" in a URL: the variable moves, the URL follows.
+    for (const auto& file : workspace.env) {
+      if (file.path != store->file) continue;
+      const auto* statement = file.after.find(store->variable);
+      const auto place = statement != nullptr ? url_place(file.after.raw(*statement)) : std::nullopt;
+      if (place) plan.variable = variable_in(place->port);
+    }
+    ports.push_back(std::move(plan));
+  }
+  return ports;
+}
+
+// Who publishes what on the engine: port → container, and whether it is this project's.
+struct Published {
+  std::string container;
+  bool ours{};
+};
+std::map<std::uint16_t, Published> published_on(const Workspace& workspace, const Limits& limits) {
+  std::map<std::uint16_t, Published> found;
+  for (const auto& summary : workspace.api->containers({}, false, limits)) {
+    const auto label = summary.labels.find(std::string{docker::compose_project_label});
+    const bool ours = label != summary.labels.end() && label->second == workspace.compose->name;
+    for (const auto port : summary.published) found[port] = {summary.name, ours};
+  }
+  return found;
+}
+
+void find_holders(Workspace& workspace, const Limits& limits) {
+  std::map<std::uint16_t, Published> published;
+  if (workspace.backend == Backend::docker && workspace.compose && !workspace.engine_failure) published = published_on(workspace, limits);
+  for (auto& plan : workspace.ports) {
+    if (workspace.backend == Backend::docker) {
+      if (const auto container = published.find(plan.port); container != published.end()) {
+        plan.ours = container->second.ours;
+        if (!plan.ours) plan.holder_container = container->second.container;
+      }
+      if (workspace.remote_engine) continue;
+    } else {
+      const auto process = plan.store == Store::postgres ? LocalPostgres{workspace.project}.process() : LocalRedis{workspace.project}.process();
+      const auto holder = process ? holder_of(plan.port) : std::nullopt;
+      plan.ours = holder && holder->pid == process->pid();
+    }
+    if (plan.ours || is_free(plan.address, plan.port)) continue;
+    plan.holder = holder_of(plan.port).value_or(Holder{0, {}, {}, "?"});
+  }
+}
+
+// Where the files say that the store is, which need not be where it is published.
+std::optional<UrlPlace> named_place(const Workspace& workspace, const StorePlan& store) {
+  if (store.variable.empty()) return std::nullopt;
+  return url_place(workspace.value(store.variable).value_or(""));
+}
+
+std::string named_variable(const Workspace& workspace, Store store) {
+  if (store == Store::none) return {};
+  return store == Store::postgres ? workspace.postgres.variable : workspace.redis.variable;
+}
+
+std::string who(const PortPlan& plan) {
+  if (!plan.holder_container.empty()) return fmt::format("container \"{}\"", plan.holder_container);
+  return plan.holder ? plan.holder->text() : "nobody";
+}
+
+// One way from what is to what will be; the question for it where existing values change.
+void move(Workspace& workspace, const Move& move, PortPlan* plan, const std::string& reason, const Agree& agree) {
+  auto moved = workspace.env;
+  const auto effect = apply_move(moved, move);
+  if (!effect.anything && plan != nullptr && !named_variable(workspace, move.store).empty()) return;
+  if (!effect.existing.empty()) {
+    const auto question = fmt::format("{} Change {} to port {}?", reason, fmt::join(effect.existing, " and "), move.to_port);
+    if (!agree || !agree(question)) {
+      workspace.pending_changes.insert(workspace.pending_changes.end(), effect.existing.begin(), effect.existing.end());
+      return;
+    }
+  }
+  workspace.env = std::move(moved);
+  if (plan != nullptr) plan->moved_to = move.to_port;
+}
+
+// The local backend serves this machine: a URL that names a container by its service's name is pointed here.
+void point_here(Workspace& workspace, StorePlan& store, const Agree& agree) {
+  const auto place = named_place(workspace, store);
+  if (!store.wanted || !place || is_loopback(place->host)) return;
+  const auto port = place->port.empty() ? default_port(store.store) : number(place->port);
+  move(workspace, {store.store, place->host, port, "127.0.0.1", store.port, {}}, nullptr,
+       fmt::format("{} in {} names \"{}\", which only containers know.", store.variable, store.file, place->host), agree);
+}
+
+}  // namespace
+
+std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published) {
+  for (const auto& file : project.files) {
+    const auto text = io::read_file_if_there(file);
+    if (!text) continue;
+    const auto root = text::parse_yaml(*text, file);
+    const auto* services = root.find("services");
+    const auto* one = services != nullptr ? services->find(service) : nullptr;
+    const auto* ports = one != nullptr ? one->find("ports") : nullptr;
+    if (ports == nullptr) continue;
+    for (const auto& item : ports->items) {
+      auto raw = item.is_mapping() ? (item.find("published") != nullptr ? item.find("published")->text : std::string{}) : item.text;
+      if (!item.is_mapping()) {
+        const auto colon = raw.rfind(':');
+        // The colon of a default is inside its braces.
+        if (colon == std::string::npos || raw.find('}', colon) != std::string::npos) continue;
+        raw.erase(colon);
+      }
+      const auto variable = variable_in(raw);
+      if (variable.empty()) continue;
+      const auto value = text::interpolate(raw, [&](std::string_view name) -> std::optional<std::string> {
+        const auto found = project.environment.find(std::string{name});
+        return found == project.environment.end() ? std::nullopt : std::optional{found->second};
+      });
+      if (value.substr(value.rfind(':') + 1) == published) return variable;
+    }
+  }
+  return {};
+}
+
+void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits) {
+  workspace.ports = workspace.backend == Backend::docker ? docker_ports(workspace) : local_ports(workspace);
+  find_holders(workspace, limits);
+  std::set<std::uint16_t> taken;
+  for (const auto& plan : workspace.ports) taken.insert(plan.port);
+  for (auto& plan : workspace.ports) {
+    if (!plan.holder && plan.holder_container.empty()) continue;
+    if (workspace.backend == Backend::docker && plan.variable.empty()) continue;  // written in the compose file: only a person can
+    const auto to = free_port(static_cast<std::uint16_t>(plan.port + 1), taken);
+    if (to == 0) continue;
+    taken.insert(to);
+    auto& store = plan.store == Store::postgres ? workspace.postgres : workspace.redis;
+    Move wanted{plan.store, {}, plan.port, {}, to, plan.variable};
+    move(workspace, wanted, &plan, fmt::format("Port {} is taken by {}.", plan.port, who(plan)), agree);
+    if (plan.moved_to != 0 && plan.store != Store::none && store.port == plan.port) store.port = to;
+  }
+  if (workspace.backend == Backend::local) {
+    point_here(workspace, workspace.postgres, agree);
+    point_here(workspace, workspace.redis, agree);
+  }
+}
+
+}  // namespace codops::ops::dev

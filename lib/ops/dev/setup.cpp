@@ -1,0 +1,91 @@
+#include "lib/ops/dev/setup.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "lib/base/failure.hpp"
+#include "lib/ops/dev/steps.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+
+// A step that was blocked is no reason of its own.
+Exit exit_of(const std::vector<StepResult>& results, bool check_only) {
+  std::optional<Exit> exit;
+  for (const auto& result : results) {
+    if (result.ending != Ending::failed && result.ending != Ending::wanted) continue;
+    if (result.code == Exit::interrupted || result.code == Exit::terminated || result.code == Exit::deadline) return result.code;
+    if (!exit) exit = result.code;
+    else if (*exit != result.code) exit = Exit::failed;
+  }
+  if (!exit) return Exit::ok;
+  return check_only ? Exit::unhealthy : *exit == Exit::unhealthy ? Exit::failed : *exit;
+}
+
+void tell_notes(const Workspace& workspace, Reporter& reporter) {
+  if (workspace.backend == Backend::local && !workspace.backend_why.empty()) reporter.note(fmt::format("backend local: {}", workspace.backend_why));
+  for (const auto& note : workspace.notes) reporter.note(note);
+  if (workspace.backend != Backend::local || !workspace.compose) return;
+  std::vector<std::string> others;
+  for (const auto& [name, service] : workspace.compose->services) {
+    if (store_of_image(service.image) == Store::none) others.push_back(name);
+  }
+  if (!others.empty()) reporter.note(fmt::format("not run by the local backend: {}", fmt::join(others, ", ")));
+}
+
+Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, Reporter& reporter, const Clock& clock, const Limits& limits) {
+  tell_notes(workspace, reporter);
+  const Context context{workspace, ledger, reporter, clock, request.caller_umask};
+  const auto steps = choose_steps(all_steps(context), request.only, request.skip);
+  Outcome outcome;
+  outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
+  outcome.exit = exit_of(outcome.steps, request.check_only);
+  if (!request.check_only) ledger.save();
+  outcome.text = summary_text(workspace, outcome, request.check_only);
+  outcome.json = summary_json(workspace, outcome, request.check_only);
+  return outcome;
+}
+
+Agree agreement(const Request& request) {
+  return [&request](const std::string& question) { return request.remap || (request.ask && request.ask(question)); };
+}
+
+// What is lost is said before anything is touched.
+void reset(const Request& request, Workspace& workspace, Ledger& ledger, Reporter& reporter, const Limits& limits) {
+  const auto lost = losses(workspace, limits);
+  if (lost.empty()) {
+    reporter.note("there is no data to remove");
+    return;
+  }
+  std::string question = "This is lost for good:\n";
+  for (const auto& line : lost) question += fmt::format("  - {}\n", line);
+  if (!request.confirm(question + "Remove it?")) throw Failure{Exit::usage, "nothing was removed"};
+  remove_data(workspace, ledger, limits);
+  reporter.note(fmt::format("removed: {}", fmt::join(lost, "; ")));
+}
+
+}  // namespace
+
+Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
+  const auto folder = dev_folder(request.inputs.environment.directory);
+  if (request.check_only) {
+    auto workspace = observe(request.inputs, request.remap ? agreement(request) : Agree{}, limits);
+    Ledger ledger{folder};
+    return run(request, workspace, ledger, reporter, clock, limits);
+  }
+  make_dev_folder(request.inputs.environment.directory);
+  const auto lock = RunLock::take(folder, request.command, request.lock_wait, reporter, limits);
+  Ledger ledger{folder};
+  if (request.reset) {
+    auto before = observe(request.inputs, {}, limits);
+    reset(request, before, ledger, reporter, limits);
+  }
+  const auto workspace = observe(request.inputs, agreement(request), limits);
+  return run(request, workspace, ledger, reporter, clock, limits);
+}
+
+}  // namespace codops::ops::dev

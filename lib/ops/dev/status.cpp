@@ -1,0 +1,108 @@
+#include "lib/ops/dev/status.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
+#include "lib/migrate/migrate.hpp"
+#include "lib/ops/dev/containers.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
+#include "lib/scaffold/dev/local_redis.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+
+ServiceState local_state(const std::string& name, const std::optional<ServerProcess>& process, const std::string& version, std::uint16_t port, bool has_data) {
+  ServiceState state{name, "stopped", {}, has_data ? "data is there" : "no data yet", false};
+  if (!process) return state;
+  state.state = "running";
+  state.good = true;
+  state.address = fmt::format("127.0.0.1:{}", port);
+  state.note = version;
+  if (const auto up = process->uptime()) state.note += fmt::format("{}since {}", version.empty() ? "" : ", ", format_age(*up));
+  state.note += fmt::format(", pid {}", process->pid());
+  return state;
+}
+
+void add_local(const Workspace& workspace, DevStatus& status) {
+  if (workspace.postgres.wanted) {
+    const LocalPostgres server{workspace.project};
+    status.services.push_back(local_state(workspace.postgres.name, server.process(), server.major().empty() ? "" : "PostgreSQL " + server.major(), server.port_in_use(), server.has_data()));
+  }
+  if (workspace.redis.wanted) {
+    const LocalRedis server{workspace.project};
+    status.services.push_back(local_state(workspace.redis.name, server.process(), {}, workspace.redis.port, server.has_data()));
+  }
+}
+
+void add_containers(const Workspace& workspace, DevStatus& status, const Limits& limits) {
+  const auto all = containers_of(workspace, limits);
+  for (const auto& [name, service] : workspace.compose->services) {
+    const auto found = std::find_if(all.begin(), all.end(), [&service_name = name](const ServiceContainer& one) { return one.service == service_name; });
+    ServiceState state{name, found == all.end() ? "no container" : found->state, {}, found == all.end() ? "" : found->name, false};
+    state.good = state.state == "healthy" || state.state == "running" || (is_one_shot(*workspace.compose, name) && state.state == "exited with 0");
+    for (const auto& port : workspace.ports) {
+      if (port.service == name && state.good) state.address = fmt::format("{}:{}", port.address.empty() ? "localhost" : port.address, port.port);
+    }
+    status.services.push_back(std::move(state));
+  }
+}
+
+void add_database(const Workspace& workspace, DevStatus& status, const Limits& limits) {
+  if (!workspace.postgres.wanted || workspace.migrations.empty()) return;
+  try {
+    auto connection = io::postgres::Connection::open(workspace.database(), limits.within(Milliseconds{3'000}));
+    const auto source = migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
+    const auto ledger = migrate::status(source, connection, false, limits);
+    const auto pending = ledger.count(migrate::State::pending) + ledger.count(migrate::State::unfinished);
+    const auto failed = ledger.count(migrate::State::failed);
+    status.database_good = pending + failed == 0;
+    status.database = status.database_good ? fmt::format("up to date ({} migrations)", ledger.items.size()) : fmt::format("{} pending, {} failed: codops setup-dev", pending, failed);
+  } catch (const Failure& failure) {
+    limits.check("asking the database");
+    status.database_good = false;
+    status.database = failure.message();
+  }
+}
+
+}  // namespace
+
+bool DevStatus::good() const {
+  return database_good && std::all_of(services.begin(), services.end(), [](const ServiceState& one) { return one.good; });
+}
+
+DevStatus dev_status(const Workspace& workspace, const Limits& limits) {
+  if (workspace.engine_failure) throw *workspace.engine_failure;
+  if (workspace.backend == Backend::docker && workspace.compose_failure) throw *workspace.compose_failure;
+  DevStatus status;
+  status.backend = workspace.backend;
+  if (workspace.backend == Backend::local) add_local(workspace, status);
+  else if (workspace.compose) add_containers(workspace, status, limits);
+  add_database(workspace, status, limits);
+  return status;
+}
+
+std::string text(const DevStatus& status) {
+  auto out = fmt::format("development  {}  {} backend\n", status.good() ? "ready" : "not ready", name_of(status.backend));
+  out += fmt::format("  {:<12} {:<14} {:<18} {}\n", "SERVICE", "STATE", "ADDRESS", "");
+  for (const auto& one : status.services) out += fmt::format("  {:<12} {:<14} {:<18} {}\n", one.service, one.state, one.address, one.note);
+  if (!status.database.empty()) out += fmt::format("  {:<12} {}\n", "database", status.database);
+  while (out.find(" \n") != std::string::npos) out.erase(out.find(" \n"), 1);
+  if (!status.good()) out += "  next:  codops setup-dev\n";
+  return out;
+}
+
+std::string json(const DevStatus& status) {
+  nlohmann::ordered_json document{{"ready", status.good()}, {"backend", name_of(status.backend)}, {"services", nlohmann::ordered_json::array()}, {"database", status.database}};
+  for (const auto& one : status.services) {
+    document["services"].push_back({{"service", one.service}, {"state", one.state}, {"address", one.address}, {"note", one.note}, {"good", one.good}});
+  }
+  return document.dump();
+}
+
+}  // namespace codops::ops::dev

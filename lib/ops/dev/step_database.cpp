@@ -1,0 +1,188 @@
+// The database inside the server: role and database, migrations, seed.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/migrate/migrate.hpp"
+#include "lib/migrate/provision.hpp"
+#include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+namespace pg = io::postgres;
+
+constexpr Milliseconds connect_time{10'000};
+
+pg::Connection connect(const pg::Target& target, const Limits& limits) { return pg::Connection::open(target, limits.within(connect_time)); }
+
+pg::Target admin_of(const Workspace& workspace) {
+  if (workspace.backend == Backend::local) return LocalPostgres{workspace.project}.admin(workspace.postgres.port);
+  if (auto admin = workspace.compose_admin()) return *admin;
+  auto target = workspace.database();
+  target.database = "postgres";
+  target.schema.clear();
+  return target;
+}
+
+migrate::Provision provision_of(const Workspace& workspace) {
+  const auto target = workspace.database();
+  migrate::Provision wanted;
+  wanted.database = target.database;
+  wanted.owner = target.user;
+  wanted.owner_password = target.password;
+  wanted.extensions = workspace.environment.database.extensions;
+  return wanted;
+}
+
+std::string provision_key(const Workspace& workspace) {
+  const auto wanted = provision_of(workspace);
+  std::string text = fmt::format("{}\n{}\n", wanted.database, wanted.owner);
+  for (const auto& extension : wanted.extensions) text += extension + "\n";
+  return io::sha256_hex(text).substr(0, 16);
+}
+
+Finding look_at_database(const Context& context, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  const auto target = workspace.database();
+  try {
+    auto connection = connect(target, limits);
+    const auto key = provision_key(workspace) + " " + database_identity(connection, limits);
+    if (context.ledger.is("database", key)) return {true, fmt::format("\"{}\" of \"{}\"", target.database, target.user), {}, {}};
+    return {false, "its role, grants and extensions were not looked at yet", {}, {}};
+  } catch (const pg::DatabaseError& error) {
+    if (error.code() != Exit::config) throw;
+    return {false, error.message(), {}, {}};
+  }
+}
+
+// The server is this checkout's own: what the .env file says is what holds.
+void set_password(pg::Connection& admin, const migrate::Provision& wanted, const Limits& limits) {
+  if (wanted.owner_password.empty()) return;
+  admin.query(fmt::format("ALTER ROLE {} LOGIN CREATEDB PASSWORD {}", pg::quote_identifier(wanted.owner),
+                          pg::quote_literal(admin.password_verifier(wanted.owner, wanted.owner_password))), limits);
+}
+
+std::string make_database(const Context& context, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  const auto wanted = provision_of(workspace);
+  if (wanted.owner_password.empty() && workspace.backend == Backend::local) {
+    throw Failure{Exit::config, fmt::format("{} in {} has no password", workspace.postgres.variable, workspace.postgres.file), "postgresql://USER:PASSWORD@localhost:5432/NAME"};
+  }
+  const auto admin = admin_of(workspace);
+  SilentReporter silent;
+  auto outcome = migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
+  if (workspace.backend == Backend::local) {
+    auto connection = connect(admin, limits);
+    set_password(connection, wanted, limits);
+  }
+  auto connection = [&] {
+    try {
+      return connect(workspace.database(), limits);
+    } catch (pg::DatabaseError& error) {
+      if (error.sqlstate() == "28P01") {
+        error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set it with codops dev psql", workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file));
+      }
+      throw;
+    }
+  }();
+  context.ledger.put("database", {provision_key(workspace) + " " + database_identity(connection, limits), {}});
+  if (outcome.made.empty()) return fmt::format("\"{}\" was there", wanted.database);
+  return fmt::format("made {}", fmt::join(outcome.made, ", "));
+}
+
+migrate::Source source_of(const Workspace& workspace) {
+  return migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
+}
+
+bool is_empty(pg::Connection& connection, const Limits& limits) {
+  return !connection.query("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND "
+                           "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%')", limits).boolean(0, 0);
+}
+
+// A seed is due from before the first migration of an empty database until it has run: whatever dies in between, it comes.
+void note_seed(const Context& context, pg::Connection& connection, const Limits& limits) {
+  if (context.workspace.environment.setup_dev.seed.empty() || !is_empty(connection, limits)) return;
+  context.ledger.put("seed", {database_identity(connection, limits), "due"});
+}
+
+Finding look_at_migrations(const Context& context, const Limits& limits) {
+  auto connection = connect(context.workspace.database(), limits);
+  const auto ledger = migrate::status(source_of(context.workspace), connection, false, limits);
+  using migrate::State;
+  const auto pending = ledger.count(State::pending) + ledger.count(State::unfinished);
+  const auto failed = ledger.count(State::failed);
+  if (pending + failed == 0) return {true, fmt::format("up to date ({})", ledger.items.size()), {}, {}};
+  return {false, fmt::format("{} pending{}", pending, failed == 0 ? "" : fmt::format(", {} failed", failed)), {}, {}};
+}
+
+class Forwarding final : public Reporter {
+ public:
+  explicit Forwarding(const Progress& progress) : progress_{progress} {}
+  void report(const Event& event) override {
+    if (!event.text.empty()) progress_(event.text);
+  }
+
+ private:
+  const Progress& progress_;
+};
+
+std::string run_migrations(const Context& context, const Progress& progress, const Limits& limits) {
+  const auto& settings = context.workspace.environment.migrate;
+  auto connection = connect(context.workspace.database(), limits);
+  note_seed(context, connection, limits);
+  migrate::Options options;
+  options.lock_wait = settings.lock_wait;
+  options.lock_timeout = settings.lock_timeout;
+  options.statement_timeout = settings.statement_timeout;
+  Forwarding reporter{progress};
+  const auto outcome = migrate::apply(source_of(context.workspace), connection, options, reporter, limits);
+  if (outcome.applied.empty()) return "up to date";
+  return fmt::format("{} applied, the last is {}", outcome.applied.size(), outcome.applied.back().name);
+}
+
+Finding look_at_seed(const Context& context, const Limits& limits) {
+  auto connection = connect(context.workspace.database(), limits);
+  const auto identity = database_identity(connection, limits);
+  if (context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits)) return {false, "the database is empty", {}, {}};
+  const auto known = context.ledger.find("seed");
+  if (known && known->inputs == identity && known->note == "due") return {false, "is due: the database was empty", {}, {}};
+  return {true, known && known->inputs == identity ? "done" : "not due: the database was there before", {}, {}};
+}
+
+std::string run_seed(const Context& context, const Progress& progress, const Limits& limits) {
+  for (const auto& command : context.workspace.environment.setup_dev.seed) run_tool(context, command.run, command.directory, progress, limits);
+  auto connection = connect(context.workspace.database(), limits);
+  context.ledger.put("seed", {database_identity(connection, limits), "done"});
+  return fmt::format("{}", fmt::join(context.workspace.environment.setup_dev.seed.front().run, " "));
+}
+
+}  // namespace
+
+std::string database_identity(pg::Connection& connection, const Limits& limits) {
+  return std::string{connection.query("SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid FROM pg_database WHERE datname = current_database()", limits).text(0, 0)};
+}
+
+void add_database(const Context& context, Steps& steps) {
+  const auto& workspace = context.workspace;
+  if (!workspace.postgres.wanted) return;
+  steps.push_back({"database", {workspace.postgres.name}, [&context](const Limits& limits) { return look_at_database(context, limits); },
+                   [&context](const Progress&, const Limits& limits) { return make_database(context, limits); }});
+  if (!workspace.migrations.empty()) {
+    steps.push_back({"migrate", {"database"}, [&context](const Limits& limits) { return look_at_migrations(context, limits); },
+                     [&context](const Progress& progress, const Limits& limits) { return run_migrations(context, progress, limits); }});
+  }
+  if (workspace.environment.setup_dev.seed.empty()) return;
+  std::vector<std::string> needs{"database", "migrate"};
+  if (workspace.redis.wanted) needs.push_back(workspace.redis.name);
+  for (const auto& name : install_steps(workspace)) needs.push_back(name);
+  for (const auto& name : generate_steps(workspace)) needs.push_back(name);
+  steps.push_back({"seed", needs, [&context](const Limits& limits) { return look_at_seed(context, limits); },
+                   [&context](const Progress& progress, const Limits& limits) { return run_seed(context, progress, limits); }});
+}
+
+}  // namespace codops::ops::dev

@@ -1,0 +1,214 @@
+// Dependencies by their lockfile's hash, code generation, the first build.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+#include "lib/io/process.hpp"
+#include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/tools.hpp"
+#include "lib/scaffold/dev/version_range.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace scaffold::dev;
+
+constexpr std::size_t evidence_lines = 12;
+
+int node_major(const Context& context, const Limits& limits) {
+  const auto version = parse_version(find_tool("node", context.workspace.project, context.ledger, limits).version);
+  return version ? (*version)[0] : 0;
+}
+
+std::string install_key(const Package& package) { return "install:" + package.name; }
+
+Finding look_at_install(const Context& context, const Package& package, const Limits& limits) {
+  const auto& project = context.workspace.project;
+  const auto mark = install_mark(project, package);
+  if (mark.empty()) return {false, fs::exists(project / package.directory / "node_modules") ? "node_modules is unfinished" : "not installed yet", {}, {}};
+  const auto inputs = install_inputs(project, package, node_major(context, limits));
+  const auto known = context.ledger.find(install_key(package));
+  if (known && known->inputs == inputs && known->note == mark) return {true, fmt::format("as {} says", package.lockfile.empty() ? "package.json" : package.lockfile), {}, {}};
+  // Installed by hand: npm's own record tells whether that is what the lockfile says.
+  if (const auto installed = is_installed(project, package)) {
+    if (!*installed) return {false, fmt::format("node_modules is not what {} says", package.lockfile), {}, {}};
+    context.ledger.remember(install_key(package), {inputs, mark});
+    return {true, fmt::format("as {} says", package.lockfile), {}, {}};
+  }
+  return {false, known ? fmt::format("{} has changed", package.lockfile.empty() ? "package.json" : package.lockfile) : "not installed by setup-dev yet", {}, {}};
+}
+
+std::string install(const Context& context, const Package& package, const Progress& progress, const Limits& limits) {
+  const auto& project = context.workspace.project;
+  const auto command = install_command(package);
+  const auto links = linked_packages(project, package);
+  // Unknown until it has ended well: a run that is killed leaves nothing that looks installed.
+  context.ledger.drop(install_key(package));
+  const auto inputs = install_inputs(project, package, node_major(context, limits));
+  // pnpm asks before it removes node_modules, unless it believes to be alone.
+  auto with_ci = command;
+  if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
+  run_tool(context, with_ci, package.directory, progress, limits);
+  context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
+  if (!links.empty()) {
+    context.reporter.warn(fmt::format("{} were linked in {} and are installed from the registry now ({} link brings one back): {}", links.size(),
+                                      package.directory.empty() ? "node_modules" : package.directory + "/node_modules", package.manager, fmt::join(links, ", ")));
+  }
+  return fmt::format("{} {}", command[0], command[1]);
+}
+
+bool uses_prisma(const Package& package) {
+  return std::any_of(package.dependencies.begin(), package.dependencies.end(), [](const std::string& name) { return name == "prisma" || name == "@prisma/client"; });
+}
+
+std::string command_inputs(const Context& context, const settings::DevCommand& command, const Limits& limits) {
+  const auto& project = context.workspace.project;
+  io::Sha256 sum;
+  for (const auto& word : command.run) sum.update(word).update("\n");
+  for (const auto& package : context.workspace.packages) {
+    if (package.directory == command.directory) sum.update(install_inputs(project, package, node_major(context, limits)));
+  }
+  auto files = command.inputs;
+  for (const auto* schema : {"prisma/schema.prisma", "schema.prisma"}) {
+    files.push_back((fs::path{command.directory} / schema).string());
+    if (!command.directory.empty()) files.push_back(schema);
+  }
+  for (const auto& file : files) {
+    const auto text = io::read_file_if_there(project / file);
+    sum.update(fmt::format("{} {} ", file, text ? text->size() : 0)).update(text.value_or(""));
+  }
+  return sum.hex();
+}
+
+std::string last_of(const std::deque<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += "\n  │ " + line;
+  return text;
+}
+
+}  // namespace
+
+void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits) {
+  const auto folder = context.workspace.project / directory;
+  io::Program program{argv, context.workspace.child_environment(directory), {}, folder};
+  program.umask = context.caller_umask;
+  program.env.emplace("NO_COLOR", "1");
+  // "./scripts/seed.sh" means the folder where it runs.
+  if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();
+  std::deque<std::string> lines;
+  std::string out, err;
+  const auto take = [&](std::string& line, std::string_view bytes) {
+    for (const char c : bytes) {
+      if (c != '\n' && c != '\r') {
+        if (line.size() < 1000) line += c;
+        continue;
+      }
+      if (line.find_first_not_of(" \t") != std::string::npos) {
+        progress(line);
+        lines.push_back(line);
+        if (lines.size() > evidence_lines) lines.pop_front();
+      }
+      line.clear();
+    }
+  };
+  const auto outcome = io::run(program, {{}, [&](std::string_view bytes) { take(out, bytes); }, [&](std::string_view bytes) { take(err, bytes); }}, limits);
+  take(out, "\n");
+  take(err, "\n");
+  if (outcome.status.success()) return;
+  const auto where = directory.empty() ? std::string{} : fmt::format("cd {} && ", directory);
+  throw Failure{Exit::failed, fmt::format("{} {}:{}", fmt::join(argv, " "), outcome.status.text(), last_of(lines)), fmt::format("{}{}", where, fmt::join(argv, " "))};
+}
+
+std::vector<std::string> install_steps(const Workspace& workspace) {
+  std::vector<std::string> names;
+  for (const auto& package : workspace.packages) {
+    if (package.installs) names.push_back(install_key(package));
+  }
+  return names;
+}
+
+std::vector<settings::DevCommand> generate_commands(const Workspace& workspace) {
+  if (!workspace.environment.setup_dev.generate.empty()) return workspace.environment.setup_dev.generate;
+  std::vector<settings::DevCommand> commands;
+  for (const auto& package : workspace.packages) {
+    const fs::path folder{package.directory};
+    const bool own = fs::exists(workspace.project / folder / "prisma/schema.prisma");
+    if (!uses_prisma(package) || (!own && !fs::exists(workspace.project / "prisma/schema.prisma"))) continue;
+    settings::DevCommand command{{"./node_modules/.bin/prisma", "generate"}, package.directory, {}};
+    if (!own) command.run.push_back("--schema=" + (workspace.project / "prisma/schema.prisma").string());
+    commands.push_back(std::move(command));
+  }
+  return commands;
+}
+
+std::vector<std::string> generate_steps(const Workspace& workspace) {
+  const auto count = generate_commands(workspace).size();
+  std::vector<std::string> names;
+  for (std::size_t i = 1; i <= count; ++i) names.push_back(count == 1 ? "generate" : fmt::format("generate:{}", i));
+  return names;
+}
+
+void add_packages(const Context& context, Steps& steps) {
+  const auto& workspace = context.workspace;
+  for (const auto& package : workspace.packages) {
+    if (!package.installs) continue;
+    steps.push_back({install_key(package), {"tools"}, [&context, &package](const Limits& limits) { return look_at_install(context, package, limits); },
+                     [&context, &package](const Progress& progress, const Limits& limits) { return install(context, package, progress, limits); }});
+  }
+  const auto commands = generate_commands(workspace);
+  const auto names = generate_steps(workspace);
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    auto needs = install_steps(workspace);
+    needs.push_back("env");
+    const auto key = fmt::format("generate:{} {}", commands[i].directory, fmt::join(commands[i].run, " "));
+    steps.push_back({names[i], needs,
+                     [&context, key, command = commands[i]](const Limits& limits) {
+                       const bool same = context.ledger.is(key, command_inputs(context, command, limits));
+                       return Finding{same, same ? "its inputs are the same" : "its inputs have changed, or it never ran", {}, {}};
+                     },
+                     [&context, key, command = commands[i]](const Progress& progress, const Limits& limits) {
+                       context.ledger.drop(key);
+                       const auto inputs = command_inputs(context, command, limits);
+                       run_tool(context, command.run, command.directory, progress, limits);
+                       context.ledger.put(key, {inputs, {}});
+                       return fmt::format("{}", fmt::join(command.run, " "));
+                     }});
+  }
+  if (!workspace.environment.setup_dev.build) return;
+  for (const auto& package : workspace.packages) {
+    if (package.scripts.count("build") == 0) continue;
+    auto needs = install_steps(workspace);
+    needs.push_back("env");
+    for (const auto& name : names) needs.push_back(name);
+    const auto key = "build:" + package.name;
+    steps.push_back({key, needs,
+                     [&context, key](const Limits&) {
+                       const bool built = context.ledger.find(key).has_value();
+                       return Finding{built, built ? "was built once" : "was never built", {}, {}};
+                     },
+                     [&context, key, &package](const Progress& progress, const Limits& limits) {
+                       run_tool(context, {package.manager, "run", "build"}, package.directory, progress, limits);
+                       context.ledger.put(key, {"built", {}});
+                       return fmt::format("{} run build", package.manager);
+                     }});
+  }
+}
+
+Steps all_steps(const Context& context) {
+  Steps steps;
+  add_tools(context, steps);
+  add_env(context, steps);
+  add_stores(context, steps);
+  add_packages(context, steps);
+  add_database(context, steps);
+  return steps;
+}
+
+}  // namespace codops::ops::dev

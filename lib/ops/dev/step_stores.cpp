@@ -1,0 +1,226 @@
+// PostgreSQL and Redis, by either backend, up to the point where they answer in their own protocol.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/base/failure.hpp"
+#include "lib/base/retry.hpp"
+#include "lib/health/run.hpp"
+#include "lib/ops/dev/containers.hpp"
+#include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
+#include "lib/scaffold/dev/local_redis.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+
+constexpr Milliseconds answer_time{60'000};
+
+// Empty: it answers; else why not.
+std::string ask_redis(const io::RedisTarget& target, const Limits& limits) {
+  health::Check check;
+  check.name = "redis";
+  health::RedisCheck redis;
+  redis.target = target;
+  check.what = std::move(redis);
+  check.timeout = Milliseconds{2'000};
+  const auto report = health::run({check}, {}, limits.within(Milliseconds{3'000}));
+  limits.check("asking Redis");
+  const auto& outcome = report.outcomes.front();
+  return outcome.status == health::Status::ok || outcome.status == health::Status::warn ? std::string{} : outcome.message;
+}
+
+// Twice over TCP, each on a connection of its own: a server that is being made answers once, then restarts. A wrong password
+// or a missing database is an answer too.
+std::string ask_postgres(const io::postgres::Target& target, const Limits& limits) {
+  try {
+    for (int twice = 0; twice < 2; ++twice) {
+      io::postgres::Connection::open(target, limits.within(Milliseconds{3'000})).query("SELECT 1", limits.within(Milliseconds{3'000}));
+    }
+    return {};
+  } catch (const io::postgres::DatabaseError& error) {
+    return error.code() == Exit::config ? std::string{} : error.message();
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::deadline && !limits.deadline.expired()) return "no answer in 3 s";
+    throw;
+  }
+}
+
+std::string ask(const Workspace& workspace, Store store, const Limits& limits) {
+  if (store == Store::redis) return ask_redis(workspace.redis_target(), limits);
+  auto target = workspace.database();
+  return ask_postgres(target, limits);
+}
+
+void wait_for_answer(const Workspace& workspace, Store store, const Progress& progress, const Limits& limits) {
+  const auto bounded = limits.within(answer_time);
+  Backoff backoff{Milliseconds{20}, Milliseconds{500}};
+  for (;;) {
+    const auto why = ask(workspace, store, bounded);
+    if (why.empty()) return;
+    progress(why);
+    if (!backoff.wait(bounded)) throw Failure{Exit::failed, fmt::format("it runs, and does not answer on port {}: {}", store == Store::postgres ? workspace.postgres.port : workspace.redis.port, why)};
+  }
+}
+
+// ---- the docker backend
+
+const StorePlan* store_of(const Workspace& workspace, const std::string& service) {
+  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    if (store->wanted && store->service == service) return store;
+  }
+  return nullptr;
+}
+
+void add_container(const Context& context, const std::string& service, Steps& steps) {
+  const auto& workspace = context.workspace;
+  Step step;
+  step.name = step_of_service(service);
+  step.needs = {"networks", "env", "ports"};
+  for (const auto& [needed, dependency] : workspace.compose->services.at(service).depends_on) step.needs.push_back(step_of_service(needed));
+  const auto* store = store_of(workspace, service);
+  step.check = [&workspace, service, store](const Limits& limits) {
+    auto finding = look_at_service(workspace, service, limits);
+    if (finding.satisfied && store != nullptr) {
+      if (const auto why = ask(workspace, store->store, limits); !why.empty()) return Finding{false, why, {}, {}};
+    }
+    return finding;
+  };
+  step.act = [&context, service, store](const Progress& progress, const Limits& limits) {
+    auto text = bring_up(context.workspace, service, progress, context.reporter, context.clock, limits);
+    if (store == nullptr) return text;
+    wait_for_answer(context.workspace, store->store, progress, limits);
+    return fmt::format("{} on {}:{}", text, store->host, store->port);
+  };
+  steps.push_back(std::move(step));
+}
+
+// ---- the local backend
+
+Finding look_at_local_postgres(const Workspace& workspace, const Limits& limits) {
+  const LocalPostgres server{workspace.project};
+  std::string hint;
+  if (auto wrong = server.trouble(hint); !wrong.empty()) throw Failure{Exit::unavailable, std::move(wrong), hint};
+  const auto port = server.port_in_use();
+  if (port == 0) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
+  if (port != workspace.postgres.port) return {false, fmt::format("runs on port {}, and {} is wanted", port, workspace.postgres.port), {}, {}};
+  if (const auto why = ask_postgres(server.admin(port), limits); !why.empty()) return {false, why, {}, {}};
+  return {true, fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), port), {}, {}};
+}
+
+std::string start_local_postgres(const Workspace& workspace, const Progress& progress, const Limits& limits) {
+  LocalPostgres server{workspace.project};
+  const auto& plan = workspace.postgres;
+  if (server.process() && server.port_in_use() != plan.port) {
+    progress("restarts on another port");
+    server.stop(limits);
+  }
+  // After a crash of the server its children hold on to its memory for a moment, and a new one refuses to start.
+  constexpr int attempts = 5;
+  Backoff backoff{Milliseconds{300}, Milliseconds{2'000}};
+  for (int attempt = 1;; ++attempt) {
+    if (!server.process()) {
+      progress(server.has_data() ? "starts" : "makes its data folder");
+      server.start(plan.port, limits);
+    }
+    try {
+      server.wait_ready(plan.port, limits);
+      break;
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::failed || server.process() || attempt == attempts || !backoff.wait(limits)) throw;
+    }
+  }
+  return fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), plan.port);
+}
+
+RedisAccount account_of(const Workspace& workspace) {
+  const auto target = workspace.redis_target();
+  return {workspace.redis.port, target.user, target.password, target.database};
+}
+
+Finding look_at_local_redis(const Context& context, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  const LocalRedis server{workspace.project};
+  std::string hint;
+  if (auto wrong = server.trouble(hint); !wrong.empty()) throw Failure{Exit::unavailable, std::move(wrong), hint};
+  if (!server.process()) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
+  const auto account = account_of(workspace);
+  if (!context.ledger.is("redis", account.fingerprint())) return {false, "runs with another port or password than REDIS_URL has", {}, {}};
+  if (const auto why = ask_redis(workspace.redis_target(), limits); !why.empty()) return {false, why, {}, {}};
+  return {true, fmt::format("Redis on 127.0.0.1:{}", account.port), {}, {}};
+}
+
+std::string start_local_redis(const Context& context, const Progress& progress, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  LocalRedis server{workspace.project};
+  const auto account = account_of(workspace);
+  pid_t started = 0;
+  if (server.process() && !context.ledger.is("redis", account.fingerprint())) {
+    progress("restarts as REDIS_URL has it");
+    server.stop(limits);
+  }
+  if (!server.process()) {
+    context.ledger.drop("redis");
+    progress("starts");
+    started = server.start(account, limits);
+  }
+  const auto bounded = limits.within(answer_time);
+  Backoff backoff{Milliseconds{10}, Milliseconds{300}};
+  const auto begun = Deadline::after(Milliseconds{3'000});
+  bool seen = false;
+  for (;;) {
+    const auto why = ask_redis(workspace.redis_target(), bounded);
+    const bool runs = server.process().has_value();
+    seen = seen || runs;
+    if (why.empty() && runs) break;
+    if ((seen && !runs) || (!runs && begun.expired())) {
+      server.end_failed(started, Limits{});
+      std::string tail;
+      for (const auto& line : last_lines(server.log(), 8)) tail += "\n  │ " + line;
+      throw Failure{Exit::failed, "Redis ended while it started:" + tail, "codops dev logs redis"};
+    }
+    progress(why);
+    if (!backoff.wait(bounded)) throw Failure{Exit::failed, "Redis does not answer: " + why, "codops dev logs redis"};
+  }
+  context.ledger.put("redis", {account.fingerprint(), {}});
+  return fmt::format("Redis on 127.0.0.1:{}", account.port);
+}
+
+}  // namespace
+
+void add_stores(const Context& context, Steps& steps) {
+  const auto& workspace = context.workspace;
+  if (workspace.compose_failure && workspace.backend == Backend::docker) {
+    steps.push_back({"compose", {}, [&workspace](const Limits&) -> Finding { throw *workspace.compose_failure; }, {}});
+    return;
+  }
+  if (workspace.backend == Backend::docker) {
+    if (!workspace.compose) {
+      steps.push_back({"compose", {}, [](const Limits&) -> Finding {
+                         throw Failure{Exit::config, "there is no compose file for development", "add docker-compose.yml, name it in setup_dev.compose_files, or use --backend local"};
+                       }, {}});
+      return;
+    }
+    steps.push_back({"networks", {"env"},
+                     [&workspace](const Limits& limits) {
+                       if (workspace.engine_failure) throw *workspace.engine_failure;
+                       require_ours(workspace, limits);
+                       return look_at_networks(workspace, limits);
+                     },
+                     [&workspace](const Progress&, const Limits& limits) { return make_networks(workspace, limits); }});
+    for (const auto& [name, service] : workspace.compose->services) add_container(context, name, steps);
+    return;
+  }
+  if (workspace.postgres.wanted) {
+    steps.push_back({workspace.postgres.name, {"env", "ports"}, [&workspace](const Limits& limits) { return look_at_local_postgres(workspace, limits); },
+                     [&workspace](const Progress& progress, const Limits& limits) { return start_local_postgres(workspace, progress, limits); }});
+  }
+  if (workspace.redis.wanted) {
+    steps.push_back({workspace.redis.name, {"env", "ports"}, [&context](const Limits& limits) { return look_at_local_redis(context, limits); },
+                     [&context](const Progress& progress, const Limits& limits) { return start_local_redis(context, progress, limits); }});
+  }
+}
+
+}  // namespace codops::ops::dev

@@ -1,0 +1,161 @@
+// The end of setup-dev: what is true now, where things are, what to type next.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/units.hpp"
+#include "lib/ops/dev/setup.hpp"
+#include "lib/scaffold/dev/secret_names.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+using namespace scaffold::dev;
+using Json = nlohmann::ordered_json;
+
+struct Line {
+  std::string what, where, note;
+};
+
+bool depends_on(const Package& package, const char* name) {
+  return std::find(package.dependencies.begin(), package.dependencies.end(), name) != package.dependencies.end();
+}
+
+std::string port_of(const Workspace& workspace, const Package& package) {
+  for (const auto& file : workspace.env) {
+    const auto slash = file.path.rfind('/');
+    const auto folder = slash == std::string::npos ? std::string{} : file.path.substr(0, slash);
+    if (folder != package.directory) continue;
+    if (const auto port = file.after.value("PORT"); port && !port->empty()) return *port;
+  }
+  if (depends_on(package, "vite")) return "5173";
+  if (depends_on(package, "next")) return "3000";
+  if (depends_on(package, "express") || depends_on(package, "fastify") || depends_on(package, "@nestjs/core") || depends_on(package, "koa")) {
+    return workspace.value("PORT").value_or("3000");
+  }
+  return {};
+}
+
+std::string start_script(const Package& package) {
+  for (const auto* name : {"dev", "start:dev", "develop", "start"}) {
+    if (package.scripts.count(name) != 0) return name;
+  }
+  return {};
+}
+
+std::vector<Line> places(const Workspace& workspace) {
+  std::vector<Line> lines;
+  const auto credentials = [&](const StorePlan& plan) {
+    return plan.variable.empty() ? std::string{"credentials in the compose file"} : fmt::format("{} in {}", plan.variable, plan.file);
+  };
+  if (workspace.postgres.wanted) {
+    std::string where = fmt::format("{}:{}", workspace.postgres.host, workspace.postgres.port);
+    try {
+      const auto target = workspace.database();
+      where = fmt::format("postgresql://{}@{}/{}", target.user, where, target.database);
+    } catch (const Failure&) {
+      // Its step says what is wrong with the URL.
+    }
+    lines.push_back({"database", where, credentials(workspace.postgres)});
+  }
+  if (workspace.redis.wanted) lines.push_back({"redis", fmt::format("redis://{}:{}", workspace.redis.host, workspace.redis.port), credentials(workspace.redis)});
+  for (const auto& package : workspace.packages) {
+    const auto port = port_of(workspace, package);
+    const auto script = start_script(package);
+    if (port.empty() || script.empty()) continue;
+    lines.push_back({package.name, "http://localhost:" + port, "once it runs"});
+  }
+  if (workspace.backend != Backend::docker || !workspace.compose) return lines;
+  for (const auto& plan : workspace.ports) {
+    if (plan.store == Store::none) lines.push_back({plan.service, fmt::format("http://localhost:{}", plan.moved_to != 0 ? plan.moved_to : plan.port), {}});
+  }
+  return lines;
+}
+
+std::vector<std::string> next_commands(const Workspace& workspace) {
+  std::vector<std::string> commands;
+  for (const auto& package : workspace.packages) {
+    const auto script = start_script(package);
+    if (script.empty()) continue;
+    const auto run = script == "start" ? fmt::format("{} start", package.manager) : fmt::format("{} run {}", package.manager, script);
+    commands.push_back(package.directory.empty() ? run : fmt::format("cd {} && {}", package.directory, run));
+  }
+  if (workspace.postgres.wanted) commands.emplace_back("codops dev psql");
+  if (workspace.postgres.wanted || workspace.redis.wanted) commands.emplace_back("codops setup-dev --down");
+  return commands;
+}
+
+// Keys of somebody else's, which nobody can invent: in what was made new, and still empty.
+std::vector<std::string> to_fill(const Workspace& workspace) {
+  std::vector<std::string> keys;
+  for (const auto& file : workspace.env) {
+    for (const auto& statement : file.after.statements()) {
+      if (is_secret_name(statement.name) && statement.value && is_placeholder(*statement.value)) keys.push_back(fmt::format("{} in {}", statement.name, file.path));
+    }
+  }
+  return keys;
+}
+
+std::size_t count(const Outcome& outcome, Ending ending) {
+  return static_cast<std::size_t>(std::count_if(outcome.steps.begin(), outcome.steps.end(), [&](const StepResult& step) { return step.ending == ending; }));
+}
+
+std::string headline(const Workspace& workspace, const Outcome& outcome, bool check_only) {
+  if (outcome.exit == Exit::ok) {
+    const auto done = count(outcome, Ending::done);
+    if (check_only || done == 0) return fmt::format("ready · {} backend · nothing to do", name_of(workspace.backend));
+    return fmt::format("ready · {} backend · {} of {} steps done, {} were", name_of(workspace.backend), done, outcome.steps.size(), count(outcome, Ending::unchanged));
+  }
+  const auto bad = count(outcome, Ending::failed) + count(outcome, Ending::wanted);
+  return fmt::format("not ready · {} backend · {} of {} steps {}{}", name_of(workspace.backend), bad, outcome.steps.size(), check_only ? "have something to do" : "failed",
+                     count(outcome, Ending::blocked) == 0 ? "" : fmt::format(", {} wait for them", count(outcome, Ending::blocked)));
+}
+
+}  // namespace
+
+std::string summary_text(const Workspace& workspace, const Outcome& outcome, bool check_only) {
+  auto text = headline(workspace, outcome, check_only) + "\n";
+  for (const auto& step : outcome.steps) {
+    if (step.ending != Ending::failed && step.ending != Ending::wanted) continue;
+    text += fmt::format("  {} {:<17} {}\n", step.ending == Ending::failed ? "✗" : "+", step.name, step.text);
+    if (!step.hint.empty()) text += fmt::format("    {:<17} fix: {}\n", "", step.hint);
+  }
+  if (outcome.exit == Exit::ok) {
+    for (const auto& line : places(workspace)) text += fmt::format("  {:<10} {:<46} {}\n", line.what, line.where, line.note);
+    while (text.find(" \n") != std::string::npos) text.erase(text.find(" \n"), 1);
+  }
+  if (const auto keys = to_fill(workspace); !keys.empty()) text += fmt::format("  to fill in {}\n", fmt::join(keys, ", "));
+  if (outcome.exit != Exit::ok) return text + fmt::format("  next:  {}\n", check_only ? "codops setup-dev" : "mend that, then codops setup-dev: what is done stays done");
+  bool first = true;
+  for (const auto& command : next_commands(workspace)) {
+    text += fmt::format("  {:<6} {}\n", first ? "next:" : "", command);
+    first = false;
+  }
+  return text;
+}
+
+std::string summary_json(const Workspace& workspace, const Outcome& outcome, bool check_only) {
+  Json json;
+  json["exit"] = static_cast<int>(outcome.exit);
+  json["ready"] = outcome.exit == Exit::ok;
+  json["checked_only"] = check_only;
+  json["backend"] = name_of(workspace.backend);
+  if (!workspace.backend_why.empty()) json["backend_because"] = workspace.backend_why;
+  json["steps"] = Json::array();
+  for (const auto& step : outcome.steps) {
+    Json entry{{"name", step.name}, {"ending", name_of(step.ending)}, {"text", step.text}, {"seconds", static_cast<double>(step.elapsed.count()) / 1000}};
+    if (!step.hint.empty()) entry["hint"] = step.hint;
+    if (!step.lines.empty()) entry["lines"] = step.lines;
+    json["steps"].push_back(std::move(entry));
+  }
+  json["places"] = Json::array();
+  for (const auto& line : places(workspace)) json["places"].push_back({{"name", line.what}, {"url", line.where}, {"note", line.note}});
+  json["to_fill"] = to_fill(workspace);
+  json["next"] = next_commands(workspace);
+  json["notes"] = workspace.notes;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace codops::ops::dev

@@ -1,0 +1,273 @@
+#include "lib/ops/dev/workspace.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "lib/base/failure.hpp"
+#include "lib/compose/load.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+
+namespace codops::ops::dev {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace scaffold::dev;
+
+// What a file NAME is made from, in this order.
+constexpr std::array<std::string_view, 4> example_endings{".example", ".sample", ".template", ".dist"};
+// Files that mean a developer's machine; .env.production and its like are nobody's to make here.
+constexpr std::array<std::string_view, 4> env_names{".env", ".env.local", ".env.development", ".env.development.local"};
+
+constexpr std::array<const char*, 4> compose_names{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
+constexpr std::array<const char*, 9> usual_migrations{"prisma/migrations", "backend/prisma/migrations", "server/prisma/migrations", "api/prisma/migrations",
+                                                      "db/migrations", "migrations", "backend/migrations", "db/migration",
+                                                      "src/main/resources/db/migration"};
+
+std::uint16_t number(std::string_view text) {
+  std::uint16_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+void find_env(const fs::path& project, const std::string& folder, std::vector<EnvSource>& sources) {
+  for (const auto name : env_names) {
+    EnvSource source;
+    source.path = folder.empty() ? std::string{name} : fmt::format("{}/{}", folder, name);
+    source.text = io::read_file_if_there(project / source.path);
+    for (const auto ending : example_endings) {
+      const auto example = source.path + std::string{ending};
+      auto text = io::read_file_if_there(project / example);
+      if (!text) continue;
+      source.example = example;
+      source.example_text = std::move(*text);
+      break;
+    }
+    if (source.text || !source.example.empty()) sources.push_back(std::move(source));
+  }
+}
+
+bool has_compose_file(const Workspace& workspace) {
+  if (!workspace.environment.setup_dev.compose_files.empty()) return true;
+  if (const auto named = workspace.shell.find("COMPOSE_FILE"); named != workspace.shell.end() && !named->second.empty()) return true;
+  return std::any_of(compose_names.begin(), compose_names.end(), [&](const char* name) { return fs::exists(workspace.project / name); });
+}
+
+void load_compose(Workspace& workspace) {
+  if (!has_compose_file(workspace)) return;
+  compose::LoadOptions options;
+  options.project_dir = workspace.project.string();
+  for (const auto& file : workspace.environment.setup_dev.compose_files) options.files.push_back((workspace.project / file).string());
+  options.profiles = workspace.environment.profiles;
+  options.environment = workspace.shell;
+  options.project_name = workspace.environment.setup_dev.project;
+  options.env_file_wins = true;
+  // As .env will be, not as it is.
+  for (const auto& file : workspace.env) {
+    if (file.path != ".env") continue;
+    for (const auto& statement : file.after.statements()) {
+      if (statement.value) options.extra[statement.name] = *statement.value;
+    }
+  }
+  try {
+    workspace.compose = compose::load(options);
+  } catch (const Failure& failure) {
+    workspace.compose_failure = failure;
+  }
+}
+
+const compose::Service* service_of(const Workspace& workspace, Store store) {
+  if (!workspace.compose) return nullptr;
+  // Others may use the same image: a job that fills it, a replica. The store itself is the one that is published, or is called so.
+  const compose::Service* best = nullptr;
+  int best_score = -1;
+  for (const auto& [name, service] : workspace.compose->services) {
+    if (store_of_image(service.image) != store) continue;
+    const bool is_published = std::any_of(service.ports.begin(), service.ports.end(), [&](const compose::Port& port) { return port.target == default_port(store); });
+    const bool is_named = store_of_name(name) == store;
+    const int score = (is_published ? 2 : 0) + (is_named ? 1 : 0);
+    if (score <= best_score) continue;
+    best = &service;
+    best_score = score;
+  }
+  return best;
+}
+
+std::string text_of(const compose::Service& service, const std::string& name) {
+  const auto found = service.environment.find(name);
+  return found != service.environment.end() && found->second ? *found->second : std::string{};
+}
+
+std::uint16_t published(const compose::Service& service, std::uint16_t target) {
+  for (const auto& port : service.ports) {
+    if (port.target == target) return number(port.published);
+  }
+  return 0;
+}
+
+// Where a store is named, and by whom it will be run.
+void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variable, const std::string& usual_name) {
+  plan.name = usual_name;
+  const auto* service = service_of(workspace, plan.store);
+  const auto standard = default_port(plan.store);
+  for (const auto& file : workspace.env) {
+    const auto url = file.after.value(variable);
+    if (!url || url->empty() || !plan.variable.empty()) continue;
+    plan.variable = variable;
+    plan.file = file.path;
+    const auto place = url_place(*url);
+    if (!place || store_of_scheme(place->scheme) != plan.store) {
+      plan.elsewhere = place ? place->scheme : "no URL";
+      continue;
+    }
+    const bool is_service = workspace.compose && workspace.compose->services.count(place->host) != 0;
+    plan.port = place->port.empty() ? standard : number(place->port);
+    if (!is_loopback(place->host) && !is_service && place->host != usual_name && place->host != "db" && place->host != "cache") plan.elsewhere = place->host;
+  }
+  if (!plan.elsewhere.empty()) {
+    workspace.notes.push_back(fmt::format("{} in {} names \"{}\": that is left alone", plan.variable, plan.file, plan.elsewhere));
+    return;
+  }
+  plan.wanted = service != nullptr || !plan.variable.empty();
+  if (workspace.backend == Backend::docker) {
+    if (service == nullptr) {
+      if (plan.wanted) workspace.notes.push_back(fmt::format("{} in {} is set, and no service of the compose file is a {}", plan.variable, plan.file, usual_name));
+      plan.wanted = false;
+      return;
+    }
+    plan.service = service->name;
+    plan.name = step_of_service(service->name);
+    plan.port = published(*service, standard);
+  } else if (plan.port == 0) {
+    plan.port = service != nullptr && published(*service, standard) != 0 ? published(*service, standard) : standard;
+  }
+}
+
+
+}  // namespace
+
+std::string_view name_of(Backend backend) { return backend == Backend::docker ? "docker" : "local"; }
+
+std::vector<EnvSource> find_env_sources(const fs::path& project, const std::vector<Package>& packages) {
+  std::vector<EnvSource> sources;
+  find_env(project, "", sources);
+  for (const auto& package : packages) {
+    if (!package.directory.empty()) find_env(project, package.directory, sources);
+  }
+  return sources;
+}
+
+Store store_of_image(const std::string& image) {
+  auto name = image.substr(0, image.find('@'));
+  if (const auto slash = name.rfind('/'); slash != std::string::npos) name.erase(0, slash + 1);
+  name = name.substr(0, name.find(':'));
+  for (const auto* known : {"postgres", "postgresql", "postgis", "timescaledb", "pgvector"}) {
+    if (name == known) return Store::postgres;
+  }
+  for (const auto* known : {"redis", "valkey", "keydb", "redis-stack", "redis-stack-server"}) {
+    if (name == known) return Store::redis;
+  }
+  return Store::none;
+}
+
+std::string step_of_service(const std::string& service) {
+  for (const auto* own : {"tools", "env", "ports", "compose", "networks", "database", "migrate", "seed", "install", "generate", "build"}) {
+    if (service == own) return "service:" + service;
+  }
+  return service;
+}
+
+Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits) {
+  Workspace workspace;
+  workspace.environment = inputs.environment;
+  workspace.shell = inputs.shell;
+  workspace.project = inputs.environment.directory;
+  workspace.folder = dev_folder(workspace.project);
+  workspace.packages = find_packages(workspace.project, inputs.environment.setup_dev.directories);
+  workspace.pin = node_pin(workspace.project);
+  workspace.env = plan_env(find_env_sources(workspace.project, workspace.packages), [] { return io::to_hex(io::random_bytes(16)); });
+  load_compose(workspace);
+  choose_backend(workspace, inputs.backend.empty() ? inputs.environment.setup_dev.backend : inputs.backend, limits);
+  const auto& database = workspace.environment.database.url_variable;
+  const auto& redis = workspace.environment.redis.url_variable;
+  plan_store(workspace, workspace.postgres, database.empty() ? "DATABASE_URL" : database, "postgres");
+  plan_store(workspace, workspace.redis, redis.empty() ? "REDIS_URL" : redis, "redis");
+  plan_ports(workspace, agree, limits);
+  // The ports that were moved are variables of the compose file: what is started is what was announced.
+  if (std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
+
+  const auto& path = workspace.environment.migrate.path;
+  if (!path.empty()) workspace.migrations = workspace.project / path;
+  for (const auto* usual : usual_migrations) {
+    if (workspace.migrations.empty() && workspace.environment.migrate.enabled && fs::is_directory(workspace.project / usual)) workspace.migrations = workspace.project / usual;
+  }
+  if (!workspace.postgres.wanted) workspace.migrations.clear();
+  return workspace;
+}
+
+std::optional<std::string> Workspace::value(const std::string& name) const {
+  for (const auto& file : env) {
+    if (auto found = file.after.value(name); found && !found->empty()) return found;
+  }
+  return std::nullopt;
+}
+
+io::postgres::Target Workspace::database() const {
+  io::postgres::Target target;
+  if (!postgres.variable.empty()) {
+    target = io::postgres::parse_target(value(postgres.variable).value_or(""), postgres.variable);
+  } else if (auto admin = compose_admin()) {
+    target = *admin;
+    const auto database_name = text_of(*service_of(*this, Store::postgres), "POSTGRES_DB");
+    target.database = database_name.empty() ? target.user : database_name;
+  }
+  if (target.user.empty() || target.database.empty()) {
+    throw Failure{Exit::config, fmt::format("{} names no {}", postgres.variable.empty() ? "the compose file" : postgres.variable, target.user.empty() ? "user" : "database"),
+                  "postgresql://USER:PASSWORD@localhost:5432/NAME"};
+  }
+  target.host = postgres.host;
+  target.port = std::to_string(postgres.port);
+  if (!environment.migrate.schema.empty()) target.schema = environment.migrate.schema;
+  return target;
+}
+
+std::optional<io::postgres::Target> Workspace::compose_admin() const {
+  const auto* service = service_of(*this, Store::postgres);
+  if (service == nullptr) return std::nullopt;
+  io::postgres::Target target;
+  target.host = postgres.host;
+  target.port = std::to_string(postgres.port);
+  target.user = text_of(*service, "POSTGRES_USER");
+  if (target.user.empty()) target.user = "postgres";
+  target.password = Secret{text_of(*service, "POSTGRES_PASSWORD")};
+  target.database = "postgres";
+  return target;
+}
+
+io::RedisTarget Workspace::redis_target() const {
+  io::RedisTarget target;
+  if (!redis.variable.empty()) target = io::parse_redis_url(value(redis.variable).value_or(""));
+  target.tcp.host = redis.host;
+  target.tcp.port = redis.port;
+  return target;
+}
+
+std::map<std::string, std::string> Workspace::child_environment(const std::string& directory) const {
+  auto variables = shell;
+  // A developer's shell may hold another database's URL, or NODE_ENV=production: the checkout's own files win.
+  for (const auto& file : env) {
+    const auto place = fs::path{file.path}.parent_path().string();
+    if (!place.empty() && place != directory) continue;
+    for (const auto& statement : file.after.statements()) {
+      if (statement.value) variables[statement.name] = *statement.value;
+    }
+  }
+  variables.erase("CODOPS_TEST_KILL");
+  variables.erase("CODOPS_TEST_FAIL");
+  return variables;
+}
+
+}  // namespace codops::ops::dev

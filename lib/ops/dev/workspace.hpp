@@ -1,0 +1,109 @@
+#pragma once
+// A developer's checkout as setup-dev finds it, and what it decides from that: which backend runs the stores, where they
+// will be, what becomes of the .env files. Reads only.
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/reporter.hpp"
+#include "lib/compose/model.hpp"
+#include "lib/io/postgres.hpp"
+#include "lib/io/redis_probe.hpp"
+#include "lib/scaffold/dev/env_plan.hpp"
+#include "lib/scaffold/dev/ledger.hpp"
+#include "lib/scaffold/dev/packages.hpp"
+#include "lib/scaffold/dev/ports.hpp"
+#include "lib/settings/environment.hpp"
+
+namespace codops::engine::docker {
+class Api;
+}
+
+namespace codops::ops::dev {
+
+using scaffold::dev::Store;
+
+enum class Backend { docker, local };
+std::string_view name_of(Backend backend);
+
+struct Inputs {
+  settings::Environment environment;         // the project's folder, setup_dev, migrate, database, redis
+  std::map<std::string, std::string> shell;  // the caller's variables
+  std::string backend;                       // "auto", "docker", "local"; empty: the settings'
+};
+
+// PostgreSQL or Redis of this checkout.
+struct StorePlan {
+  Store store{Store::none};
+  bool wanted{};
+  std::string name;              // of its step: the compose service, else "postgres", "redis"
+  std::string service;           // the compose service; empty: the local backend runs it
+  std::string variable, file;    // what names it: "DATABASE_URL" in ".env"; empty: derived from the compose file
+  std::string elsewhere;         // the host that the variable names, which is neither this machine nor a service: hands off
+  std::string host{"127.0.0.1"}; // where programs of this machine reach it
+  std::uint16_t port{};
+};
+
+// A port that somebody of this checkout will listen on.
+struct PortPlan {
+  std::string service;           // "postgres"
+  std::string address;           // "127.0.0.1"; empty: all
+  std::uint16_t port{};
+  Store store{Store::none};
+  std::string variable;          // of the compose file; empty: the number is written there
+  bool ours{};                   // this checkout's own server has it
+  std::optional<scaffold::dev::Holder> holder;  // somebody else has it
+  std::string holder_container;  // "shop-postgres-1" of another project
+  std::uint16_t moved_to{};      // 0: it stays
+};
+
+struct Workspace {
+  settings::Environment environment;
+  std::map<std::string, std::string> shell;
+  std::filesystem::path project, folder;     // of the checkout; .codops/dev
+  Backend backend{Backend::local};
+  std::string backend_why;                   // "no engine answers at unix:///…"
+  bool remote_engine{};
+  std::optional<Failure> engine_failure;     // backend docker was asked for and does not answer
+  std::shared_ptr<engine::docker::Api> api;  // of the docker backend
+  std::vector<scaffold::dev::Package> packages;
+  scaffold::dev::NodePin pin;
+  std::vector<scaffold::dev::EnvFile> env;   // as they will be
+  std::optional<compose::Project> compose;
+  std::optional<Failure> compose_failure;
+  StorePlan postgres{Store::postgres}, redis{Store::redis};
+  std::vector<PortPlan> ports;
+  std::vector<std::string> pending_changes;  // "DATABASE_URL in .env": existing values that a move would change; not agreed to
+  std::filesystem::path migrations;          // empty: none
+  std::vector<std::string> notes;
+
+  // The value that a .env file will have; the first file that has it. Empty values count as absent.
+  std::optional<std::string> value(const std::string& name) const;
+  // What the database and Redis are asked with. Throw Failure{config}.
+  io::postgres::Target database() const;     // the application's role, at host and port
+  std::optional<io::postgres::Target> compose_admin() const;  // of the compose file's container
+  io::RedisTarget redis_target() const;
+  // For a child in `directory`: the caller's variables with those of the .env files over them.
+  std::map<std::string, std::string> child_environment(const std::string& directory) const;
+};
+
+// `agree` is asked before an existing value would be changed; null: never agreed. Throws Failure{config} for files that can't be read.
+using Agree = std::function<bool(const std::string& question)>;
+Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits);
+
+// --- pieces
+// Existing .env files and those that an example makes, the project's own first.
+std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages);
+Store store_of_image(const std::string& image);
+// A compose service's step: its name, but for those that setup-dev's own steps have ("service:migrate").
+std::string step_of_service(const std::string& service);
+// The variable in the published part of a service's port that becomes `published`: "POSTGRES_PORT"; empty: a plain number.
+std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published);
+void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits);
+void choose_backend(Workspace& workspace, const std::string& wanted, const Limits& limits);
+
+}  // namespace codops::ops::dev

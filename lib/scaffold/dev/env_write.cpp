@@ -1,0 +1,93 @@
+#include "lib/scaffold/dev/env_write.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+
+namespace codops::scaffold::dev {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool inside(const fs::path& path, const fs::path& folder) {
+  const auto relative = path.lexically_relative(folder);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+// Where the bytes are: behind links, as long as these stay inside the project.
+struct Place {
+  fs::path path;
+  std::string refused;
+};
+
+Place place_of(const fs::path& project, const std::string& relative) {
+  std::error_code error;
+  const auto root = fs::canonical(project, error);
+  const auto folder = fs::canonical((project / relative).parent_path(), error);
+  if (error) return {{}, fmt::format("the folder of \"{}\" can't be read: {}", relative, error.message())};
+  if (folder != root && !inside(folder, root)) return {{}, fmt::format("the folder of \"{}\" is a link that leaves the project", relative)};
+  auto path = folder / fs::path{relative}.filename();
+  if (!fs::is_symlink(fs::symlink_status(path, error))) return {path, {}};
+  const auto target = fs::canonical(path, error);
+  if (error) return {{}, fmt::format("\"{}\" is a link to nothing", relative)};
+  if (!inside(target, root)) return {{}, fmt::format("\"{}\" is a link to \"{}\", outside of the project", relative, target.string())};
+  return {target, {}};
+}
+
+std::string refused(const fs::path& project, const EnvFile& file, Place& place) {
+  place = place_of(project, file.path);
+  if (!place.refused.empty()) return place.refused;
+  struct stat status {};
+  if (::stat(place.path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) return fmt::format("\"{}\" is no file", file.path);
+    // root may write everything: what counts is what its owner wanted.
+    if ((status.st_mode & S_IWUSR) == 0 || ::access(place.path.c_str(), W_OK) != 0) return fmt::format("\"{}\" is read-only", file.path);
+  }
+  if (::access(place.path.parent_path().c_str(), W_OK | X_OK) != 0) {
+    return fmt::format("the folder of \"{}\" can't be written: {}", file.path, std::strerror(errno));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string why_not_writable(const fs::path& project, const EnvFile& file) {
+  Place place;
+  return refused(project, file, place);
+}
+
+void write_env(const fs::path& project, const EnvFile& file, const fs::path& copies) {
+  Place place;
+  if (auto why = refused(project, file, place); !why.empty()) throw Failure{Exit::failed, std::move(why)};
+  const auto now = io::read_file_if_there(place.path);
+  if (now != file.before) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
+
+  struct stat status {};
+  const bool there = ::stat(place.path.c_str(), &status) == 0;
+  if (!there && ::stat(place.path.parent_path().c_str(), &status) != 0) status = {};
+  if (now && !file.changed.empty()) {
+    io::make_folders(copies);
+    auto name = file.path;
+    for (char& c : name) c = c == '/' ? '_' : c;
+    io::AtomicFile copy{copies / fmt::format("{}.{}", name, io::sha256_hex(*now).substr(0, 12))};
+    copy.write(*now);
+    copy.commit();
+  }
+  io::AtomicFile written{place.path, there ? status.st_mode & 07777U : 0600U};
+  if (::geteuid() == 0) written.give_to(status.st_uid, status.st_gid);
+  written.write(file.after.text());
+  // Once more, as late as can be: an editor may have saved in between.
+  if (io::read_file_if_there(place.path) != file.before) {
+    throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
+  }
+  written.commit(there ? io::AtomicFile::Existing::replace : io::AtomicFile::Existing::refuse);
+}
+
+}  // namespace codops::scaffold::dev

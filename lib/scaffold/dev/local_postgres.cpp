@@ -1,0 +1,220 @@
+#include "lib/scaffold/dev/local_postgres.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "lib/base/failure.hpp"
+#include "lib/base/retry.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+#include "lib/io/process.hpp"
+#include "lib/io/process_detached.hpp"
+#include "lib/scaffold/dev/tools.hpp"
+
+namespace codops::scaffold::dev {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int password_fd = 9;
+constexpr const char* superuser = "codops_admin";
+
+// By major, newest first.
+std::vector<std::pair<int, fs::path>> installed() {
+  std::vector<std::pair<int, fs::path>> found;
+  const auto add = [&](int major, const fs::path& folder) {
+    if (io::find_program((folder / "postgres").string()) && io::find_program((folder / "initdb").string())) found.emplace_back(major, folder);
+  };
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{"/usr/lib/postgresql", error}) add(std::atoi(entry.path().filename().c_str()), entry.path() / "bin");
+  for (int major = 30; major > 9; --major) add(major, fmt::format("/usr/pgsql-{}/bin", major));
+  if (found.empty()) {
+    if (const auto program = io::find_program("postgres")) add(0, program->parent_path());
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  return found;
+}
+
+std::map<std::string, std::string> server_environment() {
+  auto environment = io::usual_environment();
+  environment["LC_ALL"] = "C.UTF-8";
+  environment.erase("TMPDIR");
+  return environment;
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += "\n  │ " + line;
+  return text;
+}
+
+}  // namespace
+
+LocalPostgres::LocalPostgres(const fs::path& project)
+    : project_{project},
+      folder_{servers_folder(project) / "postgres"},
+      data_{folder_ / "data"},
+      log_{dev_folder(project) / "postgres.log"},
+      secret_{dev_folder(project) / "postgres.secret"} {}
+
+bool LocalPostgres::has_data() const {
+  struct stat status {};
+  return ::stat((data_ / "PG_VERSION").c_str(), &status) == 0;
+}
+
+std::string LocalPostgres::major() const {
+  auto text = io::read_file_if_there(data_ / "PG_VERSION", 64).value_or("");
+  return text.substr(0, text.find('\n'));
+}
+
+std::optional<fs::path> LocalPostgres::programs() const {
+  const auto all = installed();
+  if (all.empty()) return std::nullopt;
+  if (!has_data()) return all.front().second;
+  const int wanted = std::atoi(major().c_str());
+  for (const auto& [number, folder] : all) {
+    if (number == wanted || number == 0) return folder;
+  }
+  return std::nullopt;
+}
+
+std::string LocalPostgres::trouble(std::string& hint) const {
+  if (!programs()) {
+    if (has_data()) {
+      hint = fmt::format("install PostgreSQL {0}: {1}", major(), package_hint({"postgresql-" + major()}));
+      return fmt::format("the data in \"{}\" is PostgreSQL {}'s, which is not installed", data_.string(), major());
+    }
+    hint = package_hint({"postgresql"}) + ", or use an engine: --backend docker";
+    return "PostgreSQL's server is not installed here";
+  }
+  if (has_data() && !fs::exists(secret_)) {
+    hint = fmt::format("move \"{}\" away, then codops setup-dev", data_.string());
+    return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing", data_.string(), secret_.string());
+  }
+  try {
+    run_as("postgres");
+  } catch (const Failure& failure) {
+    hint = failure.hint();
+    return failure.message();
+  }
+  return {};
+}
+
+std::optional<ServerProcess> LocalPostgres::process() const { return ServerProcess::find(data_ / "postmaster.pid", data_, "postgres"); }
+
+std::uint16_t LocalPostgres::port_in_use() const {
+  if (!process()) return 0;
+  // postmaster.pid: pid, data folder, start time, port, …
+  auto text = io::read_file_if_there(data_ / "postmaster.pid", 4096).value_or("");
+  for (int line = 0; line < 3; ++line) text.erase(0, std::min(text.find('\n'), text.size() - 1) + 1);
+  return static_cast<std::uint16_t>(std::atoi(text.c_str()));
+}
+
+Secret LocalPostgres::superuser_password() const {
+  auto text = io::read_file(secret_, 4096);
+  return Secret{text.substr(0, text.find('\n'))};
+}
+
+void LocalPostgres::initialise(const fs::path& programs, const Limits& limits) {
+  const auto who = run_as("postgres");
+  std::error_code ignored;
+  // What an interrupted run left; its initdb, should it still run, fails without its folder.
+  for (const auto& entry : fs::directory_iterator{folder_, ignored}) {
+    if (entry.path().filename().string().starts_with("new-")) fs::remove_all(entry.path(), ignored);
+  }
+  const Secret password{io::to_hex(io::random_bytes(16))};
+  io::write_file(secret_, password.reveal() + "\n");
+  const auto made = folder_ / ("new-" + io::to_hex(io::random_bytes(6)));
+  const auto file = io::memory_file(password.reveal() + "\n");
+  if (!who.user.empty() && ::fchown(file.get(), who.uid, who.gid) != 0) throw Failure{Exit::failed, "cannot hand the password to initdb"};
+  io::Program program{argv_as(who, {(programs / "initdb").string(), "-D", made.string(), "-U", superuser, "--auth=scram-sha-256",
+                                    fmt::format("--pwfile=/proc/self/fd/{}", password_fd), "--encoding=UTF8", "--locale=C.UTF-8"}, true),
+                      server_environment(), {}, "/"};
+  program.pass.push_back({file.get(), password_fd});
+  std::string said;
+  const auto outcome = io::run(program, {{}, [&](std::string_view bytes) { said.append(bytes.substr(0, 4096)); }, {}}, limits);
+  if (!outcome.status.success()) {
+    fs::remove_all(made, ignored);
+    throw Failure{Exit::failed, fmt::format("initdb {}:\n  │ {}", outcome.status.text(), outcome.error_tail)};
+  }
+  fs::rename(made, data_);
+  io::sync_folder(folder_);
+}
+
+void LocalPostgres::start(std::uint16_t port, const Limits& limits) {
+  const auto folder = programs();
+  std::string hint;
+  if (auto why = trouble(hint); !why.empty() || !folder) throw Failure{Exit::unavailable, std::move(why), hint};
+  const auto who = run_as("postgres");
+  make_servers_folder(project_);
+  make_server_folder(folder_, who);
+  if (!has_data()) initialise(*folder, limits);
+  const auto log = open_log(log_);
+  io::start_detached({argv_as(who, {(*folder / "postgres").string(), "-D", data_.string(), "-c", fmt::format("port={}", port), "-c",
+                                    "listen_addresses=127.0.0.1,::1", "-c", "unix_socket_directories=", "-c", "shared_buffers=32MB", "-c",
+                                    "max_connections=100", "-c", "jit=off", "-c", "logging_collector=off"}, false),
+                      server_environment(), {}, "/"},
+                     -1, log.get());
+}
+
+io::postgres::Target LocalPostgres::admin(std::uint16_t port) const {
+  io::postgres::Target target;
+  target.host = "127.0.0.1";
+  target.port = std::to_string(port);
+  target.user = superuser;
+  target.database = "postgres";
+  target.password = superuser_password();
+  return target;
+}
+
+void LocalPostgres::wait_ready(std::uint16_t port, const Limits& limits) const {
+  const auto target = admin(port);
+  const auto bounded = limits.within(Milliseconds{60'000});
+  Backoff backoff{Milliseconds{10}, Milliseconds{200}};
+  bool seen = false;
+  const auto begun = Deadline::after(Milliseconds{5'000});
+  for (;;) {
+    const auto running = process();
+    seen = seen || running;
+    if (running) {
+      try {
+        for (int twice = 0; twice < 2; ++twice) io::postgres::Connection::open(target, bounded.within(Milliseconds{2'000})).query("SELECT 1", bounded);
+        return;
+      } catch (const io::postgres::DatabaseError& error) {
+        if (error.code() == Exit::config) throw;
+      } catch (const Failure& failure) {
+        if (failure.code() != Exit::deadline) throw;
+      }
+    } else if (seen || begun.expired()) {
+      throw Failure{Exit::failed, "PostgreSQL ended while it started:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};
+    }
+    if (!backoff.wait(bounded)) throw Failure{Exit::failed, "PostgreSQL is not ready after 60 s:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};
+  }
+}
+
+void LocalPostgres::stop(const Limits& limits) {
+  const auto running = process();
+  if (!running) return;
+  running->signal(SIGINT);
+  if (running->wait_ended(limits.within(Milliseconds{20'000}))) return;
+  // Immediate: it recovers from its log at the next start.
+  running->signal(SIGQUIT);
+  if (!running->wait_ended(limits.within(Milliseconds{10'000}))) {
+    throw Failure{Exit::failed, fmt::format("PostgreSQL (pid {}) does not end", running->pid())};
+  }
+}
+
+void LocalPostgres::remove() {
+  if (process()) throw Failure{Exit::bug, "PostgreSQL still runs"};
+  std::error_code error;
+  fs::remove_all(folder_, error);
+  if (error) throw Failure{Exit::failed, fmt::format("cannot remove \"{}\": {}", folder_.string(), error.message())};
+  fs::remove(secret_, error);
+}
+
+}  // namespace codops::scaffold::dev

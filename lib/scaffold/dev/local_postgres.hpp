@@ -1,0 +1,47 @@
+#pragma once
+// A PostgreSQL of the host's packages, private to a checkout: data in FOLDER/postgres/data, TCP on loopback only, no Unix
+// socket, scram for everybody. Its superuser "codops_admin" has a password that is kept in `.codops/dev/postgres.secret` (0600).
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "lib/io/postgres.hpp"
+#include "lib/scaffold/dev/local_server.hpp"
+
+namespace codops::scaffold::dev {
+
+class LocalPostgres {
+ public:
+  explicit LocalPostgres(const std::filesystem::path& project);
+
+  // The folder with the server's programs: of the data's own major when there is data, else the newest. nullopt: not installed.
+  std::optional<std::filesystem::path> programs() const;
+  // Why it can't run here, with what to install; empty: it can.
+  std::string trouble(std::string& hint) const;
+  bool has_data() const;
+  std::string major() const;  // "15"; empty: no data yet
+
+  std::optional<ServerProcess> process() const;
+  std::uint16_t port_in_use() const;  // of the process that runs; 0: none
+  // initdb when there is no data, then starts. Returns at once: wait with ready(). Throws Failure{failed} with the log's last lines.
+  void start(std::uint16_t port, const Limits& limits);
+  // Fast shutdown: sessions end, nothing is lost. Throws Failure{failed} when it does not end.
+  void stop(const Limits& limits);
+  // Removes the data. It must not run.
+  void remove();
+
+  // The superuser, in the database "postgres".
+  io::postgres::Target admin(std::uint16_t port) const;
+  // Waits until it answers over TCP, twice; throws Failure{failed} with its last lines as soon as it has ended.
+  void wait_ready(std::uint16_t port, const Limits& limits) const;
+
+  const std::filesystem::path& data() const { return data_; }
+  const std::filesystem::path& log() const { return log_; }
+
+ private:
+  void initialise(const std::filesystem::path& programs, const Limits& limits);
+  Secret superuser_password() const;
+  std::filesystem::path project_, folder_, data_, log_, secret_;
+};
+
+}  // namespace codops::scaffold::dev

@@ -1,0 +1,252 @@
+#include "lib/scaffold/dev/packages.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/io/files.hpp"
+
+namespace codops::scaffold::dev {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr std::size_t largest_lockfile = 64U << 20U;
+
+struct Lock {
+  std::string_view file, manager;
+};
+constexpr std::array<Lock, 6> locks{{{"package-lock.json", "npm"},
+                                     {"npm-shrinkwrap.json", "npm"},
+                                     {"pnpm-lock.yaml", "pnpm"},
+                                     {"yarn.lock", "yarn"},
+                                     {"bun.lock", "bun"},
+                                     {"bun.lockb", "bun"}}};
+
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+std::optional<Json> read_json(const fs::path& path, const std::string& shown) {
+  const auto text = io::read_file_if_there(path, largest_lockfile);
+  if (!text) return std::nullopt;
+  auto json = Json::parse(*text, nullptr, false);
+  if (!json.is_object()) throw Failure{Exit::config, fmt::format("\"{}\" is no JSON object", shown), "git diff " + shown};
+  return json;
+}
+
+bool has_workspaces(const fs::path& folder, const Json& package) {
+  return package.contains("workspaces") || fs::exists(folder / "pnpm-workspace.yaml");
+}
+
+void read_manager(Package& package, const Json& json) {
+  const auto named = text_of(json, "packageManager");  // "pnpm@9.1.0+sha512.…"
+  const auto at = named.find('@');
+  if (package.manager.empty() && at != std::string::npos) package.manager = named.substr(0, at);
+  if (package.manager.empty()) package.manager = "npm";
+  if (at != std::string::npos && named.substr(0, at) == package.manager) {
+    package.manager_range = named.substr(at + 1, named.find('+') - at - 1);
+  }
+  if (const auto engines = json.find("engines"); engines != json.end() && engines->is_object()) {
+    package.node_range = text_of(*engines, "node");
+    if (package.manager_range.empty()) package.manager_range = text_of(*engines, package.manager.c_str());
+  }
+}
+
+std::optional<Package> read_package(const fs::path& project, const std::string& directory) {
+  const auto folder = project / directory;
+  const auto shown = directory.empty() ? std::string{"package.json"} : directory + "/package.json";
+  const auto json = read_json(folder / "package.json", shown);
+  if (!json) return std::nullopt;
+  Package package;
+  package.directory = directory;
+  package.name = directory.empty() ? "root" : directory;
+  for (const auto& lock : locks) {
+    if (!fs::exists(folder / lock.file)) continue;
+    package.lockfile = lock.file;
+    package.manager = lock.manager;
+    break;
+  }
+  if (package.manager == "yarn") {
+    const auto text = io::read_file(folder / package.lockfile, largest_lockfile);
+    package.yarn_berry = text.find("__metadata:") != std::string::npos;
+  }
+  read_manager(package, *json);
+  for (const auto* list : {"dependencies", "devDependencies", "optionalDependencies"}) {
+    const auto found = json->find(list);
+    if (found == json->end() || !found->is_object()) continue;
+    for (const auto& [name, version] : found->items()) package.dependencies.push_back(name);
+  }
+  if (const auto scripts = json->find("scripts"); scripts != json->end() && scripts->is_object()) {
+    for (const auto& [name, command] : scripts->items()) {
+      if (command.is_string()) package.scripts[name] = command.get<std::string>();
+    }
+  }
+  package.installs = !package.dependencies.empty() || !package.lockfile.empty() || has_workspaces(folder, *json);
+  return package;
+}
+
+fs::path record_of(const fs::path& project, const Package& package) {
+  const auto modules = project / package.directory / "node_modules";
+  if (package.manager == "pnpm") return modules / ".modules.yaml";
+  if (package.manager == "yarn" && package.yarn_berry) {
+    const auto pnp = project / package.directory / ".pnp.cjs";
+    return fs::exists(pnp) ? pnp : modules / ".yarn-state.yml";
+  }
+  if (package.manager == "yarn") return modules / ".yarn-integrity";
+  if (package.manager == "bun") return modules;
+  return modules / ".package-lock.json";
+}
+
+void collect_links(const fs::path& folder, const std::string& scope, const fs::path& root, std::vector<std::string>& found) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{folder, error}) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (entry.is_symlink(error)) {
+      const auto target = fs::canonical(entry.path(), error);
+      const auto relative = target.lexically_relative(root);
+      if (!error && (relative.empty() || *relative.begin() == "..")) found.push_back(fmt::format("{}{} -> {}", scope, name, target.string()));
+    } else if (scope.empty() && name.starts_with('@') && entry.is_directory(error)) {
+      collect_links(entry.path(), name + "/", root, found);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Package> find_packages(const fs::path& project, const std::vector<std::string>& directories) {
+  std::vector<Package> packages;
+  if (!directories.empty()) {
+    for (const auto& directory : directories) {
+      const auto plain = directory == "." ? std::string{} : directory;
+      auto package = read_package(project, plain);
+      if (!package) throw Failure{Exit::config, fmt::format("setup_dev.directories names \"{}\", which has no package.json", directory)};
+      packages.push_back(std::move(*package));
+    }
+    return packages;
+  }
+  bool covered = false;
+  if (auto own = read_package(project, "")) {
+    const auto json = read_json(project / "package.json", "package.json");
+    covered = has_workspaces(project, *json);
+    packages.push_back(std::move(*own));
+  }
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{project, error}) {
+    const auto name = entry.path().filename().string();
+    if (entry.is_directory(error) && !entry.is_symlink(error) && !name.starts_with('.') && name != "node_modules") names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  for (const auto& name : names) {
+    auto package = read_package(project, name);
+    if (!package) continue;
+    if (covered && package->lockfile.empty()) package->installs = false;
+    packages.push_back(std::move(*package));
+  }
+  return packages;
+}
+
+NodePin node_pin(const fs::path& project) {
+  for (const auto* name : {".nvmrc", ".node-version", ".tool-versions"}) {
+    auto text = io::read_file_if_there(project / name, 64U << 10U);
+    if (!text) continue;
+    std::string_view rest{*text};
+    while (!rest.empty()) {
+      auto line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      line = line.substr(0, line.find('#'));
+      if (std::string_view{name} == ".tool-versions") {
+        if (!line.starts_with("nodejs ")) continue;
+        line.remove_prefix(7);
+      }
+      const auto from = line.find_first_not_of(" \tv\r");
+      if (from == std::string_view::npos) continue;
+      const auto to = line.find_last_not_of(" \t\r");
+      // "lts/iron" and "node" name no number: nothing to compare with.
+      const auto word = line.substr(from, to - from + 1);
+      if (word.find_first_not_of("0123456789.") != std::string_view::npos) return {};
+      return {std::string{word}, name};
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> install_command(const Package& package) {
+  if (package.manager == "pnpm") {
+    if (package.lockfile.empty()) return {"pnpm", "install", "--prod=false"};
+    return {"pnpm", "install", "--frozen-lockfile", "--prod=false"};
+  }
+  if (package.manager == "yarn") {
+    if (package.lockfile.empty()) return {"yarn", "install"};
+    return package.yarn_berry ? std::vector<std::string>{"yarn", "install", "--immutable"}
+                              : std::vector<std::string>{"yarn", "install", "--frozen-lockfile", "--production=false", "--non-interactive"};
+  }
+  if (package.manager == "bun") {
+    if (package.lockfile.empty()) return {"bun", "install"};
+    return {"bun", "install", "--frozen-lockfile"};
+  }
+  return {"npm", package.lockfile.empty() ? "install" : "ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=warn"};
+}
+
+std::string install_inputs(const fs::path& project, const Package& package, int node_major) {
+  const auto folder = project / package.directory;
+  io::Sha256 sum;
+  sum.update(fmt::format("{} {} ", package.manager, node_major));
+  for (const auto& file : {std::string{"package.json"}, package.lockfile, std::string{".npmrc"}, std::string{"pnpm-workspace.yaml"}}) {
+    if (file.empty()) continue;
+    const auto text = io::read_file_if_there(folder / file, largest_lockfile);
+    sum.update(fmt::format("{} {} ", file, text ? text->size() : 0)).update(text.value_or(""));
+  }
+  return sum.hex();
+}
+
+std::optional<bool> is_installed(const fs::path& project, const Package& package) {
+  if (package.manager != "npm" || package.lockfile.empty()) return std::nullopt;
+  const auto lock = read_json(project / package.directory / package.lockfile, package.lockfile);
+  const auto record = read_json(record_of(project, package), "node_modules/.package-lock.json");
+  if (!record) return false;
+  const auto wanted = lock->find("packages");
+  const auto there = record->find("packages");
+  if (wanted == lock->end() || there == record->end() || !wanted->is_object() || !there->is_object()) return std::nullopt;
+  for (const auto& [path, entry] : wanted->items()) {
+    if (path.empty() || !path.starts_with("node_modules/") || entry.value("link", false)) continue;
+    const auto found = there->find(path);
+    if (found == there->end()) {
+      // Those of another platform are never there.
+      if (entry.value("optional", false) || entry.value("devOptional", false) || entry.value("peer", false)) continue;
+      return false;
+    }
+    if (text_of(entry, "version") != text_of(*found, "version") || text_of(entry, "integrity") != text_of(*found, "integrity")) return false;
+    if (!fs::exists(project / package.directory / path / "package.json")) return false;
+  }
+  for (const auto& [path, entry] : there->items()) {
+    if (path.starts_with("node_modules/") && !wanted->contains(path)) return false;
+  }
+  return true;
+}
+
+std::string install_mark(const fs::path& project, const Package& package) {
+  struct stat status {};
+  if (::stat(record_of(project, package).c_str(), &status) != 0) return {};
+  return fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+}
+
+std::vector<std::string> linked_packages(const fs::path& project, const Package& package) {
+  std::vector<std::string> found;
+  std::error_code error;
+  const auto root = fs::canonical(project, error);
+  collect_links(project / package.directory / "node_modules", "", root, found);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace codops::scaffold::dev

@@ -1,0 +1,147 @@
+#include "lib/scaffold/dev/ports.hpp"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "lib/io/fd.hpp"
+#include "lib/io/files.hpp"
+
+namespace codops::scaffold::dev {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool can_listen(int family, const std::string& address, std::uint16_t port) {
+  const io::Fd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd) return true;  // no such family here: nobody can have it
+  const int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (family == AF_INET6) {
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(port);
+    if (::inet_pton(AF_INET6, address.c_str(), &name.sin6_addr) != 1) return true;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return errno == EADDRNOTAVAIL;
+  } else {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    if (::inet_pton(AF_INET, address.c_str(), &name.sin_addr) != 1) return true;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return false;
+  }
+  return ::listen(fd.get(), 1) == 0;
+}
+
+struct Listener {
+  std::string inode;
+  uid_t uid{};
+};
+
+// Lines of /proc/net/tcp (proc(5)): "sl local_address rem_address st … uid timeout inode"; state 0A listens.
+std::optional<Listener> listener_in(const char* file, std::uint16_t port) {
+  const auto text = io::read_file_if_there(file).value_or("");
+  const auto wanted = fmt::format(":{:04X}", port);
+  std::string_view rest{text};
+  while (!rest.empty()) {
+    auto line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    std::vector<std::string_view> words;
+    while (!line.empty()) {
+      const auto begin = line.find_first_not_of(' ');
+      if (begin == std::string_view::npos) break;
+      line.remove_prefix(begin);
+      const auto end = std::min(line.find(' '), line.size());
+      words.push_back(line.substr(0, end));
+      line.remove_prefix(end);
+    }
+    if (words.size() < 10 || words[3] != "0A" || !words[1].ends_with(wanted)) continue;
+    Listener found{std::string{words[9]}, 0};
+    std::from_chars(words[7].data(), words[7].data() + words[7].size(), found.uid);
+    return found;
+  }
+  return std::nullopt;
+}
+
+std::string user_name(uid_t uid) {
+  const auto* entry = ::getpwuid(uid);
+  return entry != nullptr ? entry->pw_name : std::to_string(uid);
+}
+
+pid_t owner_of_socket(const std::string& inode) {
+  const auto wanted = fmt::format("socket:[{}]", inode);
+  std::error_code error;
+  for (const auto& process : fs::directory_iterator{"/proc", error}) {
+    const auto name = process.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::error_code hidden;
+    for (const auto& fd : fs::directory_iterator{process.path() / "fd", hidden}) {
+      std::error_code gone;
+      if (fs::read_symlink(fd.path(), gone).string() == wanted) return static_cast<pid_t>(std::stol(name));
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool is_free(const std::string& address, std::uint16_t port) {
+  if (address.find(':') != std::string::npos && address != "::") return can_listen(AF_INET6, address, port);
+  if (address.empty() || address == "0.0.0.0" || address == "::") return can_listen(AF_INET, "0.0.0.0", port) && can_listen(AF_INET6, "::", port);
+  return can_listen(AF_INET, address, port);
+}
+
+std::uint16_t free_port(std::uint16_t near, const std::set<std::uint16_t>& taken) {
+  for (int port = near; port < near + 100 && port < 65'536; ++port) {
+    const auto candidate = static_cast<std::uint16_t>(port);
+    if (taken.count(candidate) == 0 && is_free("127.0.0.1", candidate) && is_free("::1", candidate)) return candidate;
+  }
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const io::Fd fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof name;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) break;
+    if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &size) != 0) break;
+    if (taken.count(ntohs(name.sin_port)) == 0) return ntohs(name.sin_port);
+  }
+  return 0;
+}
+
+std::string Holder::text() const {
+  if (pid == 0) return fmt::format("a process of user \"{}\" that can't be seen from here", user);
+  return fmt::format("{} (pid {}, user {}{}{})", name, pid, user, command.empty() || command == name ? "" : ": ", command == name ? "" : command);
+}
+
+std::optional<Holder> holder_of(std::uint16_t port) {
+  auto listener = listener_in("/proc/net/tcp", port);
+  if (!listener) listener = listener_in("/proc/net/tcp6", port);
+  if (!listener) return std::nullopt;
+  Holder holder;
+  holder.user = user_name(listener->uid);
+  holder.pid = owner_of_socket(listener->inode);
+  if (holder.pid == 0) return holder;
+  const auto folder = fs::path{"/proc"} / std::to_string(holder.pid);
+  holder.name = io::read_file_if_there(folder / "comm", 4096).value_or("");
+  while (!holder.name.empty() && holder.name.back() == '\n') holder.name.pop_back();
+  try {
+    holder.command = io::read_file_if_there(folder / "cmdline", 1U << 20U).value_or("");
+  } catch (const Failure&) {
+    // It ended meanwhile.
+  }
+  for (char& c : holder.command) c = c == '\0' ? ' ' : c;
+  while (!holder.command.empty() && holder.command.back() == ' ') holder.command.pop_back();
+  if (holder.command.size() > 80) holder.command = holder.command.substr(0, 77) + "...";
+  return holder;
+}
+
+}  // namespace codops::scaffold::dev

@@ -1,0 +1,37 @@
+#pragma once
+// The programs that a checkout needs, which versions, and how to get those that are missing.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/base/cancel.hpp"
+#include "lib/scaffold/dev/ledger.hpp"
+#include "lib/scaffold/dev/packages.hpp"
+
+namespace codops::scaffold::dev {
+
+struct ToolWish {
+  std::string name;                  // "node"
+  struct Demand {
+    std::string range, by;           // ">=18", "backend/package.json"
+  };
+  std::vector<Demand> demands;       // empty: any version
+};
+
+// Pure. node and each package manager, with what every package and `pin` demand.
+std::vector<ToolWish> tool_wishes(const std::vector<Package>& packages, const NodePin& pin);
+
+struct Tool {
+  std::string name;
+  std::string path;     // empty: not installed
+  std::string version;  // "20.11.1"; empty: it didn't say
+};
+// Looks it up and asks for its version; answers of earlier runs are kept in the ledger by the program's path, size and time.
+Tool find_tool(const std::string& name, const std::filesystem::path& project, Ledger& ledger, const Limits& limits);
+
+// Empty: it fits. Otherwise what is wrong; `hint` gets the command to type.
+std::string judge(const ToolWish& wish, const Tool& tool, std::string& hint);
+// "apt-get install postgresql redis-server" on this distribution. `what`: "postgresql", "redis".
+std::string package_hint(const std::vector<std::string>& what);
+
+}  // namespace codops::scaffold::dev

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# setup-dev with an engine: the development compose file's containers, and engines that are not there or hang.
+# shellcheck source=tests/support/case.sh
+source "$(dirname "$0")/../support/case.sh"
+# shellcheck source=tests/support/checkout.sh
+source "$SUPPORT/checkout.sh"
+export CODOPS_SETUP_DEV_BACKEND=auto
+quick=(--skip "install,generate,seed")
+clone "$WORK/my shop"
+cd "$WORK/my shop"
+
+# ---- no engine, and one that hangs
+engine=${DOCKER_HOST:-}
+export DOCKER_HOST=unix://$WORK/none.sock
+expect "no engine: --backend docker says so" "$(code setup -o json "${quick[@]}" --backend docker) $(ending networks) $(ending postgres) $(ending env)" "69 failed blocked done"
+rm -f .env
+if [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null; then
+  expect "no engine: the host's packages" "$(code setup -o json "${quick[@]}") $(json '[.ready, .backend]')" '0 [true,"local"]'
+  python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(16); time.sleep(600)' "$WORK/hung.sock" & hung=$!
+  wait_for 10 test -S "$WORK/hung.sock"
+  export DOCKER_HOST=unix://$WORK/hung.sock
+  start=$SECONDS
+  expect "an engine that hangs: the host's packages" "$(code setup -o json "${quick[@]}") $(json .backend)" '0 "local"'
+  if ((SECONDS - start < 15)); then pass "without waiting long"; else fail "without waiting long" "$((SECONDS - start)) s"; fi
+  check "and why is told" grep -q 'does not answer' "$WORK/err"
+  expect "down" "$(code setup --down --backend local)" 0
+  kill $hung
+  wait $hung 2>/dev/null || true
+fi
+rm -rf .codops .env
+export DOCKER_HOST=$engine
+need_engine
+
+project=devtest$$
+export CODOPS_SETUP_DEV_PROJECT=$project
+remove_all() {
+  docker ps -aq --filter "label=com.docker.compose.project=$project" | xargs -r docker rm -fv >/dev/null
+  docker volume ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker volume rm >/dev/null
+  docker network ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker network rm >/dev/null
+}
+clean_up() { down_all; remove_all; }
+
+# ---- the first day, with a job that ends
+cat >docker-compose.override.yml <<'Y'
+services:
+  buckets:
+    image: codops-demo/redis:7
+    pull_policy: never
+    command: ["sh", "-c", "echo made"]
+    entrypoint: []
+  mirror:
+    image: codops-demo/redis:7
+    pull_policy: never
+    command: ["redis-server", "--port", "7000"]
+    depends_on: { buckets: { condition: service_completed_successfully }, redis: { condition: service_healthy } }
+Y
+expect "setup-dev works" "$(code setup -o json "${quick[@]}")" 0
+expect "ready" "$(json '[.ready, .backend]')" '[true,"docker"]'
+expect "a job that ended with 0 is done" "$(ending buckets) $(ending mirror)" "done done"
+expect "migrations are applied" "$("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" 3
+expect "Redis with its password" "$("$CODOPS" dev redis-cli -- ping)" PONG
+expect "containers as docker compose names them" "$(docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | sort | tr '\n' ' ')" \
+  "$project-buckets-1 $project-mirror-1 $project-postgres-1 $project-redis-1 "
+if compose=$("$SUPPORT/compose.sh" 2>/dev/null); then
+  expect "docker compose sees them" "$("$compose" -p "$project" ps --services 2>/dev/null | sort | tr '\n' ' ')" "mirror postgres redis "
+fi
+best=9999
+for _ in 1 2 3; do
+  start=$(date +%s%N)
+  setup -o json "${quick[@]}" || true
+  took=$((($(date +%s%N) - start) / 1000000))
+  ((took >= best)) || best=$took
+done
+expect "again: nothing to do" "$(json '[.ready, ([.steps[] | select(.ending != "unchanged")] | length)]')" '[true,0]'
+if ((best < 900)); then pass "again, quickly"; else fail "again, quickly" "$best ms"; fi
+expect "dev status" "$("$CODOPS" dev status -o json | jq -c .ready)" true
+"$CODOPS" dev logs postgres >"$WORK/out" 2>&1
+check "dev logs" grep -q 'ready to accept connections' "$WORK/out"
+
+# ---- an exited database
+docker kill "$project-postgres-1" >/dev/null
+expect "dev status sees an exited database" "$(code "$CODOPS" dev status) $(grep -c 'exited with 137' "$WORK/code.out")" "2 1"
+expect "setup-dev starts it" "$(code setup -o json "${quick[@]}") $(ending postgres) $(ending migrate)" "0 done unchanged"
+
+# ---- killed in mid-way
+docker rm -f "$project-postgres-1" >/dev/null
+expect "killed before a step" "$(CODOPS_TEST_KILL=before:postgres code setup "${quick[@]}")" 137
+expect "and after one" "$(CODOPS_TEST_KILL=after:postgres code setup "${quick[@]}")" 137
+expect "the next run ends well, with the data" "$(code setup -o json "${quick[@]}") $(ending migrate)" "0 unchanged"
+
+# ---- a port that another container has
+docker run -d --name "$project-other" --label "com.docker.compose.project=$project-x" -p 127.0.0.1:5439:5432 codops-demo/redis:7 >/dev/null
+sed -i 's/^POSTGRES_PORT=.*/POSTGRES_PORT=5439/; s/:5432/:5439/' .env
+expect "a container that has the port is named" "$(code setup -o json "${quick[@]}") $(ending ports) $(grep -c "$project-other" "$WORK/out")" "1 failed 1"
+expect "--remap moves, and the container follows" "$(code setup -o json "${quick[@]}" --remap) $(docker port "$project-postgres-1" 5432/tcp) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "0 127.0.0.1:5440 3"
+docker rm -fv "$project-other" >/dev/null
+
+# ---- a container that does not come up
+sed -i 's/"--port", "7000"/"--no-such-option"/' docker-compose.override.yml
+expect "a container that exits is told with its last lines" "$(code setup -o json "${quick[@]}") $(ending mirror) $(ending migrate)" "1 failed unchanged"
+check "its log is there" grep -q 'no-such-option\|FATAL CONFIG\|Bad directive' "$WORK/out"
+rm docker-compose.override.yml
+
+# ---- the end of the day; data is not lost by it
+expect "--down" "$(code setup --down)" 0
+expect "nothing runs, the volume is there" "$(docker ps -q --filter "label=com.docker.compose.project=$project" | wc -l) $(docker volume ls -q | grep -c "^${project}_pgdata$")" "0 1"
+expect "up again" "$(code setup -o json "${quick[@]}") $(ending migrate)" "0 unchanged"
+expect "--reset asks" "$(code setup --reset)" 64
+check "and names the volume" grep -q "${project}_pgdata" "$WORK/err"
+expect "--reset --yes starts anew" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending migrate)" "0 done"
+
+# ---- a deployed stack of the same name is nobody's to touch
+docker run -d --name "$project-prod" --label "com.docker.compose.project=$project" --label com.docker.compose.oneoff=False --label com.docker.compose.service=web --label codops.environment=production codops-demo/redis:7 >/dev/null
+expect "a deployed stack of that name is refused" "$(code setup "${quick[@]}") $(code setup --down) $(code setup --reset --yes)" "78 78 78"
+expect "and runs on" "$(docker inspect -f '{{.State.Running}}' "$project-prod")" true
+docker rm -fv "$project-prod" >/dev/null
+finish

@@ -1,0 +1,159 @@
+// What becomes of .env files, as text.
+#include <doctest/doctest.h>
+
+#include <fmt/format.h>
+
+#include "lib/base/failure.hpp"
+#include "lib/scaffold/dev/env_plan.hpp"
+
+using namespace codops;
+using namespace codops::scaffold::dev;
+
+namespace {
+
+// secret1, secret2, …
+NewSecret counting() {
+  return [next = 0]() mutable { return fmt::format("secret{}", ++next); };
+}
+
+EnvSource source(std::string example, std::optional<std::string> text = {}, std::string path = ".env") {
+  return {path, path + ".example", std::move(example), std::move(text)};
+}
+
+EnvFile plan_one(std::string example, std::optional<std::string> text = {}) { return plan_env({source(std::move(example), std::move(text))}, counting()).front(); }
+
+}  // namespace
+
+TEST_CASE("a missing .env is its example with secrets of its own") {
+  const auto file = plan_one("# comment\r\nPORT=3000\r\nJWT_SECRET=change-me  # at least 32\r\nexport SESSION_SECRET=\"\"\r\nPOSTGRES_PASSWORD=dev\r\nSTRIPE_SECRET_KEY=");
+  CHECK(file.changes());
+  CHECK(file.after.text() == "# comment\r\nPORT=3000\r\nJWT_SECRET=secret1  # at least 32\r\nexport SESSION_SECRET=\"secret2\"\r\nPOSTGRES_PASSWORD=dev\r\nSTRIPE_SECRET_KEY=");
+  CHECK(file.generated == std::vector<std::string>{"JWT_SECRET", "SESSION_SECRET"});
+  CHECK(file.to_fill == std::vector<std::string>{"STRIPE_SECRET_KEY"});
+}
+
+TEST_CASE("a URL gets the secret that its placeholder stands for") {
+  const auto file = plan_one(
+      "POSTGRES_PASSWORD=change-me\nREDIS_PASSWORD=change-me\nDATABASE_URL=postgresql://shop:change-me@localhost:5432/shop?schema=public\n"
+      "REDIS_URL='redis://:change-me@localhost'\nOTHER_URL=https://user:change-me@example.com\n");
+  CHECK(file.after.text() ==
+        "POSTGRES_PASSWORD=secret1\nREDIS_PASSWORD=secret2\nDATABASE_URL=postgresql://shop:secret1@localhost:5432/shop?schema=public\n"
+        "REDIS_URL='redis://:secret2@localhost'\nOTHER_URL=https://user:change-me@example.com\n");
+}
+
+TEST_CASE("one name has one secret in all files, and the one that is there already wins") {
+  const auto files = plan_env({source("POSTGRES_PASSWORD=change-me\nJWT_SECRET=\n", "POSTGRES_PASSWORD=mine\n"),
+                               source("POSTGRES_PASSWORD=change-me\nDATABASE_URL=postgres://u:change-me@localhost/d\nJWT_SECRET=\n", {}, "backend/.env")},
+                              counting());
+  CHECK(files[0].after.text() == "POSTGRES_PASSWORD=mine\n# added by codops setup-dev from .env.example\nJWT_SECRET=secret1\n");
+  CHECK(files[1].after.text() == "POSTGRES_PASSWORD=mine\nDATABASE_URL=postgres://u:mine@localhost/d\nJWT_SECRET=secret1\n");
+}
+
+TEST_CASE("an existing value is never touched, whatever it is") {
+  for (const std::string existing : {"JWT_SECRET=\n", "JWT_SECRET=change-me\n", "JWT_SECRET\n", "export JWT_SECRET = 'a # b'\n", "JWT_SECRET: x\n", "\xEF\xBB\xBFJWT_SECRET=1\n"}) {
+    const auto file = plan_one("JWT_SECRET=change-me\n", existing);
+    CHECK_FALSE(file.changes());
+    CHECK(file.after.text() == existing);
+  }
+}
+
+TEST_CASE("missing keys are appended as the example has them, in the file's own line ends") {
+  SUBCASE("no final newline") {
+    const auto file = plan_one("A=1\nB='two words' # why\nC=\n", "A=0");
+    CHECK(file.after.text() == "A=0\n# added by codops setup-dev from .env.example\nB='two words'\nC=\n");
+    CHECK(file.appended == std::vector<std::string>{"B", "C"});
+    CHECK(file.had("A"));
+    CHECK_FALSE(file.had("B"));
+  }
+  SUBCASE("CRLF") {
+    const auto file = plan_one("A=1\nB=2\n", "A=0\r\n");
+    CHECK(file.after.text() == "A=0\r\n# added by codops setup-dev from .env.example\r\nB=2\r\n");
+  }
+  SUBCASE("a value of several lines") {
+    const auto file = plan_one("KEY=\"-----BEGIN\n# inside\nEND-----\"\n# outside\nB=1\n", "B=1\n");
+    CHECK(file.after.text() == "B=1\n# added by codops setup-dev from .env.example\nKEY=\"-----BEGIN\n# inside\nEND-----\"\n");
+    CHECK(file.after.value("KEY") == "-----BEGIN\n# inside\nEND-----");
+  }
+  SUBCASE("what is commented out stays so") {
+    const auto file = plan_one("A=1\nFEATURE=on\nB=2\n", "A=1\n#FEATURE=on\n  # export B=3\n");
+    CHECK_FALSE(file.changes());
+    CHECK(file.left_out == std::vector<std::string>{"FEATURE", "B"});
+  }
+  SUBCASE("an empty file") { CHECK(plan_one("A=1\n", "").after.text() == "# added by codops setup-dev from .env.example\nA=1\n"); }
+}
+
+TEST_CASE("a second plan over the first one's result changes nothing") {
+  const std::string example = "PORT=1\nJWT_SECRET=\nDATABASE_URL=postgres://u:change-me@localhost/d\nDB_PASSWORD=change-me\n";
+  const auto made = plan_one(example).after.text();
+  CHECK_FALSE(plan_one(example, made).changes());
+  const auto grown = plan_one(example, "PORT=2").after.text();
+  CHECK_FALSE(plan_one(example, grown).changes());
+}
+
+TEST_CASE("a file that can't be read as lines is an error with its place") {
+  try {
+    plan_one("A=1\n", "A=1\nB='never closed\n");
+    FAIL("no failure");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::config);
+    CHECK(failure.message().starts_with(".env:2:"));
+  }
+}
+
+TEST_CASE("a move is written everywhere that means that server, and only there") {
+  auto files = plan_env({source("", "POSTGRES_PORT=5432\nDATABASE_URL=\"postgresql://u:p@localhost:5432/d\" # main\nSHADOW_URL=postgresql://u@127.0.0.1/shadow\n"
+                                    "REPORTS_URL=postgresql://u@db.example.com:5432/d\nREDIS_URL=redis://localhost:5432\nAPP_PORT=5432\n"),
+                         source("", "PGPORT=5432\nX=5432\n", "backend/.env")},
+                        counting());
+  const auto effect = apply_move(files, {Store::postgres, {}, 5432, {}, 5433, "POSTGRES_PORT"});
+  CHECK(files[0].after.text() ==
+        "POSTGRES_PORT=5433\nDATABASE_URL=\"postgresql://u:p@localhost:5433/d\" # main\nSHADOW_URL=postgresql://u@127.0.0.1:5433/shadow\n"
+        "REPORTS_URL=postgresql://u@db.example.com:5432/d\nREDIS_URL=redis://localhost:5432\nAPP_PORT=5432\n");
+  CHECK(files[1].after.text() == "PGPORT=5433\nX=5432\n");
+  CHECK(effect.existing == std::vector<std::string>{"POSTGRES_PORT in .env", "DATABASE_URL in .env", "SHADOW_URL in .env", "PGPORT in backend/.env"});
+}
+
+TEST_CASE("in a file that is made, a move asks nobody; a variable that is missing is appended") {
+  auto files = plan_env({source("DATABASE_URL=postgres://u:p@localhost:5432/d\n")}, counting());
+  const auto effect = apply_move(files, {Store::postgres, {}, 5432, {}, 5433, "POSTGRES_PORT"});
+  CHECK(effect.existing.empty());
+  CHECK(effect.anything);
+  CHECK(files[0].after.text() == "DATABASE_URL=postgres://u:p@localhost:5433/d\nPOSTGRES_PORT=5433\n");
+}
+
+TEST_CASE("a URL that names a container is pointed to this machine") {
+  auto files = plan_env({source("DATABASE_URL=postgres://u:p@db/d\nREDIS_URL=redis://redis:6379\n")}, counting());
+  apply_move(files, {Store::postgres, "db", 5432, "127.0.0.1", 5432, {}});
+  CHECK(files[0].after.text() == "DATABASE_URL=postgres://u:p@127.0.0.1:5432/d\nREDIS_URL=redis://redis:6379\n");
+}
+
+TEST_CASE("where a URL's server is") {
+  const auto place = url_place("postgresql://u:p%40x@[::1]:5432/d?x=1");
+  REQUIRE(place);
+  CHECK(place->host == "[::1]");
+  CHECK(place->port == "5432");
+  CHECK(place->password == "p%40x");
+  CHECK(url_place("postgres://localhost")->host == "localhost");
+  CHECK(url_place("postgres://u@localhost:${PGPORT:-5432}/d")->port == "${PGPORT:-5432}");
+  CHECK(url_place("postgres://u@${DBHOST:-localhost}:1/d")->port == "1");
+  CHECK_FALSE(url_place("localhost:5432"));
+}
+
+TEST_CASE("whose secrets may be invented") {
+  for (const auto* name : {"JWT_SECRET", "SESSION_SECRET", "POSTGRES_PASSWORD", "DB_PASS", "ENCRYPTION_KEY", "APP_KEY", "PASSWORD_SALT", "JWT_REFRESH_KEY"}) {
+    CAPTURE(name);
+    CHECK(is_own_secret(name));
+  }
+  for (const auto* name : {"STRIPE_SECRET_KEY", "SMTP_PASSWORD", "AWS_SECRET_ACCESS_KEY", "API_KEY", "GITHUB_TOKEN", "PUBLIC_KEY", "PORT", "JWT_SECRET_FILE", "KEYCLOAK_URL", "MONKEY"}) {
+    CAPTURE(name);
+    CHECK_FALSE(is_own_secret(name));
+  }
+  for (const auto* value : {"", "change-me", "CHANGE_ME_IN_PRODUCTION", "<generate>", "your-secret-here", "xxxxxxxx", "***", "TODO", "replace-with-a-long-string"}) {
+    CAPTURE(value);
+    CHECK(is_placeholder(value));
+  }
+  for (const auto* value : {"shop", "postgres", "password", "dev", "48dbe4fd00e0", "s3cret!"}) {
+    CAPTURE(value);
+    CHECK_FALSE(is_placeholder(value));
+  }
+}
