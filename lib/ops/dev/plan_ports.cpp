@@ -105,8 +105,7 @@ void find_holders(Workspace& workspace, const Limits& limits) {
       if (workspace.remote_engine) continue;
     } else {
       const auto process = plan.store == Store::postgres ? LocalPostgres{workspace.project}.process() : LocalRedis{workspace.project}.process();
-      const auto holder = process ? holder_of(plan.port) : std::nullopt;
-      plan.ours = holder && holder->pid == process->pid();
+      plan.ours = process && listens(process->pid(), plan.port);
     }
     if (plan.ours || is_free(plan.address, plan.port)) continue;
     plan.holder = holder_of(plan.port).value_or(Holder{0, {}, {}, "?"});

@@ -76,17 +76,27 @@ std::string user_name(uid_t uid) {
   return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
-pid_t owner_of_socket(const std::string& inode) {
+bool has_socket(const fs::path& process, const std::string& inode) {
   const auto wanted = fmt::format("socket:[{}]", inode);
+  std::error_code hidden;
+  for (const auto& fd : fs::directory_iterator{process / "fd", hidden}) {
+    std::error_code gone;
+    if (fs::read_symlink(fd.path(), gone).string() == wanted) return true;
+  }
+  return false;
+}
+
+std::optional<Listener> listener_on(std::uint16_t port) {
+  auto listener = listener_in("/proc/net/tcp", port);
+  return listener ? listener : listener_in("/proc/net/tcp6", port);
+}
+
+pid_t owner_of_socket(const std::string& inode) {
   std::error_code error;
   for (const auto& process : fs::directory_iterator{"/proc", error}) {
     const auto name = process.path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::error_code hidden;
-    for (const auto& fd : fs::directory_iterator{process.path() / "fd", hidden}) {
-      std::error_code gone;
-      if (fs::read_symlink(fd.path(), gone).string() == wanted) return static_cast<pid_t>(std::stol(name));
-    }
+    if (has_socket(process.path(), inode)) return static_cast<pid_t>(std::stol(name));
   }
   return 0;
 }
@@ -123,8 +133,7 @@ std::string Holder::text() const {
 }
 
 std::optional<Holder> holder_of(std::uint16_t port) {
-  auto listener = listener_in("/proc/net/tcp", port);
-  if (!listener) listener = listener_in("/proc/net/tcp6", port);
+  const auto listener = listener_on(port);
   if (!listener) return std::nullopt;
   Holder holder;
   holder.user = user_name(listener->uid);
@@ -142,6 +151,11 @@ std::optional<Holder> holder_of(std::uint16_t port) {
   while (!holder.command.empty() && holder.command.back() == ' ') holder.command.pop_back();
   if (holder.command.size() > 80) holder.command = holder.command.substr(0, 77) + "...";
   return holder;
+}
+
+bool listens(pid_t pid, std::uint16_t port) {
+  const auto listener = listener_on(port);
+  return listener && has_socket(fs::path{"/proc"} / std::to_string(pid), listener->inode);
 }
 
 }  // namespace codops::scaffold::dev

@@ -24,5 +24,7 @@ struct Holder {
 };
 // Who listens there (any address of this machine), read from /proc. nullopt: nobody that can be seen.
 std::optional<Holder> holder_of(std::uint16_t port);
+// Does that process listen there? Looks at its own descriptors only: holder_of() walks through every process.
+bool listens(pid_t pid, std::uint16_t port);
 
 }  // namespace codops::scaffold::dev

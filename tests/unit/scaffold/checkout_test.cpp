@@ -293,6 +293,8 @@ TEST_CASE("a port's holder is named") {
   const auto holder = holder_of(port);
   REQUIRE(holder);
   CHECK(holder->pid == ::getpid());
+  CHECK(listens(::getpid(), port));
+  CHECK_FALSE(listens(::getppid(), port));
   CHECK(free_port(port, {}) != port);
   ::close(fd);
 }
