@@ -37,20 +37,27 @@ class MigrateUp final : public Command {
         return {Exit::failed, "nothing was applied\n", {}};
       }
     }
-    return shown(migrate::apply(source, connection, running, services.reporter(), limits), environment.name);
+    return shown(migrate::apply(source, connection, running, services.reporter(), limits), environment.name, services.options().output == Output::json);
   }
 
  private:
-  static Result shown(const migrate::Outcome& outcome, const std::string& environment) {
-    nlohmann::ordered_json document{{"environment", environment}, {"layout", migrate::name_of(outcome.layout)}, {"applied", nlohmann::ordered_json::array()}};
+  static Result shown(const migrate::Outcome& outcome, const std::string& environment, bool as_json) {
+    if (as_json) return {Exit::ok, {}, json(outcome, environment)};
     std::string text;
     for (const auto& applied : outcome.applied) {
       text += fmt::format("  ✓ {}   {}{}\n", applied.name, format_duration(applied.took), applied.stepwise ? "   statement by statement" : "");
+    }
+    text += outcome.applied.empty() ? "up to date\n" : fmt::format("{} applied in {}\n", outcome.applied.size(), format_duration(outcome.took));
+    return {Exit::ok, text, {}};
+  }
+
+  static std::string json(const migrate::Outcome& outcome, const std::string& environment) {
+    nlohmann::ordered_json document{{"environment", environment}, {"layout", migrate::name_of(outcome.layout)}, {"applied", nlohmann::ordered_json::array()}};
+    for (const auto& applied : outcome.applied) {
       document["applied"].push_back({{"name", applied.name}, {"seconds", static_cast<double>(applied.took.count()) / 1000}, {"stepwise", applied.stepwise}});
     }
     document["seconds"] = static_cast<double>(outcome.took.count()) / 1000;
-    text += outcome.applied.empty() ? "up to date\n" : fmt::format("{} applied in {}\n", outcome.applied.size(), format_duration(outcome.took));
-    return {Exit::ok, text, document.dump()};
+    return document.dump();
   }
 
   MigrateOptions options_;

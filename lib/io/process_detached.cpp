@@ -19,7 +19,7 @@ struct Report {
 };
 
 // Everything that is allocated is made before the fork.
-struct Prepared {
+struct Detaching {
   std::string file;
   std::vector<std::string> env_text;
   std::vector<char*> argv, envp;
@@ -34,7 +34,7 @@ struct Prepared {
   ::_exit(127);
 }
 
-[[noreturn]] void become(Prepared& prepared) {
+[[noreturn]] void become_detached(Detaching& prepared) {
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
@@ -65,7 +65,7 @@ struct Prepared {
 }  // namespace
 
 pid_t start_detached(const Program& program, int in, int out) {
-  Prepared prepared;
+  Detaching prepared;
   const auto found = program.argv.empty() ? std::nullopt : find_program(program.argv.front());
   if (!found) throw Failure{Exit::unavailable, fmt::format("\"{}\" is not installed here", program.argv.empty() ? "" : program.argv.front())};
   prepared.file = found->string();
@@ -87,7 +87,7 @@ pid_t start_detached(const Program& program, int in, int out) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t first = ::fork();
   const int why_not = errno;
-  if (first == 0) become(prepared);
+  if (first == 0) become_detached(prepared);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (first < 0) throw Failure{Exit::failed, fmt::format("cannot fork: {}", std::strerror(why_not))};
   report.write.reset();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # codops migrate beside one psql session (a transaction for each file) and Prisma's schema engine: COUNT (500) generated migrations with
-# tables, indexes, constraints, enums and functions with $$, on a server with fsync on. Prints one line for each; medians of RUNS (3).
+# tables, indexes, constraints, enums and functions with $$, on a server with fsync on. Prints one line for each: median, least and
+# peak memory of RUNS (3).
 #   tests/bench/migrate.sh [COUNT]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -42,23 +43,30 @@ cd "$work/project"
 fresh() { psql_in postgres -c "DROP DATABASE IF EXISTS bench" -c "CREATE DATABASE bench" -c CHECKPOINT >/dev/null 2>&1; }
 export DATABASE_URL
 DATABASE_URL=$(postgres_url bench)
-measure() { # NAME COMMAND... → seconds and peak memory (MB) of the median run
-  local name=$1 lines=()
+measure() { # NAME COMMAND... → a line "seconds kilobytes" in its file
+  local name=$1
   shift
-  for ((r = 0; r < runs; ++r)); do
-    "$before"
-    lines+=("$({ /usr/bin/time -f '%e %M' "$@" >/dev/null 2>"$work/err"; tail -n 1 "$work/err"; } 2>&1)")
-  done
-  printf '%s\n' "${lines[@]}" | sort -n | sed -n "$(((runs + 1) / 2))p" | awk -v name="$name" '{ printf "%-28s %7.3f s %6.1f MB\n", name, $1, $2 / 1024 }'
+  { /usr/bin/time -f '%e %M' "$@" >/dev/null 2>"$work/err"; tail -n 1 "$work/err"; } >>"$work/times.$name"
 }
-before=fresh
-measure "psql, one session" "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PGPORT" -d "$DATABASE_URL" -f "$work/all.sql"
-measure "codops migrate" "$CODOPS" migrate staging --yes
-before=true
-measure "codops migrate, nothing to do" "$CODOPS" migrate staging --yes
-if "$here/../support/prisma.sh" --check; then
-  before=fresh
-  measure "Prisma's engine" "$here/../support/prisma.sh" apply "$work/project/prisma/migrations"
-  before=true
-  measure "Prisma's engine, no-op" "$here/../support/prisma.sh" apply "$work/project/prisma/migrations"
-fi
+prisma=
+if "$here/../support/prisma.sh" --check; then prisma=yes; fi
+# In turn, so that whatever else the machine does meets all of them.
+for ((r = 0; r < runs; ++r)); do
+  fresh
+  measure "psql, one session" "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PGPORT" -d "$DATABASE_URL" -f "$work/all.sql"
+  fresh
+  measure "codops migrate" "$CODOPS" migrate staging --yes
+  for _ in 1 2 3; do
+    measure "codops migrate, no-op" "$CODOPS" migrate staging --yes
+    measure "psql -c 'SELECT 1'" "$PG_BIN/psql" -X -q -d "$DATABASE_URL" -c 'SELECT 1'
+  done
+  if [[ -n $prisma ]]; then
+    fresh
+    measure "Prisma's engine" "$here/../support/prisma.sh" apply "$work/project/prisma/migrations"
+    measure "Prisma's engine, no-op" "$here/../support/prisma.sh" apply "$work/project/prisma/migrations"
+  fi
+done
+for times in "$work"/times.*; do
+  sort -n "$times" | awk -v name="${times#*/times.}" '{ seconds[NR] = $1; if ($2 > most) most = $2 }
+    END { printf "%-24s median %7.3f s  least %7.3f s  peak %6.1f MB  (%d runs)\n", name, seconds[int((NR + 1) / 2)], seconds[1], most / 1024, NR }'
+done

@@ -17,7 +17,7 @@ namespace codops::scaffold::dev {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 constexpr std::string_view ledger_file = "ledger.json", lock_file = "lock", owner_file = "owner.json";
 
@@ -36,7 +36,7 @@ void make_folder(const fs::path& folder) {
 
 void write_owner(const fs::path& folder, const std::string& command) {
   // Only for whoever waits, while this run lives: neither atomic nor durable, and a full disk shows where it matters.
-  const Json owner{{"pid", ::getpid()}, {"command", command}, {"since", to_rfc3339(SystemClock{}.now())}};
+  const Ordered owner{{"pid", ::getpid()}, {"command", command}, {"since", to_rfc3339(SystemClock{}.now())}};
   const io::Fd fd{::open((folder / owner_file).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
   const auto text = owner.dump() + "\n";
   [[maybe_unused]] const auto written = fd ? ::write(fd.get(), text.data(), text.size()) : 0;
@@ -44,7 +44,7 @@ void write_owner(const fs::path& folder, const std::string& command) {
 
 std::string owner_of(const fs::path& folder) {
   const auto text = io::read_file_if_there(folder / owner_file, 4096).value_or("");
-  const auto json = Json::parse(text, nullptr, false);
+  const auto json = Ordered::parse(text, nullptr, false);
   if (!json.is_object()) return "another run";
   std::string age;
   if (const auto since = parse_rfc3339(json.value("since", ""))) {
@@ -77,7 +77,7 @@ void make_dev_folder(const fs::path& project) {
 
 Ledger::Ledger(fs::path folder) : folder_{std::move(folder)} {
   const auto text = io::read_file_if_there(folder_ / ledger_file);
-  const auto json = text ? Json::parse(*text, nullptr, false) : Json{};
+  const auto json = text ? Ordered::parse(*text, nullptr, false) : Ordered{};
   if (!json.is_object() || json.value("format", 0) != 1) return;
   const auto done = json.find("done");
   if (done == json.end() || !done->is_object()) return;
@@ -126,7 +126,7 @@ void Ledger::clear() {
 }
 
 void Ledger::write_locked() {
-  Json json{{"format", 1}, {"done", Json::object()}};
+  Ordered json{{"format", 1}, {"done", Ordered::object()}};
   for (const auto& [key, done] : done_) json["done"][key] = {{"inputs", done.inputs}, {"note", done.note}};
   io::write_file(folder_ / ledger_file, json.dump(1) + "\n");
   dirty_ = false;
