@@ -65,7 +65,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   if (run.front_door_asked > 0) text += fmt::format(" · front door: {} of {} probes answered", run.front_door_answered, run.front_door_asked);
   text += "\n";
   if (run.plan.from != 0 && run.plan.verb != "rollback") {
-    text += fmt::format("  back:  codops rollback {}      (release {} is kept: boot time + 1 s)\n", environment, run.plan.from);
+    text += fmt::format("  back:  codops rollback {}      (release {} is kept)\n", environment, run.plan.from);
   }
   text += "  time:  " + to_text(ops::time_account(run)) + "\n";
   return text;

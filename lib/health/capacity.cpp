@@ -1,7 +1,5 @@
 #include "lib/health/capacity.hpp"
 
-#include <link.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,24 +27,5 @@ Capacity capacity_now() {
   const auto most = limit.rlim_cur == RLIM_INFINITY ? std::size_t{1} << 20U : static_cast<std::size_t>(limit.rlim_cur);
   return share_out(most, open);
 }
-
-namespace {
-
-// Read-only segments alone: a writable one holds what relocation wrote.
-int drop_read_only(dl_phdr_info* object, std::size_t, void*) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  for (int i = 0; i < object->dlpi_phnum; ++i) {
-    const auto& segment = object->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-    const auto start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-    const auto end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-    ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
-  }
-  return 0;
-}
-
-}  // namespace
-
-void drop_pages_of_the_start() noexcept { ::dl_iterate_phdr(drop_read_only, nullptr); }
 
 }  // namespace codops::health

@@ -13,8 +13,4 @@ struct Capacity {
 Capacity share_out(std::size_t limit, std::size_t open);
 Capacity capacity_now();
 
-// Gives the pages of programs and libraries back that only the start touched (relocation, initialisers: some 9 MB);
-// what is still needed comes back from the page cache. Worth it before hundreds of connections are opened.
-void drop_pages_of_the_start() noexcept;
-
 }  // namespace codops::health

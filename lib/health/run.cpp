@@ -23,8 +23,6 @@ class Run {
     // Measured again: the loop and curl have opened files of their own.
     if (std::any_of(checks.begin(), checks.end(), [](const Check& check) { return std::holds_alternative<HttpCheck>(check.what); })) network_.http();
     capacity_ = capacity_now();
-    constexpr std::size_t many = 64;
-    if (checks.size() > many) drop_pages_of_the_start();
   }
 
   Report run() {

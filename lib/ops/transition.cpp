@@ -327,16 +327,21 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     }
     plan.steps.back().phase = plan::Phase::proven;
   }
-  for (const auto& [service, member] : stragglers_of(observed, current, next, 0)) leave(*service, {member}, false);
+  std::map<std::string, std::size_t> left, stopped;
+  for (const auto& entry : leaving_args) ++(entry.at("rest").get<bool>() == rests ? left : stopped)[entry.at("service").get<std::string>()];
+  for (const auto& [service, member] : stragglers_of(observed, current, next, 0)) {
+    leave(*service, {member}, false);
+    ++stopped[service->name];
+  }
   if (!leaving.empty() || !intruders.empty()) {
-    std::vector<std::string> what;
-    std::map<std::string, std::size_t> counts;
-    for (const auto& entry : leaving_args) {
-      if (entry.at("rest").get<bool>() == rests) ++counts[entry.at("service").get<std::string>()];
-    }
-    for (const auto& [service, count] : counts) what.push_back(times(service, count));
-    auto text = what.empty() ? std::string{}
-                             : fmt::format("~ {} of release {}, {}", fmt::join(what, ", "), plan.from, rests ? "left running for rollback" : "kept for rollback");
+    const auto listed = [](const std::map<std::string, std::size_t>& counts) {
+      std::vector<std::string> parts;
+      for (const auto& [service, count] : counts) parts.push_back(times(service, count));
+      return fmt::format("{}", fmt::join(parts, ", "));
+    };
+    std::string text;
+    if (!left.empty()) text = fmt::format("~ {} of release {}, {}", listed(left), plan.from, rests ? "left running for rollback" : "kept for rollback");
+    if (!stopped.empty()) text += fmt::format("{}~ {} that no longer serve, stopped", text.empty() ? "" : "; ", listed(stopped));
     if (!intruders.empty()) {
       text += fmt::format("{}- {} (not made by codops)", text.empty() ? "" : "; ", fmt::join(intruders, ", "));
     }

@@ -55,7 +55,7 @@ std::vector<Key> project_keys() {
        "How long the old set stays on guard after the switch; a crash within it moves traffic back."},
       {"keep_releases", Type::integer, "5", "5", "Releases that are kept for rollback, images included."},
       {"old_set", Type::choice, "stopped", "stopped",
-       "running: the old set stays up until the next deploy, for a rollback in under a second.", {"stopped", "running"}},
+       "running: the old set stays up until the next deploy, for a rollback without a boot.", {"stopped", "running"}},
 
       {"hooks.pre_deploy[].run", Type::argv, "", "./scripts/announce, starting",
        "Before anything changes; a failure stops the deploy. Words of a command, no shell."},

@@ -211,7 +211,9 @@ TEST_CASE("old_set: running: the set before rests, is no change by itself, comes
   CHECK(args.at("services").at(0).at("make").empty());
   CHECK(args.at("services").at(0).at("start").size() == 2);
 
-  apply(host, plan_deploy(shop("v3"), host, options));
+  const auto third = plan_deploy(shop("v3"), host, options);
+  CHECK(third.plan.steps.back().text == "~ backend ×2 of release 2, left running for rollback; ~ backend ×2 that no longer serve, stopped");
+  apply(host, third);
   CHECK(running(1) == 0);
   CHECK(running(2) == 2);
   options.old_set_running = false;
