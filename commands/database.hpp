@@ -6,6 +6,7 @@
 
 #include "commands/services.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/io/redis_probe.hpp"
 #include "lib/ops/database.hpp"
 
 namespace codops::commands {
@@ -27,5 +28,13 @@ struct ReachedDatabase {
 // A host that is a service of the compose file (or database.service) is reached through its container, by its address or by an
 // exec in it; without one that runs as the name resolves. Failure{unavailable} says how to start it.
 ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
+
+// Redis, found and reached the same way: redis.url_variable (REDIS_URL). nullopt: nothing names one.
+struct ReachedRedis {
+  io::RedisTarget target;
+  std::unique_ptr<ops::Host> host;
+  std::unique_ptr<target::Endpoint> endpoint;
+};
+std::optional<ReachedRedis> reach_redis(Services& services, const settings::Environment& environment);
 
 }  // namespace codops::commands
