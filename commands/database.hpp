@@ -16,6 +16,9 @@ namespace codops::commands {
 // migrate.schema goes over the URL's. Failure{config} names what to set.
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
 
+// The value of a variable in the environment's files; nullopt: none has it.
+std::optional<std::string> variable_in_files(Services& services, const settings::Environment& environment, const std::string& name);
+
 // A database as it is reached from here. Connections live no longer than this.
 struct ReachedDatabase {
   io::postgres::Target target;

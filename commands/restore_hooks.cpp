@@ -61,6 +61,16 @@ std::string RestoreWiring::migrate(const io::postgres::Target& fresh, const Limi
 
 std::string RestoreWiring::unwell(const Limits& limits) {
   const auto bounded = limits.within(environment_.backup.restore_health_timeout);
+  try {
+    return asked(bounded);
+  } catch (const Failure& failure) {
+    // The restore is done, whatever the checks are worth.
+    limits.check("the health check");
+    return "could not find out: " + failure.message();
+  }
+}
+
+std::string RestoreWiring::asked(const Limits& bounded) {
   auto found = checks_of(services_, environment_, bounded);
   // Whether a backup is fresh, or a disk full, says nothing about the restore.
   std::erase_if(found.checks, [](const auto& check) {

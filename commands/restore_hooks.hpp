@@ -23,6 +23,7 @@ class RestoreWiring {
  private:
   std::string migrate(const io::postgres::Target& fresh, const Limits& limits);
   std::string unwell(const Limits& limits);
+  std::string asked(const Limits& bounded);
 
   Services& services_;
   const settings::Environment& environment_;

@@ -1,6 +1,6 @@
 #include "lib/backup/backup.hpp"
 #include "lib/backup/redis_part.hpp"
-#include "lib/backup/swap.hpp"
+#include "lib/backup/restore_steps.hpp"
 #include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
@@ -48,6 +48,18 @@ class Unpublished {
   bool published_{};
 };
 
+// From another database: the live one may be closed or read-only. A role that may not enter that one, or change what it finds,
+// takes its backup all the same, should the live one let it.
+void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
+  try {
+    auto connection = io::postgres::Connection::open(beside(subject.database, subject.database.database), limits);
+    for (const auto& note : mend_restores(connection, subject.database.database, limits)) reporter.warn(note);
+  } catch (const io::postgres::DatabaseError& error) {
+    limits.check("a look at what restores left");
+    if (!error.lost()) reporter.warn("what a restore left can't be taken back: " + error.message());
+  }
+}
+
 std::string tag_without_newlines(std::string tag) {
   std::replace_if(tag.begin(), tag.end(), [](unsigned char c) { return c < 32; }, ' ');
   return tag;
@@ -62,10 +74,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   const auto held = lock(catalogue, limits);
   catalogue.remove_stale(clock.now(), limits);
 
-  {
-    auto connection = io::postgres::Connection::open(subject.database, limits);
-    for (const auto& note : mend_restores(connection, subject.database.database, limits)) reporter.warn(note);
-  }
+  mend(subject, reporter, limits);
   Snapshot snapshot{subject.database, options.dump.lock_wait, limits};
   const auto programs = find_programs(snapshot.server_major(), subject.database, subject.container, limits);
 
