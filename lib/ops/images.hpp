@@ -1,12 +1,17 @@
 #pragma once
 // Images of a version: found on the engine or in the registry, pulled by digest, never built unless told.
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "lib/compose/model.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/render.hpp"
+
+namespace codops::engine::docker {
+struct ImageDetails;
+}
 
 namespace codops::ops {
 
@@ -16,6 +21,7 @@ struct ImageState {
   std::string digest;   // of the registry; empty: exists on the engine only
   bool on_engine{false};
   bool must_pull{false};
+  std::shared_ptr<const engine::docker::ImageDetails> local;  // as it is on the engine
 };
 
 // Asks engine and registry, changes nothing. Failure: an image that can't be had, by name, with what to do; 69 when a

@@ -70,10 +70,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     Desired stored;
     if (current) stored.specs = host_.store().load_specs(current->number, limits);
     auto run_context = context(current.value_or(Release{}), current, stored);
-    lock_->check();
+    lock_->write({}, limits);
     const auto removed = recover_blind(run_context, observed_, found.run, limits);
     recovery_.text = fmt::format("undid a run whose journal is damaged: {} containers of it removed", removed);
-    host_.store().write({run_journal.entry_file("ended", {}, "undone without its plan")}, limits);
+    lock_->write({run_journal.entry_file("ended", {}, "undone without its plan")}, limits);
     host_.reporter().note(recovery_.text);
     observe_again(limits);
     return;
@@ -82,7 +82,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     // It died before its first step: nothing was changed.
     recovery_.text = "an earlier run died before it changed anything";
     host_.reporter().note(recovery_.text);
-    host_.store().write({run_journal.entry_file("ended", {}, "nothing was done")}, limits);
+    lock_->write({run_journal.entry_file("ended", {}, "nothing was done")}, limits);
     observe_again(limits);
     return;
   }
@@ -103,7 +103,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(limits); }, {}};
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, {}};
   const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
   auto entry = entry_for(*plan, started);
   const auto& history = observed_.snapshot.history;
@@ -118,7 +118,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   seal(entry, history.empty() ? std::string{} : history.back().hash);
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
-  host_.store().write(files, limits);
+  lock_->write(files, limits);
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {

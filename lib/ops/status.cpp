@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
@@ -106,13 +107,14 @@ Status status_of(const Observed& observed, const std::string& project, const std
 }
 
 Status status(Host& host, const Limits& limits) {
-  const auto observed = observe(host.api(), host.store(), host.project(), limits);
+  Observed observed;
+  std::optional<target::LockState> holder;
+  in_parallel({[&] { observed = observe(host.api(), host.store(), host.project(), limits); },
+               [&] { holder = host.lock("deploy")->inspect(limits); }});
   host.require_owner(observed.snapshot);
   auto found = status_of(observed, host.project(), host.environment().name, host.environment().old_set == settings::OldSet::running);
   found.engine = host.shown();
-  if (const auto holder = host.lock("deploy")->inspect(limits)) {
-    if (release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
-  }
+  if (holder && release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
   found.maintenance = observed.snapshot.maintenance;
   return found;
 }
