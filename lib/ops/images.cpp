@@ -25,11 +25,11 @@ std::string digest_of(const ImageDetails& details, const ImageName& name) {
 
 [[noreturn]] void explain_missing(const ImageName& name, const std::string& service, const ApiError& error) {
   const auto text = name.familiar();
+  if (error.status() == 401 || error.status() == 403 || turned_away(error)) {
+    throw Failure{Exit::failed, fmt::format("the registry \"{}\" refuses \"{}\" of service \"{}\": {}", name.registry, text, service, error.message()),
+                  fmt::format("docker login {}", name.registry)};
+  }
   switch (error.status()) {
-    case 401:
-    case 403:
-      throw Failure{Exit::failed, fmt::format("the registry \"{}\" refuses \"{}\" of service \"{}\": {}", name.registry, text, service, error.message()),
-                    fmt::format("docker login {}", name.registry)};
     case 404:
       throw Failure{Exit::failed, fmt::format("there is no image \"{}\" for service \"{}\"", text, service),
                     "check the version, or push the image first"};
@@ -85,6 +85,18 @@ std::string common_name(const std::string& architecture) {
 
 }  // namespace
 
+bool turned_away(const Failure& failure) {
+  for (const char* words : {"no basic auth credentials", "unauthorized", "authentication required", "access denied", "access to the resource is denied"}) {
+    if (failure.message().find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+Failure with_login_hint(const Failure& failure, const std::string& registry) {
+  if (!turned_away(failure)) return failure;
+  return {Exit::failed, failure.message(), fmt::format("docker login {}", registry)};
+}
+
 std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits) {
   std::vector<const compose::Service*> services;
   for (const auto& [name, service] : project.services) {
@@ -126,7 +138,7 @@ void pull_images(Host& host, const std::vector<ImageState>& images, const Limits
       if (!tag.empty() || tagged.tag.empty()) host.api().tag_image(name.familiar(), tagged, limits);
     } catch (Failure& failure) {
       failure.add_context(fmt::format("pulling \"{}\"", image.name));
-      throw;
+      throw with_login_hint(failure, name.registry);
     }
     host.reporter().report({Event::Kind::done, "pull", image.name, {}, std::chrono::duration_cast<Milliseconds>(host.clock().steady() - start), {}, {}});
   }

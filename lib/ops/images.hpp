@@ -24,6 +24,11 @@ struct ImageState {
   std::shared_ptr<const engine::docker::ImageDetails> local;  // as it is on the engine
 };
 
+// Whether the registry turned somebody away. By its words: what the engine passes on has no code of its own for that (500,
+// or a line of a stream that began with 200).
+bool turned_away(const Failure& failure);
+Failure with_login_hint(const Failure& failure, const std::string& registry);
+
 // Asks engine and registry, changes nothing. Failure: an image that can't be had, by name, with what to do; 69 when a
 // registry does not answer. `only`: these services; empty: all.
 std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits);

@@ -124,7 +124,10 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
 
 void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   const auto details = context.api.inspect_container(member.container, limits);
-  if (details.state == target::RunState::running) return;
+  if (details.state == target::RunState::running) {
+    context.restarts_before[member.container] = details.restart_count;
+    return;
+  }
   if (rolls(service.role) && details.networks.count(context.traffic.name) != 0) {
     // Kept from before: its name must not lead callers to a container that still boots.
     context.api.disconnect_network(context.traffic.name, member.container, true, limits);

@@ -2,7 +2,7 @@
 # Every step fails once, after its work was done: what can be observed afterwards equals what was there before, the history says so,
 # and under load no request fails.
 #
-#   UNDO_VERBS="deploy rollback scale"   which commands; by default deploy (full/undo.sh does the others)
+#   UNDO_VERBS="deploy rollback scale"   which commands
 # shellcheck source=tests/support/case.sh
 source "$(dirname "$0")/../../support/case.sh"
 need_engine
@@ -42,7 +42,7 @@ same() { # VERB...: every step of it fails once
   done
 }
 load_start undo --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
-for verb in ${UNDO_VERBS:-deploy}; do
+for verb in ${UNDO_VERBS:-deploy rollback scale}; do
   case $verb in
     deploy) same deploy test v1.0.0 ;;
     rollback) same rollback test ;;
@@ -52,6 +52,14 @@ done
 load_stop undo
 expect "no request failed (of $(load_value undo .sent))" "$(load_value undo '[.failed, .reasons]')" "[0,{}]"
 expect "what serves is complete" "$(converged v1.1.0 || true)" ""
+
+# What declares that it has no undo is named.
+printf 'hooks:\n  pre_deploy: [{ run: ["true"] }]\n' >>codops.yaml
+before=$(fingerprint)
+rc=0
+CODOPS_TEST_FAIL=after:start "$CODOPS" deploy test v1.0.0 >"$WORK/out" 2>&1 || rc=$?
+expect "a step without an undo is named, the rest is as before" "$rc $(grep -c 'stays *hook-1: what a hook does is its own' "$WORK/out") $(diff <(fingerprint) <(echo "$before"))" "1 1 "
+sed -i '/^hooks:/,$d' codops.yaml
 
 # A signal is a failure with less time.
 rc=0
