@@ -169,7 +169,8 @@ cp "$WORK/third" docker-compose.prod.yml
 fingerprint >"$WORK/before"
 load third
 try deploy test "$other"
-expect "15: the third of four fails: exit 1" "$rc" 1
+# It counts as started until it ends: which step notices is a matter of moments.
+expect "15: the third of four fails: exit 1 or 5" "$(((rc == 1) || (rc == 5)))" 1
 expect "15: it is named, with its exit code" "$(grep -c -- '-b-r[0-9]*-1 exited with 3' "$WORK/out" | awk '{print ($1 > 0)}')" 1
 expect "15: all four are as before" "$(diff <(fingerprint) "$WORK/before")" ""
 unharmed third
