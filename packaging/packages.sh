@@ -49,6 +49,7 @@ tests() {
   tool docker-registry docker-registry
   tool htpasswd apache2-utils
   tool python3 python3
+  library python3-venv
   library busybox-static
 }
 
