@@ -15,10 +15,9 @@ check "the second deploy" tiny_deploy v1.1.0
 
 cells() {
   local point last
-  for point in after:start after:switch before:stop before:record; do strike "$point" "deploy, KILL $point" deploy test "$(other)"; done
+  for point in after:start after:switch before:stop; do strike "$point" "deploy, KILL $point" deploy test "$(other)"; done
   [[ $(serving) == v1.1.0 ]] || tiny_deploy v1.1.0
   strike after:switch "rollback, KILL after:switch" rollback test
-  strike after:start "scale, KILL after:start" scale test web=3
   strike after:switch:TERM "deploy, TERM after:switch" deploy test "$(other)"
   last=$(steps_of deploy test "$(other)" | tail -n 1)
   CODOPS_TEST_FAIL=after:$last strike undo:switch "deploy, $last fails, KILL undo:switch" deploy test "$(other)"

@@ -2,7 +2,7 @@
 # A real registry with a password and TLS: images are pushed and pulled by digest; what is wrong with it (401, no such tag, a tag that
 # moved, no answer, an answer that stalls) is found before anything changes.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 command -v docker-registry >/dev/null && command -v htpasswd >/dev/null || { skip "registry" "docker-registry or htpasswd is not installed"; finish; }
 # shellcheck source=tests/support/tiny.sh
