@@ -41,6 +41,11 @@ std::string running_proxy(const Release& release, const Observed& observed) {
   return {};
 }
 
+// A run that had begun to go back must never be finished: what its last step takes away may be what serves again.
+bool had_turned_back(const plan::Record& record) {
+  return std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "undoing"; });
+}
+
 bool had_begun(const plan::Record& record) {
   return !record.damaged.empty() ||
          std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
@@ -91,7 +96,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  recovery_.forward = way == RecoveryWay::best && was_proven(*plan, *last) && all_run(next, observed_);
+  recovery_.forward = way == RecoveryWay::best && !had_turned_back(found) && was_proven(*plan, *last) && all_run(next, observed_);
   host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
                                     recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
   Desired stored;

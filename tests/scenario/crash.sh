@@ -20,7 +20,7 @@ cells() {
   strike after:switch "rollback, KILL after:switch" rollback test
   strike after:switch:TERM "deploy, TERM after:switch" deploy test "$(other)"
   last=$(steps_of deploy test "$(other)" | tail -n 1)
-  CODOPS_TEST_FAIL=after:$last strike undo:switch "deploy, $last fails, KILL undo:switch" deploy test "$(other)"
+  STRUCK_FAIL=after:$last strike undo:start "deploy, $last fails, KILL undo:start" deploy test "$(other)"
 }
 matrix_part "kill matrix, in short" cells
 

@@ -5,7 +5,8 @@
 #   points_of VERB...            every point at which its run can be struck: before and after each step, and around them
 #   undo_points_of VERB...       every point of its way back: before the undo of each step that has one
 #   strike POINT[:SIGNAL] NAME COMMAND...   runs the command with the hook, then `codops resume`, and checks that one complete release
-#                                serves, that nothing is left, and that a second `resume` finds nothing
+#                                serves, that nothing is left, and that a second `resume` finds nothing; STRUCK_FAIL: where the
+#                                struck command, and it alone, is made to fail
 #   recovers NAME                the same for what a run left that was struck otherwise
 #   matrix_part NAME COMMAND...  runs a part of cells under load and records it as cases; its line of the table goes to stdout.
 #                                LOAD=: another URL than $FRONT; empty: without load
@@ -37,7 +38,7 @@ strike() { # POINT[:SIGNAL] NAME COMMAND...
   shift 2
   matrix_cells=$((matrix_cells + 1))
   # The shell's own word about a killed child is no news here.
-  { CODOPS_TEST_KILL=$point "$CODOPS" "$@" >"$WORK/struck.out" 2>&1 || rc=$?; } 2>/dev/null
+  { CODOPS_TEST_FAIL=${STRUCK_FAIL:-} CODOPS_TEST_KILL=$point "$CODOPS" "$@" >"$WORK/struck.out" 2>&1 || rc=$?; } 2>/dev/null
   case $point in
     # 6: the undo could not be had in the few seconds that a CI system leaves; the next command does it.
     *:TERM) ((rc == 143 || rc == 0 || rc == 6)) || struck_badly "$name" "exit $rc after SIGTERM: $(tail -n 3 "$WORK/struck.out")" ;;

@@ -51,7 +51,7 @@ undone_everywhere() { # VERB...: fails at its last step, and is killed on the wa
   last=$(steps_of "${command[@]}" | tail -n 1)
   for point in "${points[@]}"; do
     ready_for "$@"
-    CODOPS_TEST_FAIL=after:$last strike "$point" "$1, $last fails, KILL $point" "${command[@]}"
+    STRUCK_FAIL=after:$last strike "$point" "$1, $last fails, KILL $point" "${command[@]}"
   done
 }
 scale_both_ways() { # FUNCTION...
