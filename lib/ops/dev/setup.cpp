@@ -39,7 +39,8 @@ void tell_notes(const Workspace& workspace, Reporter& reporter) {
 
 Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, Reporter& reporter, const Clock& clock, const Limits& limits) {
   tell_notes(workspace, reporter);
-  const Context context{workspace, ledger, reporter, clock, request.caller_umask};
+  KeptConnection connection;
+  const Context context{workspace, ledger, reporter, clock, request.caller_umask, connection};
   const auto steps = choose_steps(all_steps(context), request.only, request.skip);
   Outcome outcome;
   outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
