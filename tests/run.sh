@@ -52,6 +52,7 @@ outside() {
   tests/support/compose.sh >/dev/null 2>&1 || say "docker compose can't be had: what compares with it is skipped"
 
   tests/support/prisma.sh --check >/dev/null 2>&1 || say "no Prisma engine: what compares with it is skipped"
+  tests/support/managers.sh >/dev/null 2>&1 || say "no pnpm, no yarn: what tries them is skipped"
 
   # Sockets' paths must be short; everything else of the run is here too.
   work=$(mktemp -d /tmp/codops-test.XXXXXX)
