@@ -89,6 +89,18 @@ std::string Session::local_timeouts() const {
   return sql;
 }
 
+std::string Session::local_durability() const { return asynchronous_ ? "SET LOCAL synchronous_commit = off; " : ""; }
+
+void Session::make_durable() noexcept {
+  try {
+    if (!connection_.usable()) return;
+    // The smallest transaction that has something to bring to the disk: PostgreSQL flushes its log up to there.
+    connection_.run("RESET synchronous_commit; SELECT pg_logical_emit_message(true, 'codops', '')", Limits{Deadline::after(grace), {}});
+  } catch (const std::exception&) {
+    // Within a second the server does it by itself (wal_writer_delay).
+  }
+}
+
 void Session::reconnect(const History& history) {
   lock_ = AdvisoryLock{};
   connection_ = pg::Connection::open_when_ready(connection_.target(), Limits{Deadline::after(grace), {}});

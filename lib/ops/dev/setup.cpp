@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
 #include "lib/ops/dev/steps.hpp"
 
 namespace codops::ops::dev {
@@ -69,6 +70,15 @@ void reset(const Request& request, Workspace& workspace, Ledger& ledger, Reporte
   reporter.note(fmt::format("removed: {}", fmt::join(lost, "; ")));
 }
 
+// What a run that was killed had begun to write: secrets may stand in it. The lock is held.
+void tidy(const Workspace& workspace) {
+  io::remove_unfinished(workspace.folder);
+  for (const auto& file : workspace.env) {
+    const auto path = workspace.project / file.path;
+    io::remove_unfinished(path.parent_path(), path.filename().string());
+  }
+}
+
 }  // namespace
 
 Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
@@ -86,6 +96,7 @@ Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, c
     reset(request, before, ledger, reporter, limits);
   }
   const auto workspace = observe(request.inputs, agreement(request), limits);
+  tidy(workspace);
   return run(request, workspace, ledger, reporter, clock, limits);
 }
 

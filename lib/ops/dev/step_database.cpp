@@ -57,6 +57,9 @@ Finding look_at_database(const Context& context, const Limits& limits) {
     return {false, "its role, grants and extensions were not looked at yet", {}, {}};
   } catch (const pg::DatabaseError& error) {
     if (error.code() != Exit::config) throw;
+    // Of a server that was made a moment ago no more can be expected.
+    if (error.sqlstate() == "3D000") return {false, fmt::format("database \"{}\" is not there yet", target.database), {}, {}};
+    if (workspace.backend == Backend::local) return {false, fmt::format("role \"{}\" can't log in yet", target.user), {}, {}};
     return {false, error.message(), {}, {}};
   }
 }
