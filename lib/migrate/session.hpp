@@ -63,11 +63,12 @@ class Session {
   bool checks_client() const { return checks_client_; }
 
  private:
+  void take_locks(const History& history, Milliseconds wait, const Limits& limits);
   io::postgres::Connection& connection_;
   const Options& options_;
   Reporter& reporter_;
   const Limits& limits_;
-  AdvisoryLock lock_;
+  std::vector<AdvisoryLock> locks_;
   bool checks_client_{false};
   bool asynchronous_{false};
   std::unique_ptr<BlockerWatch> watch_;
