@@ -79,7 +79,20 @@ std::string make_database(const Context& context, const Limits& limits) {
   }
   const auto admin = admin_of(workspace);
   SilentReporter silent;
-  auto outcome = migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
+  // Values of the environment count only while a volume is made.
+  const auto explain = [&](pg::DatabaseError& error) {
+    if (error.sqlstate() != "28P01" || workspace.backend == Backend::local) return;
+    error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
+                                workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file, workspace.compose->name, workspace.postgres.service, admin.user));
+  };
+  auto outcome = [&] {
+    try {
+      return migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
+    } catch (pg::DatabaseError& error) {
+      explain(error);
+      throw;
+    }
+  }();
   if (workspace.backend == Backend::local) {
     auto connection = connect(admin, limits);
     set_password(connection, wanted, limits);
@@ -88,9 +101,7 @@ std::string make_database(const Context& context, const Limits& limits) {
     try {
       return connect(workspace.database(), limits);
     } catch (pg::DatabaseError& error) {
-      if (error.sqlstate() == "28P01") {
-        error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set it with codops dev psql", workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file));
-      }
+      explain(error);
       throw;
     }
   }();

@@ -223,7 +223,13 @@ std::optional<bool> is_installed(const fs::path& project, const Package& package
 std::string install_mark(const fs::path& project, const Package& package) {
   struct stat status {};
   if (::stat(record_of(project, package).c_str(), &status) != 0) return {};
-  return fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  // A package that was removed by hand changes no record.
+  std::size_t present = 0;
+  for (const auto& name : package.dependencies) {
+    std::error_code error;
+    present += fs::exists(project / package.directory / "node_modules" / name / "package.json", error) ? 1U : 0U;
+  }
+  return fmt::format("{} {}.{:09} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present);
 }
 
 }  // namespace codops::scaffold::dev

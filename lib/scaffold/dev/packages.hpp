@@ -36,7 +36,8 @@ std::string install_inputs(const std::filesystem::path& project, const Package& 
 // Is node_modules what the lockfile says, but for linked packages, by the record that npm writes at the end of an install? Only
 // npm's can be told; nullopt: can't be told.
 std::optional<bool> is_installed(const std::filesystem::path& project, const Package& package);
-// What tells one finished install from another, cheaply: the record's size and time. Empty: there is no finished install.
+// What tells one finished install from another, cheaply: the record's size and time, and how many of the
+// direct dependencies are there. Empty: there is no finished install.
 std::string install_mark(const std::filesystem::path& project, const Package& package);
 
 }  // namespace codops::scaffold::dev
