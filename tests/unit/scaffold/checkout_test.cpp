@@ -167,9 +167,7 @@ TEST_CASE("packages: who installs them, and how") {
   checkout.put("new/package.json", R"({"dependencies":{"c":"1"}})");
   checkout.put("new/yarn.lock", "__metadata:\n  version: 8\n");
   checkout.put("bare/package.json", R"({"name":"bare"})");
-  const auto without = install_mark(checkout.root, package);
   checkout.put("node_modules/x/package.json", "{}");
-  CHECK(install_mark(checkout.root, package) != without);
   checkout.put(".nvmrc", "v20.1\n");
   const auto packages = find_packages(checkout.root, {});
   REQUIRE(packages.size() == 5);
@@ -221,7 +219,9 @@ TEST_CASE("node_modules against the lockfile, by npm's own record") {
   };
   record("1.0.0");
   CHECK(is_installed(checkout.root, package) == false);  // recorded, and its folder is gone
+  const auto without = install_mark(checkout.root, package);
   checkout.put("node_modules/x/package.json", "{}");
+  CHECK(install_mark(checkout.root, package) != without);
   CHECK(is_installed(checkout.root, package) == true);
   record("1.0.1");
   CHECK(is_installed(checkout.root, package) == false);
