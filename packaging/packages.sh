@@ -47,6 +47,7 @@ tests() {
   tool strace strace
   tool faketime faketime
   tool python3 python3
+  library python3-venv
   library busybox-static
 }
 
