@@ -14,6 +14,7 @@
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/kubeconfig.hpp"
+#include "lib/io/process.hpp"
 
 namespace codops::tests {
 
@@ -72,6 +73,16 @@ class Cluster {
   }
   kubernetes::ObjectRef ref(const std::string& kind, const std::string& name) const {
     return {kind == "Deployment" || kind == "StatefulSet" ? "apps/v1" : "v1", kind, ns, name};
+  }
+
+  // tests/support/kube.sh VERB DIR ARGS…
+  void kube(const std::string& verb, const std::vector<std::string>& arguments = {}) const {
+    io::Program program;
+    program.argv = {std::string{CODOPS_SOURCE_DIR} + "/tests/support/kube.sh", verb, folder};
+    program.argv.insert(program.argv.end(), arguments.begin(), arguments.end());
+    program.env = io::usual_environment();
+    for (const auto& [name, value] : io::environment_of({"CODOPS_KUBE", "KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"})) program.env[name] = value;
+    io::capture(program, limits);
   }
 
   std::string folder;

@@ -13,7 +13,6 @@
 #include "lib/io/crypto.hpp"
 #include "lib/io/fd.hpp"
 #include "lib/io/files.hpp"
-#include "lib/io/process.hpp"
 #include "lib/io/tar.hpp"
 
 using namespace codops;
@@ -40,11 +39,7 @@ void import_busybox(const Cluster& cluster) {
   const io::TemporaryFolder folder;
   const auto file = folder.path() / "image.tar";
   io::write_file(file, io::write_tar({{.path = "config.json", .content = config}, {.path = "layer.tar", .content = layer}, {.path = "manifest.json", .content = manifest}}));
-  io::Program program;
-  program.argv = {std::string{CODOPS_SOURCE_DIR} + "/tests/support/kube.sh", "import", cluster.folder, file.string()};
-  program.env = io::usual_environment();
-  for (const auto& [name, value] : io::environment_of({"CODOPS_KUBE", "KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"})) program.env[name] = value;
-  io::capture(program, cluster.limits);
+  cluster.kube("import", {file.string()});
 }
 
 void run_pod(Cluster& cluster, const std::string& name, const std::vector<std::string>& argv) {

@@ -73,3 +73,28 @@ TEST_CASE("kubernetes: a watch of a kind that may not be watched ends with the r
   kubernetes::Watch watch{nobody, {{"v1", "Pod", cluster->ns, {}}}};
   CHECK_THROWS_AS(watch.next(cluster->limits), kubernetes::ApiError);
 }
+
+TEST_CASE("kubernetes: the API server is stopped for a while, killed and started again: nothing is lost") {
+  const auto cluster = Cluster::find("outage");
+  if (!cluster) return;
+  auto& api = cluster->api;
+  const auto& limits = cluster->limits;
+  kubernetes::Api patient{Cluster::connection_of(cluster->folder + "/admin.kubeconfig"), {.outage = Milliseconds{50'000}}};
+  kubernetes::Watch watch{patient, {{"v1", "ConfigMap", cluster->ns, {.fields = "metadata.name!=kube-root-ca.crt"}}}};
+  CHECK(watch.next(limits).what == What::synced);
+
+  cluster->kube("pause-server");
+  CHECK_THROWS_AS(api.version(limits.within(Milliseconds{300})), Failure);
+  cluster->kube("resume-server");
+  api.apply(cluster->config_map("one", {{"v", "1"}}), {}, limits);
+  CHECK(name_of(watch.next(limits)) == "one");
+
+  cluster->kube("stop-server");
+  CHECK_THROWS_AS(api.version(limits), io::HttpFailure);
+  cluster->kube("start-server");
+  // The patient one waits for it, the watch finds back, and "one" is not told again.
+  patient.apply(cluster->config_map("two", {{"v", "1"}}), {}, limits);
+  const auto event = watch.next(limits);
+  CHECK(event.what == What::added);
+  CHECK(name_of(event) == "two");
+}
