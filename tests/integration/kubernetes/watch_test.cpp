@@ -89,7 +89,7 @@ TEST_CASE("kubernetes: the API server is stopped for a while, killed and started
   api.apply(cluster->config_map("one", {{"v", "1"}}), {}, limits);
   CHECK(name_of(watch.next(limits)) == "one");
 
-  cluster->kube("kill-server");
+  cluster->kube("stop-server");
   CHECK_THROWS_AS(api.version(limits), io::HttpFailure);
   cluster->kube("start-server");
   // The patient one waits for it, the watch finds back, and "one" is not told again.
