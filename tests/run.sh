@@ -226,7 +226,7 @@ kubernetes() {
   say "kubernetes"
   reason=$(tests/support/kube.sh why) || { say "$reason: what needs it is skipped"; return 0; }
   for node in --node ''; do
-    CODOPS_KUBE_WAIT=120 tests/support/kube.sh up "$CODOPS_TEST_WORK/k" ${node:+"$node"} --fake 3 >"$log" 2>&1 || continue
+    CODOPS_KUBE_WAIT=120 tests/support/kube.sh up "$CODOPS_TEST_WORK/k" ${node:+"$node"} --fake 3 >>"$log" 2>&1 || continue
     [[ -n $node ]] || say "no real node: what needs one is skipped (see $log)"
     export CODOPS_TEST_KUBE=$CODOPS_TEST_WORK/k
     return 0
