@@ -76,6 +76,7 @@ outside() {
     for one in $(seq "$lanes"); do
       if [[ -f $work/lane$one.pid ]]; then "${as_root[@]}" kill "$(<"$work/lane$one.pid")" 2>/dev/null || true; fi
     done
+    "${as_root[@]}" tests/support/netns.sh "$namespace" tests/support/kube.sh down "$work/k" >/dev/null || true
     for one in "$work/e" "$work"/[0-9]*/e; do
       [[ ! -d $one ]] || "${as_root[@]}" tests/support/engine.sh destroy "$one" >/dev/null || true
     done
@@ -219,6 +220,21 @@ side_by_side() { # SCRIPT...
   done
 }
 
+# Pods by the hundred are played by kwok; a few run on a real node, where root, the packages and other runs allow it.
+kubernetes() {
+  local log=$logs/kube.log reason node
+  [[ -z $only || $only =~ integration|kube ]] || return 0
+  say "kubernetes"
+  reason=$(tests/support/kube.sh why) || { say "$reason: what needs it is skipped"; return 0; }
+  for node in --node ''; do
+    CODOPS_KUBE_WAIT=120 tests/support/kube.sh up "$CODOPS_TEST_WORK/k" ${node:+"$node"} --fake 3 >>"$log" 2>&1 || continue
+    [[ -n $node ]] || say "no real node: what needs one is skipped (see $log)"
+    export CODOPS_TEST_KUBE=$CODOPS_TEST_WORK/k
+    return 0
+  done
+  say "Kubernetes did not start: what needs it is skipped (see $log)"
+}
+
 inside() {
   local script alone=() beside=()
   surroundings
@@ -235,6 +251,7 @@ inside() {
   check_scripts
   run_doctest unit 5
   engine
+  kubernetes
   run_doctest integration "$(minutes 60 10)"
   for script in ${alone[@]+"${alone[@]}"}; do run_script "$script" 10; done
   ((${#beside[@]} == 0)) || side_by_side "${beside[@]}"

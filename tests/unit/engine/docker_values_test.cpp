@@ -8,13 +8,14 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/endpoint.hpp"
 #include "lib/engine/docker/image_name.hpp"
-#include "lib/engine/docker/json_lines.hpp"
+#include "lib/engine/json_lines.hpp"
 #include "lib/engine/docker/registry_auth.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
 
 using namespace codops;
+using namespace codops::engine;
 using namespace codops::engine::docker;
 using nlohmann::json;
 
