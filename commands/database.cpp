@@ -58,8 +58,8 @@ ReachedDatabase reach_database(Services& services, const settings::Environment& 
   if (!project || !project->services.contains(service)) return reached;
   std::optional<Failure> why;
   try {
-    reached.host = open_host(services, environment.name);
-    reached.container = ops::reach_service(*reached.host, service, reached.target, services.limits());
+    reached.engine = open_engine(services, environment.name);
+    reached.container = ops::reach_service(reached.engine->containers(), reached.engine->dialer(), service, reached.target, services.limits());
     if (reached.container) return reached;
   } catch (const Failure& failure) {
     services.limits().check("reaching the database");

@@ -7,6 +7,7 @@
 #include "commands/services.hpp"
 #include "lib/io/postgres.hpp"
 #include "lib/ops/database.hpp"
+#include "lib/ops/engine.hpp"
 
 namespace codops::commands {
 
@@ -20,7 +21,7 @@ struct ReachedDatabase {
   io::postgres::Target target;
   std::string shown;  // as the application names it: `"shop" on postgres:5432`
   // When it runs in a container of the project:
-  std::unique_ptr<ops::Host> host;
+  std::unique_ptr<ops::Engine> engine;
   std::optional<ops::ReachedContainer> container;
 };
 

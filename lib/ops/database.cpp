@@ -136,12 +136,12 @@ void reach(Host& host, DatabaseAccess& access, const Limits& limits) {
   go_by(*access.endpoint, access.target);
 }
 
-std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits) {
-  const auto containers = host.containers().list(service, false, limits);
+std::optional<ReachedContainer> reach_service(target::Containers& offered, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits) {
+  const auto containers = offered.list(service, false, limits);
   const auto running = std::find_if(containers.begin(), containers.end(), [](const auto& one) { return one.state == target::RunState::running; });
   if (running == containers.end()) return std::nullopt;
   const auto port = target.port.empty() ? 5432 : std::atoi(target.port.c_str());
-  ReachedContainer reached{*running, host.dialer().dial(running->id, static_cast<std::uint16_t>(port), limits)};
+  ReachedContainer reached{*running, dialer.dial(running->id, static_cast<std::uint16_t>(port), limits)};
   go_by(*reached.endpoint, target);
   return reached;
 }

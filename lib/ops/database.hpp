@@ -48,6 +48,6 @@ struct ReachedContainer {
   std::unique_ptr<target::Endpoint> endpoint;
 };
 // nullopt: none runs.
-std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits);
+std::optional<ReachedContainer> reach_service(target::Containers& containers, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits);
 
 }  // namespace codops::ops

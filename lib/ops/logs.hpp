@@ -6,15 +6,9 @@
 #include <vector>
 
 #include "lib/ops/host.hpp"
+#include "lib/ops/requests.hpp"
 
 namespace codops::ops {
-
-struct LogsRequest {
-  std::vector<std::string> services;  // empty: all
-  bool follow{false};
-  bool timestamps{false};
-  std::size_t tail{100};
-};
 
 // `write` returns false when nobody reads any more. With `follow` one thread a container, until the limits or the end.
 void stream_logs(Host& host, const LogsRequest& request, const std::function<bool(std::string_view)>& write, const Limits& limits);
