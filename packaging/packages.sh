@@ -48,6 +48,9 @@ tests() {
   tool faketime faketime
   tool python3 python3
   library busybox-static
+  # The real node of a Kubernetes (tests/support/kube.sh); containerd and runc come with the engine.
+  tool conntrack conntrack
+  [[ -x /usr/lib/cni/bridge ]] || missing+=(containernetworking-plugins)
 }
 
 as_root=()

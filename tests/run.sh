@@ -66,6 +66,7 @@ outside() {
       echo "kept: DOCKER_HOST=unix://$work/e/docker.sock in tests/support/netns.sh $namespace" >&2
       return
     fi
+    "${as_root[@]}" tests/support/netns.sh "$namespace" tests/support/kube.sh down "$work/k" >/dev/null || true
     "${as_root[@]}" tests/support/engine.sh destroy "$work/e" >/dev/null || true
     "${as_root[@]}" tests/support/netns.sh --delete "$namespace" || true
     "${as_root[@]}" rm -rf "$work"
@@ -152,6 +153,17 @@ inside() {
   if tests/support/engine.sh start "$CODOPS_TEST_WORK/e" && tests/support/images.sh build "$CODOPS_TEST_WORK/e/docker.sock"; then :; else
     say "no engine or no images: what needs them is skipped"
     unset DOCKER_HOST
+  fi
+  say "kubernetes"
+  if [[ -z $only || $only =~ integration|kube ]]; then
+    # Pods by the hundred are played by kwok; a few run on a real node where root and the packages allow it.
+    local node=--node reason=
+    ((EUID == 0)) || node=
+    if reason=$(tests/support/kube.sh why) && tests/support/kube.sh up "$CODOPS_TEST_WORK/k" ${node:+"$node"} --fake 3 >"$logs/kube.log" 2>&1; then
+      export CODOPS_TEST_KUBE=$CODOPS_TEST_WORK/k
+    else
+      say "${reason:-no Kubernetes: see $logs/kube.log}: what needs it is skipped"
+    fi
   fi
   run_doctest integration "$(minutes 60 10)"
   local script

@@ -34,6 +34,9 @@ struct HttpServer {
   std::string unix_socket;  // a path of at most 107 bytes; empty: TCP
   HttpTls tls;
   std::string name;         // how messages call it; empty: the url, credentials hidden
+  std::string tls_name;     // the name that the certificate must have; empty: the url's host
+  // "http://user:password@proxy:3128", "socks5h://…"; empty: none; unset: what the environment says.
+  std::optional<std::string> proxy;
   Milliseconds connect_timeout{10'000};
 };
 
@@ -107,7 +110,7 @@ class HttpClient {
   HttpResponse send(const HttpRequest& request, const Limits& limits);
   // Returns once the answer's head is there; `timeout` covers that much, `inactivity` the rest.
   std::unique_ptr<HttpStream> open(const HttpRequest& request, const Limits& limits);
-  // Sends the request with "Upgrade: tcp" and hands over the connection.
+  // Sends the request with its Upgrade header, else "Upgrade: tcp", and hands over the connection.
   Hijacked hijack(const HttpRequest& request, const Limits& limits);
 
   const HttpServer& server() const noexcept { return server_; }

@@ -72,24 +72,27 @@ class HijackedConnection final : public Duplex {
   int fd_{-1};
 };
 
-// "https://host:2376/prefix" → {"host:2376", "/prefix"}
-std::pair<std::string, std::string> authority_and_prefix(std::string_view url) {
+// "https://host:2376/prefix" → "/prefix"
+std::string url_prefix(std::string_view url) {
   const auto scheme = url.find("://");
   url.remove_prefix(scheme == std::string_view::npos ? 0 : scheme + 3);
   const auto slash = url.find('/');
-  auto authority = url.substr(0, slash);
-  if (const auto at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
-  return {std::string{authority}, slash == std::string_view::npos ? std::string{} : std::string{url.substr(slash)}};
+  return slash == std::string_view::npos ? std::string{} : std::string{url.substr(slash)};
 }
 
 std::string request_head(const HttpServer& server, const HttpRequest& request) {
-  const auto [authority, prefix] = authority_and_prefix(server.url);
-  std::string head = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
-                                 request.method, prefix, request.target, authority);
-  for (const auto& [name, value] : request.headers) head += fmt::format("{}: {}\r\n", name, value);
+  std::string head = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\n", request.method,
+                                 url_prefix(server.url), request.target, url_authority(server.url));
+  bool has_upgrade = false;
+  for (const auto& [name, value] : request.headers) {
+    head += fmt::format("{}: {}\r\n", name, value);
+    has_upgrade = has_upgrade || name == "Upgrade";
+  }
+  if (!has_upgrade) head += "Upgrade: tcp\r\n";
   for (const auto& [name, value] : request.secret_headers) head += fmt::format("{}: {}\r\n", name, value.reveal());
-  head += fmt::format("Content-Length: {}\r\n\r\n", request.body.size());
-  return head;
+  // A GET that announces even an empty body is refused by some servers.
+  if (request.method != "GET" || !request.body.empty()) head += fmt::format("Content-Length: {}\r\n", request.body.size());
+  return head + "\r\n";
 }
 
 HttpResponse parse_head(std::string_view text) {
@@ -127,6 +130,31 @@ std::string read_until(Duplex& stream, std::string text, const Limits& limits, E
   return text;
 }
 
+// The chunks' content; what is not whole is left out.
+std::string unchunked(std::string_view text) {
+  std::string body;
+  for (;;) {
+    std::size_t size = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size, 16);
+    const auto line = text.find("\r\n");
+    if (error != std::errc{} || line == std::string_view::npos || size == 0 || text.size() < line + 2 + size) return body;
+    body += text.substr(line + 2, size);
+    text.remove_prefix(std::min(text.size(), line + 2 + size + 2));
+  }
+}
+
+// Why the server did not agree.
+std::string refusal_body(Duplex& stream, std::string rest, const HttpResponse& head, const Limits& limits) {
+  if (head.header("transfer-encoding") == "chunked") {
+    return unchunked(read_until(stream, std::move(rest), limits,
+                                [](const std::string& body) { return body.ends_with("0\r\n\r\n"); }));
+  }
+  const auto text = head.header("content-length");
+  std::size_t length = text.empty() ? largest_head : 0;
+  std::from_chars(text.data(), text.data() + text.size(), length);
+  return read_until(stream, std::move(rest), limits, [length](const std::string& body) { return body.size() >= length; });
+}
+
 }  // namespace
 
 Hijacked HttpClient::hijack(const HttpRequest& request, const Limits& limits) {
@@ -156,11 +184,7 @@ Hijacked HttpClient::hijack(const HttpRequest& request, const Limits& limits) {
     result.stream = std::move(stream);
     return result;
   }
-  std::size_t length = 0;
-  const auto text = result.head.header("content-length");
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  result.head.body = read_until(*stream, std::move(rest), bounded,
-                                [length](const std::string& body) { return body.size() >= length; });
+  result.head.body = refusal_body(*stream, std::move(rest), result.head, bounded);
   return result;
 }
 

@@ -91,6 +91,14 @@ void set_tls(CURL* easy, const HttpTls& tls) {
 
 }  // namespace
 
+std::string url_authority(std::string_view url) {
+  const auto scheme = url.find("://");
+  url.remove_prefix(scheme == std::string_view::npos ? 0 : scheme + 3);
+  auto authority = url.substr(0, url.find('/'));
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
+  return std::string{authority};
+}
+
 HttpTransfer::HttpTransfer() {
   start_curl_once();
   easy_ = ::curl_easy_init();
@@ -107,8 +115,8 @@ HttpTransfer::~HttpTransfer() {
 void HttpTransfer::stop() noexcept {
   if (added_) ::curl_multi_remove_handle(multi_, easy_);
   added_ = false;
-  ::curl_slist_free_all(headers_);
-  headers_ = nullptr;
+  ::curl_slist_free_all(std::exchange(headers_, nullptr));
+  ::curl_slist_free_all(std::exchange(connect_to_, nullptr));
 }
 
 void HttpTransfer::set_server(const HttpServer& server) {
@@ -130,13 +138,35 @@ void HttpTransfer::set_server(const HttpServer& server) {
   ::curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   ::curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(server.connect_timeout.count()));
   ::curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 65536L);
+  // A peer that vanished without a word is noticed within a minute, also where nothing is being sent.
   ::curl_easy_setopt(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
+  ::curl_easy_setopt(easy_, CURLOPT_TCP_KEEPIDLE, 20L);
+  ::curl_easy_setopt(easy_, CURLOPT_TCP_KEEPINTVL, 10L);
+  if (server.proxy) ::curl_easy_setopt(easy_, CURLOPT_PROXY, server.proxy->c_str());
   if (!server.unix_socket.empty()) {
     ::curl_easy_setopt(easy_, CURLOPT_UNIX_SOCKET_PATH, server.unix_socket.c_str());
     ::curl_easy_setopt(easy_, CURLOPT_PROXY, "");
   }
   set_tls(easy_, server.tls);
   last_activity_ = std::chrono::steady_clock::now();
+}
+
+void HttpTransfer::set_url(const HttpServer& server, const std::string& target) {
+  if (server.tls_name.empty()) {
+    ::curl_easy_setopt(easy_, CURLOPT_URL, (server.url + target).c_str());
+    return;
+  }
+  // libcurl takes SNI and the certificate's name from the URL: that has the name, and the connection goes elsewhere.
+  const auto authority = url_authority(server.url);
+  const auto scheme = server.url.substr(0, server.url.find("://") + 3);
+  const auto rest = server.url.substr(server.url.find(authority, scheme.size()) + authority.size());
+  const auto colon = authority.rfind(':');
+  const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+  const auto host = has_port ? authority.substr(0, colon) : authority;
+  const std::string port = has_port ? authority.substr(colon + 1) : "443";
+  ::curl_easy_setopt(easy_, CURLOPT_URL, fmt::format("{}{}:{}{}{}", scheme, server.tls_name, port, rest, target).c_str());
+  connect_to_ = ::curl_slist_append(connect_to_, fmt::format("::{}:{}", host, port).c_str());
+  ::curl_easy_setopt(easy_, CURLOPT_CONNECT_TO, connect_to_);
 }
 
 void HttpTransfer::set_body() {
@@ -178,6 +208,7 @@ void HttpTransfer::start(const HttpServer& server, const HttpRequest& request, C
   for (const auto& [name, value] : request_.headers) add_header(name, value);
   for (const auto& [name, value] : request_.secret_headers) add_header(name, value.reveal());
   headers_ = ::curl_slist_append(headers_, "Expect:");
+  if (!server.tls_name.empty()) add_header("Host", url_authority(server.url));
   if (!has_content_type) headers_ = ::curl_slist_append(headers_, "Content-Type:");
   ::curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, headers_);
   ::curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &HttpTransfer::on_header);
@@ -193,8 +224,9 @@ void HttpTransfer::connect(const HttpServer& server, const Limits& limits) {
   request_ = {};
   connect_only_ = true;
   timeout_ = Deadline::after(server.connect_timeout);
-  ::curl_easy_setopt(easy_, CURLOPT_URL, server.url.c_str());
+  set_url(server, {});
   ::curl_easy_setopt(easy_, CURLOPT_CONNECT_ONLY, 1L);
+  ::curl_easy_setopt(easy_, CURLOPT_HTTPPROXYTUNNEL, 1L);
   ::curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
   ::curl_multi_add_handle(multi_, easy_);
   added_ = true;

@@ -10,6 +10,9 @@ struct curl_slist;
 
 namespace codops::io {
 
+// "https://user@host:2376/prefix" → "host:2376"
+std::string url_authority(std::string_view url);
+
 class HttpTransfer {
  public:
   HttpTransfer();
@@ -41,6 +44,7 @@ class HttpTransfer {
   static std::size_t on_upload(char* into, std::size_t size, std::size_t count, void* self);
 
   void set_server(const HttpServer& server);
+  void set_url(const HttpServer& server, const std::string& target);
   void set_body();
   bool reached(Until until) const;
   void step();
@@ -51,6 +55,7 @@ class HttpTransfer {
   void* easy_;
   void* multi_;
   curl_slist* headers_{};
+  curl_slist* connect_to_{};
   const HttpServer* server_{};
   HttpRequest request_;
   HttpResponse response_;

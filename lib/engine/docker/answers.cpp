@@ -3,7 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/json_fields.hpp"
 
 namespace codops::engine::docker {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/filters.hpp"
-#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/json_fields.hpp"
 
 namespace codops::engine::docker {
 

@@ -5,7 +5,7 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/filters.hpp"
-#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/json_fields.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
 
 namespace codops::engine::docker {

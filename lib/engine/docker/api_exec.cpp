@@ -8,8 +8,8 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/filters.hpp"
-#include "lib/engine/docker/json_fields.hpp"
-#include "lib/engine/docker/json_lines.hpp"
+#include "lib/engine/json_fields.hpp"
+#include "lib/engine/json_lines.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
 #include "lib/io/crypto.hpp"
 

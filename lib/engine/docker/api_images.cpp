@@ -5,8 +5,8 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/filters.hpp"
-#include "lib/engine/docker/json_fields.hpp"
-#include "lib/engine/docker/json_lines.hpp"
+#include "lib/engine/json_fields.hpp"
+#include "lib/engine/json_lines.hpp"
 
 namespace codops::engine::docker {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/json_fields.hpp"
 #include "lib/engine/docker/objects.hpp"
 
 namespace codops::engine::docker {

@@ -8,7 +8,7 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/endpoint.hpp"
 #include "lib/engine/docker/image_name.hpp"
-#include "lib/engine/docker/json_lines.hpp"
+#include "lib/engine/json_lines.hpp"
 #include "lib/engine/docker/registry_auth.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
 #include "lib/io/crypto.hpp"

@@ -11,7 +11,7 @@
 
 #include "lib/base/clock.hpp"
 
-namespace codops::engine::docker {
+namespace codops::engine {
 
 using Path = std::initializer_list<std::string_view>;
 
@@ -24,4 +24,4 @@ std::vector<std::string> texts_at(const nlohmann::json& value, Path path);
 // nullopt for Go's zero time too.
 std::optional<WallTime> time_at(const nlohmann::json& value, Path path);
 
-}  // namespace codops::engine::docker
+}  // namespace codops::engine

@@ -1,4 +1,4 @@
-#include "lib/engine/docker/json_lines.hpp"
+#include "lib/engine/json_lines.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "lib/base/failure.hpp"
 
-namespace codops::engine::docker {
+namespace codops::engine {
 namespace {
 
 constexpr std::size_t longest_line = 16 * 1024 * 1024;
@@ -40,4 +40,4 @@ std::optional<nlohmann::json> JsonLines::next() {
 
 bool JsonLines::has_rest() const { return text_.find_first_not_of(blanks, start_) != std::string::npos; }
 
-}  // namespace codops::engine::docker
+}  // namespace codops::engine

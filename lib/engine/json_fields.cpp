@@ -1,8 +1,8 @@
-#include "lib/engine/docker/json_fields.hpp"
+#include "lib/engine/json_fields.hpp"
 
 #include <nlohmann/json.hpp>
 
-namespace codops::engine::docker {
+namespace codops::engine {
 
 using nlohmann::json;
 
@@ -59,4 +59,4 @@ std::optional<WallTime> time_at(const json& value, Path path) {
   return time;
 }
 
-}  // namespace codops::engine::docker
+}  // namespace codops::engine

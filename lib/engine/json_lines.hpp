@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace codops::engine::docker {
+namespace codops::engine {
 
 class JsonLines {
  public:
@@ -21,4 +21,4 @@ class JsonLines {
   std::size_t start_{0}, scanned_{0};
 };
 
-}  // namespace codops::engine::docker
+}  // namespace codops::engine

@@ -1,0 +1,47 @@
+#pragma once
+// A command in a container over WebSocket, subprotocol v5.channel.k8s.io: the first byte of a message is its channel
+// (0 stdin, 1 stdout, 2 stderr, 3 the Status at the end, 4 resize, 255 close of the channel in the next byte).
+// Servers before 1.30 speak v4: stdin can't be closed there, and a command that waits for its end is refused.
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lib/engine/kubernetes/api.hpp"
+
+namespace codops::engine::kubernetes {
+
+class ExecSession {
+ public:
+  ExecSession(Api& api, const Api::ExecSpec& spec, bool with_stdin, const Limits& limits);
+  ~ExecSession();
+
+  struct Output {
+    enum class Channel { out, err, end } channel{Channel::end};
+    std::string_view bytes;  // valid until the next call
+  };
+  // Never waits; nullopt: nothing is there now. After `end` exit_code() is known.
+  std::optional<Output> try_read();
+  // Never waits; false: the last message has not left yet, try again when fd() is writable.
+  bool try_write(std::string_view bytes);
+  // Sends what try_write() has taken; true when nothing is left.
+  bool flush();
+  void end_stdin();
+  void resize(unsigned rows, unsigned columns);  // of a TTY
+  int fd() const;  // for poll(2), after try_read() has answered nullopt
+  // Throws Failure when the command could not be run at all.
+  int exit_code() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// What channel 3 said: the exit code; nullopt with a message: not run.
+struct ExecResult {
+  std::optional<int> exit_code;
+  std::string message;
+};
+ExecResult parse_exec_status(std::string_view status);
+
+}  // namespace codops::engine::kubernetes
