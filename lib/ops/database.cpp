@@ -48,16 +48,6 @@ std::optional<std::string> variable_of(const Secret& spec, const std::string& na
   return std::nullopt;
 }
 
-void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
-  if (endpoint.unix_socket().empty()) {
-    target.host = endpoint.host();
-    target.port = std::to_string(endpoint.port());
-  } else {
-    target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
-    target.port = "5432";
-  }
-}
-
 std::string url_variable(const settings::Environment& environment) {
   return environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable;
 }
@@ -126,6 +116,16 @@ std::optional<DatabaseAccess> find_database(const Host& host, const Desired& des
     return access;
   }
   return std::nullopt;
+}
+
+void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
+  if (endpoint.unix_socket().empty()) {
+    target.host = endpoint.host();
+    target.port = std::to_string(endpoint.port());
+  } else {
+    target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
+    target.port = "5432";
+  }
 }
 
 void reach(Host& host, DatabaseAccess& access, const Limits& limits) {

@@ -25,6 +25,8 @@ struct DatabaseAccess {
 
 // From the variable database.url_variable (DATABASE_URL) of the definitions. nullopt: no service has one, or it is no PostgreSQL.
 std::optional<DatabaseAccess> find_database(const Host& host, const Desired& desired, const release::Release& next);
+// The target by way of an endpoint: its host and port, or its Unix socket.
+void go_by(const target::Endpoint& endpoint, io::postgres::Target& target);
 // Opens the way: the container's address, an exec in it, or the host as it stands.
 void reach(Host& host, DatabaseAccess& access, const Limits& limits);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lib/ops/docker_engine.hpp"
+#include "lib/ops/kubernetes/engine.hpp"
 
 namespace codops::ops {
 namespace {
@@ -16,6 +17,7 @@ struct Row {
 
 constexpr Row rows[] = {
     {settings::Engine::docker, open_docker},
+    {settings::Engine::kubernetes, kubernetes::open_cluster},
 };
 
 }  // namespace

@@ -42,7 +42,6 @@ class Transaction {
   void recover(RecoveryWay way, const Limits& limits);
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const Desired& desired);
   plan::Journal journal(std::string run, int next_seq);
-  release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started) const;
   WallTime now();
 
   Host& host_;
