@@ -13,9 +13,9 @@ namespace codops::kube {
 
 // How long a state may last before it counts as a failure; counted from when it was first seen.
 struct Graces {
-  Milliseconds image{20'000};          // ImagePullBackOff, ErrImagePull: a registry may hiccup
+  Milliseconds image{10'000};          // ImagePullBackOff, ErrImagePull: a registry may hiccup
   Milliseconds config{20'000};         // CreateContainerConfigError: a Secret that another tool is about to make
-  Milliseconds sandbox{60'000};        // FailedCreatePodSandBox, FailedMount, FailedAttachVolume events
+  Milliseconds volume{120'000};        // FailedMount, FailedAttachVolume, FailedCreatePodSandBox events (a missing Secret or ConfigMap: `config`)
   Milliseconds crash{0};               // CrashLoopBackOff (it appears with the second crash)
   int restarts{3};                     // whatever the container does in between
   Milliseconds unschedulable{120'000}; // an autoscaler may add a node
@@ -29,6 +29,7 @@ struct Observation {
   std::vector<Object> children;  // ReplicaSets of a Deployment, ControllerRevisions of a StatefulSet or DaemonSet
   std::vector<Object> pods;      // all in the namespace that may be its own; others' are left out here
   std::vector<Object> events;    // core/v1 or events.k8s.io/v1, of the namespace
+  std::optional<WallTime> since; // the server's time of the apply: events before it are another rollout's
 };
 
 // Something to fetch before the rollback removes it.
@@ -60,24 +61,26 @@ struct Verdict {
 // What was seen when: one per rollout, kept by the caller between calls.
 class RolloutMemory {
  public:
+  // When `what` was first seen without a break.
   Deadline::TimePoint since(const std::string& what, Deadline::TimePoint now);
+  // Of what begins with `prefix`, forgets all that is not in `seen`.
   void keep_only(const std::vector<std::string>& seen, const std::string& prefix);
 
  private:
   std::map<std::string, Deadline::TimePoint> since_;
 };
 
-// `wall`: the server's time (minReadySeconds counts from the server's time stamps).
+// `wall`: the server's time, for "available in 7 s".
 Verdict judge(const Observation& observed, const Graces& graces, RolloutMemory& memory, Deadline::TimePoint now, WallTime wall);
 
 // Objects that have no rollout of their own: a CRD is done when Established, a Namespace when Active, a PVC at once unless Lost, an APIService when Available;
 // a custom resource with observedGeneration and a Ready condition by that; anything else at once.
 Verdict judge_other(const Object& live, std::int64_t generation);
 
-// Before anything is applied: paused Deployments, OnDelete StatefulSets and DaemonSets (their pods would never change). Lines with file:line.
+// Before anything is applied: paused Deployments, whose pods would never change. Lines with file:line.
 std::vector<std::string> refuse_early(const std::vector<Object>& desired);
 
-// Pods that hold the workload's old and new revision: for StatefulSets that are stuck after a rollback (helm#11468).
+// The pods of the revision that the rollout is about; none while the status is stale.
 std::vector<Object> new_pods(const Observation& observed);
 // After a rollback: pods of a StatefulSet that are neither of its update revision nor ready; the controller waits for them for ever. Delete with
 // uid precondition.

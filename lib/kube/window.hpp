@@ -38,7 +38,9 @@ struct Advice {
 // What makes a rollout lose requests. `all`: the whole desired state (PodDisruptionBudgets, Services, HorizontalPodAutoscalers).
 std::vector<Advice> advise(const std::vector<Object>& all);
 
-// Names of workloads that an HPA of the set or of the cluster scales: spec.replicas is taken out of them (k8s#25238).
-std::vector<Ref> drop_scaled_replicas(std::vector<Object>& desired, const std::vector<Object>& live_autoscalers);
+// Workloads that an autoscaler of the set or of the cluster scales: spec.replicas is its business (k8s#25238) and is taken out of
+// `desired`, except where `manager` alone owns the field in `live`: dropping it there would set it to 1, so it keeps the live
+// count. Returns them, for the plan.
+std::vector<Ref> drop_scaled_replicas(std::vector<Object>& desired, const std::vector<Object>& live, const std::vector<Object>& live_autoscalers, const std::string& manager);
 
 }  // namespace codops::kube
