@@ -11,6 +11,7 @@
 #include "lib/ops/desired.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/observed.hpp"
+#include "lib/ops/requests.hpp"
 
 namespace codops::ops {
 
@@ -44,11 +45,6 @@ struct DefinedUrl {
 };
 std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, const settings::Environment& environment, const std::string& variable);
 
-// A container of a service that runs, and a way from here to its port.
-struct ReachedContainer {
-  target::Container container;
-  std::unique_ptr<target::Endpoint> endpoint;
-};
 // nullopt: none runs.
 std::optional<ReachedContainer> reach_service(target::Containers& containers, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits);
 

@@ -2,6 +2,7 @@
 #include "lib/ops/docker_engine.hpp"
 
 #include "lib/ops/build.hpp"
+#include "lib/ops/database.hpp"
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/down.hpp"
 #include "lib/ops/interactive.hpp"
@@ -39,6 +40,28 @@ class DockerEngine final : public Engine {
     stream_logs(host_, request, write, limits);
   }
 
+  std::vector<std::string> workloads(const Limits&) override { return {}; }
+  health::WorkloadState workload(const std::string&, const Limits&) override {
+    throw Failure{Exit::config, "workloads are of Kubernetes; this environment is a Docker host", "containers: {} checks every container"};
+  }
+
+  std::string rendered(const std::string&, const Limits&) override {
+    throw Failure{Exit::config, "manifests are of Kubernetes; this environment is a Docker host", "codops config compose " + host_.environment().name};
+  }
+
+  std::optional<std::string> defined_url(const std::string& variable) override {
+    const auto project = compose();
+    const auto defined = project ? url_in_definitions(*project, host_.environment(), variable) : std::nullopt;
+    return defined ? std::optional{defined->value} : std::nullopt;
+  }
+  bool is_inside(const std::string& host) override {
+    const auto project = compose();
+    return project && project->services.contains(host);
+  }
+  std::optional<ReachedContainer> reach(const std::string& host, io::postgres::Target& target, const Limits& limits) override {
+    return reach_service(host_.containers(), host_.dialer(), host, target, limits);
+  }
+
   DeployResult deploy(const DeployRequest& request, const Limits& limits) override { return ops::deploy(host_, request, limits); }
   DeployResult rollback(const RollbackRequest& request, const Limits& limits) override { return ops::rollback(host_, request, limits); }
   Recovery recover(const std::string& command, Milliseconds lock_wait, RecoveryWay way, const Limits& limits) override {
@@ -65,6 +88,16 @@ class DockerEngine final : public Engine {
   }
 
  private:
+  // Its variables may be required: a version that reaches nothing stands in. nullopt: a project without a compose file, or one whose
+  // deploy will say what is wrong with it.
+  std::optional<compose::Project> compose() const {
+    try {
+      return load_compose(host_.environment(), "v0", host_.shell());
+    } catch (const Failure&) {
+      return std::nullopt;
+    }
+  }
+
   Host host_;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/base/reporter.hpp"
+#include "lib/health/check.hpp"
 #include "lib/ops/requests.hpp"
 #include "lib/release/release_store.hpp"
 #include "lib/settings/environment.hpp"
@@ -37,6 +38,20 @@ class Engine {
   virtual StatusReport status(const Limits& limits) = 0;
   // `write` returns false when nobody reads any more.
   virtual void logs(const LogsRequest& request, const std::function<bool(std::string_view)>& write, const Limits& limits) = 0;
+
+  // Names of what runs for ever or once, for checks by convention, and how one of them does. Failure{config} where the engine has none.
+  virtual std::vector<std::string> workloads(const Limits& limits) = 0;
+  virtual health::WorkloadState workload(const std::string& name, const Limits& limits) = 0;
+
+  // Exactly what a deploy of that version would apply, as one JSON document. Failure{config} where the engine has other definitions.
+  virtual std::string rendered(const std::string& version, const Limits& limits) = 0;
+
+  // A PostgreSQL's URL by the name of its variable in the application's definitions; nullopt: none has it.
+  virtual std::optional<std::string> defined_url(const std::string& variable) = 0;
+  // Whether a host name of such a URL means something of the environment, and a way from here to a container behind it; nullopt:
+  // none runs. `target` then goes that way.
+  virtual bool is_inside(const std::string& host) = 0;
+  virtual std::optional<ReachedContainer> reach(const std::string& host, io::postgres::Target& target, const Limits& limits) = 0;
 
   virtual DeployResult deploy(const DeployRequest& request, const Limits& limits) = 0;
   virtual DeployResult rollback(const RollbackRequest& request, const Limits& limits) = 0;

@@ -2,6 +2,7 @@
 // What the changing verbs ask of an engine, and what they get: no word here is of one engine only.
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,12 @@ struct RollbackRequest {
   std::string command;
   std::function<bool(const std::string& question)> confirm;
   std::function<void(const std::string& text)> show;
+};
+
+// A container that runs, and a way from here to its port.
+struct ReachedContainer {
+  target::Container container;
+  std::unique_ptr<target::Endpoint> endpoint;
 };
 
 struct LogsRequest {

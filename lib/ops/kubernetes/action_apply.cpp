@@ -59,7 +59,7 @@ class Apply final : public plan::Action {
       await_rollout(context_, awaited, options, limits);
       context_.traffic_moved = moved;  // the application's own pods are not among them
     }
-    for (const auto& key : keys_of(args, "restarted")) restart(context_.next_objects.at(key), limits);
+    for (const auto& key : keys_of(args, "restarted")) restarted_at(context_.next_objects.at(key), to_rfc3339(context_.cluster.now()), limits);
     return fmt::format("{} applied", count);
   }
 
@@ -80,6 +80,12 @@ class Apply final : public plan::Action {
         continue;
       }
       remove_object(context_, key_of(object), object.api_version(), {}, limits);
+    }
+    for (const auto& key : keys_of(args, "restarted")) {
+      const auto found = context_.current_objects.find(key);
+      if (found == context_.current_objects.end()) continue;
+      restarted_at(found->second, args.at("was").at(key), limits);
+      former.push_back(found->second);
     }
     std::erase_if(former, [](const auto& object) { return !kube::is_workload(object); });
     RolloutOptions options;
@@ -105,9 +111,9 @@ class Apply final : public plan::Action {
     if (window) context_.cluster.api().apply(window->patch.json(), {.force = true, .manager = kube::window_manager}, limits);
   }
 
-  // As `kubectl rollout restart` does it.
-  void restart(const kube::Object& object, const Limits& limits) {
-    const Json body{{"spec", {{"template", {{"metadata", {{"annotations", {{"kubectl.kubernetes.io/restartedAt", to_rfc3339(context_.cluster.now())}}}}}}}}}};
+  // As `kubectl rollout restart` does it; null takes the annotation away.
+  void restarted_at(const kube::Object& object, const Json& when, const Limits& limits) {
+    const Json body{{"spec", {{"template", {{"metadata", {{"annotations", {{"kubectl.kubernetes.io/restartedAt", when}}}}}}}}}};
     const auto live = context_.cluster.api().patch(ref_of(object), k8s::Api::PatchKind::strategic, body, limits);
     context_.generations[key_of(object)] = kube::Object{live}.generation();
   }
@@ -133,7 +139,8 @@ class Prune final : public plan::Action {
   explicit Prune(RunContext& context) : context_{context} {}
   std::string perform(const plan::Step& step, const Limits& limits) override {
     std::size_t count = 0;
-    for (const auto& gone : Json::parse(step.args).at("gone")) {
+    const auto args = Json::parse(step.args);
+    for (const auto& gone : args.at("gone")) {
       remove_object(context_, gone.at("key"), gone.at("apiVersion"), gone.at("uid"), limits);
       ++count;
     }
@@ -142,7 +149,8 @@ class Prune final : public plan::Action {
   }
   void undo(const plan::Step& step, const Limits& limits) override {
     std::vector<kube::Object> former;
-    for (const auto& gone : Json::parse(step.args).at("gone")) {
+    const auto args = Json::parse(step.args);
+    for (const auto& gone : args.at("gone")) {
       if (const auto found = context_.current_objects.find(gone.at("key")); found != context_.current_objects.end()) former.push_back(found->second);
     }
     kube::sort_for_apply(former);

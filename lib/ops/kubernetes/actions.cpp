@@ -68,6 +68,7 @@ ActionSet::ActionSet(RunContext& context, Companions companions) {
   };
   add("apply", apply_action(context));
   add("rollout", rollout_action(context));
+  add("scale", scale_action(context));
   add("settle", settle_action(context));
   add("prune", prune_action(context));
   add("prove", std::make_unique<Beside>([&context](const plan::Step&, const Limits& limits) { return ask_front_door(context, limits); }));

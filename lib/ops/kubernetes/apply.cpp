@@ -77,6 +77,7 @@ ObjectsByKey by_key(const std::vector<kube::Object>& objects) {
 }
 
 void apply_objects(RunContext& context, std::vector<kube::Object> objects, Conflicts conflicts, const Limits& limits) {
+  context.applied_at = context.cluster.now();
   for (const auto& wave : kube::apply_waves(std::move(objects))) {
     apply_wave(context, wave, conflicts, limits);
     std::vector<kube::Object> awaited;

@@ -11,6 +11,7 @@
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/plan.hpp"
 #include "lib/ops/kubernetes/preflight.hpp"
+#include "lib/ops/kubernetes/scale.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 
 namespace codops::ops::kubernetes {
@@ -25,7 +26,7 @@ Release release_for(const Cluster& cluster, const Desired& desired, const Observ
   next.environment = cluster.environment().name;
   next.project = cluster.project();
   next.created = observed.now;
-  next.services = services_of(desired.objects, desired.digests);
+  next.services = desired.services;
   return next;
 }
 
@@ -49,15 +50,6 @@ void add_advice(Planned& planned, const std::vector<kube::Object>& objects) {
 
 std::string question_of(const Planned& planned) { return fmt::format("{} {} to {}?", planned.plan.verb, planned.plan.version, planned.plan.environment); }
 
-void require_consent(const Cluster& cluster, const Planned& planned, bool allow_downtime, const std::function<bool(const std::string&)>& confirm) {
-  const auto& down = planned.plan.downtime;
-  if (!down.empty() && !allow_downtime && (!confirm || !confirm(fmt::format("{} has downtime ({}). Go on?", planned.plan.verb, fmt::join(down, "; "))))) {
-    throw Failure{Exit::failed, fmt::format("this {} has downtime: {}", planned.plan.verb, fmt::join(down, "; ")), "nothing was changed; --allow-downtime accepts it"};
-  }
-  if (!cluster.environment().protected_) return;
-  if (!confirm || !confirm(question_of(planned))) throw Failure{Exit::failed, "not confirmed", "nothing was changed; --yes confirms without asking"};
-}
-
 // The lock and the record live in the namespace: it has to be there before anything else.
 void make_namespace(Cluster& cluster, const Desired& desired, const Limits& limits) {
   if (cluster.namespace_exists(limits)) return;
@@ -77,10 +69,39 @@ struct Prepared {
   Companies companies;
 };
 
+// `deploy ENV backend=v1.2.0`: that workload from the manifests with what it refers to, everything else as it serves.
+Desired one_workload_moved(Cluster& cluster, const DeployRequest& request, const Observed& observed, const Limits& limits) {
+  const auto* current = observed.snapshot.current();
+  if (current == nullptr) {
+    throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", cluster.environment().name), fmt::format("codops deploy {} VERSION", cluster.environment().name)};
+  }
+  Desired desired;
+  desired.version = current->version;
+  desired.objects = observed.current_objects;
+  for (const auto& [name, version] : request.services) {
+    require_version(version);
+    const auto fresh = load_desired(cluster, version, limits);
+    const auto& moved = workload_named(fresh.objects, name);
+    const auto text = moved.dump();
+    for (const auto& object : fresh.objects) {
+      const bool referred = (object.kind() == "ConfigMap" || object.kind() == "Secret") && text.find("\"" + object.name() + "\"") != std::string::npos;
+      if (object.ref() != moved.ref() && !referred) continue;
+      std::erase_if(desired.objects, [&](const auto& one) { return one.ref() == object.ref(); });
+      desired.objects.push_back(object);
+    }
+    desired.warnings.insert(desired.warnings.end(), fresh.warnings.begin(), fresh.warnings.end());
+    desired.version += fmt::format(" + {} {}", name, version);
+  }
+  kube::sort_for_apply(desired.objects);
+  desired.images = kube::images_of(desired.objects);
+  return desired;
+}
+
 Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& observed, const std::string& token, const Limits& limits) {
-  Prepared prepared{load_desired(cluster, request.version, limits), {}, {}};
+  Prepared prepared{request.services.empty() ? load_desired(cluster, request.version, limits) : one_workload_moved(cluster, request, observed, limits), {}, {}};
   auto& desired = prepared.desired;
   observe_objects(cluster, observed, desired.objects, limits);
+  settle_replicas(cluster, desired, observed, limits);
   const auto trials = try_objects(cluster, desired.objects, desired.later, observed, request.force_conflicts, limits);
   auto options = options_of(cluster, request.verb, token);
   options.force = request.force;
@@ -98,6 +119,19 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   return prepared;
 }
 
+}  // namespace
+
+std::string rendered(Cluster& cluster, const std::string& version, const Limits& limits) {
+  require_version(version);
+  auto desired = load_desired(cluster, version, limits);
+  auto observed = observe_state(cluster, limits);
+  observe_objects(cluster, observed, desired.objects, limits);
+  settle_replicas(cluster, desired, observed, limits);
+  nlohmann::json list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", nlohmann::json::array()}};
+  for (const auto& object : desired.objects) list["items"].push_back(object.json());
+  return list.dump(2) + "\n";
+}
+
 DeployResult result_for(Cluster& cluster, const Planned& planned, const Observed& observed, const std::vector<kube::ContainerImage>& images, bool dry_run) {
   DeployResult result;
   result.dry_run = dry_run;
@@ -109,10 +143,19 @@ DeployResult result_for(Cluster& cluster, const Planned& planned, const Observed
   return result;
 }
 
-}  // namespace
+void require_consent(const Cluster& cluster, const Planned& planned, bool allow_downtime, const std::function<bool(const std::string&)>& confirm) {
+  const auto& down = planned.plan.downtime;
+  if (!down.empty() && !allow_downtime && (!confirm || !confirm(fmt::format("{} has downtime ({}). Go on?", planned.plan.verb, fmt::join(down, "; "))))) {
+    throw Failure{Exit::failed, fmt::format("this {} has downtime: {}", planned.plan.verb, fmt::join(down, "; ")), "nothing was changed; --allow-downtime accepts it"};
+  }
+  if (!cluster.environment().protected_) return;
+  if (!confirm || !confirm(question_of(planned))) throw Failure{Exit::failed, "not confirmed", "nothing was changed; --yes confirms without asking"};
+}
 
 DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits& limits) {
-  require_version(request.version);
+  if (request.verb == "scale") return scale(cluster, request, limits);
+  if (request.verb == "restart") return restart(cluster, request, limits);
+  if (request.services.empty()) require_version(request.version);
   if (request.dry_run) {
     auto observed = observe_state(cluster, limits);
     cluster.require_owner(observed.snapshot);
@@ -121,7 +164,7 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
     return result_for(cluster, prepared.planned, observed, prepared.desired.images, true);
   }
   // What is wrong with files and arguments is found before anything is locked.
-  make_namespace(cluster, load_desired(cluster, request.version, limits), limits);
+  if (request.services.empty()) make_namespace(cluster, load_desired(cluster, request.version, limits), limits);
   Transaction transaction{cluster, request.command, request.lock_wait, limits};
   auto prepared = prepare(cluster, request, transaction.observed(), transaction.token(), limits);
   auto result = result_for(cluster, prepared.planned, transaction.observed(), prepared.desired.images, false);

@@ -29,13 +29,6 @@ kube::VersionRules rules_for(const settings::Environment& environment, const std
 
 bool is_migration(const kube::Object& object) { return object.kind() == "Job" && object.group() == "batch" && object.annotation(phase_annotation) == "migrate"; }
 
-// Autoscalers that somebody made in the cluster by hand count as well as those of the manifests.
-std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limits) {
-  std::vector<kube::Object> found;
-  cluster.api().list("autoscaling/v2", "HorizontalPodAutoscaler", cluster.namespace_(), {}, [&](Json&& object) { found.emplace_back(std::move(object)); }, limits);
-  return found;
-}
-
 std::string first_image(const kube::Object& workload) {
   const auto pointer = kube::pod_spec_pointer(workload);
   if (pointer.empty()) return {};
@@ -63,9 +56,6 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
   const auto refused = kube::refuse_early(objects);
   if (!refused.empty()) throw Failure{Exit::config, fmt::format("{}", fmt::join(refused, "\n       ")), "nothing was changed"};
   desired.later = kube::place(objects, cluster.types(objects, limits), cluster.namespace_()).later;
-  for (const auto& ref : kube::drop_scaled_replicas(objects, live_autoscalers(cluster, limits))) {
-    desired.notes.push_back(fmt::format("{}: its HorizontalPodAutoscaler says how many replicas, the manifest's count is left out", ref.text()));
-  }
   desired.images = kube::images_of(objects);
   for (auto& object : objects) (is_migration(object) ? desired.migrations : desired.objects).push_back(std::move(object));
   kube::join(desired.objects, cluster.set());
@@ -76,6 +66,33 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
 std::string key_of(const kube::Object& object) {
   const auto ref = object.ref();
   return fmt::format("{}/{}/{}/{}", ref.group, ref.kind, ref.namespace_, ref.name);
+}
+
+std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limits) {
+  std::vector<kube::Object> found;
+  cluster.api().list("autoscaling/v2", "HorizontalPodAutoscaler", cluster.namespace_(), {}, [&](Json&& object) { found.emplace_back(std::move(object)); }, limits);
+  return found;
+}
+
+void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observed, const Limits& limits) {
+  std::vector<kube::Object> live;
+  for (const auto& [ref, object] : observed.live) live.push_back(object);
+  const auto autoscalers = live_autoscalers(cluster, limits);
+  const auto scaled = kube::drop_scaled_replicas(desired.objects, live, autoscalers, std::string{k8s::field_manager});
+  for (const auto& ref : scaled) desired.notes.push_back(fmt::format("{}: its HorizontalPodAutoscaler says how many replicas", ref.text()));
+  desired.services = services_of(desired.objects, desired.digests);
+  const auto* current = observed.snapshot.current();
+  if (current == nullptr) return;
+  std::size_t index = 0;
+  for (auto& object : desired.objects) {
+    if (!kube::is_workload(object)) continue;
+    auto& service = desired.services.at(index++);
+    const auto* was = current->service(service.name);
+    if (was == nullptr || service.configured_replicas == 0 || was->replicas == was->configured_replicas || was->configured_replicas != service.configured_replicas) continue;
+    if (std::find(scaled.begin(), scaled.end(), object.ref()) != scaled.end()) continue;
+    object.edit()["spec"]["replicas"] = service.replicas = was->replicas;
+    desired.notes.push_back(fmt::format("{} stays at the {} replicas that it was scaled to; the manifest says {}", object.ref().text(), was->replicas, service.configured_replicas));
+  }
 }
 
 std::vector<kube::Object> objects_of(const release::Specs& specs) {
@@ -116,7 +133,8 @@ std::vector<release::ServiceRecord> services_of(const std::vector<kube::Object>&
     if (const auto found = digests.find(service.image); found != digests.end()) service.digest = service.image_id = found->second;
     service.hash = io::sha256_hex(object.dump());
     const auto& spec = object.json().contains("spec") ? object.json().at("spec") : Json::object();
-    service.replicas = service.configured_replicas = spec.value("replicas", 1);
+    service.replicas = spec.value("replicas", 1);
+    service.configured_replicas = spec.value("replicas", 0);
     services.push_back(std::move(service));
   }
   return services;

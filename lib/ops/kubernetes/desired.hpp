@@ -8,6 +8,7 @@
 #include "lib/kube/object.hpp"
 #include "lib/kube/order.hpp"
 #include "lib/ops/kubernetes/cluster.hpp"
+#include "lib/ops/kubernetes/observed.hpp"
 #include "lib/release/release.hpp"
 
 namespace codops::ops::kubernetes {
@@ -22,12 +23,19 @@ struct Desired {
   std::vector<kube::Object> migrations;  // Jobs
   std::vector<kube::ContainerImage> images;  // of both, as pinned
   std::map<std::string, std::string> digests;  // image as pinned → digest
+  std::vector<release::ServiceRecord> services;  // of the workloads among the objects, in their order
   std::vector<kube::Ref> later;          // kinds that only exist once a CRD of this very set is established
   std::vector<std::string> notes, warnings;
 };
 
 // Failure{config} for what is wrong with the files, with positions; also when no image changes with the version.
 Desired load_desired(Cluster& cluster, const std::string& version, const Limits& limits);
+
+// Counts that are not the manifest's business: an autoscaler's, and those that `codops scale` gave while the manifest's own value
+// stays what it was then. Also makes the records of the workloads.
+void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observed, const Limits& limits);
+// Somebody may have made one by hand.
+std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limits);
 
 // Names an object in plans and records: "apps/Deployment/shop/backend".
 std::string key_of(const kube::Object& object);

@@ -5,6 +5,9 @@
 
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/containers.hpp"
+#include "lib/kube/manifests.hpp"
+#include "lib/ops/database.hpp"
+#include "lib/ops/kubernetes/database.hpp"
 #include "lib/ops/kubernetes/deploy.hpp"
 #include "lib/ops/kubernetes/down.hpp"
 #include "lib/ops/kubernetes/interactive.hpp"
@@ -48,6 +51,47 @@ class KubernetesEngine final : public Engine {
       cluster_.api().logs(place.namespace_, place.pod, options, out, limits);
     };
     print_logs(cluster_.containers().list({}, !request.follow, limits), request, cluster_.environment().name, {}, read, write);
+  }
+
+  std::vector<std::string> workloads(const Limits& limits) override {
+    const auto observed = observe_state(cluster_, limits);
+    return workload_names(observed.current_objects);
+  }
+  health::WorkloadState workload(const std::string& name, const Limits& limits) override {
+    const auto found = workload_summary(cluster_, name, limits);
+    if (!found) return {.exists = false};
+    health::WorkloadState state{found->desired, found->ready, found->updated, true, false, {}};
+    if (!found->why.empty()) state.reason = found->why.front();
+    return state;
+  }
+
+  std::string rendered(const std::string& version, const Limits& limits) override { return kubernetes::rendered(cluster_, version, limits); }
+
+  std::optional<std::string> defined_url(const std::string& variable) override {
+    const auto& environment = cluster_.environment();
+    std::vector<kube::Object> objects;
+    try {
+      objects = kube::load_manifests(environment.kubernetes.manifests, environment.directory).objects;
+    } catch (const Failure&) {
+      return std::nullopt;  // deploy says what is wrong with them
+    }
+    const auto named = database_of(objects, variable, environment.migrate.service);
+    return named ? std::optional{named->url} : std::nullopt;
+  }
+  // Names of Services, as pods say them.
+  bool is_inside(const std::string& host) override {
+    return host.find('.') == std::string::npos || host.ends_with(".svc") || host.find(".svc.") != std::string::npos || host.ends_with("." + cluster_.namespace_());
+  }
+  std::optional<ReachedContainer> reach(const std::string& host, io::postgres::Target& target, const Limits& limits) override {
+    const int port = target.port.empty() ? 5432 : std::atoi(target.port.c_str());
+    const auto pod = pod_behind(cluster_, host, port, limits);
+    if (!pod) return std::nullopt;
+    ReachedContainer reached;
+    reached.container.id = pod->container;
+    reached.container.name = pod->name;
+    reached.endpoint = cluster_.dialer().dial(pod->container, static_cast<std::uint16_t>(port), limits);
+    go_by(*reached.endpoint, target);
+    return reached;
   }
 
   DeployResult deploy(const DeployRequest& request, const Limits& limits) override { return kubernetes::deploy(cluster_, request, limits); }

@@ -28,7 +28,6 @@ bool write_all(std::string_view bytes) {
 void carry(k8s::ExecSession& session, const Limits& limits) {
   std::array<char, 16384> buffer;
   TerminalSize known;
-  std::string typed;  // read from the terminal and not yet taken
   bool typing = true;
   for (;;) {
     if (const auto now = terminal_size(); now != known) {
@@ -39,10 +38,9 @@ void carry(k8s::ExecSession& session, const Limits& limits) {
       if (output->channel == k8s::ExecSession::Output::Channel::end) return;
       if (!write_all(output->bytes)) return;
     }
-    if (!typed.empty() && session.try_write(typed)) typed.clear();
     const bool sent = session.flush();
-    std::array<pollfd, 3> fds{pollfd{typing && typed.empty() ? STDIN_FILENO : -1, POLLIN, 0},
-                              pollfd{session.fd(), static_cast<short>(sent && typed.empty() ? POLLIN : POLLIN | POLLOUT), 0}, pollfd{limits.cancel.fd(), POLLIN, 0}};
+    std::array<pollfd, 3> fds{pollfd{typing && sent ? STDIN_FILENO : -1, POLLIN, 0},
+                              pollfd{session.fd(), static_cast<short>(sent ? POLLIN : POLLIN | POLLOUT), 0}, pollfd{limits.cancel.fd(), POLLIN, 0}};
     ::poll(fds.data(), fds.size(), look_at_window_ms);
     limits.check("the command");
     if ((fds[0].revents & (POLLIN | POLLHUP)) == 0) continue;
@@ -51,7 +49,7 @@ void carry(k8s::ExecSession& session, const Limits& limits) {
       typing = false;
       session.end_stdin();
     } else {
-      typed.assign(buffer.data(), static_cast<std::size_t>(count));
+      session.write({buffer.data(), static_cast<std::size_t>(count)});
     }
   }
 }

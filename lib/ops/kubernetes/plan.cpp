@@ -43,7 +43,8 @@ void add_drops(kube::ObjectDiff& diff, const std::vector<std::string>& drops) {
 bool needs_window(const kube::ObjectDiff& diff) { return diff.sign == Sign::changed && diff.new_pods; }
 
 struct Sorted {
-  std::vector<std::string> changed, added, forced, windows, adopted, watched;
+  std::vector<std::string> changed, added, restarted, windows, adopted, watched;
+  Json was = Json::object();  // key → the former restart's time
   std::vector<std::string> rolled;  // names for people
 };
 
@@ -69,6 +70,15 @@ std::string rollout_text(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+std::string why_not_beside(const kube::Object& workload) {
+  const auto spec = workload.json().value("spec", Json::object());
+  if (workload.kind() == "Deployment" && spec.value("/strategy/type"_json_pointer, "") == "Recreate") {
+    return fmt::format("{}: strategy Recreate ends the old pods before new ones start", workload.ref().text());
+  }
+  if (workload.kind() == "StatefulSet" && spec.value("replicas", 1) == 1) return fmt::format("{}: its only pod is replaced", workload.ref().text());
+  return {};
+}
 
 Planned plan_release(const release::Release& next, const std::vector<kube::Object>& objects, const std::vector<Trial>& trials, const Observed& observed,
                      const kube::ApplySet& set, const PlanOptions& options) {
@@ -104,15 +114,23 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     } else if (live != nullptr && live->label(kube::applyset_part_of) != set.id() && diff.sign == Sign::changed && !on_record.contains(object.ref())) {
       plan.notes.push_back(fmt::format("{} is there already and becomes part of this environment", object.ref().text()));
     }
-    const bool again = options.force && kube::is_workload(object) && diff.sign == Sign::same;
-    if (again) diff.sign = Sign::changed;
+    const bool again = options.force && kube::is_workload(object) && object.kind() != "Job" && live != nullptr && diff.sign == Sign::same;
+    if (again) {
+      sorted.restarted.push_back(key_of(object));
+      sorted.was[sorted.restarted.back()] = live->json().at("spec").at("template").value("/metadata/annotations/kubectl.kubernetes.io~1restartedAt"_json_pointer, Json());
+      if (kube::window_for(object, options.monitor)) sorted.windows.push_back(key_of(object));
+    }
     if (diff.sign == Sign::added) sorted.added.push_back(key_of(object));
     if (diff.sign == Sign::changed) {
       sorted.changed.push_back(key_of(object));
       if (!on_record.contains(object.ref())) planned.before.push_back(kube::without_noise(*live));
       if (needs_window(diff) && kube::window_for(object, options.monitor)) sorted.windows.push_back(key_of(object));
     }
-    if (diff.sign != Sign::same) {
+    if (diff.new_pods && diff.sign == Sign::changed) {
+      const auto down = why_not_beside(object);
+      if (!down.empty()) plan.downtime.push_back(down);
+    }
+    if (diff.sign != Sign::same || again) {
       if (kube::is_workload(object)) sorted.rolled.push_back(object.name());
       sorted.watched.push_back(key_of(object));
     } else {
@@ -125,7 +143,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   planned.kept = std::move(prune.kept);
   for (const auto& kept : planned.kept) plan.notes.push_back(fmt::format("{} is no longer in the manifests and stays: {}", kept.object.ref().text(), kept.why));
 
-  const bool changes = !sorted.changed.empty() || !sorted.added.empty();
+  const bool changes = !sorted.changed.empty() || !sorted.added.empty() || !sorted.restarted.empty();
   const bool same_release = current != nullptr && current->version == next.version;
   if (!changes && prune.gone.empty() && same_release) return planned;
 
@@ -159,8 +177,8 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     plan.steps.push_back(std::move(made));
   }
   if (changes) {
-    auto made = step("apply", changes_text(sorted.changed.size(), sorted.added.size()),
-                     {{"changed", sorted.changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", sorted.adopted}}, plan::Phase::moved);
+    auto made = step("apply", changes_text(sorted.changed.size() + sorted.restarted.size(), sorted.added.size()),
+                     {{"changed", sorted.changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", sorted.adopted}, {"restarted", sorted.restarted}, {"was", sorted.was}}, plan::Phase::moved);
     made.undo = current == nullptr ? "remove what is new" : fmt::format("re-apply release {}", current->number);
     plan.steps.push_back(std::move(made));
     auto rollout = step("rollout", rollout_text(sorted.rolled), {{"watched", sorted.watched}}, plan::Phase::moved);

@@ -46,6 +46,9 @@ struct Planned {
 Planned plan_release(const release::Release& next, const std::vector<kube::Object>& objects, const std::vector<Trial>& trials, const Observed& observed,
                      const kube::ApplySet& set, const PlanOptions& options);
 
+// Why old and new pods of it can't serve side by side, for people; empty: they can.
+std::string why_not_beside(const kube::Object& workload);
+
 // The plan as --dry-run prints it. `shown`: the cluster.
 std::string plan_text(const Planned& planned, const std::string& shown, const release::Release* current, const std::vector<kube::ContainerImage>& images);
 

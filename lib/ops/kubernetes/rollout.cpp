@@ -163,7 +163,8 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
     bool done = true;
     for (auto& one : all) {
       const auto generation = context.generations.find(one.key);
-      const auto seen = cache.observation(one.object, generation == context.generations.end() ? 0 : generation->second);
+      auto seen = cache.observation(one.object, generation == context.generations.end() ? 0 : generation->second);
+      seen.since = context.applied_at;
       if (kube::is_workload(one.object)) {
         one.verdict = kube::judge(seen, options.graces, one.memory, now, context.cluster.now());
         if (!options.going_back && !context.traffic_moved && any_new_pod_ready(seen)) context.traffic_moved = true;
@@ -200,7 +201,8 @@ class RolloutStep final : public plan::Action {
 
   std::string perform(const plan::Step& step, const Limits& limits) override {
     std::vector<kube::Object> watched;
-    for (const auto& key : nlohmann::json::parse(step.args).at("watched")) {
+    const auto args = nlohmann::json::parse(step.args);
+    for (const auto& key : args.at("watched")) {
       const auto found = context_.next_objects.find(key.get<std::string>());
       if (found != context_.next_objects.end()) watched.push_back(found->second);
     }

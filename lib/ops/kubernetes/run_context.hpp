@@ -28,6 +28,7 @@ struct RunContext {
   Milliseconds stall{};  // no progress at all for so long is a failure
 
   // What the run learns on the way.
+  std::optional<WallTime> applied_at;               // the server's time: events before it are another rollout's
   std::map<std::string, std::int64_t> generations;  // by key: what the last apply returned
   bool traffic_moved{false};                        // a pod of the new release was ready
   std::vector<kube::Trouble> troubles;              // of the rollout that failed
@@ -54,7 +55,7 @@ class ActionSet {
 
 std::unique_ptr<plan::Action> apply_action(RunContext& context);
 std::unique_ptr<plan::Action> rollout_action(RunContext& context);
-std::unique_ptr<plan::Action> prove_action(RunContext& context);
+std::unique_ptr<plan::Action> scale_action(RunContext& context);
 std::unique_ptr<plan::Action> settle_action(RunContext& context);
 std::unique_ptr<plan::Action> prune_action(RunContext& context);
 
