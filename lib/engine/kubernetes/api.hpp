@@ -90,7 +90,8 @@ class Api {
   std::optional<nlohmann::json> find(const ObjectRef& object, const Limits& limits);
   nlohmann::json get(const ObjectRef& object, const Limits& limits);
   // Every object, one after another, read in pages: memory is that of a page. Items have apiVersion and kind. An empty
-  // namespace means all of them. Returns the collection's resourceVersion. The sink may throw to stop.
+  // namespace means all of them. Returns the collection's resourceVersion. The sink may throw to stop. A list that
+  // outlives its snapshot (410) starts anew: its objects are told again.
   using ObjectSink = std::function<void(nlohmann::json&& object)>;
   std::string list(const std::string& api_version, const std::string& kind, const std::string& namespace_,
                    const Selection& selection, const ObjectSink& each, const Limits& limits);
@@ -122,7 +123,8 @@ class Api {
   // Until the log's end, or with `follow` until the container ends. `bytes` as they come, whole lines not promised.
   void logs(const std::string& namespace_, const std::string& pod, const LogOptions& options, const io::ByteSink& bytes,
             const Limits& limits);
-  // Follows by lines (no timestamps in them) to the container's end, across lost connections, each line once.
+  // Follows by lines (no timestamps in them) to the container's end, across lost connections, each line once. The
+  // container must have started (ApiError 400 before).
   void follow_lines(const std::string& namespace_, const std::string& pod, const std::string& container,
                     const std::function<void(std::string_view line)>& each, const Limits& limits);
 
@@ -140,6 +142,7 @@ class Api {
 
  private:
   void discover(const Limits& limits);
+  std::string path_of(const ObjectRef& object, const Limits& limits, std::string_view subresource = {});
 
   Client client_;
   std::mutex mutex_;

@@ -69,18 +69,18 @@ class Client {
   const ClientOptions& options() const noexcept { return options_; }
 
  private:
-  struct Prepared;
-  Prepared prepare(const Call& call, const Limits& limits);
+  // Runs `attempt` until it succeeds or may not be repeated, as call() says. `attempt` returns the answer, with the body
+  // where its status is 400 or more.
+  using Attempt = std::function<io::HttpResponse(io::HttpClient& http, const io::HttpRequest& request)>;
+  io::HttpResponse repeat(const Call& call, io::HttpRequest request, const Attempt& attempt, const Limits& limits);
   std::shared_ptr<io::HttpClient> http_for(const Authenticator::Proof& proof);
   void note_clock(const io::HttpResponse& response);
-  // Runs `attempt` until it succeeds or may not be repeated; see call().
-  io::HttpResponse repeat(const Call& call, const Limits& limits,
-                          const std::function<io::HttpResponse(io::HttpClient&, const io::HttpRequest&)>& attempt);
-  [[noreturn]] void explain(const io::HttpFailure& failure) const;
+  [[noreturn]] void explain(const io::HttpFailure& failure, const Call& call) const;
+  [[noreturn]] void refuse(const io::HttpResponse& response, const Call& call) const;
 
   Connection connection_;
   ClientOptions options_;
-  SystemClock clock_system_;
+  SystemClock system_clock_;
   Authenticator authenticator_;
   mutable std::mutex mutex_;
   std::shared_ptr<io::HttpClient> http_;

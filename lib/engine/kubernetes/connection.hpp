@@ -24,6 +24,7 @@ struct ExecPlugin {
   std::vector<std::pair<std::string, Secret>> env;  // beside our own environment
   std::string install_hint;
   bool provide_cluster_info{false};
+  bool needs_terminal{false};  // interactiveMode: Always
   bool operator==(const ExecPlugin&) const = default;
 };
 

@@ -22,10 +22,9 @@ class ExecSession {
   };
   // Never waits; nullopt: nothing is there now. After `end` exit_code() is known.
   std::optional<Output> try_read();
-  // Never waits; false: the last message has not left yet, try again when fd() is writable.
-  bool try_write(std::string_view bytes);
-  // Sends what try_write() has taken; true when nothing is left.
-  bool flush();
+  // Takes all of it; what the connection does not take at once waits for flush(). Write again once that says true.
+  void write(std::string_view bytes);
+  bool flush();  // never waits; true when nothing is left
   void end_stdin();
   void resize(unsigned rows, unsigned columns);  // of a TTY
   int fd() const;  // for poll(2), after try_read() has answered nullopt

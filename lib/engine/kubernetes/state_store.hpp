@@ -1,12 +1,14 @@
 #pragma once
-// target::StateStore in a namespace: a Secret for each file, large ones in parts.
-//   name    codops-state-HASH (of project and path); parts codops-state-HASH-CONTENT-N
-//   labels  codops.state=PROJECT, codops.state/N=HASH of the path's first N folders: a folder is one list
-//   data    path; file (gzip where that is smaller), or parts: how many, with their content's hash
-// A file is one object's whole content, replaced at once; several files are written one after another in the order given.
-// A file that was read or written before by this store is replaced only if nobody else has changed it since.
+// target::StateStore in a namespace: a Secret for each file, the content of large ones in further Secrets.
+//   name    codops-state-HASH (of project and path); parts add -CONTENT-N
+//   labels  codops.state=PROJECT; codops.state/kind=file|part; codops.state/N=HASH of the path's first N names, up to the
+//           whole path: a folder is one list, and one call removes it
+//   data    path; file, or file.zst where that is smaller; of a file in parts, parts ("3 CONTENT") instead
+// A file appears and is replaced at once; several files are written one after another, in the order given. A file that
+// this store has read or written is replaced only if nobody else has changed it since (resourceVersion).
 #include <map>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -25,15 +27,27 @@ class SecretStore final : public target::StateStore {
   void write(const std::vector<File>& files, const Limits& limits) override;
   void remove(const std::vector<std::string>& paths, const Limits& limits) override;
 
-  static constexpr const char* project_label = "codops.state";
+  // Of the packed content in one Secret; the cluster's own limit is 1 MiB for all of an object.
+  static constexpr std::size_t largest_part = 900 * 1024;
 
  private:
+  std::string name_of(const std::string& path) const;
+  nlohmann::json secret(const std::string& name, const std::string& path, const char* kind) const;
+  // nullopt: a part is missing, because the file is being replaced.
+  std::optional<std::string> content_of(const nlohmann::json& head, const Limits& limits);
   void write_one(const File& file, const Limits& limits);
+  void apply_head(nlohmann::json head, const std::string& path, const Limits& limits);
+  void remove_parts(const std::string& path, const std::string& but_content, const Limits& limits);
+  void saw(const std::string& path, const nlohmann::json& head);
 
   Api& api_;
   std::string namespace_, project_;
   std::mutex mutex_;
-  std::map<std::string, std::string> seen_;  // path → resourceVersion
+  struct Known {
+    std::string version;  // resourceVersion
+    bool in_parts{false};
+  };
+  std::map<std::string, Known> known_;  // by path
 };
 
 }  // namespace codops::engine::kubernetes

@@ -1,0 +1,80 @@
+#include "lib/engine/kubernetes/api_error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/json_fields.hpp"
+
+namespace codops::engine::kubernetes {
+namespace {
+
+using nlohmann::json;
+
+// What to do, by what the status and reason say.
+std::string hint_for(int status, const std::string& reason, const std::vector<StatusCause>& causes, const json& details) {
+  switch (status) {
+    case 401: return "the credentials were refused: log in again, or renew the token";
+    case 403: {
+      const auto kind = text_at(details, {"kind"}), group = text_at(details, {"group"});
+      if (kind.empty()) return "the cluster's administrator has to allow it (RBAC), or an admission rule forbids it";
+      return fmt::format("a Role of your user needs it: \"{}\" in API group \"{}\"; unless the message names a quota or an admission rule", kind, group);
+    }
+    case 404: return reason.empty() ? "does the cluster know this kind? its CustomResourceDefinition may be missing" : "";
+    case 409:
+      if (!causes.empty()) return "take these fields out of the manifest, or have their present owner give them up";
+      return reason == "AlreadyExists" ? "" : "somebody changed it at the same time: run it again";
+    case 429: return "the server is overloaded, or a PodDisruptionBudget forbids it for now: try again later";
+    default: return "";
+  }
+}
+
+}  // namespace
+
+ApiError::ApiError(int status, std::string reason, std::vector<StatusCause> causes, std::string message, std::string hint)
+    : Failure{Exit::failed, std::move(message), std::move(hint)}, status_{status}, reason_{std::move(reason)}, causes_{std::move(causes)} {}
+
+bool ApiError::field_conflict() const noexcept {
+  return status_ == 409 && std::any_of(causes_.begin(), causes_.end(), [](const StatusCause& cause) { return cause.reason == "FieldManagerConflict"; });
+}
+
+ApiError api_error(int status, std::string_view body, std::string_view what) {
+  const auto value = json::parse(body, nullptr, false);
+  const bool is_status = text_at(value, {"kind"}) == "Status";
+  std::string message = is_status ? text_at(value, {"message"}) : std::string{body.substr(0, std::min(body.find('\n'), std::size_t{200}))};
+  const auto reason = text_at(value, {"reason"});
+  std::vector<StatusCause> causes;
+  if (const auto& list = field(value, {"details", "causes"}); list.is_array()) {
+    for (const auto& cause : list) causes.push_back({text_at(cause, {"reason"}), text_at(cause, {"field"}), text_at(cause, {"message"})});
+  }
+  const auto hint = hint_for(status, reason, causes, field(value, {"details"}));
+  if (message.empty()) message = fmt::format("the API server answered {}", status);
+  else if (!is_status) message = fmt::format("the API server answered {}: {}", status, message);
+  // The server joins the causes of a conflict in one long line; one line each is what can be read.
+  ApiError error{status, reason, causes, std::move(message), hint};
+  if (error.field_conflict()) {
+    std::string lines = "fields belong to others:";
+    for (const auto& cause : causes) lines += fmt::format("\n  {}  {}", cause.field, cause.message);
+    error = ApiError{status, reason, causes, std::move(lines), hint};
+  }
+  if (!what.empty()) error.add_context(what);
+  return error;
+}
+
+std::optional<Milliseconds> parse_retry_after(std::string_view header, std::optional<WallTime> now) {
+  while (header.starts_with(' ')) header.remove_prefix(1);
+  if (header.empty()) return std::nullopt;
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(header.data(), header.data() + header.size(), seconds);
+  constexpr std::int64_t longest = 24LL * 3600;
+  if (error == std::errc{} && end == header.data() + header.size()) {
+    return Milliseconds{std::clamp<std::int64_t>(seconds, 0, longest) * 1000};
+  }
+  const auto date = parse_http_date(header);
+  if (!date || !now) return std::nullopt;
+  return std::max(Milliseconds{0}, *date - *now);
+}
+
+}  // namespace codops::engine::kubernetes
