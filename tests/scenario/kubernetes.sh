@@ -86,7 +86,8 @@ expect "three run" "$(k -n tiny get deployment web -o jsonpath='{.status.readyRe
 works "restart" restart test web
 expect "exec" "$("$CODOPS" exec test web -- cat /usr/share/nginx/html/version.json | jq -r .version)" v1.1.0
 expect "run: its exit code" "$(rc=0; "$CODOPS" run test web -- sh -c 'echo "hello $GREETING"; exit 9' >"$WORK/run.out" 2>/dev/null || rc=$?; echo "$rc $(cat "$WORK/run.out")")" "9 hello hello"
-check "logs" grep -q . <("$CODOPS" logs test web -n 5 2>&1 || true)
+"$CODOPS" exec test web -- sh -c 'echo a word to the log >/proc/1/fd/1'
+check "logs" grep -q 'a word to the log' <("$CODOPS" logs test web -n 5 2>&1 || true)
 check "health-check" "$CODOPS" health-check test
 works "down" down test --yes
 expect "nothing is left but the record" "$(kube_print tiny | jq -r 'select(.metadata.name != "default" and .metadata.name != "kube-root-ca.crt") | .kind + "/" + .metadata.name')" ""

@@ -10,11 +10,17 @@
 #                             the server add is left out, but uids are in it
 #   kube_serves NAMESPACE     versions that answer at the NodePort
 
-kube_dir=
+kube_dir= kube_given=
 need_kube() {
   local why tags
   if ! why=$("$SUPPORT/kube.sh" why); then skip "kubernetes" "$why"; finish; fi
   if [[ ${1:-} == --node ]]; then need_engine; fi
+  # One that runs already, for work on a scenario: it is used and left.
+  if [[ -n ${CODOPS_KUBE_DIR:-} ]]; then
+    kube_given=$CODOPS_KUBE_DIR kube_dir=$CODOPS_KUBE_DIR
+    export KUBECONFIG=$kube_dir/admin.kubeconfig
+    return
+  fi
   kube_dir=$WORK/c
   if ! "$SUPPORT/kube.sh" up "$kube_dir" "$@" >"$WORK/kube-up.log" 2>&1; then
     fail "the cluster comes up" "$(tail -n 5 "$WORK/kube-up.log")"
@@ -32,7 +38,7 @@ kube_load() { # IMAGE...
   rm -f "$WORK/images.tar"
 }
 # The processes of the node hold the file descriptor of its lock: only `down` frees it.
-kube_down() { [[ -z $kube_dir ]] || "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; }
+kube_down() { [[ -z $kube_dir || -n $kube_given ]] || "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; }
 
 k() { "$SUPPORT/kube.sh" kubectl "$kube_dir" "$@"; }
 
@@ -103,7 +109,7 @@ kube_url() { echo "http://127.0.0.1:$(k -n "${1:-$TINY}" get service web -o json
 kube_serves() { for _ in 1 2 3 4 5 6; do curl -fsS -m 5 "$(kube_url "$1")/version.json" | jq -r .version; done | sort -u | tr '\n' ' '; }
 
 kube_print() { # NAMESPACE
-  k -n "$1" get deployments,statefulsets,daemonsets,services,configmaps,secrets,poddisruptionbudgets,horizontalpodautoscalers,ingresses,serviceaccounts,roles,jobs,leases,persistentvolumeclaims -o json |
+  k -n "$1" get deployments,statefulsets,daemonsets,services,configmaps,secrets,poddisruptionbudgets,horizontalpodautoscalers,ingresses,serviceaccounts,roles,leases,persistentvolumeclaims -o json |
     jq -c '.items[] | select(.type != "codops.dev/state" and (.metadata.labels["applyset.kubernetes.io/id"] | not) and .kind != "Lease")
       | del(.status, .metadata.managedFields, .metadata.resourceVersion, .metadata.generation, .metadata.annotations["deployment.kubernetes.io/revision"])
       | if .metadata.annotations == {} then del(.metadata.annotations) else . end' | sort

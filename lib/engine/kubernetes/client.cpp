@@ -192,6 +192,10 @@ std::unique_ptr<io::WebSocket> Client::websocket(const Call& call, const std::ve
   std::string chosen, key;
   auto request = http_request(call);
   request.headers.emplace_back("Upgrade", "websocket");
+  // What streams is no object: a server that was asked for JSON answers 406.
+  for (auto& [name, value] : request.headers) {
+    if (name == "Accept") value = "*/*";
+  }
   request.headers.emplace_back("Sec-WebSocket-Version", "13");
   request.headers.emplace_back("Sec-WebSocket-Protocol", fmt::format("{}", fmt::join(protocols, ", ")));
   request.headers.emplace_back("Sec-WebSocket-Key", "");

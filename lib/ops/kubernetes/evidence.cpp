@@ -143,6 +143,7 @@ std::string collect_evidence(RunContext& context, const std::string& step, const
         json["containers"].push_back(std::move(entry));
       }
     }
+    std::stable_sort(json["events"].begin(), json["events"].end(), [](const Json& a, const Json& b) { return a.at("at") < b.at("at"); });
     // Those that said something first: their last lines are what a failure shows.
     std::stable_sort(json["containers"].begin(), json["containers"].end(), [](const Json& a, const Json& b) { return !a.at("log").empty() && b.at("log").empty(); });
   } catch (const std::exception& error) {

@@ -100,6 +100,15 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   for (const auto& object : observed.current_objects) on_record.insert(object.ref());
 
   Sorted sorted;
+  const auto open_window = [&](const kube::Object& object) {
+    std::string note;
+    const auto window = kube::window_for(object, options.monitor, &note);
+    if (window) {
+      sorted.windows.push_back(key_of(object));
+      note = window->text;
+    }
+    if (!note.empty()) plan.notes.push_back(fmt::format("{}: {}", object.ref().text(), note));
+  };
   for (std::size_t index = 0; index < objects.size(); ++index) {
     const auto& object = objects[index];
     const auto* live = observed.find(object.ref());
@@ -118,13 +127,13 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     if (again) {
       sorted.restarted.push_back(key_of(object));
       sorted.was[sorted.restarted.back()] = live->json().at("spec").at("template").value("/metadata/annotations/kubectl.kubernetes.io~1restartedAt"_json_pointer, Json());
-      if (kube::window_for(object, options.monitor)) sorted.windows.push_back(key_of(object));
+      open_window(object);
     }
     if (diff.sign == Sign::added) sorted.added.push_back(key_of(object));
     if (diff.sign == Sign::changed) {
       sorted.changed.push_back(key_of(object));
       if (!on_record.contains(object.ref())) planned.before.push_back(kube::without_noise(*live));
-      if (needs_window(diff) && kube::window_for(object, options.monitor)) sorted.windows.push_back(key_of(object));
+      if (needs_window(diff)) open_window(object);
     }
     if (diff.new_pods && diff.sign == Sign::changed) {
       const auto down = why_not_beside(object);
@@ -194,7 +203,6 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   if (!plan.steps.empty() && changes) plan.steps.back().phase = plan::Phase::proven;
   if (!sorted.windows.empty()) {
     auto made = step("settle", "the old pods' window ends", {{"windows", sorted.windows}}, plan::Phase::proven);
-    made.undo = "with apply";
     plan.steps.push_back(std::move(made));
   }
   if (!prune.gone.empty()) {
