@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "lib/text/scalar.hpp"
 #include "lib/text/yaml.hpp"
 
 namespace codops::kube {
@@ -38,27 +39,38 @@ nlohmann::json number(const text::Node& node) {
   return node.real;
 }
 
+// "2024-01-01 00:00:00 +0000 UTC" as RFC 3339.
+std::string full_time(const text::Node& node) {
+  auto text = text::typed_text(node);
+  if (text.size() < 20) return node.text;
+  text[10] = 'T';
+  const auto zone = text.find(' ', 11);
+  if (zone == std::string::npos || zone + 6 > text.size()) return node.text;
+  const auto offset = text.substr(zone + 1, 5);
+  return text.substr(0, zone) + (text.ends_with("UTC") ? std::string{"Z"} : offset.substr(0, 3) + ":" + offset.substr(3));
+}
+
 }  // namespace
 
-nlohmann::json to_json(const text::Node& node) {
+nlohmann::json to_json(const text::Node& node, YamlRules rules) {
   using Kind = text::Node::Kind;
   switch (node.kind) {
     case Kind::null: return nullptr;
     case Kind::boolean: return node.boolean;
     case Kind::integer:
     case Kind::real: return number(node);
-    case Kind::timestamp: return node.text;
+    case Kind::timestamp: return rules == YamlRules::kubectl ? node.text : full_time(node);
     case Kind::string:
-      if (const auto value = node.plain ? old_boolean(node.text) : std::nullopt) return *value;
+      if (const auto value = node.plain && rules == YamlRules::kubectl ? old_boolean(node.text) : std::nullopt) return *value;
       return node.text;
     case Kind::sequence: {
       auto list = nlohmann::json::array();
-      for (const auto& item : node.items) list.push_back(to_json(item));
+      for (const auto& item : node.items) list.push_back(to_json(item, rules));
       return list;
     }
     case Kind::mapping: {
       auto map = nlohmann::json::object();
-      for (const auto& entry : node.entries) map[entry.key] = to_json(entry.value);
+      for (const auto& entry : node.entries) map[entry.key] = to_json(entry.value, rules);
       return map;
     }
   }

@@ -1,6 +1,5 @@
 #pragma once
-// YAML to JSON by the rules that kubectl has (sigs.k8s.io/yaml on Go's yaml.v2): yes, no, on, off, y, n are booleans, 0777
-// is octal, a date is text, keys may be numbers or booleans.
+// YAML to JSON by the rules that kubectl has, which are not kustomize's. In both 0777 is octal and keys may be numbers or booleans.
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -11,7 +10,11 @@
 
 namespace codops::kube {
 
-nlohmann::json to_json(const text::Node& node);
+enum class YamlRules {
+  kubectl,    // Go's yaml.v2: yes, no, on, off, y, n are booleans; a date is text as it stands
+  kustomize,  // Go's yaml.v3: yes, no, on, off, y, n are texts; a date is a time in full
+};
+nlohmann::json to_json(const text::Node& node, YamlRules rules = YamlRules::kubectl);
 // Every document that is not empty.
 std::vector<text::Node> read_yaml(std::string_view text, std::string file);
 

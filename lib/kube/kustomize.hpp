@@ -11,11 +11,11 @@ namespace codops::kube {
 std::filesystem::path find_kustomization(const std::filesystem::path& folder);
 
 struct Kustomized {
-  std::vector<Object> objects;  // in the order of `kubectl kustomize`'s resources (unsorted unless sortOptions says so)
+  std::vector<Object> objects;  // in the order of `kubectl kustomize`: by kind, unless sortOptions says otherwise
   std::vector<std::string> warnings;
   std::vector<std::filesystem::path> files;
 };
 // Failure{config} with positions.
-Kustomized kustomize(const std::filesystem::path& folder, const std::filesystem::path& shown_from);
+Kustomized render_kustomization(const std::filesystem::path& folder, const std::filesystem::path& shown_from);
 
 }  // namespace codops::kube

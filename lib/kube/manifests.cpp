@@ -72,7 +72,7 @@ Manifests load_manifests(const fs::path& path, const fs::path& shown_from) {
   const auto name = path.filename();
   const bool named = name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization";
   if (named || (folder && !find_kustomization(path).empty())) {
-    auto made = kustomize(folder ? path : path.parent_path(), shown_from);
+    auto made = render_kustomization(folder ? path : path.parent_path(), shown_from);
     loaded.objects = std::move(made.objects);
     loaded.warnings = std::move(made.warnings);
     loaded.files = std::move(made.files);
