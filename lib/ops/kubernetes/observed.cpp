@@ -7,6 +7,11 @@
 #include "lib/ops/kubernetes/desired.hpp"
 
 namespace codops::ops::kubernetes {
+namespace {
+
+constexpr std::size_t worth_a_list = 10;  // objects of one kind, that else are asked for one by one
+
+}  // namespace
 
 const kube::Object* Observed::find(const kube::Ref& ref) const {
   const auto found = live.find(ref);
@@ -47,9 +52,23 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
     }, limits);
   }
   std::vector<k8s::ObjectRef> rest;
+  std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
   for (const auto& object : wanted) {
     if (observed.live.contains(object.ref()) || types.find(object) == nullptr) continue;
-    rest.push_back(ref_of(object));
+    strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
+  }
+  for (const auto& [place, refs] : strangers) {
+    if (refs.size() < worth_a_list) {
+      rest.insert(rest.end(), refs.begin(), refs.end());
+      continue;
+    }
+    std::set<std::string> names;
+    for (const auto& ref : refs) names.insert(ref.name);
+    const auto& [api_version, kind, namespace_] = place;
+    api.list(api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}, [&](nlohmann::json&& json) {
+      kube::Object object{std::move(json)};
+      if (names.contains(object.name())) observed.live.insert_or_assign(object.ref(), std::move(object));
+    }, limits);
   }
   for (auto& json : api.find_all(rest, limits)) {
     if (json.is_null()) continue;

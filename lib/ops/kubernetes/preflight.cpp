@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
@@ -39,6 +40,40 @@ std::vector<kube::Conflict> conflicts_with_others(const kube::Object& live, cons
   return others;
 }
 
+// Whether applying it would change nothing: everything that it says is so, and codops owns nothing there that it does not say. Then the
+// server need not be asked. What it writes in another way (cpu "1000m") is asked.
+bool is_applied(const kube::Object& live, const kube::Object& desired) {
+  if (!live.json().at("metadata").contains("managedFields") || !kube::is_within(desired.json(), live.json())) return false;
+  for (const auto& entry : live.json().at("metadata").at("managedFields")) {
+    if (entry.value("manager", "") != k8s::field_manager || entry.value("operation", "") != "Apply" || !entry.value("subresource", "").empty()) continue;
+    const auto owned = kube::leaves_of(entry.value("fieldsV1", Json::object()));
+    return std::all_of(owned.begin(), owned.end(), [&](const auto& path) { return kube::value_at(desired.json(), path) != nullptr; });
+  }
+  return false;
+}
+
+bool is_text_map(const Json& value) {
+  return value.is_object() && std::all_of(value.begin(), value.end(), [](const Json& one) { return one.is_string(); });
+}
+
+// All that the server's strict schema says of a new ConfigMap: no need to send it twice.
+bool is_plain_config(const kube::Object& object) {
+  if (object.api_version() != "v1" || object.kind() != "ConfigMap") return false;
+  for (const auto& [field, value] : object.json().items()) {
+    if (field == "data") {
+      if (!is_text_map(value)) return false;
+    } else if (field == "metadata") {
+      for (const auto& [name, part] : value.items()) {
+        if (name != "name" && name != "namespace" && name != "labels" && name != "annotations") return false;
+        if ((name == "labels" || name == "annotations") && !is_text_map(part)) return false;
+      }
+    } else if (field != "apiVersion" && field != "kind") {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::string position_of(const kube::Object& object) {
   const auto at = object.at().text();
   return at.empty() ? std::string{} : at + ": ";
@@ -58,6 +93,11 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     const auto& object = objects[index];
     if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
     const auto* live = observed.find(object.ref());
+    if (live == nullptr && is_plain_config(object)) continue;
+    if (live != nullptr && is_applied(*live, object)) {
+      trials[index].result = *live;
+      continue;
+    }
     const auto others = live == nullptr || force_conflicts ? std::vector<kube::Conflict>{} : conflicts_with_others(*live, object);
     for (const auto& conflict : others) {
       problems.push_back(fmt::format("{}{}: {} is managed by {} ({}), the manifest wants {}", position_of(object), object.ref().text(), conflict.field, conflict.manager,

@@ -22,7 +22,7 @@ converged() { # VERSION
   got=$(kube_serves tiny)
   [[ $got == "$1 " ]] || { echo "$got is served, not $1"; return 1; }
   [[ -z $(k -n tiny get lease -o name) ]] || { echo "a lease is left"; return 1; }
-  got=$(k -n tiny get deployment web -o json | jq -c '[.metadata.managedFields[].manager] | map(select(. == "codops-window"))')
+  got=$(k -n tiny get deployment web -o json --show-managed-fields | jq -c '[.metadata.managedFields[].manager] | map(select(. == "codops-window"))')
   [[ $got == "[]" ]] || { echo "a window is left"; return 1; }
   got=$(k -n tiny get configmap extra -o name --ignore-not-found)
   case $1 in
@@ -46,7 +46,7 @@ for point in before:apply:TERM before:rollout:TERM before:prune:TERM; do
   before_deploy
   strike "$point" "deploy, $point" deploy test v1.1.0
 done
-for point in before:apply before:rollout after:rollout before:prune before:record after:record; do
+for point in before:apply before:rollout after:rollout before:settle before:record after:record; do
   [[ $(serving) == v1.1.0 ]] || "$CODOPS" deploy test v1.1.0 >"$WORK/up.txt" 2>&1 || fail "up" "$(tail -n 5 "$WORK/up.txt")"
   strike "$point" "rollback, $point" rollback test --to v1.0.0
 done
