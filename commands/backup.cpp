@@ -110,8 +110,7 @@ class Backup final : public Command {
 
   Result told(const backup::Taken& taken, BackupPlace& place) const {
     const auto& manifest = taken.manifest;
-    std::string text = fmt::format("{} · {} · {} tables, {} rows · verified · {}\n", manifest.label,
-                                   format_bytes(manifest.size()), manifest.tables.size(), manifest.rows(),
+    std::string text = fmt::format("{} · {} · {} · verified · {}\n", manifest.label, format_bytes(manifest.size()), manifest.contents(),
                                    format_duration(taken.took));
     if (!taken.pruned.empty()) text += fmt::format("  pruned   {} older\n", taken.pruned.size());
     if (!manifest.encrypted) text += "  not encrypted: set backup.recipients (codops backup keygen)\n";

@@ -19,6 +19,7 @@ std::string backup_before_deploy(Services& services, const std::string& environm
   }
   backup::Subject subject{environment, database.target, {}};
   if (database.containers != nullptr) subject.container = backup::ContainerPlace{database.containers, database.container, database.container};
+  place.add_companions(subject);
   try {
     const auto taken = backup::take(place.catalogue(), subject, place.options(), place.keys(), services.clock(), services.reporter(), limits);
     return fmt::format("{} · {} · verified", taken.manifest.label, format_bytes(taken.manifest.size()));

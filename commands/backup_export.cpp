@@ -27,6 +27,7 @@ class Export final : public Command {
     parameters.positional("BACKUP", backup_, "a label, a tag, or latest");
     parameters.positional("FILE", file_, "to write; it must not exist");
     parameters.choice("--format", {"custom", "plain"}, format_, "custom for pg_restore (default), plain for psql");
+    parameters.option("--part", "NAME", part_, "one part as it is: redis (an RDB), a volume or folder (a tar), globals (SQL)");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
 
@@ -35,6 +36,10 @@ class Export final : public Command {
     const auto manifest = place.catalogue().find(backup_, services.limits()).manifest;
     // It appears under its name only once all of it was read and found whole.
     FileWriter writer{file_};
+    if (part_) {
+      backup::export_part(place.catalogue(), manifest, *part_, place.keys(), writer, services.limits());
+      return {Exit::ok, fmt::format("{} · {}\n", file_, format_bytes(writer.size())), {}};
+    }
     if (format_.value_or("custom") == "plain") {
       const int major = manifest.database ? manifest.database->server_number / 10000 : 0;
       const auto programs = backup::find_programs(major, {}, {}, services.limits());
@@ -47,7 +52,7 @@ class Export final : public Command {
 
  private:
   std::string environment_, backup_, file_;
-  std::optional<std::string> format_, store_;
+  std::optional<std::string> format_, part_, store_;
 };
 
 class Keygen final : public Command {
@@ -62,13 +67,15 @@ class Keygen final : public Command {
     const std::filesystem::path signing_file = signing_.value_or("backup-signing.key");
     const auto identity = io::age::new_identity();
     write_new(identity_file, fmt::format("# public key: {}\n{}\n", identity.recipient().text(), identity.text().reveal()));
-    write_new(signing_file, signing_key_text(io::new_signing_key()));
+    const auto signing = io::new_signing_key();
+    write_new(signing_file, signing_key_text(signing));
     return {Exit::ok,
             fmt::format("backup:\n  recipients: [{}]\n  identity_file: {}\n  signing_key: {}\n\n"
                         "Keep {} where the backups are not: without it nobody can read them. A host that only takes\n"
-                        "backups needs the recipient and the signing key.\n",
+                        "backups needs the recipient and the signing key; one that only restores needs the identity and, instead of the\n"
+                        "signing key:  signing_public_key: {}\n",
                         identity.recipient().text(), std::filesystem::absolute(identity_file).string(),
-                        std::filesystem::absolute(signing_file).string(), identity_file.string()),
+                        std::filesystem::absolute(signing_file).string(), identity_file.string(), io::to_base64(signing.public_key)),
             fmt::format("{{\"exit\":0,\"recipient\":\"{}\"}}", identity.recipient().text())};
   }
 

@@ -1,7 +1,9 @@
 #include "commands/backup_place.hpp"
 
 #include "commands/database.hpp"
+#include "commands/host.hpp"
 #include "lib/io/files.hpp"
+#include "lib/ops/volumes.hpp"
 #include "lib/store/directory.hpp"
 #include "lib/store/s3.hpp"
 
@@ -75,6 +77,11 @@ void BackupPlace::read_keys() {
     keys_.signing = parse_signing_key(io::read_file(absolute(environment_, settings.signing_key)));
     keys_.trusted = keys_.signing->public_key;
   }
+  if (!settings.signing_public_key.empty()) {
+    const auto key = io::from_base64(settings.signing_public_key);
+    if (!key || key->size() != 32) throw Failure{Exit::config, "backup.signing_public_key is no public key", "codops backup keygen prints it"};
+    keys_.trusted = *key;
+  }
 }
 
 backup::Subject BackupPlace::subject(const std::optional<std::string>& url_variable) {
@@ -85,7 +92,30 @@ backup::Subject BackupPlace::subject(const std::optional<std::string>& url_varia
     endpoint_ = std::move(reached.container->endpoint);
     subject.container = backup::ContainerPlace{&engine_->containers(), reached.container->container.id, reached.container->container.name};
   }
+  add_companions(subject);
   return subject;
+}
+
+void BackupPlace::add_companions(backup::Subject& subject) {
+  const auto& settings = environment_.backup;
+  if (settings.redis) {
+    auto redis = reach_redis(services_, environment_);
+    if (!redis) throw Failure{Exit::config, "backup.redis is set, and nothing says where Redis is", "REDIS_URL in .env." + environment_.name};
+    subject.redis = redis->target;
+    redis_host_ = std::move(redis->host);
+    redis_endpoint_ = std::move(redis->endpoint);
+  }
+  for (const auto& volume : settings.volumes) {
+    if (volume.starts_with('/')) {
+      backup::FilesPlace place;
+      place.name = volume;
+      place.directory = volume;
+      subject.files.push_back(std::move(place));
+      continue;
+    }
+    if (!volumes_host_) volumes_host_ = open_host(services_, environment_.name);
+    subject.files.push_back(ops::volume_place(*volumes_host_, volume));
+  }
 }
 
 backup::Policy BackupPlace::policy() const {

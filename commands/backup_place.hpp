@@ -21,8 +21,10 @@ class BackupPlace {
   const settings::Environment& environment() const { return environment_; }
   backup::Catalogue& catalogue() { return *catalogue_; }
   const backup::Keyring& keys() const { return keys_; }
-  // The database, reachable from here: its own address, or a way into its container.
+  // The database, reachable from here: its own address, or a way into its container; and what is taken along with it.
   backup::Subject subject(const std::optional<std::string>& url_variable);
+  // Redis and volumes as backup.redis and backup.volumes name them: subject() has done so.
+  void add_companions(backup::Subject& subject);
   backup::Options options() const;  // of the settings
   backup::Policy policy() const;
 
@@ -35,7 +37,8 @@ class BackupPlace {
   std::unique_ptr<backup::Catalogue> catalogue_;
   backup::Keyring keys_;
   std::unique_ptr<ops::Engine> engine_;
-  std::unique_ptr<target::Endpoint> endpoint_;
+  std::unique_ptr<ops::Host> redis_host_, volumes_host_;
+  std::unique_ptr<target::Endpoint> endpoint_, redis_endpoint_;
 };
 
 // A signing key file: one line "codops-signing-key-1" and base64 of the seed.

@@ -7,24 +7,22 @@
 
 #include "commands/host.hpp"
 #include "lib/io/files.hpp"
+#include "lib/ops/render.hpp"
 #include "lib/text/dotenv.hpp"
 
 namespace codops::commands {
 
 namespace {
 
-std::optional<std::string> from_files(Services& services, const settings::Environment& environment, const std::string& name) {
-  std::optional<std::string> value;
-  for (const auto& file : environment.env_files) {
-    const auto path = environment.directory / file;
-    const auto text = io::read_file_if_there(path);
-    if (!text) continue;
-    const auto outside = [&](std::string_view variable) { return services.variable(variable); };
-    for (const auto& assignment : text::parse_dotenv(*text, path.filename().string(), outside)) {
-      if (assignment.name == name && assignment.value) value = assignment.value;
-    }
+// Its variables may be required: a version that reaches nothing stands in. nullopt: a project without a compose file, or one whose
+// deploy will say what is wrong with it.
+std::optional<compose::Project> compose_project(Services& services, const settings::Environment& environment) {
+  if (environment.engine == settings::Engine::kubernetes) return std::nullopt;
+  try {
+    return ops::load_compose(environment, "v0", services.settings_sources().variables);
+  } catch (const Failure&) {
+    return std::nullopt;
   }
-  return value;
 }
 
 // Null: settings of the engine are wrong, which its own verbs say; a database elsewhere needs none.
@@ -44,6 +42,20 @@ bool resolves(const std::string& host) {
 }
 
 }  // namespace
+
+std::optional<std::string> variable_in_files(Services& services, const settings::Environment& environment, const std::string& name) {
+  std::optional<std::string> value;
+  for (const auto& file : environment.env_files) {
+    const auto path = environment.directory / file;
+    const auto text = io::read_file_if_there(path);
+    if (!text) continue;
+    const auto outside = [&](std::string_view variable) { return services.variable(variable); };
+    for (const auto& assignment : text::parse_dotenv(*text, path.filename().string(), outside)) {
+      if (assignment.name == name && assignment.value) value = assignment.value;
+    }
+  }
+  return value;
+}
 
 ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable) {
   ReachedDatabase reached;
@@ -69,10 +81,38 @@ ReachedDatabase reach_database(Services& services, const settings::Environment& 
                 fmt::format("codops status {0}, or: codops deploy {0} VERSION", environment.name)};
 }
 
+std::optional<ReachedRedis> reach_redis(Services& services, const settings::Environment& environment) {
+  const auto variable = environment.redis.url_variable.empty() ? std::string{"REDIS_URL"} : environment.redis.url_variable;
+  const auto project = compose_project(services, environment);
+  auto url = variable_in_files(services, environment, variable);
+  if (!url && project) {
+    for (const auto& [name, service] : project->services) {
+      const auto found = service.environment.find(variable);
+      if (!url && found != service.environment.end() && found->second) url = found->second;
+    }
+  }
+  if (!url) url = services.variable(variable);
+  if (!url) return std::nullopt;
+  ReachedRedis reached;
+  reached.target = io::parse_redis_url(*url);
+  const auto& service = environment.redis.service.empty() ? reached.target.tcp.host : environment.redis.service;
+  if (!project || service.empty() || !project->services.contains(service)) return reached;
+  reached.host = open_host(services, environment.name);
+  for (const auto& container : reached.host->containers().list(service, false, services.limits())) {
+    if (container.state != target::RunState::running) continue;
+    reached.endpoint = reached.host->dialer().dial(container.id, reached.target.tcp.port, services.limits());
+    reached.target.tcp.via = {reached.endpoint->host(), reached.endpoint->port(), reached.endpoint->unix_socket()};
+    return reached;
+  }
+  if (resolves(reached.target.tcp.host)) return reached;
+  throw Failure{Exit::unavailable, fmt::format("Redis is in the service \"{}\", of which no container runs", service),
+                fmt::format("docker compose up -d {}", service)};
+}
+
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable) {
   const auto wanted = url_variable.value_or(environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable);
   std::optional<std::string> url;
-  if (!url_variable) url = from_files(services, environment, wanted);
+  if (!url_variable) url = variable_in_files(services, environment, wanted);
   if (!url && !url_variable) {
     if (const auto engine = engine_if_any(services, environment)) url = engine->defined_url(wanted);
   }

@@ -6,6 +6,7 @@
 
 #include "commands/services.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/io/redis_probe.hpp"
 #include "lib/ops/database.hpp"
 #include "lib/ops/engine.hpp"
 
@@ -15,6 +16,9 @@ namespace codops::commands {
 // (DATABASE_URL) of the environment's files, then of the compose file's services, then of codops' own environment.
 // migrate.schema goes over the URL's. Failure{config} names what to set.
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
+
+// The value of a variable in the environment's files; nullopt: none has it.
+std::optional<std::string> variable_in_files(Services& services, const settings::Environment& environment, const std::string& name);
 
 // A database as it is reached from here. Connections live no longer than this.
 struct ReachedDatabase {
@@ -28,5 +32,13 @@ struct ReachedDatabase {
 // A host that is a service of the compose file (or database.service) is reached through its container, by its address or by an
 // exec in it; without one that runs as the name resolves. Failure{unavailable} says how to start it.
 ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
+
+// Redis, found and reached the same way: redis.url_variable (REDIS_URL). nullopt: nothing names one.
+struct ReachedRedis {
+  io::RedisTarget target;
+  std::unique_ptr<ops::Host> host;
+  std::unique_ptr<target::Endpoint> endpoint;
+};
+std::optional<ReachedRedis> reach_redis(Services& services, const settings::Environment& environment);
 
 }  // namespace codops::commands

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "commands/backup_place.hpp"
+#include "commands/database.hpp"
 #include "commands/health_cluster.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/containers.hpp"
@@ -200,7 +201,8 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     wiring.containers = containers_of_engine(services, &environment, project.name);
   }
   wiring.variable = [&](const std::string& name) {
-    const auto value = variable_of(project, name);
+    auto value = variable_of(project, name);
+    if (!value) value = variable_in_files(services, environment, name);
     return value ? value : services.variable(name);
   };
   health::Convention out;

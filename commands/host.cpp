@@ -99,6 +99,10 @@ std::unique_ptr<ops::Engine> open_engine(Services& services, const std::string& 
   return ops::open_engine(services.environment(environment), services.settings_sources().variables, services.reporter(), services.clock());
 }
 
+std::unique_ptr<ops::Host> open_host(Services& services, const std::string& environment) {
+  return std::make_unique<ops::Host>(services.environment(environment), services.settings_sources().variables, services.reporter(), services.clock());
+}
+
 std::function<bool(const std::string&)> asker(Services& services) {
   return [&services](const std::string& question) {
     if (services.options().yes) return question.find("downtime") == std::string::npos;  // --yes does not accept an outage

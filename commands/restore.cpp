@@ -1,4 +1,4 @@
-// `codops restore` and `codops backup drill`.
+// `codops restore`.
 #include "lib/backup/restore.hpp"
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 #include "commands/backup.hpp"
 #include "commands/backup_place.hpp"
-#include "lib/backup/scratch_server.hpp"
+#include "commands/restore_hooks.hpp"
 #include "lib/base/units.hpp"
 
 namespace codops::commands {
@@ -20,8 +20,12 @@ class Restore final : public Command {
     parameters.positional("ENV", environment_, "the environment");
     parameters.positional("BACKUP|FILE", source_, "a label, a tag, latest, or a dump file of pg_dump", false);
     parameters.option("--into", "DATABASE", into_, "makes another database of it; the live one is not touched");
+    parameters.options("--table", "TABLE", tables_, "only its rows, into a schema of their own beside the live tables");
+    parameters.options("--part", "NAME", parts_, "only database, redis, or that volume or folder; else all that the backup has");
+    parameters.choice("--application", {"leave", "read_only", "stop"}, application_, "meanwhile, instead of backup.restore.application");
+    parameters.flag("--no-migrate", no_migrate_, "leaves the schema as it was backed up");
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
-    parameters.flag("--undo", undo_, "puts the database of before the last restore back");
+    parameters.flag("--undo", undo_, "puts what the last restore replaced back");
     parameters.flag("--no-safety-backup", no_safety_, "takes no backup of what is there first");
     parameters.flag("--no-owner", no_owner_, "objects belong to who restores");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
@@ -30,37 +34,81 @@ class Restore final : public Command {
 
   Result run(Services& services) override {
     if (undo_ == !source_.empty()) throw Failure{Exit::usage, "restore takes a backup, or --undo", fmt::format("codops restore {} latest", environment_.empty() ? "ENV" : environment_)};
+    if (!tables_.empty() && (into_ || !parts_.empty())) throw Failure{Exit::usage, "--table goes with neither --into nor --part"};
     BackupPlace place{services, environment_, store_};
     const auto subject = place.subject(url_variable_);
-    return undo_ ? undo(services, subject) : restore(services, place, subject);
+    if (undo_) return undo(services, place, subject);
+    if (!tables_.empty()) return tables(services, place, subject);
+    return restore(services, place, subject);
   }
 
  private:
-  Result undo(Services& services, const backup::Subject& subject) const {
+  RestoreWays ways(const BackupPlace& place) const {
+    const auto& settings = place.environment().backup;
+    return {application_.value_or(settings.restore_application), settings.restore_migrate && !no_migrate_, settings.restore_health};
+  }
+
+  Result undo(Services& services, const BackupPlace& place, const backup::Subject& subject) const {
     if (!services.confirm(fmt::format("put the database \"{}\" of before the last restore back?", subject.database.database))) return {Exit::failed, "nothing was changed\n", {}};
-    const auto undone = backup::undo_restore(subject, {}, services.clock(), services.reporter(), services.limits());
-    return {Exit::ok, fmt::format("\"{}\" is again what \"{}\" was · {}\n  what was live is kept as \"{}\"\n", undone.database, undone.source, format_duration(undone.took), undone.aside),
-            Json{{"exit", 0}, {"database", undone.database}, {"aside", undone.aside}}.dump()};
+    auto wanted = ways(place);
+    wanted.migrate = false;
+    RestoreWiring wiring{services, place.environment(), subject, wanted};
+    const auto undone = backup::undo_restore(subject, wiring.hooks(), services.clock(), services.reporter(), services.limits());
+    std::string text = fmt::format("\"{}\" is again what it was before the restore of {} · {}\n", undone.database, undone.source, format_duration(undone.took));
+    if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
+    if (!undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
+    return with_health(text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
+  }
+
+  Result tables(Services& services, BackupPlace& place, const backup::Subject& subject) const {
+    const auto request = make_request(place);
+    if (!request.file.empty()) throw Failure{Exit::usage, "--table takes a backup of codops", "a dump file restores whole: --into NAME"};
+    if (services.options().dry_run) return plan(services, place, subject, request);
+    const auto restored = backup::restore_tables(place.catalogue(), subject, request, place.keys(), services.clock(), services.reporter(), services.limits());
+    std::string text = fmt::format("{} rows of {} are in schema \"{}\" of \"{}\" · {}\n", restored.rows, restored.source, restored.schema, restored.database, format_duration(restored.took));
+    text += fmt::format("  look:   SELECT * FROM \"{}\".…; the live tables were not touched\n  drop:   DROP SCHEMA \"{}\" CASCADE\n", restored.schema, restored.schema);
+    return {Exit::ok, text, Json{{"exit", 0}, {"database", restored.database}, {"schema", restored.schema}, {"source", restored.source}, {"rows", restored.rows},
+                                 {"seconds", static_cast<double>(restored.took.count()) / 1000}}.dump()};
   }
 
   Result restore(Services& services, BackupPlace& place, const backup::Subject& subject) const {
-    const auto request = make_request(place);
+    auto request = make_request(place);
+    const auto wanted = ways(place);
+    request.read_only = wanted.application == "read_only";
     if (services.options().dry_run) return plan(services, place, subject, request);
-    if (request.into.empty() && !services.confirm(fmt::format("replace the database \"{}\" of {} by {}? It is kept beside it.", subject.database.database, environment_, source_))) {
+    if (request.into.empty() && !services.confirm(fmt::format("replace {} of {} by {}? It is kept beside it.", subject_of(subject), environment_, source_))) {
       return {Exit::failed, "nothing was changed\n", {}};
     }
-    const auto restored = backup::restore(place.catalogue(), subject, request, place.options(), {}, place.keys(),
+    RestoreWiring wiring{services, place.environment(), subject, wanted};
+    const auto restored = backup::restore(place.catalogue(), subject, request, place.options(), request.into.empty() ? wiring.hooks() : backup::RestoreHooks{}, place.keys(),
                                           services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("\"{}\" holds {} · {} rows, the same as the manifest says · {}\n", restored.database, restored.source, restored.rows, format_duration(restored.took));
     if (!request.file.empty()) text = fmt::format("\"{}\" holds {} · {}\n", restored.database, restored.source, format_duration(restored.took));
     if (!restored.aside.empty()) text += fmt::format("  back:    codops restore {} --undo      (\"{}\" is kept)\n", environment_, restored.aside);
+    for (const auto& kept : restored.kept) text += "  kept:    " + kept + "\n";
     if (!restored.safety_backup.empty()) text += fmt::format("  safety:  {}\n", restored.safety_backup);
     for (const auto& note : restored.notes) text += "  note:    " + note + "\n";
-    return {Exit::ok, text,
-            Json{{"exit", 0}, {"database", restored.database}, {"source", restored.source}, {"aside", restored.aside},
-                 {"safety_backup", restored.safety_backup}, {"rows", restored.rows}, {"notes", restored.notes},
-                 {"seconds", static_cast<double>(restored.took.count()) / 1000},
-                 {"downtime_seconds", static_cast<double>(restored.downtime.count()) / 1000}}.dump()};
+    return with_health(text, restored,
+                       Json{{"database", restored.database}, {"source", restored.source}, {"aside", restored.aside}, {"others", restored.kept},
+                            {"safety_backup", restored.safety_backup}, {"rows", restored.rows}, {"notes", restored.notes},
+                            {"seconds", static_cast<double>(restored.took.count()) / 1000},
+                            {"downtime_seconds", static_cast<double>(restored.downtime.count()) / 1000}});
+  }
+
+  static std::string subject_of(const backup::Subject& subject) {
+    auto text = fmt::format("the database \"{}\"", subject.database.database);
+    if (subject.redis) text += ", Redis";
+    for (const auto& place : subject.files) text += ", " + place.name;
+    return text;
+  }
+
+  // The restore itself is done: an application that is unwell is told, and is no reason to swap back by ourselves.
+  Result with_health(std::string text, const backup::Restored& restored, Json json) const {
+    const auto exit = restored.unwell.empty() ? Exit::ok : Exit::unhealthy;
+    if (!restored.unwell.empty()) text += fmt::format("  UNWELL:  {}\n           codops health-check {}; back: codops restore {} --undo\n", restored.unwell, environment_, environment_);
+    Json document{{"exit", static_cast<int>(exit)}, {"unwell", restored.unwell}};
+    document.update(json);
+    return {exit, text, document.dump()};
   }
 
   backup::RestoreRequest make_request(const BackupPlace& place) const {
@@ -72,6 +120,8 @@ class Restore final : public Command {
       request.backup = source_;
     }
     request.into = into_.value_or("");
+    request.tables = tables_;
+    request.parts = parts_;
     request.safety_backup = !no_safety_;
     request.load.no_owner = no_owner_;
     request.load.jobs = static_cast<int>(jobs_.value_or(std::max(2, place.environment().backup.jobs)));
@@ -90,70 +140,36 @@ class Restore final : public Command {
       text += fmt::format("  {} {}{}\n", finding.blocks ? "!" : "·", finding.message, finding.hint.empty() ? "" : " (" + finding.hint + ")");
       json["findings"].push_back({{"blocks", finding.blocks}, {"message", finding.message}, {"hint", finding.hint}});
     }
-    if (request.into.empty()) {
-      if (request.safety_backup) text += fmt::format("  1  backup    of what \"{}\" holds now\n", live);
-      text += fmt::format("  2  restore   into a new database, compared with the manifest        undo: drop\n"
-                          "  3  swap      \"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: codops restore {1} --undo\n", live, environment_);
+    int number = 0;
+    const auto step = [&](std::string_view name, const std::string& what) { text += fmt::format("  {}  {:<8}  {}\n", ++number, name, what); };
+    const auto wanted = ways(place);
+    if (!request.tables.empty()) {
+      step("restore", fmt::format("{} into a schema of their own in \"{}\"        undo: drop", fmt::join(request.tables, ", "), live));
+    } else if (request.into.empty()) {
+      if (request.safety_backup) step("backup", fmt::format("of what \"{}\" holds now", live));
+      if (wanted.application == "stop") step("stop", "the application's containers                            undo: start");
+      if (wanted.application == "read_only") step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
+      step("restore", "into a new database, compared with the manifest        undo: drop");
+      if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
+      step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: codops restore {1} --undo", live, environment_));
+      if (wanted.application == "stop") step("start", "the application's containers");
+      if (wanted.health) step("health", "as codops health-check asks");
     } else {
-      text += fmt::format("  1  restore   into the new database \"{}\"\n", request.into);
+      step("restore", fmt::format("into the new database \"{}\"", request.into));
     }
     json["exit"] = blocked ? 65 : 0;
     return {blocked ? Exit::data : Exit::ok, text, json.dump()};
   }
 
   std::string environment_, source_;
-  std::optional<std::string> into_, store_, url_variable_;
+  std::optional<std::string> into_, store_, url_variable_, application_;
+  std::vector<std::string> tables_, parts_;
   std::optional<std::int64_t> jobs_;
-  bool undo_{}, no_safety_{}, no_owner_{};
-};
-
-class DrillCommand final : public Command {
- public:
-  void declare(Parameters& parameters) override {
-    parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, or latest", false);
-    parameters.option("--store", "DIR", store_, "instead of backup.store");
-    parameters.option("--server-env", "NAME", server_variable_, "the variable with the URL of a server to restore on; without it a temporary one is started here");
-    parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
-  }
-
-  Result run(Services& services) override {
-    BackupPlace place{services, environment_, store_};
-    const auto entry = place.catalogue().find(backup_, services.limits());
-    std::unique_ptr<backup::ScratchServer> scratch;
-    io::postgres::Target server;
-    if (server_variable_) {
-      const auto url = services.variable(*server_variable_);
-      if (!url) throw Failure{Exit::config, fmt::format("{} is not set", *server_variable_)};
-      server = io::postgres::parse_target(*url, *server_variable_);
-    } else {
-      const int major = entry.manifest.database ? entry.manifest.database->server_number / 10000 : 0;
-      scratch = std::make_unique<backup::ScratchServer>(major, services.limits());
-      server = scratch->target();
-    }
-    backup::LoadOptions load;
-    load.jobs = static_cast<int>(std::clamp<std::int64_t>(jobs_.value_or(2), 1, 64));
-    const auto result = backup::drill(place.catalogue(), entry, server, load, place.keys(), services.clock(), services.reporter(), services.limits());
-    const auto rto = place.environment().backup.rto;
-    const bool in_time = result.took <= rto;
-    const auto text = !result.same ? fmt::format("{} did not come back: {}\n", entry.manifest.label, result.difference)
-                                   : fmt::format("{} came back whole: {} rows in {} tables, the same · {} (RTO {}{})\n", entry.manifest.label, result.rows, entry.manifest.tables.size(),
-                                                 format_duration(result.took), format_duration(rto), in_time ? "" : ", MISSED");
-    const auto exit = result.same && in_time ? Exit::ok : Exit::unhealthy;
-    return {exit, text,
-            Json{{"exit", static_cast<int>(exit)}, {"label", entry.manifest.label}, {"same", result.same}, {"difference", result.difference}, {"rows", result.rows},
-                 {"seconds", static_cast<double>(result.took.count()) / 1000}, {"rto_seconds", static_cast<double>(rto.count()) / 1000}}.dump()};
-  }
-
- private:
-  std::string environment_, backup_{"latest"};
-  std::optional<std::string> store_, server_variable_;
-  std::optional<std::int64_t> jobs_;
+  bool undo_{}, no_safety_{}, no_owner_{}, no_migrate_{};
 };
 
 }  // namespace
 
 std::unique_ptr<Command> make_restore() { return make_command<Restore>(); }
-std::unique_ptr<Command> make_backup_drill() { return make_command<DrillCommand>(); }
 
 }  // namespace codops::commands

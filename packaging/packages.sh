@@ -47,6 +47,7 @@ tests() {
   tool strace strace
   tool faketime faketime
   tool python3 python3
+  library python3-venv
   library busybox-static
   # The real node of a Kubernetes (tests/support/kube.sh); containerd and runc come with the engine.
   tool conntrack conntrack

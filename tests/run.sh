@@ -51,6 +51,7 @@ outside() {
   # The reference for the compose model; a test that misses it says so itself.
   tests/support/compose.sh >/dev/null 2>&1 || say "docker compose can't be had: what compares with it is skipped"
 
+  tests/support/s3_servers.sh >build/release/s3_servers.log 2>&1 || say "not every S3 server can be had: what needs it is skipped"
   tests/support/prisma.sh --check >/dev/null 2>&1 || say "no Prisma engine: what compares with it is skipped"
 
   # Sockets' paths must be short; everything else of the run is here too.

@@ -7,9 +7,11 @@
 
 #include "lib/backup/catalogue.hpp"
 #include "lib/backup/dump.hpp"
+#include "lib/backup/files_part.hpp"
 #include "lib/backup/programs.hpp"
 #include "lib/backup/retention.hpp"
 #include "lib/base/reporter.hpp"
+#include "lib/io/redis_probe.hpp"
 
 namespace codops::backup {
 
@@ -18,6 +20,8 @@ struct Subject {
   std::string environment;
   io::postgres::Target database;
   std::optional<ContainerPlace> container;  // of the database, for its own pg_dump
+  std::optional<io::RedisTarget> redis{};   // taken along
+  std::vector<FilesPlace> files{};          // the same
 };
 
 struct Options {

@@ -4,6 +4,7 @@
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/dump_rows.hpp"
 #include "lib/base/failure.hpp"
+#include "lib/io/channel.hpp"
 #include "lib/io/row_digest.hpp"
 
 namespace codops::backup {
@@ -41,8 +42,33 @@ PartOptions part_options(const DumpOptions& options, bool alone) {
   return {options.level, alone ? 1 : 0, true};
 }
 
+// pg_dump's archive as SQL, by pg_restore: the same snapshot, the same rows, and the server is read once.
+void write_as_sql(io::Reader& archive, Programs& programs, const Destination& destination, const DumpOptions& options, Dumped& into,
+                  std::mutex& mutex, const Limits& limits) {
+  Tail tail;
+  PartWriter writer{destination.store, destination.folder, named("database.sql", "sql"), part_options(options, true), destination.keys, limits};
+  Call call{"pg_restore", {"--file=-"}, {}};
+  call.connects = false;
+  call.streams.in = [&](char* at, std::size_t size) { return archive.read(at, size); };
+  call.streams.out = [&](std::string_view bytes) {
+    tail.feed(bytes);
+    writer.write(bytes);
+  };
+  programs.must(call, Exit::failed, limits);
+  // What pg_restore does not need of the archive's end.
+  std::array<char, 4096> rest;
+  while (archive.read(rest.data(), rest.size()) > 0) {
+  }
+  if (!tail.has(plain_trailer)) throw Failure{Exit::failed, "pg_restore's SQL ends without its last line"};
+  writer.finish();
+  auto part = writer.commit();
+  const std::lock_guard lock{mutex};
+  into.parts.push_back(std::move(part));
+}
+
+// `store`: as a part of its own; `as_sql`: also, or only, as SQL.
 void dump_archive(RowsQueue& queue, const Snapshot& snapshot, Programs& programs, const Destination& destination,
-                  const DumpOptions& options, const std::vector<LargeTable>& elsewhere, Dumped& into,
+                  const DumpOptions& options, const std::vector<LargeTable>& elsewhere, bool store, bool as_sql, Dumped& into,
                   Progress& progress, const Limits& limits) {
   std::map<std::string, io::RowDigest> digests;
   io::RowDigest* current = nullptr;
@@ -62,23 +88,38 @@ void dump_archive(RowsQueue& queue, const Snapshot& snapshot, Programs& programs
                           },
                           {},
                           {}}};
-  PartWriter writer{destination.store, destination.folder, named("database.dump", "archive"),
-                    part_options(options, elsewhere.empty()), destination.keys, limits};
+  std::optional<PartWriter> writer;
+  if (store) {
+    writer.emplace(destination.store, destination.folder, named("database.dump", "archive"), part_options(options, elsewhere.empty() && !as_sql),
+                   destination.keys, limits);
+  }
   Call call{"pg_dump", common_arguments(snapshot, options), {}};
   call.arguments.insert(call.arguments.end(), {"--format=custom", "--compress=0", "--create"});
   for (const auto& table : elsewhere) call.arguments.push_back("--exclude-table-data=" + table.pattern);
-  call.streams.out = [&](std::string_view bytes) {
-    queue.check();
-    scanner.feed(bytes);
-    writer.write(bytes);
-    progress.advance(bytes.size());
+  const auto run = [&](io::Writer* second) {
+    call.streams.out = [&, second](std::string_view bytes) {
+      queue.check();
+      scanner.feed(bytes);
+      if (writer) writer->write(bytes);
+      if (second != nullptr) second->write(bytes);
+      progress.advance(bytes.size());
+    };
+    programs.must(call, Exit::failed, limits);
+    scanner.finish();
   };
-  programs.must(call, Exit::failed, limits);
-  scanner.finish();
-  writer.finish();
-  auto part = writer.commit();
+  if (as_sql) {
+    io::stream_between([&](io::Writer& passing) { run(&passing); },
+                       [&](io::Reader& passing) { write_as_sql(passing, programs, destination, options, into, queue.mutex(), limits); });
+  } else {
+    run(nullptr);
+  }
+  std::optional<Part> part;
+  if (writer) {
+    writer->finish();
+    part = writer->commit();
+  }
   const std::lock_guard lock{queue.mutex()};
-  into.parts.push_back(std::move(part));
+  if (part) into.parts.push_back(std::move(*part));
   into.dump_version = scanner.head().dump_version;
   for (const auto& [table, digest] : digests) into.tables.push_back({table, digest.rows(), digest.hex()});
 }
@@ -108,16 +149,17 @@ Dumped dump_database(Snapshot& snapshot, const io::postgres::Target& target, Pro
                      const Destination& destination, const DumpOptions& options, Progress& progress,
                      const Limits& limits) {
   Dumped dumped;
-  if (options.archive) {
-    const bool split = options.jobs > 1 || options.split;
-    const auto tables = split ? snapshot.large_tables(options.large, limits) : std::vector<LargeTable>{};
-    RowsQueue queue{tables, static_cast<std::size_t>(std::max(1, options.jobs)), snapshot.server_major() >= 14};
-    const auto archive = [&] {
-      dump_archive(queue, snapshot, programs, destination, options, tables, dumped, progress, limits);
-    };
-    queue.run(archive, snapshot, target, destination, options, progress, dumped, limits);
-  }
-  if (options.plain) dump_plain(snapshot, programs, destination, options, dumped, progress, limits);
+  // SQL holds every table, so large ones that are read beside pg_dump's archive are in a second pass of pg_dump, on the same
+  // snapshot. A dump of SQL alone is one stream.
+  const bool split = options.archive && (options.jobs > 1 || options.split);
+  const auto tables = split ? snapshot.large_tables(options.large, limits) : std::vector<LargeTable>{};
+  const bool in_passing = options.plain && tables.empty();
+  RowsQueue queue{tables, static_cast<std::size_t>(std::max(1, options.jobs)), snapshot.server_major() >= 14};
+  const auto archive = [&] {
+    dump_archive(queue, snapshot, programs, destination, options, tables, options.archive, in_passing, dumped, progress, limits);
+  };
+  queue.run(archive, snapshot, target, destination, options, progress, dumped, limits);
+  if (options.plain && !in_passing) dump_plain(snapshot, programs, destination, options, dumped, progress, limits);
   if (dumped.dump_version.empty()) dumped.dump_version = programs.describe();
   std::sort(dumped.tables.begin(), dumped.tables.end(), [](const auto& a, const auto& b) { return a.table < b.table; });
   std::sort(dumped.parts.begin(), dumped.parts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -1,15 +1,8 @@
 #include "lib/backup/export.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <exception>
-#include <thread>
-
 #include "lib/backup/custom_archive.hpp"
 #include "lib/base/failure.hpp"
-#include "lib/io/byte_stream.hpp"
+#include "lib/io/channel.hpp"
 
 namespace codops::backup {
 namespace {
@@ -44,30 +37,6 @@ class BlockWriter {
   io::Writer& out_;
   std::size_t int_size_;
 };
-
-class PipeWriter final : public io::Writer {
- public:
-  explicit PipeWriter(io::Fd fd) : fd_{std::move(fd)} {
-    // The reader may stop first: that is its failure to tell, not a signal's.
-    sigset_t pipe;
-    ::sigemptyset(&pipe);
-    ::sigaddset(&pipe, SIGPIPE);
-    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-  }
-  void write(std::string_view bytes) override { io::write_all(fd_.get(), bytes, "to pg_restore"); }
-  void finish() override { fd_.reset(); }
-
- private:
-  io::Fd fd_;
-};
-
-std::size_t read_pipe(int fd, char* into, std::size_t size) {
-  for (;;) {
-    const auto got = ::read(fd, into, size);
-    if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) throw Failure{Exit::failed, "a pipe broke"};
-  }
-}
 
 std::map<std::string, std::vector<const Part*>> row_parts(const Manifest& manifest) {
   std::map<std::string, std::vector<const Part*>> by_table;
@@ -137,35 +106,31 @@ void export_plain(Catalogue& catalogue, const Manifest& manifest, const Keyring&
     io::copy(reader, out);
     return;
   }
-  // One thread makes the archive, pg_restore reads it from the pipe and gives SQL.
-  auto pipe = io::make_pipe();
-  std::exception_ptr failure;
-  std::jthread maker{[&] {
-    try {
-      PipeWriter writer{std::move(pipe.write)};
-      export_custom(catalogue, manifest, keys, writer, limits);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  }};
   Call call{"pg_restore", {"--file=-"}, {}};
   call.connects = false;
-  call.streams.in = [&](char* into, std::size_t size) { return read_pipe(pipe.read.get(), into, size); };
-  call.streams.out = [&](std::string_view bytes) { out.write(bytes); };
-  io::Outcome outcome;
-  try {
-    outcome = programs.run(call, limits);
-  } catch (...) {
-    pipe.read.reset();
-    throw;
-  }
-  pipe.read.reset();
-  maker.join();
-  if (failure && outcome.status.success()) std::rethrow_exception(failure);
-  if (!outcome.status.success()) {
-    throw Failure{Exit::data, fmt::format("pg_restore {}: {}", outcome.status.text(), outcome.error_tail)};
-  }
+  io::stream_between([&](io::Writer& archive) { export_custom(catalogue, manifest, keys, archive, limits); },
+                     [&](io::Reader& archive) {
+                       call.streams.in = [&](char* into, std::size_t size) { return archive.read(into, size); };
+                       call.streams.out = [&](std::string_view bytes) { out.write(bytes); };
+                       programs.must(call, Exit::data, limits);
+                       std::array<char, 4096> rest;
+                       while (archive.read(rest.data(), rest.size()) > 0) {
+                       }
+                     });
   out.finish();
+}
+
+void export_part(Catalogue& catalogue, const Manifest& manifest, const std::string& name, const Keyring& keys, io::Writer& out,
+                 const Limits& limits) {
+  std::vector<std::string> known;
+  for (const auto& part : manifest.parts) {
+    known.push_back(part.name);
+    if (part.name != name && part.subject != name && part.kind != name) continue;
+    PartReader reader{catalogue.store(), catalogue.folder() + "/" + manifest.label, part, keys, limits};
+    io::copy(reader, out);
+    return;
+  }
+  throw Failure{Exit::usage, fmt::format("backup {} has no part \"{}\"", manifest.label, name), fmt::format("it has {}", fmt::join(known, ", "))};
 }
 
 }  // namespace codops::backup

@@ -14,4 +14,9 @@ void export_custom(Catalogue& catalogue, const Manifest& manifest, const Keyring
 void export_plain(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, Programs& programs,
                   io::Writer& out, const Limits& limits);
 
+// One part as it was before compression and encryption: by its name, its subject ("uploads") or its kind ("redis": an RDB
+// that redis-server loads; files: a tar). Failure{usage} names the parts that there are.
+void export_part(Catalogue& catalogue, const Manifest& manifest, const std::string& name, const Keyring& keys, io::Writer& out,
+                 const Limits& limits);
+
 }  // namespace codops::backup

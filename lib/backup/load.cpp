@@ -41,7 +41,7 @@ class BackupLoader {
 
   void load() {
     const auto* archive = manifest_.find("archive");
-    if (archive == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no archive", manifest_.label)};
+    if (archive == nullptr) return load_sql();
     load_archive(*archive);
     load_row_parts();
     if (auto wrong = difference(manifest_.tables, found()); !wrong.empty()) throw Failure{Exit::data, wrong};
@@ -50,7 +50,70 @@ class BackupLoader {
     if (options_.analyze) analyze();
   }
 
+  void load_only(const TablesInto& tables) {
+    only_ = &tables;
+    load_archive(archive());
+    load_row_parts();
+    std::vector<TableContent> expected;
+    for (const auto& table : manifest_.tables) {
+      if (tables.contains(table.table)) expected.push_back(table);
+    }
+    if (auto wrong = difference(expected, found()); !wrong.empty()) throw Failure{Exit::data, wrong};
+  }
+
+  void load_definitions() {
+    PartReader reader{catalogue_.store(), folder_, archive(), keys_, limits_};
+    bool known = false;
+    ArchiveScanner scanner{{[&](const ArchiveHead& head) {
+                              head_ = head;
+                              known = true;
+                            },
+                            {}, {}, {}, {}, {}}};
+    std::vector<char> buffer(buffer_size);
+    while (!known) {
+      const auto got = reader.read(buffer.data(), buffer.size());
+      if (got == 0) throw Failure{Exit::data, "the archive is empty"};
+      scanner.feed({buffer.data(), got});
+    }
+    Call call{"pg_restore", {"--section=pre-data", "--exit-on-error", "--no-owner", "--no-privileges", "{file}"}, into_.database, {}, head_.bytes};
+    programs_.must(call, Exit::failed, limits_);
+  }
+
  private:
+  const Part& archive() const {
+    const auto* part = manifest_.find("archive");
+    if (part == nullptr) {
+      throw Failure{Exit::data, fmt::format("backup {} holds SQL only", manifest_.label), "restore it whole into another database: --into NAME"};
+    }
+    return *part;
+  }
+
+  // The rows can't be told apart from the rest while they pass: they are read back instead.
+  void load_sql() {
+    const auto* sql = manifest_.find("sql");
+    if (sql == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest_.label)};
+    PartReader reader{catalogue_.store(), folder_, *sql, keys_, limits_};
+    Call call{"psql", {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}, into_.database};
+    call.streams.in = [&](char* at, std::size_t size) {
+      const auto got = reader.read(at, size);
+      progress_.advance(got);
+      return got;
+    };
+    call.streams.out = [](std::string_view) {};
+    programs_.must(call, Exit::failed, limits_);
+    if (auto wrong = difference(manifest_.tables, read_back(into_, manifest_.tables, progress_, limits_)); !wrong.empty()) {
+      throw Failure{Exit::data, wrong};
+    }
+    if (options_.analyze) analyze();
+  }
+
+  // Where a table's rows go, as COPY takes it; empty: nowhere.
+  std::string copy_of(const std::string& table, const std::string& usual) const {
+    if (only_ == nullptr) return usual;
+    const auto found = only_->find(table);
+    return found == only_->end() ? std::string{} : "COPY " + found->second + " FROM STDIN";
+  }
+
   void load_archive(const Part& part) {
     PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
     std::optional<CopyIn> copy;
@@ -61,14 +124,16 @@ class BackupLoader {
     ArchiveScanner scanner{
         {[&](const ArchiveHead& head) {
            head_ = head;
-           section("pre-data", 1);
+           if (only_ == nullptr) section("pre-data", 1);
            copy.emplace(into_, std::max(1, options_.jobs), limits_);
          },
          [&](const TocEntry& entry) {
            progress_.at(entry.table());
            if (entry.description != "TABLE DATA") return;
+           const auto sql = copy_of(entry.table(), without_semicolon(entry.copy_statement));
+           if (sql.empty()) return;
            digest = &digests_[entry.table()];
-           copy->begin(entry.table(), without_semicolon(entry.copy_statement));
+           copy->begin(entry.table(), sql);
          },
          [&](std::string_view bytes) {
            if (digest == nullptr) return;
@@ -82,9 +147,11 @@ class BackupLoader {
          [&](std::uint32_t number) {
            oid = number;
            offset = 0;
+           if (only_ != nullptr) return;
            if (!objects) objects = open_for_load(into_, limits_);
          },
          [&](std::string_view bytes) {
+           if (only_ != nullptr) return;
            objects->query("SELECT pg_catalog.lo_put($1::oid, $2::bigint, pg_catalog.decode($3, 'hex'))",
                           {std::to_string(oid), std::to_string(offset), io::to_hex(bytes)}, limits_);
            offset += bytes.size();
@@ -104,7 +171,7 @@ class BackupLoader {
   void load_row_parts() {
     std::vector<const Part*> parts;
     for (const auto& part : manifest_.parts) {
-      if (part.kind == "rows") parts.push_back(&part);
+      if (part.kind == "rows" && !copy_of(part.subject, "x").empty()) parts.push_back(&part);
     }
     std::atomic<std::size_t> next{0};
     std::atomic<bool> failed{false};
@@ -135,7 +202,7 @@ class BackupLoader {
     PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
     io::RowDigest digest;
     const auto rows = connection.copy_in(
-        "COPY " + part.copy + " FROM STDIN",
+        copy_of(part.subject, "COPY " + part.copy + " FROM STDIN"),
         [&](char* into, std::size_t size) {
           const auto got = reader.read(into, size);
           digest.feed({into, got});
@@ -188,6 +255,7 @@ class BackupLoader {
   Progress& progress_;
   const Limits& limits_;
   std::string folder_;
+  const TablesInto* only_{};
   ArchiveHead head_;
   std::map<std::string, io::RowDigest> digests_;
   std::map<std::string, std::uint64_t> loaded_;
@@ -198,6 +266,19 @@ class BackupLoader {
 void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
                  Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits) {
   BackupLoader{catalogue, manifest, keys, into, programs, options, progress, limits}.load();
+}
+
+void load_tables(Catalogue& catalogue, const Manifest& manifest, const TablesInto& tables, const Keyring& keys, const io::postgres::Target& into,
+                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits) {
+  BackupLoader{catalogue, manifest, keys, into, programs, options, progress, limits}.load_only(tables);
+}
+
+void load_definitions(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into, Programs& programs,
+                      const Limits& limits) {
+  SilentReporter nobody;
+  const SystemClock clock;
+  Progress progress{nobody, clock, "restore", 0};
+  BackupLoader{catalogue, manifest, keys, into, programs, {}, progress, limits}.load_definitions();
 }
 
 }  // namespace codops::backup

@@ -24,6 +24,15 @@ struct LoadOptions {
 void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
                  Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits);
 
+// Only the rows of some tables: the manifest's name → where they go, as COPY takes it: "side"."orders" ("id", "total"). The
+// tables must be there. Rows are compared with the manifest as above.
+using TablesInto = std::map<std::string, std::string>;
+void load_tables(Catalogue& catalogue, const Manifest& manifest, const TablesInto& tables, const Keyring& keys, const io::postgres::Target& into,
+                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits);
+// Definitions without rows, indexes, constraints, owners and privileges, into an empty database.
+void load_definitions(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into, Programs& programs,
+                      const Limits& limits);
+
 // What pg_dump wrote without codops.
 enum class DumpKind { custom, plain, gzip, zstd };  // gzip and zstd: of plain SQL
 // Reads the file to its end before anything is written anywhere: Failure{data} when it is not whole.

@@ -50,12 +50,22 @@ Json write_part(const Part& part) {
   json["plain_size"] = part.plain_size;
   json["sha256"] = part.sha256;
   if (!part.plain_sha256.empty()) json["plain_sha256"] = part.plain_sha256;
+  if (!part.counts.empty()) json["counts"] = part.counts;
+  if (!part.about.empty()) json["about"] = part.about;
   return json;
+}
+
+// A part lies beside its manifest: whoever wrote that may not lead us elsewhere.
+void require_plain_name(const std::string& name) {
+  const bool plain = !name.empty() && name.size() <= 200 && name.front() != '.' &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_'; });
+  if (!plain) throw Failure{Exit::data, "the manifest names a part that can't be one"};
 }
 
 Part read_part(const Json& json) {
   Part part;
   json.at("name").get_to(part.name);
+  require_plain_name(part.name);
   json.at("kind").get_to(part.kind);
   part.subject = json.value("subject", "");
   part.copy = json.value("copy", "");
@@ -63,6 +73,8 @@ Part read_part(const Json& json) {
   part.plain_size = json.value("plain_size", std::uint64_t{});
   json.at("sha256").get_to(part.sha256);
   part.plain_sha256 = json.value("plain_sha256", "");
+  part.counts = json.value("counts", part.counts);
+  part.about = json.value("about", part.about);
   return part;
 }
 
@@ -97,6 +109,23 @@ const Part* Manifest::find(std::string_view kind) const {
     if (part.kind == kind) return &part;
   }
   return nullptr;
+}
+
+std::string Manifest::contents() const {
+  auto text = fmt::format("{} tables, {} rows", tables.size(), rows());
+  std::uint64_t keys = 0, files = 0;
+  bool has_redis = false, has_files = false;
+  for (const auto& part : parts) {
+    has_redis |= part.kind == "redis";
+    has_files |= part.kind == "files";
+    for (const auto& [name, count] : part.counts) {
+      if (part.kind == "redis") keys += count;
+      if (part.kind == "files" && name == "files") files += count;
+    }
+  }
+  if (has_redis) text += fmt::format(", {} keys", keys);
+  if (has_files) text += fmt::format(", {} files", files);
+  return text;
 }
 
 std::string to_json(const Manifest& manifest) {

@@ -2,6 +2,7 @@
 // What one backup is: written last, signed, and enough to judge and restore it. JSON, version 1; unknown members are
 // ignored by readers.
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,13 +22,15 @@ struct TableContent {
 
 struct Part {
   std::string name;     // of the object, below the backup's folder: "database.dump.zst.age"
-  std::string kind;     // archive (pg_dump -Fc), sql (pg_dump -Fp), rows (COPY text), globals, redis, volume
-  std::string subject;  // rows: "schema.name"; volume: its name; else empty
+  std::string kind;     // archive (pg_dump -Fc), sql (pg_dump -Fp), rows (COPY text), globals, redis (RDB), files (tar)
+  std::string subject;  // rows: "schema.name"; files: the volume's name or the folder; else empty
   std::string copy;     // rows: `"schema"."name" ("a", "b")`, as COPY takes it
   std::uint64_t size{};        // as stored
   std::uint64_t plain_size{};  // before compression and encryption
   std::string sha256;          // as stored
   std::string plain_sha256;    // empty where it was not computed (rows)
+  std::map<std::string, std::uint64_t> counts;  // redis: keys by database, "0"; files: "files", "folders", "bytes"
+  std::map<std::string, std::string> about;     // redis: "redis-ver", "used-mem"
 
   bool operator==(const Part&) const = default;
 };
@@ -64,6 +67,7 @@ struct Manifest {
   std::uint64_t plain_size() const;
   std::uint64_t rows() const;
   const Part* find(std::string_view kind) const;  // the first of that kind
+  std::string contents() const;      // "12 tables, 160010 rows, 4021 keys, 17 files"
   bool operator==(const Manifest&) const = default;
 };
 

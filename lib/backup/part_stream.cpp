@@ -87,6 +87,8 @@ void PartWriter::write(std::string_view bytes) {
 
 void PartWriter::finish() { state_->zstd->finish(); }
 
+Part& PartWriter::part() { return state_->part; }
+
 Part PartWriter::commit() {
   auto& state = *state_;
   state.part.size = state.upload->size();

@@ -38,6 +38,7 @@ class PartWriter final : public io::Writer {
   ~PartWriter() override;
   void write(std::string_view bytes) override;
   void finish() override;
+  Part& part();   // what is learned while it is written goes here
   Part commit();  // durable, with sizes and hashes
 
  private:

@@ -1,6 +1,8 @@
 #include "lib/backup/preflight.hpp"
 
 #include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
+#include "lib/io/files.hpp"
 
 namespace codops::backup {
 namespace {
@@ -10,6 +12,25 @@ std::set<std::string> column(io::postgres::Connection& server, std::string_view 
   const auto rows = server.query(sql, limits);
   for (std::size_t i = 0; i < rows.size(); ++i) values.emplace(rows.text(i, 0));
   return values;
+}
+
+// Of the file system with the server's data, when the server runs on this very machine and lets us see it: its postmaster.pid
+// must be readable here and tell the same start.
+std::optional<std::uint64_t> free_beside_data(io::postgres::Connection& server, const Limits& limits) {
+  try {
+    const auto rows = server.query("SELECT pg_catalog.current_setting('data_directory', true), pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint", limits);
+    const std::string folder{rows.text(0, 0)};
+    if (folder.empty()) return std::nullopt;
+    const auto text = io::read_file_if_there(folder + "/postmaster.pid");
+    if (!text) return std::nullopt;
+    std::size_t line = text->find('\n');
+    if (line != std::string::npos) line = text->find('\n', line + 1);
+    if (line == std::string::npos || std::llabs(std::atoll(text->c_str() + line + 1) - rows.number(0, 1)) > 2) return std::nullopt;
+    return std::filesystem::space(folder).available;
+  } catch (const std::exception&) {
+    limits.check("a look at the server's disk");
+    return std::nullopt;  // a role that may not ask, or a folder that we may not enter
+  }
 }
 
 }  // namespace
@@ -43,6 +64,10 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   if (rights.empty() || !rights.boolean(0, 0)) {
     findings.push_back({true, fmt::format("role \"{}\" may not create a database", server.target().user),
                         "ALTER ROLE … CREATEDB"});
+  }
+  if (const auto free = free_beside_data(server, limits); free && backup.size > *free) {
+    findings.push_back({true, fmt::format("the server's disk has {} free, and the database takes about {}", format_bytes(*free), format_bytes(backup.size)),
+                        "make room; databases that earlier restores kept are called …_before_… and …_undone_…"});
   }
   const auto collations =
       column(server, "SELECT collcollate FROM pg_catalog.pg_collation UNION SELECT datcollate FROM pg_catalog.pg_database", limits);

@@ -1,95 +1,18 @@
 #include "lib/backup/restore.hpp"
 
-#include "lib/backup/swap.hpp"
-#include "lib/base/failure.hpp"
+#include "lib/backup/redis_part.hpp"
+#include "lib/backup/restore_steps.hpp"
 #include "lib/base/units.hpp"
 
 namespace codops::backup {
 namespace {
 
 using io::postgres::Connection;
-using io::postgres::Target;
 
-// Renaming a database takes a session in another one.
-Target beside(const Target& target, const std::string& database) {
-  auto other = target;
-  other.database = database == "postgres" ? "template1" : "postgres";
-  other.schema.clear();
-  return other;
-}
-
-Target in_database(const Target& target, const std::string& name) {
-  auto other = target;
-  other.database = name;
-  other.schema.clear();
-  return other;
-}
-
-class Steps {
- public:
-  Steps(Reporter& reporter, const Clock& clock) : reporter_{reporter}, clock_{clock} {}
-
-  template <typename Work>
-  void step(std::string name, const Work& work) {
-    const auto started = clock_.steady();
-    report(Event::Kind::started, name, {}, {});
-    try {
-      const std::string said = work();
-      report(Event::Kind::done, name, said, elapsed(started));
-    } catch (const Failure& failure) {
-      report(Event::Kind::failed, name, failure.message(), elapsed(started));
-      throw;
-    }
-  }
-
- private:
-  Milliseconds elapsed(std::chrono::steady_clock::time_point since) const {
-    return std::chrono::duration_cast<Milliseconds>(clock_.steady() - since);
-  }
-  void report(Event::Kind kind, const std::string& name, std::string text, std::optional<Milliseconds> took) {
-    Event event;
-    event.kind = kind;
-    event.step = name;
-    event.text = std::move(text);
-    event.elapsed = took;
-    reporter_.report(event);
-  }
-  Reporter& reporter_;
-  const Clock& clock_;
-};
-
-// The database that is being filled: dropped unless it was handed over.
-class Fresh {
- public:
-  Fresh(Target server, std::string name) : server_{std::move(server)}, name_{std::move(name)} {}
-  Fresh(const Fresh&) = delete;
-  Fresh& operator=(const Fresh&) = delete;
-  ~Fresh() {
-    if (kept_) return;
-    try {
-      const auto limits = Limits{}.within(Milliseconds{20'000});
-      auto connection = Connection::open(server_, limits);
-      drop_database(connection, name_, limits);
-    } catch (const std::exception&) {
-      // The server is gone; its name says what it is: the next restore to it is announced.
-    }
-  }
-  void keep() { kept_ = true; }
-  const std::string& name() const { return name_; }
-
- private:
-  Target server_;
-  std::string name_;
-  bool kept_{};
-};
-
+// Started again whatever happens, once it was told to stop.
 class Stopped {
  public:
-  Stopped(const RestoreHooks& hooks, const Limits& limits) : hooks_{hooks} {
-    if (!hooks_.stop) return;
-    active_ = true;
-    hooks_.stop(limits);
-  }
+  explicit Stopped(const RestoreHooks& hooks) : hooks_{hooks} {}
   Stopped(const Stopped&) = delete;
   Stopped& operator=(const Stopped&) = delete;
   ~Stopped() {
@@ -100,8 +23,12 @@ class Stopped {
       // The failure that brought us here is the one to tell.
     }
   }
+  void stop(const Limits& limits) {
+    active_ = true;
+    hooks_.stop(limits);
+  }
   void start(const Limits& limits) {
-    active_ = false;
+    if (!std::exchange(active_, false)) return;
     if (hooks_.start) hooks_.start(limits);
   }
 
@@ -110,41 +37,300 @@ class Stopped {
   bool active_{};
 };
 
-std::vector<const Part*> needed_parts(const Manifest& manifest) {
-  std::vector<const Part*> parts;
-  for (const auto& part : manifest.parts) {
-    if (part.kind == "archive" || part.kind == "rows") parts.push_back(&part);
-  }
-  if (parts.empty()) {
-    for (const auto& part : manifest.parts) {
-      if (part.kind == "sql") parts.push_back(&part);
+// Writable again unless the swap saw to it.
+class ReadOnly {
+ public:
+  ReadOnly(io::postgres::Target server, std::string database) : server_{std::move(server)}, database_{std::move(database)} {}
+  ReadOnly(const ReadOnly&) = delete;
+  ReadOnly& operator=(const ReadOnly&) = delete;
+  ~ReadOnly() {
+    if (!active_) return;
+    try {
+      const auto limits = Limits{}.within(Milliseconds{20'000});
+      auto connection = Connection::open(server_, limits);
+      make_writable(connection, database_, limits);
+    } catch (const std::exception&) {
+      // The mark on the new database says so; the next run makes it writable.
     }
   }
-  if (parts.empty()) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest.label)};
+  void begin(Connection& server, const Limits& limits) { active_ = make_read_only(server, database_, limits); }
+  void ended() { active_ = false; }
+  bool active() const { return active_; }
+
+ private:
+  io::postgres::Target server_;
+  std::string database_;
+  bool active_{};
+};
+
+// What stands beside the database in the backup, and has a place here.
+struct Beside {
+  const Part* redis{};
+  std::vector<std::pair<const Part*, const FilesPlace*>> files;
+};
+
+Beside beside_database(const Manifest& manifest, const Subject& subject, const RestoreRequest& request, std::vector<std::string>& notes) {
+  Beside found;
+  for (const auto& part : manifest.parts) {
+    if (part.kind == "redis" && request.wants("redis")) {
+      if (subject.redis) found.redis = &part;
+      else notes.push_back("the backup has Redis, which backup.redis does not name here: it is left out");
+    }
+    if (part.kind != "files" || !request.wants(part.subject)) continue;
+    const auto place = std::find_if(subject.files.begin(), subject.files.end(), [&](const auto& one) { return one.name == part.subject; });
+    if (place != subject.files.end()) found.files.emplace_back(&part, &*place);
+    else notes.push_back(fmt::format("the backup has \"{}\", which backup.volumes does not name here: it is left out", part.subject));
+  }
+  for (const auto& name : request.parts) {
+    const bool known = name == "database" || (name == "redis" && found.redis != nullptr) ||
+                       std::any_of(found.files.begin(), found.files.end(), [&](const auto& one) { return one.first->subject == name; });
+    if (!known) throw Failure{Exit::usage, fmt::format("the backup has no part \"{}\" that could be restored here", name), "see: codops backup show"};
+  }
+  return found;
+}
+
+std::vector<const Part*> needed_parts(const Manifest& manifest, const Beside& beside, bool with_database) {
+  auto parts = with_database ? database_parts(manifest) : std::vector<const Part*>{};
+  if (beside.redis != nullptr) parts.push_back(beside.redis);
+  for (const auto& [part, place] : beside.files) parts.push_back(part);
   return parts;
 }
 
-// Every stored byte against the manifest, and the key against the first header: before anything is written.
-void check_backup(Catalogue& catalogue, const Entry& entry, const Keyring& keys, const Limits& limits) {
-  const auto folder = catalogue.folder() + "/" + entry.manifest.label;
-  const auto parts = needed_parts(entry.manifest);
-  for (const auto* part : parts) check_stored(catalogue.store(), folder, *part, limits);
-  const PartReader opened{catalogue.store(), folder, *parts.front(), keys, limits};
-}
+class Restoring {
+ public:
+  Restoring(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety, const RestoreHooks& hooks,
+            const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits)
+      : catalogue_{catalogue}, subject_{subject}, request_{request}, safety_{safety}, hooks_{hooks}, keys_{keys}, clock_{clock}, reporter_{reporter},
+        limits_{limits}, live_{subject.database.database}, began_{clock.now()}, swapping_{request.into.empty()}, with_database_{!swapping_ || request.wants("database")},
+        steps_{reporter, clock}, server_{Connection::open(backup::beside(subject.database, live_), limits)},
+        fresh_{server_.target(), swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{server_.target(), live_}, stopped_{hooks} {}
 
-std::string swap_in(Connection& server, const Subject& subject, Fresh& fresh, const RestoreHooks& hooks,
-                    const Clock& clock, Milliseconds& downtime, const Limits& limits) {
-  const auto& live = subject.database.database;
-  auto aside = side_name(live, "before", clock.now());
-  copy_properties(server, live, fresh.name(), limits);
-  const auto from = clock.steady();
-  Stopped stopped{hooks, limits};
-  swap_databases(server, live, fresh.name(), aside, limits);
-  fresh.keep();
-  stopped.start(limits);
-  downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
-  return aside;
-}
+  Restored run() {
+    const auto started = clock_.steady();
+    lock_restore(server_, live_, limits_);
+    for (const auto& note : mend_restores(server_, live_, limits_)) reporter_.warn(note);
+    programs_ = find_programs(server_.server_version() / 10000, subject_.database, subject_.container, limits_);
+    live_exists_ = database_exists(server_, live_, limits_);
+    steps_.step("check", [&] { return check(); });
+    if (shape_.encoding.empty() && live_exists_) shape_ = shape_of(server_, live_, limits_);
+    if (swapping_ && live_exists_ && request_.safety_backup) take_safety_backup();
+    hold_application();
+    if (with_database_) steps_.step("restore", [&] { return fill(); });
+    if (beside_.redis != nullptr || !beside_.files.empty()) steps_.step("lay out", [&] { return lay_out_beside(); });
+    if (with_database_ && hooks_.migrate) steps_.step("migrate", [&] { return hooks_.migrate(target(), limits_); });
+    if (swapping_) {
+      steps_.step("swap", [&] { return swap(); });
+      if (hooks_.health) steps_.step("health", [&] { return well(); });
+    } else {
+      server_.run(fmt::format("COMMENT ON DATABASE {} IS NULL", io::postgres::quote_identifier(fresh_.name())), limits_);
+      fresh_.keep();
+      result_.database = fresh_.name();
+    }
+    result_.took = since(started);
+    return std::move(result_);
+  }
+
+ private:
+  Milliseconds since(std::chrono::steady_clock::time_point from) const {
+    return std::chrono::duration_cast<Milliseconds>(clock_.steady() - from);
+  }
+  io::postgres::Target target() const { return in_database(subject_.database, fresh_.name()); }
+
+  std::string check() {
+    if (!request_.file.empty()) {
+      kind_ = check_dump_file(request_.file, *programs_, limits_);
+      result_.source = request_.file.string();
+    } else {
+      entry_ = catalogue_.find(request_.backup, limits_);
+      const auto& manifest = entry_->manifest;
+      result_.source = manifest.label;
+      if (swapping_) beside_ = beside_database(manifest, subject_, request_, result_.notes);
+      check_parts(catalogue_, *entry_, needed_parts(manifest, beside_, with_database_), keys_, limits_);
+      if (manifest.database && with_database_) {
+        const auto& identity = *manifest.database;
+        const auto findings = preflight(identity, server_, limits_);
+        require_possible(findings);
+        for (const auto& finding : findings) result_.notes.push_back(finding.message);
+        shape_ = {identity.encoding, identity.collate, identity.ctype, identity.owner};
+      }
+      if (beside_.redis != nullptr) redis_.emplace(*subject_.redis, *beside_.redis, limits_);
+    }
+    if (!request_.into.empty() && database_exists(server_, request_.into, limits_)) {
+      throw Failure{Exit::usage, fmt::format("database \"{}\" exists", request_.into), "name one that does not, with --into"};
+    }
+    return fmt::format("{} is whole", result_.source);
+  }
+
+  void take_safety_backup() {
+    // Its own pruning could remove the very backup that is being restored.
+    auto options = safety_;
+    options.prune.reset();
+    options.tag = "before restore of " + result_.source;
+    result_.safety_backup = take(catalogue_, subject_, options, keys_, clock_, reporter_, limits_).manifest.label;
+  }
+
+  // From here to the swap nothing that the application writes would stay.
+  void hold_application() {
+    if (!swapping_) return;
+    held_since_ = clock_.steady();
+    if (hooks_.stop) {
+      steps_.step("stop", [&] {
+        stopped_.stop(limits_);
+        return std::string{"the application rests"};
+      });
+    }
+    if (with_database_) make_fresh();
+    if (request_.read_only && live_exists_ && with_database_) {
+      // First the note for whoever comes after our death, then the deed.
+      mark(server_, fresh_.name(), {live_, true}, limits_);
+      read_only_.begin(server_, limits_);
+    }
+    if (!hooks_.stop && !read_only_.active()) held_since_.reset();
+  }
+
+  void make_fresh() {
+    create_database(server_, fresh_.name(), shape_, limits_);
+    fresh_.made();
+    mark(server_, fresh_.name(), {live_, false}, limits_);
+  }
+
+  std::string fill() {
+    if (!swapping_) make_fresh();
+    Progress progress{reporter_, clock_, "restore", entry_ ? entry_->manifest.plain_size() : 0};
+    if (entry_) {
+      load_backup(catalogue_, entry_->manifest, keys_, target(), *programs_, request_.load, progress, limits_);
+      result_.rows = entry_->manifest.rows();
+    } else {
+      load_file(request_.file, kind_, target(), *programs_, request_.load, limits_);
+    }
+    return entry_ ? fmt::format("{} rows into \"{}\", the same as were dumped", result_.rows, fresh_.name()) : fmt::format("into \"{}\"", fresh_.name());
+  }
+
+  std::string lay_out_beside() {
+    Progress progress{reporter_, clock_, "lay out", 0};
+    const auto folder = catalogue_.folder() + "/" + entry_->manifest.label;
+    std::string said;
+    if (redis_) {
+      PartReader reader{catalogue_.store(), folder, *beside_.redis, keys_, limits_};
+      redis_->load(reader, progress, limits_);
+      said = "Redis";
+    }
+    for (const auto& [part, place] : beside_.files) {
+      PartReader reader{catalogue_.store(), folder, *part, keys_, limits_};
+      files_.push_back(std::make_unique<FilesRestore>(*place, *part, stamp_of(began_)));
+      files_.back()->load(reader, progress, limits_);
+      said += (said.empty() ? "" : ", ") + place->name;
+    }
+    return said + " beside what is live";
+  }
+
+  // Whatever fails on the way, everything that had changed places goes back.
+  std::string swap() {
+    const auto from = held_since_.value_or(clock_.steady());
+    std::string said;
+    bool database_swapped = false;
+    try {
+      if (with_database_) {
+        said = swap_database();
+        database_swapped = true;
+      }
+      if (redis_) {
+        redis_->swap(stamp_of(began_), limits_);
+        result_.kept.push_back("Redis: " + redis_->kept());
+      }
+      for (const auto& files : files_) {
+        files->swap(limits_);
+        result_.kept.push_back(files->kept());
+      }
+    } catch (...) {
+      swap_back(database_swapped);
+      throw;
+    }
+    fresh_.keep();
+    read_only_.ended();
+    result_.database = live_;
+    stopped_.start(limits_);
+    result_.downtime = since(from);
+    return said.empty() ? fmt::format("{} kept", fmt::join(result_.kept, ", ")) : said;
+  }
+
+  std::string swap_database() {
+    if (!live_exists_) {
+      server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS NULL; COMMIT", io::postgres::quote_identifier(fresh_.name()),
+                              io::postgres::quote_identifier(live_)),
+                  limits_);
+      return fmt::format("\"{}\" is new", live_);
+    }
+    result_.aside = side_name(live_, "before", began_);
+    copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_);
+    swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_of(server_, live_, limits_), read_only_.active()}, limits_);
+    return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
+  }
+
+  void swap_back(bool database_swapped) {
+    const auto limits = Limits{}.within(Milliseconds{120'000});
+    std::string remains;
+    const auto attempt = [&](const std::string& what, const std::function<void()>& work) {
+      try {
+        work();
+      } catch (const Failure& failure) {
+        remains += (remains.empty() ? "" : "; ") + what + ": " + failure.message();
+      }
+    };
+    for (const auto& files : files_) attempt("files", [&] { files->swap_back(limits); });
+    if (redis_) attempt("Redis", [&] { redis_->swap_back(limits); });
+    if (database_swapped) {
+      attempt("database", [&] {
+        auto again = Connection::open(server_.target(), limits);
+        if (live_exists_) {
+          mark(again, result_.aside, {live_, false, false, comment_of(again, result_.aside, limits)}, limits);
+          swap_databases(again, {live_, result_.aside, fresh_.name(), comment_of(again, live_, limits), false}, limits);
+        } else {
+          again.run(fmt::format("ALTER DATABASE {} RENAME TO {}", io::postgres::quote_identifier(live_), io::postgres::quote_identifier(fresh_.name())), limits);
+        }
+        read_only_.ended();
+      });
+    }
+    if (!remains.empty()) {
+      fresh_.keep();
+      throw Failure{Exit::undo_failed, "a part of the swap failed, and what had been swapped could not be put back: " + remains,
+                    result_.aside.empty() ? "" : fmt::format("what was live is \"{}\"", result_.aside)};
+    }
+  }
+
+  std::string well() {
+    result_.unwell = hooks_.health(limits_);
+    return result_.unwell.empty() ? "well" : "unwell";
+  }
+
+  Catalogue& catalogue_;
+  const Subject& subject_;
+  const RestoreRequest& request_;
+  const Options& safety_;
+  const RestoreHooks& hooks_;
+  const Keyring& keys_;
+  const Clock& clock_;
+  Reporter& reporter_;
+  const Limits& limits_;
+  std::string live_;
+  WallTime began_;
+  bool swapping_, with_database_, live_exists_{};
+  Steps steps_;
+  Connection server_;
+  // Destroyed last to first: the application starts before the rest is cleared away.
+  Fresh fresh_;
+  std::optional<RedisRestore> redis_;
+  std::vector<std::unique_ptr<FilesRestore>> files_;
+  ReadOnly read_only_;
+  Stopped stopped_;
+  std::unique_ptr<Programs> programs_;
+  std::optional<Entry> entry_;
+  DumpKind kind_{};
+  DatabaseShape shape_;
+  Beside beside_;
+  std::optional<std::chrono::steady_clock::time_point> held_since_;
+  Restored result_;
+};
 
 }  // namespace
 
@@ -157,93 +343,26 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
     return {};
   }
   const auto entry = catalogue.find(request.backup, limits);
-  check_backup(catalogue, entry, keys, limits);
-  return entry.manifest.database ? preflight(*entry.manifest.database, server, limits) : std::vector<Finding>{};
+  std::vector<std::string> notes;
+  const bool whole = request.into.empty() && request.tables.empty();
+  const auto others = whole ? beside_database(entry.manifest, subject, request, notes) : Beside{};
+  check_parts(catalogue, entry, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits);
+  auto findings = entry.manifest.database ? preflight(*entry.manifest.database, server, limits) : std::vector<Finding>{};
+  for (auto& note : notes) findings.push_back({false, std::move(note), {}});
+  if (others.redis != nullptr) {
+    try {
+      const RedisRestore looked{*subject.redis, *others.redis, limits};
+    } catch (const Failure& failure) {
+      findings.push_back({true, failure.message(), failure.hint()});
+    }
+  }
+  return findings;
 }
 
 Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety,
                  const RestoreHooks& hooks, const Keyring& keys, const Clock& clock, Reporter& reporter,
                  const Limits& limits) {
-  const auto started = clock.steady();
-  const auto& live = subject.database.database;
-  Steps steps{reporter, clock};
-  Restored result;
-  auto server = Connection::open(beside(subject.database, live), limits);
-  const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
-  const bool live_exists = database_exists(server, live, limits);
-
-  std::optional<Entry> entry;
-  DumpKind kind{};
-  DatabaseShape shape;
-  steps.step("check", [&] {
-    if (!request.file.empty()) {
-      kind = check_dump_file(request.file, *programs, limits);
-      result.source = request.file.string();
-    } else {
-      entry = catalogue.find(request.backup, limits);
-      check_backup(catalogue, *entry, keys, limits);
-      result.source = entry->manifest.label;
-      if (entry->manifest.database) {
-        const auto& identity = *entry->manifest.database;
-        const auto findings = preflight(identity, server, limits);
-        require_possible(findings);
-        for (const auto& finding : findings) result.notes.push_back(finding.message);
-        shape = {identity.encoding, identity.collate, identity.ctype, identity.owner};
-      }
-    }
-    if (!request.into.empty() && database_exists(server, request.into, limits)) {
-      throw Failure{Exit::usage, fmt::format("database \"{}\" exists", request.into), "name one that does not, with --into"};
-    }
-    return fmt::format("{} is whole", result.source);
-  });
-
-  if (shape.encoding.empty() && live_exists) shape = shape_of(server, live, limits);
-  const bool swapping = request.into.empty();
-  if (swapping && live_exists && request.safety_backup) {
-    // Its own pruning could remove the very backup that is being restored.
-    auto options = safety;
-    options.prune.reset();
-    options.tag = "before restore of " + result.source;
-    result.safety_backup = take(catalogue, subject, options, keys, clock, reporter, limits).manifest.label;
-  }
-
-  Fresh fresh{server.target(), swapping ? side_name(live, "new", clock.now()) : request.into};
-  const auto target = in_database(subject.database, fresh.name());
-  Progress progress{reporter, clock, "restore", entry ? entry->manifest.plain_size() : 0};
-  steps.step("restore", [&] {
-    create_database(server, fresh.name(), shape, limits);
-    if (entry) {
-      load_backup(catalogue, entry->manifest, keys, target, *programs, request.load, progress, limits);
-      result.rows = entry->manifest.rows();
-    } else {
-      load_file(request.file, kind, target, *programs, request.load, limits);
-    }
-    return fmt::format("{} rows into \"{}\"", result.rows, fresh.name());
-  });
-  if (hooks.migrate) {
-    steps.step("migrate", [&] {
-      hooks.migrate(target, limits);
-      return std::string{};
-    });
-  }
-  if (!swapping) {
-    fresh.keep();
-    result.database = fresh.name();
-  } else if (!live_exists) {
-    server.run(fmt::format("ALTER DATABASE {} RENAME TO {}", io::postgres::quote_identifier(fresh.name()),
-                           io::postgres::quote_identifier(live)),
-               limits);
-    fresh.keep();
-    result.database = live;
-  } else {
-    steps.step("swap", [&] {
-      result.aside = swap_in(server, subject, fresh, hooks, clock, result.downtime, limits);
-      return fmt::format("\"{}\" is kept as \"{}\"", live, result.aside);
-    });
-    result.database = live;
-  }
-  result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
-  return result;
+  return Restoring{catalogue, subject, request, safety, hooks, keys, clock, reporter, limits}.run();
 }
 
 Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
@@ -251,25 +370,56 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
   const auto started = clock.steady();
   const auto& live = subject.database.database;
   auto server = Connection::open(beside(subject.database, live), limits);
-  const auto before = put_aside(server, live, limits);
-  if (!before) {
+  lock_restore(server, live, limits);
+  for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
+  const auto aside = put_aside(server, live, limits);
+  const auto redis = subject.redis ? redis_put_aside(*subject.redis, limits) : std::string{};
+  auto newest = std::max(aside ? aside->substr(aside->size() - 15) : std::string{}, redis);
+  std::vector<std::pair<const FilesPlace*, std::string>> files;
+  for (const auto& place : subject.files) {
+    files.emplace_back(&place, files_put_aside(place, limits));
+    newest = std::max(newest, files.back().second);
+  }
+  if (newest.empty()) {
     throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live),
                   "see: codops backup list"};
   }
   Restored result;
+  result.source = newest;
   Steps steps{reporter, clock};
   steps.step("swap", [&] {
-    // Its name must not look like something that can be swapped in once more.
-    result.aside = side_name(live, "undone", clock.now());
-    Stopped stopped{hooks, limits};
+    Stopped stopped{hooks};
     const auto from = clock.steady();
-    swap_databases(server, live, *before, result.aside, limits);
-    result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
+    if (hooks.stop) stopped.stop(limits);
+    std::string said;
+    // Only what that one restore had replaced.
+    if (aside && aside->ends_with(newest)) {
+      // Its name must not look like something that can be swapped in once more.
+      result.aside = side_name(live, "undone", clock.now());
+      const auto comment = comment_of(server, *aside, limits);
+      mark(server, *aside, {live, false, false, comment}, limits);
+      swap_databases(server, {live, *aside, result.aside, comment, false}, limits);
+      result.source = *aside;
+      said = fmt::format("\"{}\" is live again, what was live is \"{}\"", *aside, result.aside);
+    }
+    if (redis == newest) {
+      undo_redis(*subject.redis, newest, limits);
+      result.kept.emplace_back("Redis");
+    }
+    for (const auto& [place, stamp] : files) {
+      if (stamp != newest) continue;
+      undo_files(*place, stamp, limits);
+      result.kept.push_back(place->name);
+    }
     stopped.start(limits);
-    return fmt::format("\"{}\" is live again, what was live is \"{}\"", *before, result.aside);
+    result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
+    return said.empty() ? fmt::format("{} as before", fmt::join(result.kept, ", ")) : said;
+  });
+  if (hooks.health) steps.step("health", [&] {
+    result.unwell = hooks.health(limits);
+    return std::string{result.unwell.empty() ? "well" : "unwell"};
   });
   result.database = live;
-  result.source = *before;
   result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   return result;
 }

@@ -14,28 +14,38 @@ namespace codops::backup {
 
 // What joins a restore to the rest of codops; empty functions are left out.
 struct RestoreHooks {
-  std::function<void(const Limits&)> stop;     // the application, or read-only, before the swap
-  std::function<void(const Limits&)> start;    // after it, and after a failure when stop had run
-  std::function<void(const io::postgres::Target& fresh, const Limits&)> migrate;  // the new database, before the swap
+  std::function<void(const Limits&)> stop;     // the application, once what is there is safe and before anything is filled
+  std::function<void(const Limits&)> start;    // after the swap, and after a failure when stop had run
+  // The new database, before the swap; `live` may lack it. Returns what was done, for people.
+  std::function<std::string(const io::postgres::Target& fresh, const Limits&)> migrate;
+  // After start: empty when all is well, else what is not. It is told, not undone.
+  std::function<std::string(const Limits&)> health;
 };
 
 struct RestoreRequest {
   std::string backup;                  // label, tag or "latest"; empty with `file`
   std::filesystem::path file;          // a dump of pg_dump
   std::string into;                    // another database's name: made, filled, and that is all
-  std::vector<std::string> tables;     // "schema.name": only these, into a side schema of the live database
+  std::vector<std::string> tables;     // "schema.name" or "name": only these, into a schema of their own in the live database
+  std::vector<std::string> parts;      // "database", "redis", names of Subject::files; empty: all that the backup has
   bool safety_backup{true};            // of what is there, before anything else
+  bool read_only{};                    // the live database refuses writes from the safety backup to the swap
   LoadOptions load;
+
+  bool wants(const std::string& part) const { return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end(); }
 };
 
 struct Restored {
   std::string database;        // where the content is now
+  std::string schema;          // with `tables`: where in it
   std::string aside;           // the live one of before; empty with `into`
+  std::vector<std::string> kept;  // what was live of Redis and files, in words
   std::string safety_backup;   // label
   std::string source;          // label or file
+  std::string unwell;          // what the health hook said
   std::vector<std::string> notes;
   std::uint64_t rows{};
-  Milliseconds took{}, downtime{};  // downtime: from stop, or the swap's beginning, to its end
+  Milliseconds took{}, downtime{};  // downtime: from stop or read-only, else the swap's beginning, to its end
 };
 
 // What a restore would do and find, without writing anything.
@@ -45,8 +55,12 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
 Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety,
                  const RestoreHooks& hooks, const Keyring& keys, const Clock& clock, Reporter& reporter,
                  const Limits& limits);
+// The rows of single tables, beside the live ones: request.tables. Nothing that is there is changed.
+Restored restore_tables(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Keyring& keys,
+                        const Clock& clock, Reporter& reporter, const Limits& limits);
 
-// The database that the last restore put aside takes its place again; what was live is put aside instead.
+// The database that the last restore put aside takes its place again; what was live is put aside instead. The same for
+// Redis and files, where a restore put some of them aside.
 Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
                       const Limits& limits);
 
@@ -56,8 +70,9 @@ struct Drill {
   std::uint64_t rows{};
   Milliseconds took{};  // until the database would have served
 };
-// Restores into a scratch database of `server`, reads every table back, compares, drops it, and marks the backup.
-Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target& server, const LoadOptions& options,
+// Restores into a scratch database of `server`, reads every table back, compares, drops it, and marks the backup. `own`:
+// the server is there for this drill only, so roles that the backup names may be made on it.
+Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target& server, bool own, const LoadOptions& options,
             const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits);
 
 }  // namespace codops::backup

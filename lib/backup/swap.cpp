@@ -31,7 +31,7 @@ bool is_list(const std::string& name) {
   return lists.contains(name);
 }
 
-void copy_settings(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
+void copy_settings(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {
   const auto rows = server.query(
       "SELECT s.setrole = 0, COALESCE(r.rolname, ''), pg_catalog.unnest(s.setconfig)"
       " FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
@@ -41,6 +41,7 @@ void copy_settings(Connection& server, const std::string& from, const std::strin
     const std::string setting{rows.text(i, 2)};
     const auto equals = setting.find('=');
     const auto name = setting.substr(0, equals), value = setting.substr(equals + 1);
+    if (name == but) continue;
     const auto whom = rows.boolean(i, 0)
                           ? fmt::format("DATABASE {}", quote_identifier(to))
                           : fmt::format("ROLE {} IN DATABASE {}", quote_identifier(rows.text(i, 1)), quote_identifier(to));
@@ -67,11 +68,15 @@ void copy_privileges(Connection& server, const std::string& from, const std::str
 
 }  // namespace
 
-std::string side_name(std::string_view database, std::string_view word, WallTime time) {
+std::string stamp_of(WallTime time) {
   auto stamp = to_rfc3339(time).substr(0, 19);
   std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
   std::replace(stamp.begin(), stamp.end(), 'T', '_');
-  const auto suffix = fmt::format("_{}_{}", word, stamp);
+  return stamp;
+}
+
+std::string side_name(std::string_view database, std::string_view word, WallTime time) {
+  const auto suffix = fmt::format("_{}_{}", word, stamp_of(time));
   return std::string{database.substr(0, longest_name - suffix.size())} + suffix;
 }
 
@@ -101,31 +106,34 @@ void drop_database(Connection& server, const std::string& name, const Limits& li
   server.run(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name)), limits);
 }
 
-void copy_properties(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
-  copy_settings(server, from, to, limits);
+void copy_properties(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {
+  copy_settings(server, from, to, but, limits);
   copy_privileges(server, from, to, limits);
-  const auto row = server.query(
-      "SELECT datconnlimit, COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database"
-      " WHERE datname = $1",
-      {from}, limits);
+  const auto row = server.query("SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = $1", {from}, limits);
   server.run(fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quote_identifier(to), row.number(0, 0)), limits);
-  if (!row.text(0, 1).empty()) {
-    server.run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(to), quote_literal(row.text(0, 1))), limits);
-  }
 }
 
-void swap_databases(Connection& server, const std::string& live, const std::string& fresh, const std::string& aside,
-                    const Limits& limits) {
-  const auto rename = fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; ALTER DATABASE {2} RENAME TO {0}; COMMIT",
-                                  quote_identifier(live), quote_identifier(aside), quote_identifier(fresh));
+std::string comment_of(Connection& server, const std::string& database, const Limits& limits) {
+  const auto row = server.query("SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = $1",
+                                {database}, limits);
+  return row.empty() ? std::string{} : std::string{row.text(0, 0)};
+}
+
+void swap_databases(Connection& server, const Swap& swap, const Limits& limits) {
+  const auto live = quote_identifier(swap.live), aside = quote_identifier(swap.aside);
+  auto sql = fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; ALTER DATABASE {2} RENAME TO {0}; ALTER DATABASE {1} ALLOW_CONNECTIONS true;"
+                         " ALTER DATABASE {0} ALLOW_CONNECTIONS true; COMMENT ON DATABASE {0} IS {3};",
+                         live, aside, quote_identifier(swap.fresh), swap.comment.empty() ? std::string{"NULL"} : quote_literal(swap.comment));
+  if (swap.reset_read_only) sql += fmt::format(" ALTER DATABASE {} RESET {};", aside, read_only_setting);
+  sql += " COMMIT";
   try {
-    allow_connections(server, live, false, limits);
+    allow_connections(server, swap.live, false, limits);
     Backoff backoff{Milliseconds{20}, Milliseconds{500}};
     for (int attempt = 0;; ++attempt) {
-      end_sessions(server, live, limits);
-      end_sessions(server, fresh, limits);
+      end_sessions(server, swap.live, limits);
+      end_sessions(server, swap.fresh, limits);
       try {
-        server.run(rename, limits);
+        server.run(sql, limits);
         break;
       } catch (const io::postgres::DatabaseError& error) {
         if (error.lost()) throw;
@@ -134,18 +142,18 @@ void swap_databases(Connection& server, const std::string& live, const std::stri
         if (error.sqlstate() != object_in_use || attempt >= 5 || !backoff.wait(limits)) throw;
       }
     }
-    allow_connections(server, live, true, limits);
   } catch (...) {
     // The run's own limits may be what ended it: the live database must be reachable again all the same.
     const auto rescue = Limits{}.within(Milliseconds{20'000});
     auto again = Connection::open(server.target(), rescue);
-    if (database_exists(again, live, rescue)) allow_connections(again, live, true, rescue);
+    if (database_exists(again, swap.live, rescue)) allow_connections(again, swap.live, true, rescue);
     throw;
   }
 }
 
-std::optional<std::string> put_aside(Connection& server, const std::string& live, const Limits& limits) {
+std::vector<std::string> all_put_aside(Connection& server, const std::string& live, const Limits& limits) {
   // side_name() may have shortened the front; the stamp sorts by time.
+  std::vector<std::string> aside;
   const auto rows = server.query("SELECT datname FROM pg_catalog.pg_database ORDER BY datname DESC", limits);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string name{rows.text(i, 0)};
@@ -153,10 +161,15 @@ std::optional<std::string> put_aside(Connection& server, const std::string& live
     const auto front = expected.substr(0, expected.size() - 15);
     if (name.size() == expected.size() && name.starts_with(front) &&
         std::all_of(name.end() - 15, name.end(), [](char c) { return (c >= '0' && c <= '9') || c == '_'; })) {
-      return name;
+      aside.push_back(name);
     }
   }
-  return std::nullopt;
+  return aside;
+}
+
+std::optional<std::string> put_aside(Connection& server, const std::string& live, const Limits& limits) {
+  const auto all = all_put_aside(server, live, limits);
+  return all.empty() ? std::nullopt : std::optional{all.front()};
 }
 
 }  // namespace codops::backup

@@ -10,6 +10,8 @@
 
 namespace codops::backup {
 
+// "20261123_101500": sorts by time, and names all that one restore puts aside.
+std::string stamp_of(WallTime time);
 // At most 63 bytes: "shop" + "_before_20261123_101500".
 std::string side_name(std::string_view database, std::string_view word, WallTime time);
 
@@ -22,17 +24,41 @@ void create_database(io::postgres::Connection& server, const std::string& name, 
 DatabaseShape shape_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 bool database_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
-// ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges, connection limit and comment: what a rename leaves
-// behind.
-void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to,
+// ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges and connection limit: what a rename leaves behind.
+// `but`: a setting that is left out.
+void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to, std::string_view but,
                      const Limits& limits);
+std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+
+// New sessions of the database can't write, present ones are ended. False: it was so already, by somebody else's will.
+inline constexpr std::string_view read_only_setting = "default_transaction_read_only";
+bool make_read_only(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+void make_writable(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+
+// The comment of a database while something is done that a death must not leave so.
+struct Mark {
+  std::string live;       // closed for a moment, perhaps read-only
+  bool read_only{};       // by us
+  bool drop{true};        // false: it is a good database, with this comment of its own
+  std::string comment{};
+};
+void mark(io::postgres::Connection& server, const std::string& name, const Mark& mark, const Limits& limits);
+// Takes back what restores and drills of dead processes left on the server: databases that were being filled, live ones that
+// are closed or read-only. Returns what was done, for people. `live` empty: of every database.
+std::vector<std::string> mend_restores(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 
 // live → aside, fresh → live. Sessions of both are ended. On any failure the live one is as it was and takes
-// connections again.
-void swap_databases(io::postgres::Connection& server, const std::string& live, const std::string& fresh,
-                    const std::string& aside, const Limits& limits);
+// connections again. `fresh` is marked.
+struct Swap {
+  std::string live, fresh, aside;
+  std::string comment;       // of `fresh` from then on, instead of its mark
+  bool reset_read_only{};    // of `live`
+};
+void swap_databases(io::postgres::Connection& server, const Swap& swap, const Limits& limits);
 
-// The newest database that a restore of `live` put aside.
+// The databases that restores of `live` put aside, newest first.
+std::vector<std::string> all_put_aside(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+// The newest of them.
 std::optional<std::string> put_aside(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 
 }  // namespace codops::backup

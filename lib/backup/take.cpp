@@ -1,4 +1,6 @@
 #include "lib/backup/backup.hpp"
+#include "lib/backup/redis_part.hpp"
+#include "lib/backup/restore_steps.hpp"
 #include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
@@ -46,6 +48,18 @@ class Unpublished {
   bool published_{};
 };
 
+// From another database: the live one may be closed or read-only. A role that may not enter that one, or change what it finds,
+// takes its backup all the same, should the live one let it.
+void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
+  try {
+    auto connection = io::postgres::Connection::open(beside(subject.database, subject.database.database), limits);
+    for (const auto& note : mend_restores(connection, subject.database.database, limits)) reporter.warn(note);
+  } catch (const io::postgres::DatabaseError& error) {
+    limits.check("a look at what restores left");
+    if (!error.lost()) reporter.warn("what a restore left can't be taken back: " + error.message());
+  }
+}
+
 std::string tag_without_newlines(std::string tag) {
   std::replace_if(tag.begin(), tag.end(), [](unsigned char c) { return c < 32; }, ' ');
   return tag;
@@ -60,6 +74,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   const auto held = lock(catalogue, limits);
   catalogue.remove_stale(clock.now(), limits);
 
+  mend(subject, reporter, limits);
   Snapshot snapshot{subject.database, options.dump.lock_wait, limits};
   const auto programs = find_programs(snapshot.server_major(), subject.database, subject.container, limits);
 
@@ -86,12 +101,22 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   catalogue.begin(manifest.label, now, limits);
   const Destination destination{catalogue.store(), catalogue.folder() + "/" + manifest.label, keys};
   Progress progress{reporter, clock, "backup", earlier.empty() ? 0 : earlier.back().manifest.plain_size()};
+  // Right after the database's own moment; files come last, so that whatever a row of the dump names is among them.
+  std::optional<Part> redis;
+  if (subject.redis) redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
   auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
   manifest.database = snapshot.identity();
   manifest.database->dump_version = dumped.dump_version;
   manifest.parts = std::move(dumped.parts);
   manifest.tables = std::move(dumped.tables);
   manifest.parts.push_back(dump_globals(snapshot, *programs, destination, limits));
+  if (redis) manifest.parts.push_back(std::move(*redis));
+  for (std::size_t i = 0; i < subject.files.size(); ++i) {
+    auto files = take_files(subject.files[i], i + 1, destination, options.dump.level, progress, limits);
+    if (files.changed > 0) reporter.warn(fmt::format("{}: {} files changed while they were read", subject.files[i].name, files.changed));
+    if (files.left_out > 0) reporter.warn(fmt::format("{}: {} sockets, pipes or devices are left out", subject.files[i].name, files.left_out));
+    manifest.parts.push_back(std::move(files.part));
+  }
 
   for (const auto& part : manifest.parts) check_stored(catalogue.store(), destination.folder, part, limits);
   manifest.finished = clock.now();
@@ -103,8 +128,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits).removed;
   taken.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   report(reporter, Event::Kind::done,
-         fmt::format("{} · {} · {} tables, {} rows", taken.manifest.label, format_bytes(taken.manifest.size()),
-                     taken.manifest.tables.size(), taken.manifest.rows()),
+         fmt::format("{} · {} · {}", taken.manifest.label, format_bytes(taken.manifest.size()), taken.manifest.contents()),
          taken.took);
   return taken;
 }

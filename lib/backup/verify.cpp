@@ -1,6 +1,9 @@
 #include "lib/backup/verify.hpp"
 
 #include "lib/backup/custom_archive.hpp"
+#include "lib/backup/files_part.hpp"
+#include "lib/backup/redis_part.hpp"
+#include "lib/backup/snapshot.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
 
@@ -69,6 +72,10 @@ Verification examine(Catalogue& catalogue, const Entry& entry, const Keyring& ke
         read_archive(reader, digests, progress);
       } else if (part.kind == "rows") {
         read_rows(reader, part, digests, progress);
+      } else if (part.kind == "redis") {
+        check_redis(reader, part);
+      } else if (part.kind == "files") {
+        check_files(reader, part);
       } else {
         read_through(reader, progress);
       }
@@ -107,6 +114,32 @@ Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& key
                  },
                  limits);
   return result;
+}
+
+std::map<std::string, TableContent> read_back(const io::postgres::Target& target, const std::vector<TableContent>& tables,
+                                             Progress& progress, const Limits& limits) {
+  auto connection = open_for_copy(target, limits);
+  std::map<std::string, std::string> names;
+  const auto rows = connection.query(
+      "SELECT n.nspname || '.' || c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)"
+      " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'",
+      limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace(rows.text(i, 0), rows.text(i, 1));
+  std::map<std::string, TableContent> found;
+  for (const auto& table : tables) {
+    const auto name = names.find(table.table);
+    if (name == names.end()) continue;
+    progress.at(table.table);
+    io::RowDigest digest;
+    connection.copy_out(fmt::format("COPY {} TO STDOUT", name->second),
+                        [&](std::string_view row) {
+                          digest.feed(row);
+                          progress.advance(row.size());
+                        },
+                        limits);
+    found[table.table] = {table.table, digest.rows(), digest.hex()};
+  }
+  return found;
 }
 
 std::string difference(const std::vector<TableContent>& expected, const std::map<std::string, TableContent>& found) {

@@ -55,6 +55,10 @@ void write_header(archive* handle, const TarEntry& entry, std::uint64_t size) {
       ::archive_entry_set_filetype(header.get(), AE_IFLNK);
       ::archive_entry_set_symlink(header.get(), entry.link_target.c_str());
       break;
+    case TarEntry::Kind::hardlink:
+      ::archive_entry_set_filetype(header.get(), AE_IFREG);
+      ::archive_entry_set_hardlink(header.get(), entry.link_target.c_str());
+      break;
     case TarEntry::Kind::file:
       ::archive_entry_set_filetype(header.get(), AE_IFREG);
       ::archive_entry_set_size(header.get(), static_cast<la_int64_t>(size));
@@ -142,7 +146,11 @@ std::optional<TarEntry> TarReader::next() {
   entry.gid = static_cast<std::uint32_t>(::archive_entry_gid(header));
   entry.size = static_cast<std::uint64_t>(::archive_entry_size(header));
   entry.kind = TarEntry::Kind::other;
-  if (::archive_entry_hardlink(header) == nullptr) {
+  if (const auto target = either(::archive_entry_hardlink_utf8(header), ::archive_entry_hardlink(header)); !target.empty()) {
+    entry.kind = TarEntry::Kind::hardlink;
+    entry.link_target = target;
+    entry.size = 0;
+  } else {
     switch (::archive_entry_filetype(header)) {
       case AE_IFREG:
         entry.kind = TarEntry::Kind::file;

@@ -1,6 +1,7 @@
 #pragma once
 // Tar archives in passing: small ones made in memory, any read entry by entry. pax format; nothing is written to disk.
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,12 +14,12 @@
 namespace codops::io {
 
 struct TarEntry {
-  enum class Kind { file, directory, symlink, other };
+  enum class Kind { file, directory, symlink, hardlink, other };
   std::string path;
   std::string content;       // read_tar fills it for files
   unsigned mode{0644};       // permission bits
   Kind kind{Kind::file};
-  std::string link_target;   // of a symlink
+  std::string link_target;   // of a symlink; of a hardlink the path of the entry before it
   std::int64_t mtime{0};     // seconds since 1970
   std::uint32_t uid{0}, gid{0};
   std::uint64_t size{0};     // of a file that was read; writing takes the content's
@@ -52,5 +53,15 @@ ByteSource bytes_of(std::string_view text);  // `text` must outlive the source
 // `next` fills the entry and, for a file, a source of exactly entry.size bytes; false: no more.
 using TarProducer = std::function<bool(TarEntry& entry, ByteSource& content)>;
 ByteSource tar_stream(TarProducer next);
+
+struct Unpacked {
+  std::uint64_t files{}, folders{}, bytes{};  // links count as files
+};
+// Into an existing folder, below `strip` leading parts of each path. Refused, with Failure{data}: a path or link that leads
+// out of the folder, a name that is there already as something else, devices. Owners only as root; no setuid bits.
+Unpacked unpack_tar(TarReader& reader, const std::filesystem::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress);
+// A path without its first `strip` parts, without "./" and a trailing '/'; empty: nothing is left. Failure{data} for "..", or
+// one that is absolute.
+std::string inner_path(std::string_view path, std::size_t strip);
 
 }  // namespace codops::io

@@ -15,7 +15,7 @@ std::vector<Key> backup_keys() {
       {"backup.jobs", Type::integer, "1", "2", "Parallel workers on one snapshot."},
       {"backup.compression", Type::integer, "1", "3", "zstd's level, 1 to 19."},
       {"backup.redis", Type::boolean, "false", "true", "Takes Redis along, in the same backup."},
-      {"backup.volumes", Type::list, "", "uploads", "Volumes, or absolute directories of the host, in the same backup."},
+      {"backup.volumes", Type::list, "", "uploads", "Volumes of the project's containers, or absolute directories of this machine, in the same backup."},
       {"backup.retention.count", Type::integer, "", "14", "Keeps the newest so many. Unset: by days."},
       {"backup.retention.days", Type::integer, "7", "7", "Keeps what is younger."},
       {"backup.retention.keep_min", Type::integer, "1", "3", "Never fewer verified backups than this, however old."},
@@ -27,6 +27,13 @@ std::vector<Key> backup_keys() {
        "age recipients: the backup is encrypted to them. Unset: not encrypted."},
       {"backup.identity_file", Type::text, "", "/etc/codops/age.key", "The age identity, for drills and restores."},
       {"backup.signing_key", Type::text, "", "/etc/codops/sign.key", "The Ed25519 key that signs manifests."},
+      {"backup.signing_public_key", Type::text, "", "9mTsMGPh…=", "Whose signature counts, for a host that has no signing key (keygen prints it). Unset: the signing key's."},
+      {"backup.restore.application", Type::choice, "read_only", "stop",
+       "While a restore fills the new database: leave (it goes on writing into the old one), read_only (the database refuses writes), stop (its containers).",
+       {"leave", "read_only", "stop"}},
+      {"backup.restore.migrate", Type::boolean, "true", "false", "Applies to the restored database what the live one already had applied."},
+      {"backup.restore.health", Type::boolean, "true", "false", "Asks the checks of health-check after a restore."},
+      {"backup.restore.health_timeout", Type::duration, "60s", "60s", "How long all may take to be well."},
       {"backup.rto", Type::duration, "1h", "1h", "How long a restore may take: drills are measured against it."},
       {"backup.drill_every", Type::duration, "7d", "7d", "status warns when the last drill is older."},
       {"backup.ping_url_variable", Type::text, "", "BACKUP_PING_URL",
@@ -58,6 +65,11 @@ Backup read_backup(const Values& values) {
   backup.recipients = values.list("recipients");
   backup.identity_file = values.text("identity_file");
   backup.signing_key = values.text("signing_key");
+  backup.signing_public_key = values.text("signing_public_key");
+  backup.restore_application = values.text("restore.application");
+  backup.restore_migrate = values.boolean("restore.migrate");
+  backup.restore_health = values.boolean("restore.health");
+  backup.restore_health_timeout = values.duration("restore.health_timeout");
   backup.rto = values.duration("rto");
   backup.drill_every = values.duration("drill_every");
   backup.ping_url_variable = values.text("ping_url_variable");

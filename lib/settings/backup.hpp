@@ -50,6 +50,11 @@ struct Backup {
   std::vector<std::string> recipients;  // age1…
   std::string identity_file;
   std::string signing_key;  // file of the Ed25519 key that signs manifests
+  std::string signing_public_key;  // base64; empty: the signing key's own. For hosts that only restore
+  std::string restore_application{"read_only"};  // leave, read_only, stop
+  bool restore_migrate{true};
+  bool restore_health{true};
+  Milliseconds restore_health_timeout{60'000};
   Milliseconds rto{std::chrono::hours{1}};
   Milliseconds drill_every{std::chrono::hours{24 * 7}};
   std::string ping_url_variable;  // name of the variable with the dead-man URL: such a URL is a secret

@@ -63,6 +63,8 @@ class Containers {
   // Sends the tar archive of `path` inside the container (or of a created, never started one) to `archive`.
   virtual void read_archive(const std::string& container, const std::string& path, const Sink& archive,
                             const Limits& limits) = 0;
+  // Unpacks a tar archive in `folder` of a container, which must exist there; folders inside the archive are made.
+  virtual void write_archive(const std::string& container, const std::string& folder, const Source& archive, const Limits& limits) = 0;
   // The tar archive of `path` inside an image: a container is created from it, read and removed.
   virtual void read_image(const std::string& image, const std::string& path, const Sink& archive,
                           const Limits& limits) = 0;

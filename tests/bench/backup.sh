@@ -20,8 +20,8 @@ sql shop "CREATE TABLE orders AS
          (ARRAY['paid','sent','returned','open'])[1 + i % 4] AS state, md5(i::text) AS token,
          'Order ' || i || ' of customer ' || (i * 7919) % 100000 || ', to be delivered before noon' AS note,
          jsonb_build_object('items', i % 7, 'coupon', CASE WHEN i % 11 = 0 THEN 'SPRING' END, 'channel', (ARRAY['web','app','shop'])[1 + i % 3]) AS extra
-  FROM generate_series(1, $rows * 7 / 10) i"
-sql shop "CREATE TABLE events AS SELECT i AS id, i % 1000 AS kind, 'event ' || i || ' of the day' AS text, md5((i * 3)::text) AS token FROM generate_series(1, $rows / 3) i"
+  FROM generate_series(1::bigint, $rows * 7 / 10) i"
+sql shop "CREATE TABLE events AS SELECT i AS id, i % 1000 AS kind, 'event ' || i || ' of the day' AS text, md5((i * 3)::text) AS token FROM generate_series(1::bigint, $rows / 3) i"
 sql shop "ALTER TABLE orders ADD PRIMARY KEY (id); CREATE INDEX ON orders (customer); CREATE INDEX ON orders (at); ALTER TABLE events ADD PRIMARY KEY (id)"
 sql shop 'VACUUM ANALYZE'
 echo "database: $(sql shop "SELECT pg_size_pretty(sum(pg_table_size(c.oid))) FROM pg_class c WHERE relname IN ('orders', 'events')") in tables, $(nproc) cores"
@@ -47,7 +47,8 @@ measure() { # NAME COMMAND…: its best time in seconds in best[NAME], its peak 
 import os, resource, subprocess, sys, time
 start = time.monotonic()
 code = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=open(sys.argv[1] + ".err", "w")).returncode
-open(sys.argv[1], "w").write("%.2f %d" % (time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+open(sys.argv[1], "w").write("%.2f %d\n" % (time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+if code != 0: sys.stderr.write(open(sys.argv[1] + ".err").read())
 sys.exit(code)
 P
   read -r spent memory <"$WORK/measured"

@@ -108,6 +108,10 @@ void ProjectContainers::read_archive(const std::string& container, const std::st
   throw Failure{Exit::failed, fmt::format("there is no \"{}\" in \"{}\"", path, container)};
 }
 
+void ProjectContainers::write_archive(const std::string& container, const std::string& folder, const target::Source& archive, const Limits& limits) {
+  api_.put_archive(container, folder, archive, limits);
+}
+
 void ProjectContainers::read_image(const std::string& image, const std::string& path, const target::Sink& archive,
                                    const Limits& limits) {
   const nlohmann::json body{{"Image", image},

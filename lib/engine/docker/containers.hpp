@@ -21,6 +21,7 @@ class ProjectContainers final : public target::Containers {
            const Limits& limits) override;
   void read_archive(const std::string& container, const std::string& path, const target::Sink& archive,
                     const Limits& limits) override;
+  void write_archive(const std::string& container, const std::string& folder, const target::Source& archive, const Limits& limits) override;
   void read_image(const std::string& image, const std::string& path, const target::Sink& archive,
                   const Limits& limits) override;
 

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <thread>
 
+#include "lib/backup/swap.hpp"
 #include "lib/backup/verify.hpp"
 #include "lib/io/process.hpp"
 #include "lib/io/row_digest.hpp"
@@ -199,7 +200,7 @@ TEST_CASE("restore: what fails half way leaves the live database serving and not
   request.safety_backup = false;
   // After the restore, in the migration.
   CHECK(code_of([&] {
-          it.restore(request, {{}, {}, [](const io::postgres::Target&, const Limits&) { throw Failure{Exit::data, "step 3 failed"}; }});
+          it.restore(request, {{}, {}, [](const io::postgres::Target&, const Limits&) -> std::string { throw Failure{Exit::data, "step 3 failed"}; }, {}});
         }) == Exit::data);
   CHECK(it.databases() == shop.name);
   // The application does not stop; it is started again all the same.
@@ -264,7 +265,7 @@ TEST_CASE("drill: a restore into a scratch database is compared with the manifes
   Restoring it{shop};
   const auto label = it.take(shop.target()).manifest.label;
   const auto names = it.databases();
-  const auto result = backup::drill(it.catalogue, it.catalogue.find(label, Limits{}), server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  const auto result = backup::drill(it.catalogue, it.catalogue.find(label, Limits{}), server->tcp(), false, {}, it.keys, it.clock, it.reporter, a_minute());
   CHECK(result.same);
   CHECK(result.took > Milliseconds{0});
   CHECK(it.databases() == names);
@@ -272,8 +273,123 @@ TEST_CASE("drill: a restore into a scratch database is compared with the manifes
   CHECK(entry.marks.drilled);
   CHECK(entry.marks.drill_took == result.took);
   flip(it.path(label, "database.dump.zst"), 5000);
-  const auto damaged = backup::drill(it.catalogue, entry, server->tcp(), {}, it.keys, it.clock, it.reporter, a_minute());
+  const auto damaged = backup::drill(it.catalogue, entry, server->tcp(), false, {}, it.keys, it.clock, it.reporter, a_minute());
   CHECK_FALSE(damaged.same);
   CHECK_FALSE(it.catalogue.find(label, Limits{}).sound());
   CHECK(it.databases() == names);
+}
+
+TEST_CASE("restore: SQL alone comes back too, its rows counted and hashed like an archive's") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  const auto before = fingerprint(shop.target());
+  backup::Options options;
+  options.dump.archive = false;
+  options.dump.plain = true;
+  const auto plain = it.take(shop.target(), options);
+  CHECK(plain.manifest.find("archive") == nullptr);
+  options.dump.archive = true;
+  const auto both = it.take(shop.target(), options);
+  CHECK(plain.manifest.tables == both.manifest.tables);
+  CHECK(content_of(plain.manifest, "public.orders")->rows == 60000);
+  ask(shop.target(), "DROP TABLE orders CASCADE");
+  backup::RestoreRequest request;
+  request.backup = plain.manifest.label;
+  it.restore(request);
+  CHECK((fingerprint(shop.target()) == before));
+  const auto result = backup::drill(it.catalogue, it.catalogue.find(plain.manifest.label, Limits{}), server->tcp(), true, {}, it.keys, it.clock, it.reporter, a_minute());
+  CHECK(result.same);
+}
+
+TEST_CASE("restore: single tables come into a schema of their own, partitions as one, and nothing else changes") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  backup::Options options;
+  SUBCASE("one stream") {}
+  SUBCASE("two workers") {
+    options.dump.jobs = 2;
+    options.dump.large = 8192;
+  }
+  const auto taken = it.take(shop.target(), options);
+  ask(shop.target(), "DELETE FROM orders WHERE id % 2 = 0; ALTER TABLE orders DROP COLUMN payload; DROP TABLE one_column");
+  const auto before = fingerprint(shop.target());
+  const auto names = it.databases();
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  request.tables = {"orders", "public.parted", "odd schema.we\"ird, name", "one_column"};
+  const auto tables = [&] {
+    return backup::restore_tables(it.catalogue, {"test", shop.target(), {}}, request, it.keys, it.clock, it.reporter, a_minute());
+  };
+  const auto restored = tables();
+  CHECK(restored.rows == 60000 + 100 + 3 + 4);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM " + restored.schema + ".orders WHERE payload->>'n' = id::text AND twice = total * 2") == "60000");
+  CHECK(answer(shop.target(), "SELECT sum(k)::text FROM " + restored.schema + ".parted") == "4950");
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM " + restored.schema + ".\"we\"\"ird, name\"") == "3");
+  ask(shop.target(), "DROP SCHEMA " + restored.schema + " CASCADE");
+  CHECK((fingerprint(shop.target()) == before));
+  CHECK(it.databases() == names);
+  request.tables = {"order"};
+  CHECK(code_of([&] { tables(); }) == Exit::usage);
+  // A manifest that says other rows: found, and nothing stays.
+  auto manifest = taken.manifest;
+  for (auto& table : manifest.tables) table.digest[0] = table.digest[0] == '0' ? '1' : '0';
+  it.catalogue.publish(manifest, {}, Limits{});
+  request.tables = {"orders"};
+  CHECK(code_of([&] { tables(); }) == Exit::data);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restor%'") == "0");
+  CHECK(it.databases() == names);
+}
+
+TEST_CASE("restore: meanwhile the live database takes no writes, and is writable again whatever happens") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  backup::RestoreRequest request;
+  request.backup = it.take(shop.target()).manifest.label;
+  request.safety_backup = false;
+  request.read_only = true;
+  std::string during;
+  const auto look = [&](const io::postgres::Target&, const Limits&) -> std::string {
+    during = answer(shop.target(), "SHOW default_transaction_read_only");
+    return {};
+  };
+  const auto restored = it.restore(request, {{}, {}, look, {}});
+  CHECK(during == "on");
+  CHECK(restored.downtime > Milliseconds{0});
+  CHECK(answer(shop.target(), "SHOW default_transaction_read_only") == "off");
+  CHECK(answer(shop.target(restored.aside), "SHOW default_transaction_read_only") == "off");
+  CHECK(code_of([&] {
+          it.restore(request, {{}, {}, [](const io::postgres::Target&, const Limits&) -> std::string { throw Failure{Exit::data, "no"}; }, {}});
+        }) == Exit::data);
+  CHECK(answer(shop.target(), "SHOW default_transaction_read_only") == "off");
+  // Unwell afterwards is told, not undone.
+  const auto unwell = it.restore(request, {{}, {}, {}, [](const Limits&) { return std::string{"front: 500"}; }});
+  CHECK(unwell.unwell == "front: 500");
+  ask(shop.target(), "INSERT INTO t VALUES (0)");
+}
+
+TEST_CASE("restore: what one that was killed left is taken back by the next run") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  it.take(shop.target());
+  // As a killed one leaves it: the mark of a process that is no more, the live database closed and read-only.
+  const auto left = shop.name + "_new_20260101_000000";
+  ask(shop.target("postgres"), "CREATE DATABASE " + left);
+  auto connection = io::postgres::Connection::open(shop.target("postgres"), a_minute());
+  backup::mark(connection, left, {shop.name, true}, a_minute());
+  CHECK(backup::mend_restores(connection, shop.name, a_minute()).empty());  // we live
+  ask(shop.target("postgres"), "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE " + left + " IS %L', regexp_replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '" + left +
+                                   "'), 'pg_database'), '\"start_time\":[0-9]+', '\"start_time\":1')); END $$");
+  ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " SET default_transaction_read_only TO on");
+  ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " ALLOW_CONNECTIONS false");
+  CHECK(backup::mend_restores(connection, "", a_minute()).size() == 3);
+  CHECK(it.databases() == shop.name);
+  ask(shop.target(), "INSERT INTO t VALUES (0)");
 }

@@ -1,0 +1,78 @@
+// What a restore leaves on the server while it runs, written there so that whoever comes after its death can take it back.
+#include <nlohmann/json.hpp>
+
+#include "lib/backup/swap.hpp"
+#include "lib/store/process_identity.hpp"
+
+namespace codops::backup {
+namespace {
+
+using io::postgres::Connection;
+using io::postgres::quote_identifier;
+using io::postgres::quote_literal;
+
+constexpr std::string_view mark_prefix = "codops restore: ";
+
+bool reads_only(Connection& server, const std::string& database, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
+                       " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c LIKE $2 || '=%')",
+                       {database, std::string{read_only_setting}}, limits)
+              .empty();
+}
+
+}  // namespace
+
+bool make_read_only(Connection& server, const std::string& database, const Limits& limits) {
+  if (reads_only(server, database, limits)) return false;
+  server.run(fmt::format("ALTER DATABASE {} SET {} TO on", quote_identifier(database), read_only_setting), limits);
+  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
+               {database}, limits);
+  return true;
+}
+
+void make_writable(Connection& server, const std::string& database, const Limits& limits) {
+  server.run(fmt::format("ALTER DATABASE {} RESET {}", quote_identifier(database), read_only_setting), limits);
+  // Sessions keep what they began with.
+  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
+               {database}, limits);
+}
+
+void mark(Connection& server, const std::string& name, const Mark& mark, const Limits& limits) {
+  const auto self = store::this_process();
+  const nlohmann::json json{{"live", mark.live}, {"read_only", mark.read_only}, {"drop", mark.drop}, {"comment", mark.comment}, {"pid", self.pid},
+                            {"start_time", self.start_time}, {"boot_id", self.boot_id}, {"pid_namespace", self.pid_namespace}, {"host", store::host_name()}};
+  server.run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(name), quote_literal(std::string{mark_prefix} + json.dump())), limits);
+}
+
+std::vector<std::string> mend_restores(Connection& server, const std::string& live, const Limits& limits) {
+  std::vector<std::string> done;
+  const auto rows = server.query("SELECT datname, pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+                                 " WHERE pg_catalog.starts_with(pg_catalog.shobj_description(oid, 'pg_database'), $1)",
+                                 {std::string{mark_prefix}}, limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string name{rows.text(i, 0)};
+    const auto json = nlohmann::json::parse(rows.text(i, 1).substr(mark_prefix.size()), nullptr, false);
+    if (!json.is_object()) continue;
+    const auto of = json.value("live", "");
+    if (!live.empty() && of != live) continue;
+    if (!store::is_gone({json.value("boot_id", ""), json.value("pid_namespace", ""), json.value("pid", std::int64_t{}), json.value("start_time", std::uint64_t{})})) continue;
+    if (!server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND NOT datallowconn", {of}, limits).empty()) {
+      server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_identifier(of)), limits);
+      done.push_back(fmt::format("\"{}\" takes connections again: a restore that died had closed it", of));
+    }
+    if (json.value("read_only", false) && reads_only(server, of, limits)) {
+      make_writable(server, of, limits);
+      done.push_back(fmt::format("\"{}\" takes writes again: a restore that died had made it read-only", of));
+    }
+    if (json.value("drop", true)) {
+      drop_database(server, name, limits);
+      done.push_back(fmt::format("\"{}\", which a restore that died was filling, is dropped", name));
+    } else {
+      const auto comment = json.value("comment", "");
+      server.run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(name), comment.empty() ? std::string{"NULL"} : quote_literal(comment)), limits);
+    }
+  }
+  return done;
+}
+
+}  // namespace codops::backup

@@ -1,0 +1,318 @@
+#include "lib/backup/redis_part.hpp"
+
+#include "lib/base/failure.hpp"
+#include "lib/io/channel.hpp"
+#include "lib/store/process_identity.hpp"
+
+namespace codops::backup {
+namespace {
+
+// Keys of our own in spare databases: who fills it, and of which database it was the content until when.
+constexpr const char* filling_key = "codops:restore:filling";
+constexpr const char* aside_key = "codops:restore:put-aside";
+constexpr const char* undone_key = "codops:restore:undone";
+constexpr std::size_t most_pending = 4U << 20U;
+
+std::string number(int value) { return std::to_string(value); }
+
+class RedisServer {
+ public:
+  RedisServer(const io::RedisTarget& target, const Limits& limits) : connection{target, limits} {
+    info = connection.command({"INFO"}, limits).text;
+    const auto asked = connection.ask({"CONFIG", "GET", "databases"}, limits);
+    if (!asked.error && asked.items.size() == 2) count = std::atoi(asked.items[1].text.c_str());
+    if (value("cluster_enabled") == "1") throw Failure{Exit::data, "Redis is a cluster, whose slots codops does not restore"};
+    if (value("role") != "master") throw Failure{Exit::data, "this Redis is a replica", "name its primary in the URL"};
+  }
+
+  std::string value(std::string_view name) const {
+    const auto at = info.find("\n" + std::string{name} + ":");
+    if (at == std::string::npos) return {};
+    const auto start = at + name.size() + 2;
+    return info.substr(start, info.find_first_of("\r\n", start) - start);
+  }
+  std::uint64_t amount(std::string_view name) const { return std::strtoull(value(name).c_str(), nullptr, 10); }
+
+  std::map<int, std::uint64_t> sizes(const Limits& limits) {
+    std::map<int, std::uint64_t> found;
+    for (int database = 0; database < count; ++database) {
+      connection.send({"SELECT", number(database)});
+      connection.send({"DBSIZE"});
+    }
+    const auto answers = connection.answers(limits);
+    for (int database = 0; database < count; ++database) {
+      found[database] = std::strtoull(answers.at(static_cast<std::size_t>(database) * 2 + 1).text.c_str(), nullptr, 10);
+    }
+    return found;
+  }
+  std::map<int, std::string> having(const std::string& key, const std::map<int, std::uint64_t>& in, const Limits& limits) {
+    std::map<int, std::string> found;
+    for (const auto& [database, size] : in) {
+      if (size == 0) continue;
+      connection.command({"SELECT", number(database)}, limits);
+      if (auto answer = connection.ask({"GET", key}, limits); !answer.error && !answer.absent) found[database] = answer.text;
+    }
+    return found;
+  }
+  // All or nothing.
+  void transaction(const std::vector<std::vector<std::string>>& commands, const Limits& limits) {
+    connection.send({"MULTI"});
+    for (const auto& command : commands) connection.send(command);
+    connection.send({"EXEC"});
+    const auto answers = connection.answers(limits);
+    for (const auto& answer : answers) {
+      if (answer.error) throw Failure{Exit::failed, "Redis refuses the swap: " + answer.text};
+      for (const auto& item : answer.items) {
+        if (item.error) throw Failure{Exit::failed, "Redis refuses a part of the swap: " + item.text};
+      }
+    }
+  }
+
+  io::RedisConnection connection;
+  std::string info;
+  int count{16};
+};
+
+std::string filling_text() {
+  const auto self = store::this_process();
+  return fmt::format("{} {} {} {}", self.pid, self.start_time, self.boot_id, self.pid_namespace);
+}
+
+bool filler_is_gone(const std::string& text) {
+  store::ProcessIdentity who;
+  std::array<std::string, 4> words;
+  std::size_t at = 0;
+  for (auto& word : words) {
+    const auto end = std::min(text.find(' ', at), text.size());
+    word = text.substr(at, end - at);
+    at = std::min(end + 1, text.size());
+  }
+  who.pid = std::atoll(words[0].c_str());
+  who.start_time = std::strtoull(words[1].c_str(), nullptr, 10);
+  who.boot_id = words[2];
+  who.pid_namespace = words[3];
+  return store::is_gone(who);
+}
+
+std::set<int> databases_of(const Part& part) {
+  std::set<int> all;
+  for (const auto& [name, keys] : part.counts) {
+    const bool plain = !name.empty() && name.size() < 6 && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (plain && keys > 0) all.insert(std::atoi(name.c_str()));
+  }
+  return all;
+}
+
+}  // namespace
+
+Part take_redis(const io::RedisTarget& target, const Destination& destination, int level, Progress& progress, const Limits& limits) {
+  progress.at("Redis");
+  Part part;
+  part.name = "redis.rdb";
+  part.kind = "redis";
+  PartWriter writer{destination.store, destination.folder, std::move(part), {level, 0, true}, destination.keys, limits};
+  io::RedisConnection connection{target, limits};
+  RdbSummary summary;
+  io::stream_between(
+      [&](io::Writer& passing) {
+        connection.snapshot(
+            [&](std::string_view bytes) {
+              writer.write(bytes);
+              passing.write(bytes);
+              progress.advance(bytes.size());
+            },
+            limits);
+      },
+      [&](io::Reader& passing) { summary = read_rdb(passing, {}, false); });
+  auto& about = writer.part();
+  for (const auto& [database, keys] : summary.keys) about.counts[number(database)] = keys;
+  for (const auto* name : {"redis-ver", "used-mem"}) {
+    if (const auto found = summary.about.find(name); found != summary.about.end()) about.about[name] = found->second;
+  }
+  about.about["rdb-version"] = number(summary.version);
+  writer.finish();
+  return writer.commit();
+}
+
+void check_redis(io::Reader& reader, const Part& part) {
+  const auto summary = read_rdb(reader, {}, false);
+  std::map<std::string, std::uint64_t> found;
+  for (const auto& [database, keys] : summary.keys) found[number(database)] = keys;
+  if (found != part.counts) throw Failure{Exit::data, "other keys than the manifest says"};
+}
+
+std::optional<std::map<int, int>> spare_databases(int count, const std::map<int, std::uint64_t>& sizes, const std::set<int>& aside,
+                                                  const std::set<int>& wanted) {
+  std::set<int> replaced = wanted;
+  for (const auto& [database, size] : sizes) {
+    if (size > 0 && !aside.contains(database)) replaced.insert(database);
+  }
+  std::map<int, int> spare;
+  int next = count - 1;
+  for (const int database : replaced) {
+    if (database >= count) return std::nullopt;
+    const auto taken = [&](int candidate) {
+      const auto size = sizes.find(candidate);
+      return (size != sizes.end() && size->second > 0) || replaced.contains(candidate);
+    };
+    while (next >= 0 && taken(next)) --next;
+    if (next < 0) return std::nullopt;
+    spare[database] = next--;
+  }
+  return spare;
+}
+
+struct RedisRestore::State {
+  RedisServer server;
+  Part part;
+  std::map<int, int> spare;
+  std::vector<std::string> functions;
+  bool filled{}, swapped{};
+};
+
+RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, const Limits& limits)
+    : state_{new State{{target, limits}, part, {}, {}}} {
+  auto& state = *state_;
+  auto& server = state.server;
+  auto sizes = server.sizes(limits);
+  // What a restore that was killed left in a spare database.
+  for (const auto& [database, who] : server.having(filling_key, sizes, limits)) {
+    if (!filler_is_gone(who)) throw Failure{Exit::locked, fmt::format("another restore fills database {} of Redis", database), "wait for it"};
+    server.connection.command({"SELECT", number(database)}, limits);
+    server.connection.command({"FLUSHDB", "ASYNC"}, limits);
+    sizes[database] = 0;
+  }
+  std::set<int> aside;
+  for (const auto* key : {aside_key, undone_key}) {
+    for (const auto& [database, when] : server.having(key, sizes, limits)) aside.insert(database);
+  }
+  const auto spare = spare_databases(server.count, sizes, aside, databases_of(part));
+  if (!spare) {
+    const auto kept = aside.empty() ? std::string{} : fmt::format("; {} hold what earlier restores replaced", fmt::join(aside, ", "));
+    throw Failure{Exit::data, fmt::format("Redis has {} databases, too few empty ones to restore into{}", server.count, kept),
+                  aside.empty() ? "databases 32 in redis.conf" : fmt::format("redis-cli -n {} FLUSHDB, once it is not needed", *aside.begin())};
+  }
+  state.spare = *spare;
+  const auto most = server.amount("maxmemory"), used = server.amount("used_memory");
+  const auto named = part.about.find("used-mem");
+  const auto needed = std::max<std::uint64_t>(part.plain_size, named == part.about.end() ? 0 : std::strtoull(named->second.c_str(), nullptr, 10));
+  if (most > 0 && used + needed > most) {
+    throw Failure{Exit::data, fmt::format("Redis may use {} bytes and uses {}: what is restored beside it needs about {} more", most, used, needed),
+                  "CONFIG SET maxmemory, at least until the old content is dropped"};
+  }
+}
+
+RedisRestore::~RedisRestore() {
+  if (!state_->filled || state_->swapped) return;
+  try {
+    const auto limits = Limits{}.within(Milliseconds{10'000});
+    for (const auto& [live, spare] : state_->spare) {
+      state_->server.connection.command({"SELECT", number(spare)}, limits);
+      state_->server.connection.command({"FLUSHDB", "ASYNC"}, limits);
+    }
+  } catch (const std::exception&) {
+    // The next restore empties what has the mark of a process that is gone.
+  }
+}
+
+void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limits) {
+  progress.at("Redis");
+  auto& state = *state_;
+  auto& connection = state.server.connection;
+  state.filled = true;
+  for (const auto& [live, spare] : state.spare) {
+    connection.command({"SELECT", number(spare)}, limits);
+    connection.command({"SET", filling_key, filling_text()}, limits);
+  }
+  std::optional<int> selected;
+  std::size_t pending = 0;
+  const auto collect = [&] {
+    for (const auto& answer : connection.answers(limits)) {
+      if (!answer.error) continue;
+      const bool version = answer.text.find("payload version") != std::string::npos;
+      const auto of = state.part.about.find("redis-ver");
+      throw Failure{Exit::failed, "Redis does not take a key: " + answer.text,
+                    version && of != state.part.about.end() ? fmt::format("the backup is of Redis {}, the server is {}: restore into {} or newer", of->second, state.server.value("redis_version"), of->second) : ""};
+    }
+    pending = 0;
+  };
+  const auto summary = read_rdb(rdb,
+                                {[&](const RdbKey& key, std::string_view payload) {
+                                   if (selected != key.database) connection.send({"SELECT", number(state.spare.at(key.database))});
+                                   selected = key.database;
+                                   // With REPLACE and a time that has passed the key is not made: as Redis itself loads it.
+                                   connection.send({"RESTORE", key.key, std::to_string(key.expires.value_or(0)), std::string{payload}, "REPLACE", "ABSTTL"});
+                                   pending += payload.size() + key.key.size();
+                                   if (pending > most_pending || connection.unanswered() > 2000) collect();
+                                   progress.advance(payload.size());
+                                 },
+                                 [&](std::string_view code) { state.functions.emplace_back(code); }},
+                                true);
+  collect();
+  for (const auto& [live, spare] : state.spare) {
+    connection.command({"SELECT", number(spare)}, limits);
+    connection.command({"DEL", filling_key}, limits);
+    const auto there = std::strtoull(connection.command({"DBSIZE"}, limits).text.c_str(), nullptr, 10);
+    const auto keys = summary.keys.find(live), lasting = summary.lasting.find(live);
+    const auto most = keys == summary.keys.end() ? 0 : keys->second, least = lasting == summary.lasting.end() ? 0 : lasting->second;
+    if (there < least || there > most) {
+      throw Failure{Exit::data, fmt::format("database {} of Redis has {} keys instead of {}", live, there, most)};
+    }
+  }
+}
+
+void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
+  auto& state = *state_;
+  std::vector<std::vector<std::string>> commands;
+  for (const auto& [live, spare] : state.spare) {
+    commands.push_back({"SWAPDB", number(live), number(spare)});
+    commands.push_back({"SELECT", number(spare)});
+    commands.push_back({"SET", aside_key, fmt::format("{} {}", stamp, live)});
+  }
+  for (const auto& code : state.functions) commands.push_back({"FUNCTION", "LOAD", "REPLACE", code});
+  state.server.transaction(commands, limits);
+  state.swapped = true;
+}
+
+void RedisRestore::swap_back(const Limits& limits) {
+  auto& state = *state_;
+  if (!state.swapped) return;
+  std::vector<std::vector<std::string>> commands;
+  for (const auto& [live, spare] : state.spare) {
+    commands.push_back({"SELECT", number(spare)});
+    commands.push_back({"DEL", aside_key});
+    commands.push_back({"SWAPDB", number(live), number(spare)});
+  }
+  state.server.transaction(commands, limits);
+  state.swapped = false;
+}
+
+std::string RedisRestore::kept() const {
+  std::string text;
+  for (const auto& [live, spare] : state_->spare) text += fmt::format("{}{}", text.empty() ? "database " : ", ", spare);
+  return text;
+}
+
+std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits) {
+  RedisServer server{target, limits};
+  std::string newest;
+  for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) newest = std::max(newest, what.substr(0, what.find(' ')));
+  return newest;
+}
+
+void undo_redis(const io::RedisTarget& target, const std::string& stamp, const Limits& limits) {
+  RedisServer server{target, limits};
+  std::vector<std::vector<std::string>> commands;
+  for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
+    const auto space = what.find(' ');
+    if (what.substr(0, space) != stamp || space == std::string::npos) continue;
+    commands.push_back({"SELECT", number(database)});
+    commands.push_back({"DEL", aside_key});
+    commands.push_back({"SWAPDB", what.substr(space + 1), number(database)});
+    // Not to be swapped in once more.
+    commands.push_back({"SET", undone_key, stamp});
+  }
+  if (!commands.empty()) server.transaction(commands, limits);
+}
+
+}  // namespace codops::backup

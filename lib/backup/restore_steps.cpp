@@ -1,0 +1,80 @@
+#include "lib/backup/restore_steps.hpp"
+
+namespace codops::backup {
+
+using io::postgres::Connection;
+using io::postgres::Target;
+
+Target beside(const Target& target, const std::string& database) {
+  auto other = target;
+  other.database = database == "postgres" ? "template1" : "postgres";
+  other.schema.clear();
+  return other;
+}
+
+Target in_database(const Target& target, const std::string& name) {
+  auto other = target;
+  other.database = name;
+  other.schema.clear();
+  return other;
+}
+
+void lock_restore(Connection& server, const std::string& live, const Limits& limits) {
+  const auto rows = server.query("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('codops restore ' || $1, 0))", {live}, limits);
+  if (!rows.boolean(0, 0)) throw Failure{Exit::locked, fmt::format("another restore of \"{}\" is running", live), "wait for it"};
+}
+
+std::vector<const Part*> database_parts(const Manifest& manifest) {
+  std::vector<const Part*> parts;
+  for (const auto& part : manifest.parts) {
+    if (part.kind == "archive" || part.kind == "rows") parts.push_back(&part);
+  }
+  if (parts.empty()) {
+    for (const auto& part : manifest.parts) {
+      if (part.kind == "sql") parts.push_back(&part);
+    }
+  }
+  if (parts.empty()) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest.label)};
+  return parts;
+}
+
+void check_parts(Catalogue& catalogue, const Entry& entry, const std::vector<const Part*>& parts, const Keyring& keys, const Limits& limits) {
+  const auto folder = catalogue.folder() + "/" + entry.manifest.label;
+  for (const auto* part : parts) check_stored(catalogue.store(), folder, *part, limits);
+  if (!parts.empty()) const PartReader opened{catalogue.store(), folder, *parts.front(), keys, limits};
+}
+
+void Steps::step(const std::string& name, const std::function<std::string()>& work) {
+  const auto started = clock_.steady();
+  const auto elapsed = [&] { return std::chrono::duration_cast<Milliseconds>(clock_.steady() - started); };
+  report(Event::Kind::started, name, {}, {});
+  try {
+    auto said = work();
+    report(Event::Kind::done, name, std::move(said), elapsed());
+  } catch (const Failure& failure) {
+    report(Event::Kind::failed, name, failure.message(), elapsed());
+    throw;
+  }
+}
+
+void Steps::report(Event::Kind kind, const std::string& name, std::string text, std::optional<Milliseconds> took) {
+  Event event;
+  event.kind = kind;
+  event.step = name;
+  event.text = std::move(text);
+  event.elapsed = took;
+  reporter_.report(event);
+}
+
+Fresh::~Fresh() {
+  if (!made_) return;
+  try {
+    const auto limits = Limits{}.within(Milliseconds{20'000});
+    auto connection = Connection::open(server_, limits);
+    drop_database(connection, name_, limits);
+  } catch (const std::exception&) {
+    // The server is gone; its comment says what it is, and the next run drops it.
+  }
+}
+
+}  // namespace codops::backup

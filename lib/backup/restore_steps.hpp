@@ -1,0 +1,53 @@
+#pragma once
+// What restores of a whole database and of single tables share. Only for sources of lib/backup.
+#include <string>
+
+#include "lib/backup/restore.hpp"
+#include "lib/backup/swap.hpp"
+#include "lib/base/failure.hpp"
+
+namespace codops::backup {
+
+// Renaming a database takes a session in another one.
+io::postgres::Target beside(const io::postgres::Target& target, const std::string& database);
+io::postgres::Target in_database(const io::postgres::Target& target, const std::string& name);
+
+// Held by the session: one restore of a database at a time. Failure{locked}.
+void lock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+
+// The parts that fill a database: archive and rows, else SQL. Failure{data}: it has none.
+std::vector<const Part*> database_parts(const Manifest& manifest);
+// Every stored byte of these against the manifest, and the key against the first header: before anything is written.
+void check_parts(Catalogue& catalogue, const Entry& entry, const std::vector<const Part*>& parts, const Keyring& keys, const Limits& limits);
+
+class Steps {
+ public:
+  Steps(Reporter& reporter, const Clock& clock) : reporter_{reporter}, clock_{clock} {}
+
+  // `work` returns what to say when it is done.
+  void step(const std::string& name, const std::function<std::string()>& work);
+
+ private:
+  void report(Event::Kind kind, const std::string& name, std::string text, std::optional<Milliseconds> took);
+  Reporter& reporter_;
+  const Clock& clock_;
+};
+
+// The database that is being filled: dropped unless it was handed over.
+class Fresh {
+ public:
+  Fresh(io::postgres::Target server, std::string name) : server_{std::move(server)}, name_{std::move(name)} {}
+  Fresh(const Fresh&) = delete;
+  Fresh& operator=(const Fresh&) = delete;
+  ~Fresh();
+  void made() { made_ = true; }  // from here on it is ours to drop
+  void keep() { made_ = false; }
+  const std::string& name() const { return name_; }
+
+ private:
+  io::postgres::Target server_;
+  std::string name_;
+  bool made_{};
+};
+
+}  // namespace codops::backup

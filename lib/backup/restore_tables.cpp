@@ -1,0 +1,161 @@
+// Single tables, beside what is live.
+#include "lib/backup/restore_steps.hpp"
+
+namespace codops::backup {
+namespace {
+
+using io::postgres::Connection;
+using io::postgres::quote_identifier;
+
+struct SideTable {
+  std::string name;                // "orders"
+  std::string columns;             // of CREATE TABLE
+  std::string copied;              // of COPY: without generated ones
+  std::vector<std::string> parts;  // as the manifest names them: the table itself, or its partitions
+};
+
+// "orders" or "public.orders" as the manifest has it; a name without a schema must be of one schema only.
+std::string full_name(const std::string& asked, Connection& scratch, const Limits& limits) {
+  const auto rows = scratch.query(
+      "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+      limits);
+  std::vector<std::string> all, matching;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    all.emplace_back(rows.text(i, 0));
+    const auto& name = all.back();
+    if (name == asked) return name;
+    if (name.ends_with("." + asked) && name.size() == asked.size() + 1 + name.find('.')) matching.push_back(name);
+  }
+  if (matching.size() == 1) return matching.front();
+  if (matching.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(matching, ", "))};
+  const auto near = nearest(asked.find('.') == std::string::npos ? "public." + asked : asked, all);
+  throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? "see: codops backup show" : fmt::format("did you mean {}?", near)};
+}
+
+SideTable describe(const std::string& full, Connection& scratch, const Limits& limits) {
+  SideTable table;
+  const auto id = scratch.query("SELECT c.oid::text, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                                " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p')",
+                                {full}, limits);
+  const std::string oid{id.text(0, 0)};
+  table.name = id.text(0, 1);
+  const auto columns = scratch.query(
+      "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')"
+      " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+      " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+      {oid}, limits);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const bool generated = columns.boolean(i, 2);
+    const auto name = quote_identifier(columns.text(i, 0));
+    table.columns += fmt::format("{}{} {}{}", table.columns.empty() ? "" : ", ", name, columns.text(i, 1),
+                                 generated ? fmt::format(" GENERATED ALWAYS AS ({}) STORED", columns.text(i, 3)) : "");
+    if (!generated) table.copied += (table.copied.empty() ? "" : ", ") + name;
+  }
+  const auto parts = scratch.query(
+      "WITH RECURSIVE below AS (SELECT $1::oid AS id UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON i.inhparent = below.id"
+      "   JOIN pg_catalog.pg_class c ON c.oid = i.inhparent AND c.relkind = 'p')"
+      " SELECT n.nspname || '.' || c.relname FROM below JOIN pg_catalog.pg_class c ON c.oid = below.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " WHERE c.relkind = 'r'",
+      {oid}, limits);
+  for (std::size_t i = 0; i < parts.size(); ++i) table.parts.emplace_back(parts.text(i, 0));
+  return table;
+}
+
+// Dropped unless it was handed over.
+class SideSchema {
+ public:
+  SideSchema(io::postgres::Target database, std::string name) : database_{std::move(database)}, name_{std::move(name)} {}
+  SideSchema(const SideSchema&) = delete;
+  SideSchema& operator=(const SideSchema&) = delete;
+  ~SideSchema() {
+    if (!made_) return;
+    try {
+      const auto limits = Limits{}.within(Milliseconds{20'000});
+      Connection::open(database_, limits).run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(name_)), limits);
+    } catch (const std::exception&) {
+      // Its name says that it is unfinished.
+    }
+  }
+  void make(const std::vector<SideTable>& tables, const Limits& limits) {
+    auto connection = Connection::open(database_, limits);
+    auto sql = fmt::format("BEGIN; CREATE SCHEMA {};", quote_identifier(name_));
+    for (const auto& table : tables) {
+      sql += fmt::format(" CREATE TABLE {}.{} ({});", quote_identifier(name_), quote_identifier(table.name), table.columns);
+    }
+    connection.run(sql + " COMMIT", limits);
+    made_ = true;
+  }
+  void hand_over(const std::string& name, const Limits& limits) {
+    auto connection = Connection::open(database_, limits);
+    connection.run(fmt::format("ALTER SCHEMA {} RENAME TO {}", quote_identifier(name_), quote_identifier(name)), limits);
+    made_ = false;
+  }
+
+ private:
+  io::postgres::Target database_;
+  std::string name_;
+  bool made_{};
+};
+
+}  // namespace
+
+Restored restore_tables(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Keyring& keys,
+                        const Clock& clock, Reporter& reporter, const Limits& limits) {
+  const auto started = clock.steady();
+  const auto began = clock.now();
+  const auto& live = subject.database.database;
+  Restored result;
+  Steps steps{reporter, clock};
+  auto server = Connection::open(beside(subject.database, live), limits);
+  lock_restore(server, live, limits);
+  for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
+  if (!database_exists(server, live, limits)) throw Failure{Exit::usage, fmt::format("there is no database \"{}\"", live), "restore it whole: without --table"};
+  const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
+  const auto entry = catalogue.find(request.backup, limits);
+  const auto& manifest = entry.manifest;
+  result.source = manifest.label;
+
+  std::vector<SideTable> tables;
+  steps.step("check", [&] {
+    check_parts(catalogue, entry, database_parts(manifest), keys, limits);
+    // The definitions, in a database of their own: nobody has to read SQL for what a server can tell.
+    Fresh scratch{server.target(), side_name(live, "tables", began)};
+    DatabaseShape shape;
+    if (manifest.database) shape = {manifest.database->encoding, manifest.database->collate, manifest.database->ctype, {}};
+    create_database(server, scratch.name(), shape, limits);
+    scratch.made();
+    mark(server, scratch.name(), {live}, limits);
+    const auto target = in_database(subject.database, scratch.name());
+    load_definitions(catalogue, manifest, keys, target, *programs, limits);
+    auto connection = Connection::open(target, limits);
+    for (const auto& asked : request.tables) tables.push_back(describe(full_name(asked, connection, limits), connection, limits));
+    return fmt::format("{} is whole", result.source);
+  });
+
+  auto target = subject.database;
+  target.schema.clear();
+  SideSchema side{target, "restoring_" + stamp_of(began)};
+  steps.step("restore", [&] {
+    side.make(tables, limits);
+    TablesInto into;
+    for (const auto& table : tables) {
+      for (const auto& part : table.parts) {
+        into[part] = fmt::format("{}.{} ({})", quote_identifier("restoring_" + stamp_of(began)), quote_identifier(table.name), table.copied);
+      }
+    }
+    for (const auto& content : manifest.tables) {
+      if (into.contains(content.table)) result.rows += content.rows;
+    }
+    Progress progress{reporter, clock, "restore", 0};
+    load_tables(catalogue, manifest, into, keys, target, *programs, request.load, progress, limits);
+    result.schema = "restored_" + stamp_of(began);
+    side.hand_over(result.schema, limits);
+    return fmt::format("{} rows into schema \"{}\"", result.rows, result.schema);
+  });
+  result.database = live;
+  result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
+  return result;
+}
+
+}  // namespace codops::backup

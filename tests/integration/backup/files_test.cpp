@@ -1,0 +1,183 @@
+#include "lib/backup/files_part.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "lib/backup/restore.hpp"
+#include "lib/backup/verify.hpp"
+#include "tests/support/backup_fixture.hpp"
+
+using namespace codops;
+using namespace codops::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Names, kinds, contents, modes and link targets below a folder, what restores keep left out.
+std::map<std::string, std::string> tree(const fs::path& folder) {
+  std::map<std::string, std::string> all;
+  for (auto at = fs::recursive_directory_iterator{folder}; at != fs::recursive_directory_iterator{}; ++at) {
+    const auto name = at->path().lexically_relative(folder).string();
+    if (name.starts_with(".codops-")) {
+      at.disable_recursion_pending();
+      continue;
+    }
+    struct stat status {};
+    ::lstat(at->path().c_str(), &status);
+    auto& text = all[name] = std::to_string(status.st_mode) + " " + std::to_string(status.st_mtim.tv_sec) + " ";
+    if (S_ISLNK(status.st_mode)) text = "-> " + fs::read_symlink(at->path()).string();
+    if (S_ISREG(status.st_mode)) text += io::read_file(at->path());
+  }
+  return all;
+}
+
+void make_uploads(const fs::path& folder) {
+  io::make_folders(folder / "2026" / "11");
+  io::write_file(folder / "a.txt", "hello", 0644);
+  io::write_file(folder / "empty", "");
+  io::write_file(folder / "2026" / "11" / "large", io::random_bytes(700'000));
+  io::write_file(folder / "2026" / "\xc3\xa4\xff odd\nname", "x");
+  fs::create_symlink("../../etc/passwd", folder / "2026" / "link");
+  fs::create_directory(folder / "nothing inside");
+  ::chmod((folder / "a.txt").c_str(), 0754);
+}
+
+// What kills a restore: the k-th change, and everything after it.
+class DyingEntries final : public backup::Entries {
+ public:
+  DyingEntries(backup::Entries& inner, int lives) : inner_{inner}, lives_{lives} {}
+  std::vector<std::string> names(const std::string& folder, const Limits& limits) override { return inner_.names(folder, limits); }
+  void make(const std::string& folder, const Limits& limits) override { live(); inner_.make(folder, limits); }
+  void move(const std::vector<std::string>& names, const std::string& from, const std::string& to, const Limits& limits) override {
+    for (const auto& name : names) {
+      live();
+      inner_.move({name}, from, to, limits);
+    }
+  }
+  void rename(const std::string& from, const std::string& to, const Limits& limits) override { live(); inner_.rename(from, to, limits); }
+  void remove(const std::string& folder, const Limits& limits) override { live(); inner_.remove(folder, limits); }
+  bool survived() const { return lives_ >= 0; }
+
+ private:
+  void live() {
+    if (--lives_ < 0) throw Failure{Exit::failed, "dead"};
+  }
+  backup::Entries& inner_;
+  int lives_;
+};
+
+}  // namespace
+
+TEST_CASE("files: a folder comes back as it was, beside the database, and goes again") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  const io::TemporaryFolder folder;
+  const auto uploads = folder.path() / "uploads";
+  make_uploads(uploads);
+  const auto before = tree(uploads);
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.files.push_back({uploads.string(), uploads, nullptr, {}});
+  const auto taken = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  const auto* part = taken.manifest.find("files");
+  REQUIRE(part != nullptr);
+  CHECK(part->counts.at("files") == 5);
+  CHECK(part->counts.at("folders") == 3);
+  backup::Progress progress{backups.reporter, backups.clock, "verify", 0};
+  CHECK(backup::verify(backups.catalogue, backups.catalogue.find("latest", Limits{}), backups.keys, backups.clock.now(), progress, a_minute()).whole);
+
+  fs::remove_all(uploads / "2026");
+  io::write_file(uploads / "later", "x");
+  io::write_file(uploads / "a.txt", "changed");
+  const auto changed = tree(uploads);
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  const auto restored = backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == before);
+  CHECK(restored.kept.size() == 1);
+  // What restores keep is not backed up with the rest.
+  const auto again = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(again.manifest.find("files")->counts == part->counts);
+  backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == changed);
+
+  // Only that part: the database stays, and an undo leaves it alone.
+  request.parts = {uploads.string()};
+  ask(shop.target(), "DELETE FROM t");
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == before);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "0");
+  backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == changed);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "0");
+}
+
+TEST_CASE("files: killed at any change of a swap, the next restore finds what was live") {
+  for (int lives = 0; lives < 40; ++lives) {
+    CAPTURE(lives);
+    const io::TemporaryFolder folder;
+    make_uploads(folder.path());
+    const auto before = tree(folder.path());
+    const auto entries = backup::local_entries(folder.path());
+    io::make_folders(folder.path() / ".codops-new-1");
+    for (const auto* name : {"a.txt", "fresh", "other"}) io::write_file(folder.path() / ".codops-new-1" / name, "new");
+    DyingEntries dying{*entries, lives};
+    try {
+      // The mending that a failure starts at once dies with it.
+      backup::swap_entries(dying, "1", Limits{});
+    } catch (const Failure&) {
+    }
+    if (dying.survived()) {
+      CHECK(tree(folder.path()).size() == 3);
+      CHECK(lives > 8);
+      backup::swap_entries_back(*entries, "1", Limits{});
+      CHECK(tree(folder.path()) == before);
+      return;
+    }
+    backup::mend_swap(*entries, Limits{});
+    CHECK(tree(folder.path()) == before);
+    CHECK(entries->names(".codops-new-1", Limits{}).empty());
+  }
+  FAIL("a swap never survived");
+}
+
+TEST_CASE("files: an archive of somebody else writes nothing outside, and no devices or setuid bits") {
+  const io::TemporaryFolder folder;
+  const auto inside = folder.path() / "inside";
+  const auto unpack = [&](std::vector<io::TarEntry> entries) {
+    fs::remove_all(inside);
+    fs::create_directory(inside);
+    const auto bytes = io::write_tar(entries);
+    io::TarReader reader{io::bytes_of(bytes)};
+    io::unpack_tar(reader, inside, 0, {});
+  };
+  using Kind = io::TarEntry::Kind;
+  const auto file = [](const std::string& path, unsigned mode = 0644) {
+    io::TarEntry entry;
+    entry.path = path;
+    entry.content = "x";
+    entry.mode = mode;
+    return entry;
+  };
+  const auto link = [](const std::string& path, const std::string& to, Kind kind) {
+    io::TarEntry entry;
+    entry.path = path;
+    entry.kind = kind;
+    entry.link_target = to;
+    return entry;
+  };
+  CHECK_THROWS_AS(unpack({file("../out")}), Failure);
+  CHECK_THROWS_AS(unpack({file("/tmp/codops-out")}), Failure);
+  CHECK_THROWS_AS(unpack({link("d", "..", Kind::symlink), file("d/out")}), Failure);
+  CHECK_THROWS_AS(unpack({link("h", "../secret", Kind::hardlink)}), Failure);
+  CHECK_THROWS_AS(unpack({link("s", "/etc/passwd", Kind::symlink), link("h", "s", Kind::hardlink)}), Failure);
+  CHECK_FALSE(fs::exists(folder.path() / "out"));
+  unpack({file("a", 04755), link("h", "a", Kind::hardlink), link("s", "/etc/passwd", Kind::symlink)});
+  struct stat status {};
+  REQUIRE(::stat((inside / "a").c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777U) == 0755);
+  CHECK(status.st_nlink == 2);
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# `codops restore` with everything that a backup may hold (database, Redis, an upload folder), and its death at any moment:
+# what was live is live, or what was restored is, whole; the next run takes back what the dead one left.
+source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
+PG_PASSWORD='c4nary-pa:ss\word'
+source "$SUPPORT/backup_postgres.sh"
+clean_up() {
+  postgres_stop "$WORK/pg" || true
+  [[ -z ${redis_pid:-} ]] || kill "$redis_pid" 2>/dev/null || true
+}
+if ! postgres_start "$WORK/pg"; then
+  skip "server" "no PostgreSQL server programs are installed"
+  finish
+fi
+command -v redis-server >/dev/null || { skip "redis" "no redis-server is installed"; finish; }
+redis_port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+mkdir "$WORK/redis" "$WORK/uploads" "$WORK/project" "$WORK/store"
+redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$WORK/redis" --save '' --requirepass c4nary-redis >"$WORK/redis.log" 2>&1 &
+redis_pid=$!
+redis() { REDISCLI_AUTH=c4nary-redis redis-cli -p "$redis_port" "$@"; }
+wait_for 10 redis ping
+
+sql postgres 'CREATE DATABASE shop'
+sql shop "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what, repeat(md5(i::text), 4) AS more FROM generate_series(1, 60000) i; ALTER TABLE orders ADD PRIMARY KEY (id)"
+redis set greeting hello >/dev/null
+redis eval "for i = 1, 2000 do redis.call('HSET', 'h' .. i, 'f', i) end" 0 >/dev/null
+mkdir "$WORK/uploads/2026"
+echo picture >"$WORK/uploads/2026/a.png"
+head -c 3000000 /dev/urandom >"$WORK/uploads/large"
+cd "$WORK/project"
+encoded=$(python3 -c 'import sys,urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' "$PG_PASSWORD")
+printf 'DATABASE_URL=postgresql://postgres:%s@127.0.0.1:%s/shop\nREDIS_URL=redis://:c4nary-redis@127.0.0.1:%s/0\n' "$encoded" "$PGPORT_OWN" "$redis_port" >.env.test
+"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
+cat >codops.yaml <<YAML
+name: shop
+backup:
+  store: $WORK/store
+  recipients: [$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")]
+  identity_file: $WORK/identity
+  signing_key: $WORK/sign
+  redis: true
+  volumes: [$WORK/uploads]
+  retention: {days: 0, count: 100}
+health:
+  checks:
+    database: {postgres: DATABASE_URL}
+    redis: {redis: REDIS_URL}
+YAML
+
+# What is live, in one line: rows, a key, the files.
+state() {
+  printf '%s %s %s' "$(sql shop "SELECT count(*), COALESCE(sum(id), 0) FROM orders")" "$(redis get greeting)" \
+    "$(cd "$WORK/uploads" && find . -path './.codops-*' -prune -o -type f -print | sort | xargs -r sha256sum | sha256sum | cut -c 1-12)"
+}
+tidy() { # what restores keep on purpose
+  local side
+  for side in $(sql postgres "SELECT datname FROM pg_database WHERE datname ~ '^shop_(before|undone)'"); do sql postgres "DROP DATABASE \"$side\""; done
+  for side in 11 12 13 14 15; do redis -n "$side" flushdb >/dev/null; done
+  rm -rf "$WORK"/uploads/.codops-before-* "$WORK"/uploads/.codops-undone-*
+}
+
+# ---- together, and back
+check "a backup with all three" "$CODOPS" backup test --label good
+expect "it says what it holds" "$("$CODOPS" backup show test good -o json | jq -r '[.parts[].kind] | sort | unique | join(",")')" "archive,files,globals,redis"
+check "it verifies" "$CODOPS" backup verify test
+good=$(state)
+sql shop 'DELETE FROM orders WHERE id % 2 = 0'
+redis set greeting changed >/dev/null
+rm -r "$WORK/uploads/2026"
+changed=$(state)
+check "dry run" "$CODOPS" restore test good --dry-run
+expect "changes nothing" "$(state)" "$changed"
+check "restore" "$CODOPS" restore test good --yes
+expect "all three are back" "$(state)" "$good"
+expect "the live database is writable" "$(sql shop 'SHOW default_transaction_read_only')" off
+check "undo" "$CODOPS" restore test --undo --yes
+expect "all three are what they were" "$(state)" "$changed"
+tidy
+check "one table" "$CODOPS" restore test good --table orders --yes
+schema=$(sql shop "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'restored_%'")
+expect "its rows are beside the live ones" "$(sql shop "SELECT count(*) FROM $schema.orders")" 60000
+expect "which were not touched" "$(state)" "$changed"
+sql shop "DROP SCHEMA $schema CASCADE" 2>/dev/null
+check "only Redis" "$CODOPS" restore test good --part redis --yes
+expect "came back" "$(redis get greeting)" hello
+expect "the database did not" "$(sql shop 'SELECT count(*) FROM orders')" 30000
+tidy
+check "the RDB alone" "$CODOPS" backup export test good "$WORK/dump.rdb" --part redis
+if command -v redis-check-rdb >/dev/null; then check "is one for Redis" redis-check-rdb "$WORK/dump.rdb"; fi
+check "the files alone" "$CODOPS" backup export test good "$WORK/files.tar" --part "$WORK/uploads"
+expect "are a tar" "$(tar -xOf "$WORK/files.tar" 2026/a.png)" picture
+
+# ---- a SQL-only backup restores, and is compared
+check "SQL only" "$CODOPS" backup test --format plain --label sql
+check "restores" "$CODOPS" restore test sql --into copied --yes
+expect "with every row" "$(sql copied 'SELECT count(*) FROM orders')" 30000
+sql postgres 'DROP DATABASE copied'
+
+# ---- secrets
+expect "no password in the store or in what was said" "$(grep -rl c4nary "$WORK/store" "$WORK/keys" 2>/dev/null | wc -l)" 0
+
+# ---- killed at every tenth of its way: old or new, never between, and the next run clears up
+redis set greeting changed >/dev/null
+sql shop "DELETE FROM orders WHERE id > 1000"
+changed=$(state)
+started=$(date +%s%N)
+"$CODOPS" restore test good --yes >/dev/null 2>&1
+whole=$(($(date +%s%N) - started))
+"$CODOPS" restore test --undo --yes >/dev/null 2>&1
+tidy
+bad=''
+for tenth in 1 2 3 4 5 6 7 8 9; do
+  "$CODOPS" restore test good --yes --no-safety-backup >"$WORK/out" 2>&1 &
+  victim=$!
+  sleep "$(python3 -c "print($whole * $tenth / 10 / 1e9)")"
+  kill -KILL "$victim" 2>/dev/null || true
+  wait "$victim" 2>/dev/null || true
+  # Connections may be closed for the moment; rows are the old ones or the new ones. The next restore mends.
+  if ! "$CODOPS" backup test >"$WORK/mend" 2>&1; then bad+=" $tenth/10: no backup after it ($(tail -n 1 "$WORK/mend"))"; fi
+  case $(sql shop 'SELECT count(*) FROM orders') in
+    60000 | 500) ;;
+    *) bad+=" $tenth/10: $(sql shop 'SELECT count(*) FROM orders') rows" ;;
+  esac
+  [[ $(sql shop 'SHOW default_transaction_read_only') == off ]] || bad+=" $tenth/10: read-only"
+  [[ $(sql postgres "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop_new%'") == 0 ]] || bad+=" $tenth/10: a half filled database"
+  if ! "$CODOPS" restore test good --yes --no-safety-backup >"$WORK/again" 2>&1; then bad+=" $tenth/10: no restore after it ($(tail -n 2 "$WORK/again"))"; fi
+  [[ $(state) == "$good" ]] || bad+=" $tenth/10: $(state)"
+  tidy
+  sql shop "DELETE FROM orders WHERE id > 1000 OR id % 2 = 0"
+  redis set greeting changed >/dev/null
+done
+expect "killed at every tenth" "$bad" ""
+
+# ---- two at once, and a deadline
+"$CODOPS" restore test good --yes --no-safety-backup >"$WORK/a" 2>&1 &
+one=$!
+wait_for 10 sh -c "'$pg_bin/psql' -X -A -t -h '$PGSOCK' -p '$PGPORT_OWN' -U postgres -c \"SELECT datname FROM pg_database WHERE datname LIKE 'shop_new%'\" | grep -q new" || true
+rc=0
+"$CODOPS" restore test good --yes --no-safety-backup >"$WORK/b" 2>&1 || rc=$?
+wait "$one" || true
+expect "the second of two restores at once is kept out" "$rc" 4
+tidy
+rc=0
+"$CODOPS" restore test good --yes --no-safety-backup --timeout 300ms >"$WORK/out" 2>&1 || rc=$?
+expect "a deadline ends it" "$rc" 124
+expect "nothing half filled stays" "$(sql postgres "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop_new%'")" 0
+
+# ---- an application that never lets go of its connections
+"$pg_bin/psql" -X -q -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -d shop -c "BEGIN; SELECT count(*) FROM orders; SELECT pg_sleep(60)" >/dev/null 2>&1 &
+busy=$!
+check "a busy database is restored over" "$CODOPS" restore test good --yes --no-safety-backup
+expect "it holds the backup" "$(state)" "$good"
+kill "$busy" 2>/dev/null || true
+wait "$busy" 2>/dev/null || true
+finish
