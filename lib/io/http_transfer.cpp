@@ -191,8 +191,7 @@ void HttpTransfer::start(const HttpServer& server, const HttpRequest& request, C
   set_server(server);
   request_ = request;
   timeout_ = request.timeout.count() > 0 ? Deadline::after(request.timeout) : Deadline::never();
-  const std::string url = server.url + request_.target;
-  ::curl_easy_setopt(easy_, CURLOPT_URL, url.c_str());
+  set_url(server, request_.target);
   ::curl_easy_setopt(easy_, CURLOPT_PATH_AS_IS, 1L);
   // A source can't be rewound, so a connection that died while idle would lose the request.
   if (connection == Connection::fresh || request_.upload) ::curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);

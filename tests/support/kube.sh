@@ -7,7 +7,7 @@
 #                                      starts it, prints the kubeconfig's path; --node: a real node (root), --fake: N of kwok's
 #   kube.sh import DIR IMAGE.tar...    loads images into the real node
 #   kube.sh kubectl DIR ARGS...        that version's kubectl
-#   kube.sh stop-server DIR | start-server DIR | pause-server DIR | resume-server DIR     the API server alone
+#   kube.sh stop-server DIR | start-server DIR | pause-server DIR | resume-server DIR     the API server alone, as a crash would
 #   kube.sh down DIR                   leaves nothing
 #
 # The launcher is `cluster` in the directory that CODOPS_KUBE names, else in ../shared/kube; its binaries are those of
@@ -77,7 +77,7 @@ case $verb in
   up) up "$@" ;;
   import) bash "$(launcher)" import "$@" ;;
   kubectl) dir=$1; shift; exec "$(binaries)/kubectl" --kubeconfig "$dir/admin.kubeconfig" "$@" ;;
-  stop-server) pid=$(pid_of_server "$1") && kill "$pid" && while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done ;;
+  stop-server) pid=$(pid_of_server "$1") && kill -KILL "$pid" && while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done ;;
   start-server) start_server "$1" ;;
   pause-server) kill -STOP "$(pid_of_server "$1")" ;;
   resume-server) kill -CONT "$(pid_of_server "$1")" ;;

@@ -9,8 +9,8 @@
 
 namespace codops::engine::kubernetes {
 
-// More gain nothing: the server's own work is what takes the time.
-inline constexpr std::size_t most_connections = 6;
+// More gain nothing beside the server, whose own work is what takes the time; some hide the way to one that is far.
+inline constexpr std::size_t most_connections = 4;
 
 // Calls `each` with 0 to count-1, in about that order, and returns when all have returned. `each` must not throw.
 inline void in_parallel(std::size_t count, const std::function<void(std::size_t)>& each) {

@@ -109,7 +109,9 @@ class Follower {
           version_.clear();
           continue;
         }
-        if (error.status() != 429 && error.status() < 500) throw;
+        // A server that has just started may not know its roles yet: 403 to who was welcome before.
+        const bool forgot = error.status() == 403 && synced_;
+        if (error.status() != 429 && error.status() < 500 && !forgot) throw;
         pause_or_throw(outage, backoff);
       } catch (const Failure& failure) {
         limits_.check("the watch");

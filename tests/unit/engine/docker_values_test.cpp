@@ -15,6 +15,7 @@
 #include "lib/io/files.hpp"
 
 using namespace codops;
+using namespace codops::engine;
 using namespace codops::engine::docker;
 using nlohmann::json;
 

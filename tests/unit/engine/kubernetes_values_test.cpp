@@ -1,0 +1,107 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/containers.hpp"
+#include "lib/engine/kubernetes/exec.hpp"
+#include "lib/engine/kubernetes/log_lines.hpp"
+#include "lib/engine/kubernetes/managed_fields.hpp"
+#include "lib/engine/kubernetes/object_name.hpp"
+#include "lib/engine/kubernetes/resource.hpp"
+
+using namespace codops;
+using namespace codops::engine::kubernetes;
+using nlohmann::json;
+
+TEST_CASE("kubernetes: how a command ended") {
+  CHECK(parse_exec_status(R"({"status":"Success"})").exit_code == 0);
+  CHECK(parse_exec_status(R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"137"}]}})").exit_code == 137);
+  const auto not_run = parse_exec_status(R"({"status":"Failure","reason":"InternalError","message":"executable file not found"})");
+  CHECK(!not_run.exit_code);
+  CHECK(not_run.message == "executable file not found");
+  CHECK(!parse_exec_status(R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"x"}]}})").exit_code);
+  CHECK(parse_exec_status("not JSON").message == "not JSON");
+}
+
+TEST_CASE("kubernetes: lines of a log come once, whatever is read again") {
+  std::string told;
+  LogLines lines{[&told](std::string_view line) { told += std::string{line} + "|"; }};
+  CHECK(!lines.since());
+  lines.feed("2026-11-26T10:00:00.1Z a\n2026-11-26T10:00:00.12Z b\n2026-11-26T10:00:00.12Z c\n2026-11-26T10:00:01Z ha");
+  CHECK(told == "a|b|c|");
+  lines.cut_off();
+  CHECK(to_rfc3339(*lines.since()) == "2026-11-26T10:00:00.000Z");
+  // From the second on: what was told comes again, with a third line of the same moment.
+  lines.feed("2026-11-26T10:00:00.1Z a\n2026-11-26T10:00:00.12Z b\n2026-11-26T10:00:00.120000000Z c\n2026-11-26T10:00:00.12Z d\n2026-11-26T10:00:01Z half \n");
+  CHECK(told == "a|b|c|d|half |");
+  lines.cut_off();
+  lines.feed("2026-11-26T10:00:01Z half \n2026-11-26T10:00:02Z\n2026-11-26T10:00:03Z last");
+  lines.end();
+  CHECK(told == "a|b|c|d|half ||last|");
+}
+
+TEST_CASE("kubernetes: where objects are") {
+  CHECK(well_known_resource("apps/v1", "Deployment")->path("shop", "web", "scale") == "/apis/apps/v1/namespaces/shop/deployments/web/scale");
+  CHECK(well_known_resource("v1", "Pod")->path("") == "/api/v1/pods");
+  CHECK(well_known_resource("v1", "Namespace")->path("ignored", "shop") == "/api/v1/namespaces/shop");
+  CHECK(!well_known_resource("apps/v1beta1", "Deployment"));
+  CHECK(ObjectRef{"v1", "Node", "", "n"}.text() == "Node n");
+}
+
+TEST_CASE("kubernetes: aggregated discovery, where a group does not answer") {
+  const auto discovery = json::parse(R"({"kind":"APIGroupDiscoveryList","items":[
+    {"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Current","resources":[
+      {"resource":"deployments","responseKind":{"group":"","kind":"Deployment","version":""},"scope":"Namespaced","verbs":["get"],"subresources":[{"subresource":"scale"}]}]}]},
+    {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1beta1","freshness":"Stale"}]}]})");
+  std::vector<std::string> stale;
+  const auto found = resources_in(discovery, stale);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].api_version() == "apps/v1");
+  CHECK(found[0].plural == "deployments");
+  CHECK(stale == std::vector<std::string>{"metrics.k8s.io/v1beta1"});
+  const auto old = resources_in(json::parse(R"({"kind":"APIResourceList","groupVersion":"batch/v1","resources":[{"name":"jobs","kind":"Job","namespaced":true,"verbs":[]},{"name":"jobs/status","kind":"Job","namespaced":true}]})"), stale);
+  REQUIRE(old.size() == 1);
+  CHECK(old[0].api_version() == "batch/v1");
+}
+
+TEST_CASE("kubernetes: ownership of fields is taken over, of the same version and not of status") {
+  const auto live = json::parse(R"({"apiVersion":"apps/v1","metadata":{"managedFields":[
+    {"manager":"kubectl-client-side-apply","operation":"Update","apiVersion":"apps/v1","fieldsV1":{"f:spec":{"f:replicas":{}}}},
+    {"manager":"kubectl-client-side-apply","operation":"Update","apiVersion":"apps/v1beta1","fieldsV1":{"f:old":{}}},
+    {"manager":"codops","operation":"Apply","apiVersion":"apps/v1","fieldsV1":{"f:spec":{"f:paused":{}}}},
+    {"manager":"kube-controller-manager","operation":"Update","apiVersion":"apps/v1","subresource":"status","fieldsV1":{"f:status":{}}}]}})");
+  const auto fields = adopted_fields(live, {"kubectl-client-side-apply"}, "codops");
+  REQUIRE(fields);
+  REQUIRE(fields->size() == 3);
+  CHECK(fields->back()["manager"] == "codops");
+  CHECK(fields->back()["operation"] == "Apply");
+  CHECK(fields->back()["fieldsV1"] == json::parse(R"({"f:spec":{"f:replicas":{},"f:paused":{}}})"));
+  CHECK(!adopted_fields(live, {"helm"}, "codops"));
+}
+
+TEST_CASE("kubernetes: whose pod it is, and how a container is named") {
+  const auto pod = [](const std::string& kind, const std::string& name, const std::string& hash) {
+    return json{{"metadata", {{"name", "p"}, {"labels", {{"pod-template-hash", hash}}}, {"ownerReferences", {{{"kind", kind}, {"name", name}, {"controller", true}}}}}}};
+  };
+  CHECK(workload_of(pod("ReplicaSet", "backend-5d4f", "5d4f")) == "backend");
+  CHECK(workload_of(pod("ReplicaSet", "lonely", "5d4f")) == "lonely");
+  CHECK(workload_of(pod("StatefulSet", "postgres", "")) == "postgres");
+  CHECK(workload_of(json{{"metadata", {{"name", "p"}}}}) == "p");
+  const auto named = [](const std::string& id) {
+    const auto parts = parse_container_id(id, "shop");
+    return parts.namespace_ + ":" + parts.pod + ":" + parts.container;
+  };
+  CHECK(named("p") == "shop:p:");
+  CHECK(named("p/c") == "shop:p:c");
+  CHECK(named("n/p/c") == "n:p:c");
+}
+
+TEST_CASE("kubernetes: names that the cluster takes stay what they are, others stay apart") {
+  CHECK(dns_label("shop") == "shop");
+  CHECK(dns_label("shop_one") != dns_label("shop-one"));
+  CHECK(dns_label("shop_one").find('_') == std::string::npos);
+  CHECK(dns_label(std::string(60, 'a')).size() <= 40);
+  CHECK(dns_label(std::string(60, 'a')) != dns_label(std::string(61, 'a')));
+  CHECK(label_value("Shop_one.x") == "Shop_one.x");
+  CHECK(label_value("-x") != "-x");
+}
