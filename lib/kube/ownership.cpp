@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -54,6 +55,32 @@ std::string shown(const Object& object, const FieldPath& path, const Json& value
   }
   if (secret) return std::string{Secret::shown};
   return redact_urls_in(value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+// What the server fills in by itself, and fills in again.
+bool is_defaulted(const FieldPath& path) {
+  constexpr std::array<std::string_view, 19> names{"progressDeadlineSeconds", "revisionHistoryLimit", "strategy", "updateStrategy", "podManagementPolicy", "imagePullPolicy", "protocol", "resources", "terminationMessagePath",
+                                                   "terminationMessagePolicy", "dnsPolicy", "restartPolicy", "schedulerName", "securityContext", "terminationGracePeriodSeconds", "sessionAffinity", "internalTrafficPolicy", "annotations", "persistentVolumeClaimRetentionPolicy"};
+  return std::find(names.begin(), names.end(), path.back().text) != names.end();
+}
+
+// Fields that nobody owns once `desired` is applied, each by the highest parent that goes.
+std::vector<std::string> drops_of(const std::vector<FieldPath>& owned, const Object& live, const Object& desired, const std::set<std::string>& elsewhere) {
+  // kubectl noted what its user wrote; Helm did not.
+  const auto written = Json::parse(live.annotation(last_applied), nullptr, false);
+  std::set<std::string> drops;
+  for (const auto& path : owned) {
+    if (value_at(desired.json(), path) || !value_at(live.json(), path) || elsewhere.contains(path_text(path))) continue;
+    FieldPath gone;
+    for (const auto& step : path) {
+      gone.push_back(step);
+      if (!value_at(desired.json(), gone)) break;
+    }
+    const auto* noted = written.is_object() ? value_at(written, gone) : nullptr;
+    const bool by_user = written.is_object() ? noted && !(noted->is_structured() && noted->empty()) : !is_defaulted(gone);
+    if (by_user) drops.insert(path_text(gone));
+  }
+  return {drops.begin(), drops.end()};
 }
 
 }  // namespace
@@ -111,11 +138,7 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
   const Json::json_pointer notes{"/f:metadata/f:annotations"};
   const bool remembered = !live.annotation(last_applied).empty();
   if (ours.contains(notes)) ours[notes].erase(std::string{"f:"} + last_applied);
-  for (const auto& path : leaves_of(ours)) {
-    const auto text = path_text(path);
-    if (!value_at(desired.json(), path) && value_at(live.json(), path) && !elsewhere.contains(text)) adoption.drops.push_back(text);
-  }
-  std::sort(adoption.drops.begin(), adoption.drops.end());
+  adoption.drops = drops_of(leaves_of(ours), live, desired, elsewhere);
 
   kept.push_back({{"manager", manager}, {"operation", "Apply"}, {"apiVersion", version}, {"time", time}, {"fieldsType", "FieldsV1"}, {"fieldsV1", std::move(ours)}});
   auto patch = Json::array();
