@@ -76,11 +76,11 @@ at_most "status, ms" "$(median "${status[@]}")" 60
 web "$WORK/o3" o3 'codops.test/state: crash'
 began=$SECONDS
 rc=0; "$CODOPS" deploy test v2 >"$WORK/crash.txt" 2>&1 || rc=$?
-ours=$((SECONDS - began))
+verdict=$((SECONDS - began))
 k -n o3 patch deployment web -p '{"spec":{"template":{"metadata":{"annotations":{"codops.test/state":"crash"}}}}}' >/dev/null
 began=$SECONDS
 k -n o3 rollout status deployment/web --timeout=30s >/dev/null 2>&1 || true
-echo "  a crash loop: codops says so and is back after $ours s (exit $rc), kubectl rollout status gives up after $((SECONDS - began)) s of its 30"
-at_most "the verdict on a crash loop, with the way back, s" "$ours" 10
+echo "  a crash loop: codops says so and is back after $verdict s (exit $rc), kubectl rollout status gives up after $((SECONDS - began)) s of its 30"
+at_most "the verdict on a crash loop, with the way back, s" "$verdict" 10
 expect "and its exit code" "$rc" 1
 finish

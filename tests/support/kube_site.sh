@@ -10,7 +10,7 @@
 #                             the server add is left out, but uids are in it
 #   kube_serves NAMESPACE     versions that answer at the NodePort
 
-kube_dir= kube_given=
+kube_dir="" kube_given=""
 need_kube() {
   local why tags
   if ! why=$("$SUPPORT/kube.sh" why); then skip "kubernetes" "$why"; finish; fi
