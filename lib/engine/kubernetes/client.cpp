@@ -190,18 +190,15 @@ std::unique_ptr<io::HttpStream> Client::open(const Call& call, const Limits& lim
 std::unique_ptr<io::WebSocket> Client::websocket(const Call& call, const std::vector<std::string>& protocols, const Limits& limits) {
   std::unique_ptr<io::Duplex> connection;
   std::string chosen, key;
-  auto request = http_request(call);
+  auto any = call;
+  any.accept = "*/*";  // it reaches the node's own server, which has no JSON to offer
+  auto request = http_request(any);
   request.headers.emplace_back("Upgrade", "websocket");
-  // What streams is no object: a server that was asked for JSON answers 406.
-  for (auto& [name, value] : request.headers) {
-    if (name == "Accept") value = "*/*";
-  }
   request.headers.emplace_back("Sec-WebSocket-Version", "13");
   request.headers.emplace_back("Sec-WebSocket-Protocol", fmt::format("{}", fmt::join(protocols, ", ")));
   request.headers.emplace_back("Sec-WebSocket-Key", "");
   // A GET as far as HTTP goes, but it starts something.
   auto once = call;
-  once.method = "GET";
   once.download = [](std::string_view) {};
   repeat(once, std::move(request),
          [&](io::HttpClient& http, io::HttpRequest fresh) {
