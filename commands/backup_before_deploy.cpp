@@ -7,8 +7,7 @@
 
 namespace codops::commands {
 
-std::string backup_before_deploy(Services& services, const std::string& environment, ops::Host& host, const ops::DatabaseAccess& database,
-                                 const Limits& limits) {
+std::string backup_before_deploy(Services& services, const std::string& environment, const ops::BackupSubject& database, const Limits& limits) {
   BackupPlace place{services, environment, std::nullopt};
   const auto fresh_for = place.environment().backup.fresh_for;
   if (fresh_for.count() > 0) {
@@ -19,7 +18,7 @@ std::string backup_before_deploy(Services& services, const std::string& environm
     }
   }
   backup::Subject subject{environment, database.target, {}};
-  if (!database.container.empty()) subject.container = backup::ContainerPlace{&host.containers(), database.container, database.container};
+  if (database.containers != nullptr) subject.container = backup::ContainerPlace{database.containers, database.container, database.container};
   place.add_companions(subject);
   try {
     const auto taken = backup::take(place.catalogue(), subject, place.options(), place.keys(), services.clock(), services.reporter(), limits);

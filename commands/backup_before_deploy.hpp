@@ -3,12 +3,11 @@
 #include <string>
 
 #include "commands/services.hpp"
-#include "lib/ops/companions.hpp"
+#include "lib/ops/requests.hpp"
 
 namespace codops::commands {
 
 // Returns what to show: label and size, or that one is fresh enough (backup.fresh_for). Throws: the deploy stops.
-std::string backup_before_deploy(Services& services, const std::string& environment, ops::Host& host, const ops::DatabaseAccess& database,
-                                 const Limits& limits);
+std::string backup_before_deploy(Services& services, const std::string& environment, const ops::BackupSubject& database, const Limits& limits);
 
 }  // namespace codops::commands

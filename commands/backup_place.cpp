@@ -88,9 +88,9 @@ backup::Subject BackupPlace::subject(const std::optional<std::string>& url_varia
   auto reached = reach_database(services_, environment_, url_variable);
   backup::Subject subject{environment_.name, reached.target, {}};
   if (reached.container) {
-    host_ = std::move(reached.host);
+    engine_ = std::move(reached.engine);
     endpoint_ = std::move(reached.container->endpoint);
-    subject.container = backup::ContainerPlace{&host_->containers(), reached.container->container.id, reached.container->container.name};
+    subject.container = backup::ContainerPlace{&engine_->containers(), reached.container->container.id, reached.container->container.name};
   }
   add_companions(subject);
   return subject;

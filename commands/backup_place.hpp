@@ -6,7 +6,7 @@
 
 #include "commands/services.hpp"
 #include "lib/backup/backup.hpp"
-#include "lib/ops/host.hpp"
+#include "lib/ops/engine.hpp"
 #include "lib/settings/environment.hpp"
 #include "lib/store/store.hpp"
 
@@ -36,7 +36,8 @@ class BackupPlace {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<backup::Catalogue> catalogue_;
   backup::Keyring keys_;
-  std::unique_ptr<ops::Host> host_, redis_host_, volumes_host_;
+  std::unique_ptr<ops::Engine> engine_;
+  std::unique_ptr<ops::Host> redis_host_, volumes_host_;
   std::unique_ptr<target::Endpoint> endpoint_, redis_endpoint_;
 };
 

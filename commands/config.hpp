@@ -10,5 +10,6 @@ std::unique_ptr<Command> make_config_show();
 std::unique_ptr<Command> make_config_check();
 std::unique_ptr<Command> make_config_reference();
 std::unique_ptr<Command> make_config_compose();
+std::unique_ptr<Command> make_config_manifests();
 
 }  // namespace codops::commands

@@ -14,13 +14,23 @@ namespace codops::commands {
 
 namespace {
 
+// Its variables may be required: a version that reaches nothing stands in. nullopt: a project without a compose file, or one whose
+// deploy will say what is wrong with it.
 std::optional<compose::Project> compose_project(Services& services, const settings::Environment& environment) {
   if (environment.engine == settings::Engine::kubernetes) return std::nullopt;
   try {
-    // Its variables may be required: a version that reaches nothing stands in.
     return ops::load_compose(environment, "v0", services.settings_sources().variables);
   } catch (const Failure&) {
-    return std::nullopt;  // a project without a compose file, or one whose deploy will say what is wrong with it
+    return std::nullopt;
+  }
+}
+
+// Null: settings of the engine are wrong, which its own verbs say; a database elsewhere needs none.
+std::unique_ptr<ops::Engine> engine_if_any(Services& services, const settings::Environment& environment) {
+  try {
+    return open_engine(services, environment.name);
+  } catch (const Failure&) {
+    return nullptr;
   }
 }
 
@@ -52,14 +62,14 @@ ReachedDatabase reach_database(Services& services, const settings::Environment& 
   reached.target = database_target(services, environment, url_variable);
   reached.shown = reached.target.describe();
   const auto service = environment.database.service.empty() ? reached.target.host : environment.database.service;
-  // Names of services have no dots; neither compose file nor engine is asked about an address.
-  if (service.empty() || service == "localhost" || service.find_first_of("./:,") != std::string::npos) return reached;
-  const auto project = compose_project(services, environment);
-  if (!project || !project->services.contains(service)) return reached;
+  // Neither definitions nor engine are asked about an address.
+  const bool is_name = !service.empty() && service != "localhost" && service.find_first_of("/:,") == std::string::npos && service.find_first_not_of("0123456789.") != std::string::npos;
+  if (!is_name) return reached;
+  reached.engine = engine_if_any(services, environment);
+  if (!reached.engine || !reached.engine->is_inside(service)) return reached;
   std::optional<Failure> why;
   try {
-    reached.host = open_host(services, environment.name);
-    reached.container = ops::reach_service(*reached.host, service, reached.target, services.limits());
+    reached.container = reached.engine->reach(service, reached.target, services.limits());
     if (reached.container) return reached;
   } catch (const Failure& failure) {
     services.limits().check("reaching the database");
@@ -68,7 +78,7 @@ ReachedDatabase reach_database(Services& services, const settings::Environment& 
   if (resolves(reached.target.host)) return reached;
   if (why) throw *why;
   throw Failure{Exit::unavailable, fmt::format("the database is in the service \"{}\", of which no container runs", service),
-                fmt::format("docker compose up -d {0}, or: codops deploy {1} VERSION", service, environment.name)};
+                fmt::format("codops status {0}, or: codops deploy {0} VERSION", environment.name)};
 }
 
 std::optional<ReachedRedis> reach_redis(Services& services, const settings::Environment& environment) {
@@ -104,9 +114,7 @@ io::postgres::Target database_target(Services& services, const settings::Environ
   std::optional<std::string> url;
   if (!url_variable) url = variable_in_files(services, environment, wanted);
   if (!url && !url_variable) {
-    if (const auto project = compose_project(services, environment)) {
-      if (const auto defined = ops::url_in_definitions(*project, environment, wanted)) url = defined->value;
-    }
+    if (const auto engine = engine_if_any(services, environment)) url = engine->defined_url(wanted);
   }
   if (!url) url = services.variable(wanted);
   if (!url) {

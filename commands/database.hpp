@@ -8,6 +8,7 @@
 #include "lib/io/postgres.hpp"
 #include "lib/io/redis_probe.hpp"
 #include "lib/ops/database.hpp"
+#include "lib/ops/engine.hpp"
 
 namespace codops::commands {
 
@@ -24,7 +25,7 @@ struct ReachedDatabase {
   io::postgres::Target target;
   std::string shown;  // as the application names it: `"shop" on postgres:5432`
   // When it runs in a container of the project:
-  std::unique_ptr<ops::Host> host;
+  std::unique_ptr<ops::Engine> engine;
   std::optional<ops::ReachedContainer> container;
 };
 

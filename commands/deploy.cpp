@@ -15,6 +15,7 @@ class Deploy final : public Command {
     parameters.flag("--build", build_, "builds the services that have build: first");
     parameters.flag("--force", force_, "makes a new set even where nothing changed");
     parameters.flag("--allow-downtime", allow_downtime_, "accepts steps that cost requests, without asking");
+    parameters.flag("--force-conflicts", force_conflicts_, "Kubernetes: takes over fields that somebody else manages");
     parameters.flag("--skip-backup", skip_backup_, "no backup before the migrations");
     parameters.flag("--skip-migrations", skip_migrate_, "leaves the database alone");
     parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
@@ -39,25 +40,25 @@ class Deploy final : public Command {
     request.build = build_;
     request.force = force_;
     request.allow_downtime = allow_downtime_;
+    request.force_conflicts = force_conflicts_;
     request.skip_backup = skip_backup_;
     request.skip_migrate = skip_migrate_;
     request.dry_run = services.options().dry_run;
     request.lock_wait = lock_wait_.value_or(Milliseconds{0});
     request.confirm = asker(services);
-    request.take_backup = [&services, environment = environment_](ops::Host& target, const ops::DatabaseAccess& database, const Limits& limits) {
-      return backup_before_deploy(services, environment, target, database, limits);
+    request.take_backup = [&services, environment = environment_](const ops::BackupSubject& database, const Limits& limits) {
+      return backup_before_deploy(services, environment, database, limits);
     };
     request.show = [&services](const std::string& text) {
       if (services.options().verbosity > 0 || services.terminal().in) services.reporter().note(text);
     };
-    const auto host = open_host(services, environment_);
-    return ended(ops::deploy(*host, request, services.limits()), environment_);
+    return ended(open_engine(services, environment_)->deploy(request, services.limits()), environment_);
   }
 
  private:
   std::string environment_;
   std::vector<std::string> targets_;
-  bool build_{}, force_{}, allow_downtime_{}, skip_backup_{}, skip_migrate_{};
+  bool build_{}, force_{}, allow_downtime_{}, force_conflicts_{}, skip_backup_{}, skip_migrate_{};
   std::optional<Milliseconds> lock_wait_;
 };
 
@@ -78,8 +79,7 @@ class Rollback final : public Command {
     request.lock_wait = lock_wait_.value_or(Milliseconds{0});
     request.command = fmt::format("rollback {}{}", environment_, to_ ? " --to " + *to_ : "");
     request.confirm = asker(services);
-    const auto host = open_host(services, environment_);
-    return ended(ops::rollback(*host, request, services.limits()), environment_);
+    return ended(open_engine(services, environment_)->rollback(request, services.limits()), environment_);
   }
 
  private:
@@ -111,8 +111,7 @@ class Scale final : public Command {
     request.dry_run = services.options().dry_run;
     request.lock_wait = lock_wait_.value_or(Milliseconds{0});
     request.confirm = asker(services);
-    const auto host = open_host(services, environment_);
-    return ended(ops::deploy(*host, request, services.limits()), environment_);
+    return ended(open_engine(services, environment_)->deploy(request, services.limits()), environment_);
   }
 
  private:
@@ -139,8 +138,7 @@ class Restart final : public Command {
     request.dry_run = services.options().dry_run;
     request.lock_wait = lock_wait_.value_or(Milliseconds{0});
     request.confirm = asker(services);
-    const auto host = open_host(services, environment_);
-    return ended(ops::deploy(*host, request, services.limits()), environment_);
+    return ended(open_engine(services, environment_)->deploy(request, services.limits()), environment_);
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include "commands/backup_place.hpp"
 #include "commands/database.hpp"
+#include "commands/health_cluster.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/containers.hpp"
 #include "lib/engine/docker/dialer.hpp"
@@ -188,12 +189,14 @@ health::ListContainers containers_of_engine(Services& services, const settings::
 }
 
 health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits) {
-  if (environment.engine == settings::Engine::kubernetes && environment.health.checks.empty()) {
-    throw Failure{Exit::config, "checks by convention are not there for Kubernetes yet", "list them in codops.yaml: health.checks"};
+  const auto& listed = environment.health.checks;
+  const bool wants_age = std::any_of(listed.begin(), listed.end(), [](const auto& check) { return check.kind == "backup_age"; });
+  if (environment.engine == settings::Engine::kubernetes) {
+    return checks_of_cluster(services, environment, wants_age ? backup_age_of(services, environment.name) : health::BackupAge{}, limits);
   }
   health::Wiring wiring;
   compose::Project project;
-  if (environment.engine != settings::Engine::kubernetes && !environment.compose_files.empty()) {
+  if (!environment.compose_files.empty()) {
     project = load_project(services, environment);
     wiring.containers = containers_of_engine(services, &environment, project.name);
   }
@@ -209,13 +212,8 @@ health::Convention checks_of(Services& services, const settings::Environment& en
   out.alive.push_back(api);
   auto& alive = out.alive;
   wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), alive};
-  const auto& listed = environment.health.checks;
-  if (std::any_of(listed.begin(), listed.end(), [](const auto& check) { return check.kind == "backup_age"; })) {
-    wiring.backup_age = backup_age_of(services, environment.name);
-  }
-  wiring.no_workload = environment.engine == settings::Engine::kubernetes
-                           ? "codops cannot ask Kubernetes for workloads yet: use kubectl rollout status"
-                           : "workloads are of Kubernetes; this environment has another engine";
+  if (wants_age) wiring.backup_age = backup_age_of(services, environment.name);
+  wiring.no_workload = "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;
     auto facts = facts_of(project, environment, wiring);

@@ -95,9 +95,12 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
 
 }  // namespace
 
+std::unique_ptr<ops::Engine> open_engine(Services& services, const std::string& environment) {
+  return ops::open_engine(services.environment(environment), services.settings_sources().variables, services.reporter(), services.clock());
+}
+
 std::unique_ptr<ops::Host> open_host(Services& services, const std::string& environment) {
-  auto settings = services.environment(environment);
-  return std::make_unique<ops::Host>(std::move(settings), services.settings_sources().variables, services.reporter(), services.clock());
+  return std::make_unique<ops::Host>(services.environment(environment), services.settings_sources().variables, services.reporter(), services.clock());
 }
 
 std::function<bool(const std::string&)> asker(Services& services) {

@@ -1,14 +1,18 @@
 #pragma once
-// What verbs on an environment share: opening its host, and telling how a run ended.
+// What verbs on an environment share: opening it on its engine, and telling how a run ended.
 #include <memory>
 #include <string>
 
 #include "commands/command.hpp"
 #include "commands/services.hpp"
-#include "lib/ops/deploy.hpp"
+#include "lib/ops/engine.hpp"
+#include "lib/ops/host.hpp"
 
 namespace codops::commands {
 
+std::unique_ptr<ops::Engine> open_engine(Services& services, const std::string& environment);
+
+// For what only a Docker host has (volumes, stopping containers). Failure{config} for another engine.
 std::unique_ptr<ops::Host> open_host(Services& services, const std::string& environment);
 
 // Asks on a terminal or with --yes; no terminal and no --yes is a "no" that says how to say yes.

@@ -7,8 +7,6 @@
 #include "commands/releases.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ops/history_text.hpp"
-#include "lib/ops/logs.hpp"
-#include "lib/ops/status.hpp"
 
 namespace codops::commands {
 namespace {
@@ -20,11 +18,10 @@ class StatusVerb final : public Command {
     parameters.flag("--check", check_, "exit 2 unless everything runs as its release says");
   }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
+    const auto engine = open_engine(services, environment_);
     try {
-      const auto status = ops::status(*host, services.limits());
-      const bool bad = !status.healthy() || !status.drift.empty();
-      return {check_ && bad ? Exit::unhealthy : Exit::ok, ops::text(status), ops::json(status)};
+      const auto status = engine->status(services.limits());
+      return {check_ && (!status.healthy || status.drifted) ? Exit::unhealthy : Exit::ok, status.text, status.json};
     } catch (Failure& failure) {
       if (failure.code() == Exit::unavailable) failure.with_code(Exit::unknown);  // a question that found no answer
       throw;
@@ -46,10 +43,9 @@ class History final : public Command {
     parameters.number("--last", "COUNT", last_, "so many entries (20)");
   }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
-    const auto snapshot = host->store().load(services.limits());
-    host->require_owner(snapshot);
-    const auto now = host->api_clock();
+    const auto engine = open_engine(services, environment_);
+    const auto snapshot = engine->snapshot(services.limits());
+    const auto now = engine->now();
     if (!entry_.empty()) return {Exit::ok, ops::story_text(snapshot, entry_, logs_, journal_), ops::story_json(snapshot, entry_)};
     if (journal_) return {Exit::ok, ops::journal_text(snapshot), ops::history_json(snapshot)};
     return {Exit::ok, ops::history_text(snapshot, environment_, now, static_cast<std::size_t>(last_.value_or(20))), ops::history_json(snapshot)};
@@ -71,9 +67,8 @@ class Logs final : public Command {
     parameters.flag("-t,--timestamps", timestamps_, "puts the time before each line");
   }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
     ops::LogsRequest request{names_, follow_, timestamps_, static_cast<std::size_t>(tail_.value_or(100))};
-    ops::stream_logs(*host, request, [&](std::string_view line) { return services.write(line); }, services.limits());
+    open_engine(services, environment_)->logs(request, [&](std::string_view line) { return services.write(line); }, services.limits());
     return {};
   }
 

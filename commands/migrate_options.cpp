@@ -53,8 +53,8 @@ std::string MigrateOptions::shown_folder(const settings::Environment& environmen
 migrate::Source MigrateOptions::source(Services& services, const settings::Environment& environment) const {
   if (!version_.empty()) {
     if (folder_) throw Failure{Exit::usage, "VERSION and --folder exclude each other"};
-    const auto host = open_host(services, environment.name);
-    return migrate::recognise(ops::migrations_of_version(*host, version_, !services.options().dry_run, services.limits()),
+    ops::Host host{environment, services.settings_sources().variables, services.reporter(), services.clock()};
+    return migrate::recognise(ops::migrations_of_version(host, version_, !services.options().dry_run, services.limits()),
                               migrate::layout_named(source_.value_or(environment.migrate.source)));
   }
   return migrate::recognise(migrate::read_folder(folder(environment)), migrate::layout_named(source_.value_or(environment.migrate.source)));

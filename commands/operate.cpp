@@ -8,12 +8,6 @@
 #include "commands/releases.hpp"
 #include "lib/base/units.hpp"
 #include "lib/io/files.hpp"
-#include "lib/ops/build.hpp"
-#include "lib/ops/down.hpp"
-#include "lib/ops/interactive.hpp"
-#include "lib/ops/maintenance.hpp"
-#include "lib/ops/one_off.hpp"
-#include "lib/ops/render.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::commands {
@@ -43,8 +37,8 @@ class Exec final : public Command {
   }
   Result run(Services& services) override {
     if (argv_.empty()) throw Failure{Exit::usage, "no command is given", fmt::format("codops exec {} {} -- COMMAND", environment_, service_)};
-    const auto host = open_host(services, environment_);
-    const auto containers = host->containers().list(service_, false, services.limits());
+    const auto engine = open_engine(services, environment_);
+    const auto containers = engine->containers().list(service_, false, services.limits());
     const auto index = static_cast<std::size_t>(index_.value_or(1));
     if (index < 1 || index > containers.size()) {
       throw Failure{Exit::failed, containers.empty() ? fmt::format("no container of \"{}\" runs", service_)
@@ -56,9 +50,9 @@ class Exec final : public Command {
     request.user = user_.value_or("");
     int code = 0;
     if (services.terminal().in && services.terminal().out) {
-      code = ops::exec_on_terminal(*host, containers[index - 1].id, argv_, request.user, services.limits());
+      code = engine->exec_on_terminal(containers[index - 1].id, argv_, request.user, services.limits());
     } else {
-      code = host->containers().exec(containers[index - 1].id, request, streams_of(services), services.limits());
+      code = engine->containers().exec(containers[index - 1].id, request, streams_of(services), services.limits());
     }
     return {static_cast<Exit>(code), {}, {}};
   }
@@ -79,11 +73,11 @@ class Run final : public Command {
   }
   Result run(Services& services) override {
     if (argv_.empty()) throw Failure{Exit::usage, "no command is given", fmt::format("codops run {} {} -- COMMAND", environment_, service_)};
-    const auto host = open_host(services, environment_);
+    const auto engine = open_engine(services, environment_);
     if (services.terminal().in && services.terminal().out) {
-      return {static_cast<Exit>(ops::run_on_terminal(*host, {service_, argv_, {}, true}, services.limits())), {}, {}};
+      return {static_cast<Exit>(engine->run_on_terminal({service_, argv_, {}, true}, services.limits())), {}, {}};
     }
-    return {static_cast<Exit>(ops::run_one_off(*host, {service_, argv_, {}, false}, nullptr, services.limits(), streams_of(services))), {}, {}};
+    return {static_cast<Exit>(engine->run({service_, argv_, {}, false}, streams_of(services), services.limits())), {}, {}};
   }
 
  private:
@@ -96,24 +90,25 @@ class Down final : public Command {
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
     parameters.flag("--volumes", volumes_, "the volumes too: all data is lost");
+    parameters.flag("--namespace", namespace_, "Kubernetes: the namespace too, with whatever else is in it");
     parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
   }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
-    const auto plan = ops::plan_down(*host, volumes_, services.limits());
-    if (plan.containers.empty() && plan.networks.empty() && plan.volumes.empty()) return {Exit::ok, fmt::format("nothing of {} is there\n", environment_), {}};
-    const auto what = fmt::format("{} containers, {} networks{}", plan.containers.size(), plan.networks.size(),
-                                  plan.volumes.empty() ? " (volumes stay)" : fmt::format(" and {} VOLUMES WITH THEIR DATA: {}", plan.volumes.size(), fmt::join(plan.volumes, ", ")));
-    const nlohmann::json json{{"exit", 0}, {"dry_run", services.options().dry_run}, {"containers", plan.containers}, {"networks", plan.networks}, {"volumes", plan.volumes}};
-    if (services.options().dry_run) return {Exit::ok, "would remove " + what + "\n", json.dump()};
-    if (!services.confirm(fmt::format("remove {} of {}?", what, environment_))) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
-    ops::down(*host, plan, volumes_, "down " + environment_, lock_wait_.value_or(Milliseconds{0}), services.limits());
-    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, what), json.dump()};
+    const auto engine = open_engine(services, environment_);
+    const ops::DownRequest request{volumes_, namespace_, "down " + environment_, lock_wait_.value_or(Milliseconds{0})};
+    const auto plan = engine->plan_down(request, services.limits());
+    if (plan.empty()) return {Exit::ok, fmt::format("nothing of {} is there\n", environment_), {}};
+    auto json = nlohmann::json::parse(plan.json);
+    json["dry_run"] = services.options().dry_run;
+    if (services.options().dry_run) return {Exit::ok, "would remove " + plan.text + "\n", json.dump()};
+    if (!services.confirm(fmt::format("remove {} of {}?", plan.text, environment_))) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
+    engine->down(plan, request, services.limits());
+    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, plan.text), json.dump()};
   }
 
  private:
   std::string environment_;
-  bool volumes_{};
+  bool volumes_{}, namespace_{};
   std::optional<Milliseconds> lock_wait_;
 };
 
@@ -131,8 +126,7 @@ class Maintenance final : public Command {
     if (page_) page = io::read_file(*page_, 256U << 10U);
     const bool on = state_ == "on";
     if (services.options().dry_run) return {Exit::ok, fmt::format("would {} at the front\n", on ? "answer 503" : "bring the application back"), {}};
-    const auto host = open_host(services, environment_);
-    ops::maintenance(*host, on, page, fmt::format("maintenance {} {}", environment_, state_), lock_wait_.value_or(Milliseconds{0}), services.limits());
+    open_engine(services, environment_)->maintenance(on, page, fmt::format("maintenance {} {}", environment_, state_), lock_wait_.value_or(Milliseconds{0}), services.limits());
     return {Exit::ok, on ? fmt::format("the front of {} answers 503\n  back:  codops maintenance {} off\n", environment_, environment_)
                          : fmt::format("{} serves again\n", environment_), {}};
   }
@@ -147,8 +141,8 @@ class Unlock final : public Command {
  public:
   void declare(Parameters& parameters) override { parameters.positional("ENV", environment_, "the environment"); }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
-    const auto lock = host->lock("deploy");
+    const auto engine = open_engine(services, environment_);
+    const auto lock = engine->lock("deploy");
     const auto state = lock->inspect(services.limits());
     if (!state) return {Exit::ok, fmt::format("{} is not locked\n", environment_), R"({"exit":0,"locked":false})"};
     const auto holder = release::describe(*state);
@@ -171,15 +165,13 @@ class Recover final : public Command {
     parameters.duration("--lock-wait", lock_wait_, "waits so long for another run to end");
   }
   Result run(Services& services) override {
-    const auto host = open_host(services, environment_);
+    const auto engine = open_engine(services, environment_);
     if (services.options().dry_run) {
-      const auto snapshot = host->store().load(services.limits());
+      const auto snapshot = engine->snapshot(services.limits());
       return {Exit::ok, snapshot.unfinished() == nullptr ? "nothing is unfinished\n" : fmt::format("would recover {}\n", snapshot.unfinished()->run), {}};
     }
-    ops::Transaction transaction{*host, fmt::format("{} {}", back_ ? "abort" : "resume", environment_), {lock_wait_.value_or(Milliseconds{0})},
-                                 services.limits(), back_ ? ops::RecoveryWay::back : ops::RecoveryWay::best};
-    const auto& recovery = transaction.recovery();
-    if (recovery.needed) transaction.prune(services.limits());
+    const auto recovery = engine->recover(fmt::format("{} {}", back_ ? "abort" : "resume", environment_), lock_wait_.value_or(Milliseconds{0}),
+                                          back_ ? ops::RecoveryWay::back : ops::RecoveryWay::best, services.limits());
     const nlohmann::json json{{"exit", 0}, {"recovered", recovery.needed}, {"forward", recovery.forward}, {"text", recovery.text}};
     return {Exit::ok, recovery.needed ? recovery.text + "\n" : "nothing is unfinished\n", json.dump()};
   }
@@ -200,11 +192,10 @@ class Build final : public Command {
   }
   Result run(Services& services) override {
     ops::require_version(version_);
-    const auto host = open_host(services, environment_);
-    const auto project = ops::load_compose(host->environment(), version_, host->shell());
+    const auto engine = open_engine(services, environment_);
     nlohmann::json json{{"exit", 0}, {"images", nlohmann::json::array()}};
     std::string text;
-    for (const auto& built : ops::build_services(*host, project, names_, push_, services.limits())) {
+    for (const auto& built : engine->build(version_, names_, push_, services.limits())) {
       json["images"].push_back({{"service", built.service}, {"image", built.image}, {"id", built.id}});
       text += fmt::format("{}  {}  {}\n", built.service, built.image, built.id.substr(0, 19));
     }

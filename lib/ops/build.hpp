@@ -5,12 +5,9 @@
 
 #include "lib/compose/model.hpp"
 #include "lib/ops/host.hpp"
+#include "lib/ops/requests.hpp"
 
 namespace codops::ops {
-
-struct Built {
-  std::string service, image, id;
-};
 
 // `only` empty: all that have `build:`. `push` sends the images to their registry. Failure with the builder's last lines.
 std::vector<Built> build_services(Host& host, const compose::Project& project, const std::vector<std::string>& only, bool push, const Limits& limits);

@@ -147,7 +147,7 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
     if (!take_backup || !access) throw Failure{Exit::bug, "a backup is planned and nothing takes it"};
     auto reachable = *access;
     reach(host, reachable, limits);
-    return take_backup(host, reachable, limits);
+    return take_backup({reachable.target, reachable.container.empty() ? nullptr : &host.containers(), reachable.container}, limits);
   };
   companions.migrate = [&host, access, version = planned.plan.version, files = companies.files](const Limits& limits) {
     auto reachable = *access;

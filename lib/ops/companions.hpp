@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/ops/database.hpp"
+#include "lib/ops/requests.hpp"
 #include "lib/ops/transaction.hpp"
 
 namespace codops::ops {
@@ -18,9 +19,6 @@ struct Companies {
   std::vector<std::string> migrations;  // all that the version knows, for the release's record
   std::vector<std::string> warnings;    // for the plan
 };
-
-// Takes and verifies a backup of that database; returns what to show. Given by commands/, which knows stores and keys.
-using TakeBackup = std::function<std::string(Host& host, const DatabaseAccess& database, const Limits& limits)>;
 
 Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits);
 Companions companions_of(Host& host, const Companies& companies, const Planned& planned, const TakeBackup& take_backup);

@@ -48,16 +48,6 @@ std::optional<std::string> variable_of(const Secret& spec, const std::string& na
   return std::nullopt;
 }
 
-void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
-  if (endpoint.unix_socket().empty()) {
-    target.host = endpoint.host();
-    target.port = std::to_string(endpoint.port());
-  } else {
-    target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
-    target.port = "5432";
-  }
-}
-
 std::string url_variable(const settings::Environment& environment) {
   return environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable;
 }
@@ -128,6 +118,16 @@ std::optional<DatabaseAccess> find_database(const Host& host, const Desired& des
   return std::nullopt;
 }
 
+void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
+  if (endpoint.unix_socket().empty()) {
+    target.host = endpoint.host();
+    target.port = std::to_string(endpoint.port());
+  } else {
+    target.host = std::filesystem::path{endpoint.unix_socket()}.parent_path().string();
+    target.port = "5432";
+  }
+}
+
 void reach(Host& host, DatabaseAccess& access, const Limits& limits) {
   access.target = access.inside;
   if (access.container.empty()) return;
@@ -136,12 +136,12 @@ void reach(Host& host, DatabaseAccess& access, const Limits& limits) {
   go_by(*access.endpoint, access.target);
 }
 
-std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits) {
-  const auto containers = host.containers().list(service, false, limits);
+std::optional<ReachedContainer> reach_service(target::Containers& offered, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits) {
+  const auto containers = offered.list(service, false, limits);
   const auto running = std::find_if(containers.begin(), containers.end(), [](const auto& one) { return one.state == target::RunState::running; });
   if (running == containers.end()) return std::nullopt;
   const auto port = target.port.empty() ? 5432 : std::atoi(target.port.c_str());
-  ReachedContainer reached{*running, host.dialer().dial(running->id, static_cast<std::uint16_t>(port), limits)};
+  ReachedContainer reached{*running, dialer.dial(running->id, static_cast<std::uint16_t>(port), limits)};
   go_by(*reached.endpoint, target);
   return reached;
 }

@@ -11,6 +11,7 @@
 #include "lib/ops/desired.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/observed.hpp"
+#include "lib/ops/requests.hpp"
 
 namespace codops::ops {
 
@@ -25,6 +26,8 @@ struct DatabaseAccess {
 
 // From the variable database.url_variable (DATABASE_URL) of the definitions. nullopt: no service has one, or it is no PostgreSQL.
 std::optional<DatabaseAccess> find_database(const Host& host, const Desired& desired, const release::Release& next);
+// The target by way of an endpoint: its host and port, or its Unix socket.
+void go_by(const target::Endpoint& endpoint, io::postgres::Target& target);
 // Opens the way: the container's address, an exec in it, or the host as it stands.
 void reach(Host& host, DatabaseAccess& access, const Limits& limits);
 
@@ -42,12 +45,7 @@ struct DefinedUrl {
 };
 std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, const settings::Environment& environment, const std::string& variable);
 
-// A container of a service that runs, and a way from here to its port.
-struct ReachedContainer {
-  target::Container container;
-  std::unique_ptr<target::Endpoint> endpoint;
-};
 // nullopt: none runs.
-std::optional<ReachedContainer> reach_service(Host& host, const std::string& service, io::postgres::Target& target, const Limits& limits);
+std::optional<ReachedContainer> reach_service(target::Containers& containers, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits);
 
 }  // namespace codops::ops

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/observe.hpp"
@@ -20,13 +22,17 @@ DownPlan plan_down(Host& host, bool with_volumes, const Limits& limits) {
   DownPlan plan;
   for (const auto& container : host.api().containers({{"label", {label_filter(host)}}}, true, limits)) plan.containers.push_back(container.name);
   for (const auto& network : host.api().networks({{"label", {label_filter(host)}}}, limits)) plan.networks.push_back(network.name);
-  if (!with_volumes) return plan;
-  for (const auto& volume : host.api().volumes({{"label", {label_filter(host)}}}, limits)) plan.volumes.push_back(volume.name);
+  if (with_volumes) {
+    for (const auto& volume : host.api().volumes({{"label", {label_filter(host)}}}, limits)) plan.volumes.push_back(volume.name);
+  }
+  plan.text = fmt::format("{} containers, {} networks{}", plan.containers.size(), plan.networks.size(),
+                          plan.volumes.empty() ? " (volumes stay)" : fmt::format(" and {} VOLUMES WITH THEIR DATA: {}", plan.volumes.size(), fmt::join(plan.volumes, ", ")));
+  plan.json = nlohmann::json{{"exit", 0}, {"containers", plan.containers}, {"networks", plan.networks}, {"volumes", plan.volumes}}.dump();
   return plan;
 }
 
-void down(Host& host, const DownPlan& plan, bool with_volumes, const std::string& command, Milliseconds lock_wait, const Limits& limits) {
-  Transaction transaction{host, command, {lock_wait}, limits};
+void down(Host& host, const DownPlan& plan, const DownRequest& request, const Limits& limits) {
+  Transaction transaction{host, request.command, {request.lock_wait}, limits};
   const auto current = serving(transaction.observed(), host.project());
   // Recorded first: should it die half way, the next command must not believe that the release still serves.
   release::HistoryEntry entry;
@@ -43,7 +49,7 @@ void down(Host& host, const DownPlan& plan, bool with_volumes, const std::string
   for (const auto& name : plan.containers) remove_member(context, name, limits);
   for (const auto& name : plan.networks) host.api().remove_network(name, limits);
   for (const auto& name : plan.volumes) host.api().remove_volume(name, limits);
-  if (!with_volumes) return;
+  if (!request.volumes) return;
   transaction.release_lock();
   host.api().remove_container(state_name(host), true, true, limits);
   host.api().remove_volume(state_name(host), limits);

@@ -44,8 +44,7 @@ Host::Host(settings::Environment environment, std::map<std::string, std::string>
     : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
       project_{project_name(environment_, shell_)} {
   if (environment_.engine != settings::Engine::docker) {
-    throw Failure{Exit::config, fmt::format("environment \"{}\" asks for an engine that this codops does not deploy to yet", environment_.name),
-                  "engine: docker in codops.yaml"};
+    throw Failure{Exit::config, fmt::format("environment \"{}\" is no Docker host, which this needs", environment_.name)};
   }
   api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_), environment_.timeouts.engine);
   state_ = std::make_unique<StateVolume>(*api_, project_);

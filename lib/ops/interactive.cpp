@@ -2,52 +2,23 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/duplex.hpp"
+#include "lib/ops/raw_terminal.hpp"
 
 namespace codops::ops {
 namespace {
 
-class RawTerminal {
- public:
-  RawTerminal() {
-    valid_ = ::tcgetattr(STDIN_FILENO, &before_) == 0;
-    if (!valid_) return;
-    auto raw = before_;
-    ::cfmakeraw(&raw);
-    ::tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-  }
-  ~RawTerminal() {
-    if (valid_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-  }
-  RawTerminal(const RawTerminal&) = delete;
-  RawTerminal& operator=(const RawTerminal&) = delete;
-
- private:
-  termios before_{};
-  bool valid_{false};
-};
-
-winsize window() {
-  winsize size{};
-  ::ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-  return size;
-}
-
-constexpr int look_at_window_ms = 500;  // window changes have no descriptor to wait on without taking SIGWINCH
-
 void pump(engine::docker::Api& api, const std::string& exec, io::Duplex& stream, const Limits& limits) {
   std::array<char, 16384> buffer;
-  winsize known{};
+  TerminalSize known;
   bool typing = true;
   for (;;) {
-    if (const auto now = window(); now.ws_row != known.ws_row || now.ws_col != known.ws_col) {
+    if (const auto now = terminal_size(); now != known) {
       known = now;
-      if (now.ws_row != 0) api.resize_exec(exec, now.ws_row, now.ws_col, limits);
+      if (now.rows != 0) api.resize_exec(exec, now.rows, now.columns, limits);
     }
     while (const auto count = stream.try_read(buffer.data(), buffer.size())) {
       if (*count == 0) return;

@@ -44,48 +44,52 @@ class LinePrinter {
 
 }  // namespace
 
-void stream_logs(Host& host, const LogsRequest& request, const std::function<bool(std::string_view)>& write, const Limits& limits) {
-  std::vector<target::Container> containers;
-  for (auto& container : host.containers().list({}, !request.follow, limits)) {
-    const auto& wanted = request.services;
-    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), container.service) != wanted.end()) containers.push_back(std::move(container));
-  }
+void print_logs(std::vector<target::Container> containers, const LogsRequest& request, const std::string& environment, const std::string& prefix, const LogsOfOne& read,
+                const std::function<bool(std::string_view)>& write) {
+  const auto& asked = request.services;
+  std::erase_if(containers, [&](const auto& one) { return !asked.empty() && std::find(asked.begin(), asked.end(), one.service) == asked.end(); });
   if (containers.empty()) {
-    throw Failure{Exit::usage, request.services.empty() ? "no container runs" : fmt::format("no container of {} is there", fmt::join(request.services, ", ")),
-                  fmt::format("codops status {}", host.environment().name)};
+    throw Failure{Exit::usage, asked.empty() ? "no container runs" : fmt::format("no container of {} is there", fmt::join(asked, ", ")),
+                  fmt::format("codops status {}", environment)};
   }
   std::size_t width = 0;
-  for (auto& container : containers) {
-    if (container.name.starts_with(host.project() + "-")) container.name.erase(0, host.project().size() + 1);
-    width = std::max(width, container.name.size());
+  std::vector<std::string> names;
+  for (const auto& container : containers) {
+    names.push_back(!prefix.empty() && container.name.starts_with(prefix) ? container.name.substr(prefix.size()) : container.name);
+    width = std::max(width, names.back().size());
   }
   std::mutex mutex;
   std::atomic<bool> wanted{true};
-  CancelSource nobody_reads;
   std::optional<Failure> failed;
-  const auto follow_one = [&](const target::Container& container) {
-    LinePrinter out{fmt::format("{:<{}}", container.name, width), mutex, wanted, write};
-    LinePrinter err{fmt::format("{:<{}}", container.name, width), mutex, wanted, write};
+  const auto read_one = [&](std::size_t index) {
+    LinePrinter out{fmt::format("{:<{}}", names[index], width), mutex, wanted, write};
+    LinePrinter err{fmt::format("{:<{}}", names[index], width), mutex, wanted, write};
     const auto checked = [&](LinePrinter& printer, std::string_view bytes) {
       printer.feed(bytes);
       if (!wanted) throw Failure{Exit::interrupted, "nobody reads the output any more"};
     };
     try {
-      host.api().logs(container.id, {.tail = request.tail, .follow = request.follow, .timestamps = request.timestamps},
-                      [&](std::string_view bytes) { checked(out, bytes); }, [&](std::string_view bytes) { checked(err, bytes); }, limits);
+      read(containers[index], [&](std::string_view bytes) { checked(out, bytes); }, [&](std::string_view bytes) { checked(err, bytes); });
     } catch (const Failure& failure) {
       const std::lock_guard guard{mutex};
       if (wanted && !failed) failed = failure;
     }
   };
   if (!request.follow) {
-    for (const auto& container : containers) follow_one(container);
+    for (std::size_t index = 0; index < containers.size(); ++index) read_one(index);
   } else {
     std::vector<std::thread> threads;
-    for (const auto& container : containers) threads.emplace_back([&, &one = container] { follow_one(one); });
+    for (std::size_t index = 0; index < containers.size(); ++index) threads.emplace_back([&, index] { read_one(index); });
     for (auto& thread : threads) thread.join();
   }
   if (failed) throw *failed;
+}
+
+void stream_logs(Host& host, const LogsRequest& request, const std::function<bool(std::string_view)>& write, const Limits& limits) {
+  const auto read = [&](const target::Container& container, const target::Sink& out, const target::Sink& err) {
+    host.api().logs(container.id, {.tail = request.tail, .follow = request.follow, .timestamps = request.timestamps}, out, err, limits);
+  };
+  print_logs(host.containers().list({}, !request.follow, limits), request, host.environment().name, host.project() + "-", read, write);
 }
 
 }  // namespace codops::ops

@@ -1,22 +1,14 @@
 #pragma once
 // A container of its own for one command: `codops run`, and hooks inside an image.
 #include <functional>
-#include <map>
 #include <string>
-#include <vector>
 
 #include "lib/ops/host.hpp"
+#include "lib/ops/requests.hpp"
 #include "lib/release/release.hpp"
 #include "lib/target/containers.hpp"
 
 namespace codops::ops {
-
-struct OneOff {
-  std::string service;
-  std::vector<std::string> argv;
-  std::map<std::string, std::string> env;  // beside the service's own
-  bool tty{false};
-};
 
 // Made from the service's stored definition (no ports, no restarts), on its networks and the traffic network, removed
 // afterwards whatever happens. `release`: null for the one that serves. Returns the exit code.

@@ -5,6 +5,7 @@
 
 #include "lib/ops/proxy.hpp"
 #include "lib/ops/recover_blind.hpp"
+#include "lib/ops/run_record.hpp"
 #include "lib/ops/transaction.hpp"
 
 namespace codops::ops {
@@ -13,10 +14,6 @@ namespace {
 using Json = nlohmann::json;
 using release::Release;
 using release::ReleaseStore;
-
-bool was_proven(const plan::Plan& plan, std::size_t last) {
-  return last > 0 && plan.steps[last - 1].phase == plan::Phase::proven;
-}
 
 // Whether every container of the new release runs: only then may recovery go forward.
 bool all_run(const Release& next, const Observed& observed) {
@@ -39,16 +36,6 @@ std::string running_proxy(const Release& release, const Observed& observed) {
     if (container != nullptr && container->running()) return container->name;
   }
   return {};
-}
-
-// A run that had begun to go back must never be finished: what its last step takes away may be what serves again.
-bool had_turned_back(const plan::Record& record) {
-  return std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "undoing"; });
-}
-
-bool had_begun(const plan::Record& record) {
-  return !record.damaged.empty() ||
-         std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
 }
 
 }  // namespace
@@ -110,7 +97,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
   const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, {}};
   const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
-  auto entry = entry_for(*plan, started);
+  auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
   entry.number = history.empty() ? 1 : history.back().number + 1;
   entry.ended = now();

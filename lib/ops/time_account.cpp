@@ -22,7 +22,7 @@ TimeAccount time_account(const RunResult& run) {
   for (const auto& [call, time] : run.engine_time) account.engine += time;
   Milliseconds starting{};
   for (const auto& [step, elapsed] : run.outcome.timings) {
-    if (step == "data" || step == "task" || step == "start" || step == "swap" || step == "front") starting += elapsed;
+    if (step == "data" || step == "task" || step == "start" || step == "swap" || step == "front" || step == "rollout") starting += elapsed;
     if (step == "backup" || step == "migrate" || step == "hook") account.companions += elapsed;
     if (step == "drain") account.drain = elapsed;
     if (step == "monitor") account.monitor = elapsed;

@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/run_record.hpp"
 #include "lib/plan/fault.hpp"
 
 namespace codops::ops {
@@ -21,15 +22,6 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds record_time{10'000};
-
-// Sorts by time, and carries the token so that what was made late can be told.
-std::string run_name(WallTime now, const std::string& token) {
-  std::string name;
-  for (const char c : to_rfc3339(now)) {
-    if (c != '-' && c != ':') name += c;
-  }
-  return name + "-" + token;
-}
 
 std::vector<std::string> members_named(const plan::Step& step) {
   std::vector<std::string> names;
@@ -57,12 +49,6 @@ std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& fail
     names.insert(names.end(), more.begin(), more.end());
   }
   return names;
-}
-
-std::string result_of(const plan::Outcome& outcome) {
-  if (outcome.done) return "ok";
-  if (outcome.exit == Exit::undo_failed) return "undo failed";
-  return "undone";
 }
 
 }  // namespace
@@ -115,19 +101,6 @@ WallTime Transaction::now() { return host_.api().client().engine_now().value_or(
 plan::Journal Transaction::journal(std::string run, int next_seq) {
   return {[this](const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }, std::move(run),
           [this] { return now(); }, next_seq};
-}
-
-HistoryEntry Transaction::entry_for(const plan::Plan& plan, WallTime started) const {
-  HistoryEntry entry;
-  entry.action = plan.verb;
-  entry.release = plan.release;
-  entry.from = plan.from;
-  entry.version = plan.version;
-  entry.from_version = plan.from_version;
-  entry.started = started;
-  entry.by = owner_.owner;
-  entry.host = owner_.host;
-  return entry;
 }
 
 RunContext Transaction::context(const Release& next, const std::optional<Release>& current, const Desired& desired) {
@@ -213,7 +186,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   result.front_door_answered = run_context.front_door_answered;
 
   auto& entry = result.entry;
-  entry = entry_for(plan, started);
+  entry = entry_for(plan, started, owner_);
   entry.number = next_entry;
   entry.ended = now();
   entry.result = result_of(result.outcome);

@@ -9,35 +9,10 @@
 #include "lib/ops/actions.hpp"
 #include "lib/ops/deploy_plan.hpp"
 #include "lib/ops/host.hpp"
+#include "lib/ops/run_result.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::ops {
-
-struct RunResult {
-  bool no_op{false};
-  Exit exit{Exit::ok};
-  plan::Plan plan;
-  plan::Outcome outcome;
-  release::HistoryEntry entry;
-  std::string evidence;                // JSON; empty when nothing failed
-  std::vector<std::string> last_lines; // of the container that failed
-  Milliseconds elapsed{};      // of the whole command, from its first look to the end of its hooks
-  Milliseconds waited{};       // for the lock, images, an answer
-  Milliseconds after_hooks{};
-  std::map<std::string, Milliseconds> engine_time;
-  int front_door_asked{}, front_door_answered{};
-};
-
-struct Recovery {
-  bool needed{false};
-  bool forward{false};  // finished; else undone
-  std::string text;     // "finished deploy v1.1.0 (release 13), which died at step stop"
-};
-
-enum class RecoveryWay {
-  best,  // forward where the whole new set serves, else back
-  back,  // `abort`: never forward
-};
 
 class Transaction {
  public:
@@ -69,7 +44,6 @@ class Transaction {
   void recover(RecoveryWay way, const Limits& limits);
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const Desired& desired);
   plan::Journal journal(std::string run, int next_seq);
-  release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started) const;
   WallTime now();
 
   Host& host_;

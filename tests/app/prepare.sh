@@ -24,7 +24,7 @@ if [[ $into != "$here" ]]; then
   mkdir -p "$into"
   into=$(cd "$into" && pwd)
   # cp would keep umask 077 on files that containers must read.
-  tar -C "$here" -c --exclude=node_modules --exclude=dist --exclude=./.env --exclude='./.env.?*' --exclude=./nginx/ssl --exclude=./.codops . \
+  tar -C "$here" -c --exclude=node_modules --exclude=dist --exclude=./.env --exclude='./.env.?*' --exclude='./k8s/secrets.*.env' --exclude=./nginx/ssl --exclude=./.codops . \
     "--transform=s,^\./,," | tar -C "$into" -x -p
   cp "$here/.env.demo.example" "$here/.env.example" "$into"
 fi
@@ -46,6 +46,12 @@ for name in POSTGRES_PASSWORD REDIS_PASSWORD JWT_SECRET; do
   grep -q "^$name=." "$file" || set_line "$name" "$(secret)"
 done
 for pair in "$@"; do set_line "${pair%%=*}" "${pair#*=}"; done
+
+# The same secrets for k8s/, whose kustomization makes Secrets of them.
+value_of() { sed -n "s/^$1=//p" "$file" | tail -n 1; }
+password=$(value_of POSTGRES_PASSWORD)
+printf 'POSTGRES_PASSWORD=%s\n' "$password" >k8s/secrets.postgres.env
+printf 'DATABASE_URL=postgresql://shop:%s@postgres:5432/shop\nJWT_SECRET=%s\n' "$password" "$(value_of JWT_SECRET)" >k8s/secrets.backend.env
 
 ssl=nginx/ssl
 if [[ ! -s $ssl/server.crt ]]; then

@@ -251,6 +251,19 @@ void PodContainers::read_archive(const std::string& container, const std::string
   throw Failure{Exit::failed, fmt::format("\"{}\" of \"{}\" can't be read: tar exited with {}: {}", path, container, code, complaint)};
 }
 
+void PodContainers::write_archive(const std::string& container, const std::string& folder, const target::Source& archive, const Limits& limits) {
+  std::string complaint;
+  const int code = exec(container, {.argv = {"tar", "-xf", "-", "-C", folder}},
+                        {.in = archive, .err = [&complaint](std::string_view bytes) {
+                           constexpr std::size_t most = 1000;
+                           if (complaint.size() < most) complaint += bytes;
+                         }},
+                        limits);
+  if (code == 0) return;
+  while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
+  throw Failure{Exit::failed, fmt::format("\"{}\" of \"{}\" can't be written: tar exited with {}: {}", folder, container, code, complaint)};
+}
+
 void PodContainers::read_image(const std::string& image, const std::string& path, const target::Sink& archive, const Limits& limits) {
   const auto bounded = limits.within(reader_patience);
   const ObjectRef ref{"v1", "Pod", namespace_, "codops-read-" + io::to_hex(io::random_bytes(6))};

@@ -27,6 +27,7 @@ class PodContainers final : public target::Containers {
   // By `tar` in the container.
   void read_archive(const std::string& container, const std::string& path, const target::Sink& archive,
                     const Limits& limits) override;
+  void write_archive(const std::string& container, const std::string& folder, const target::Source& archive, const Limits& limits) override;
   // A pod is made from the image that does nothing but wait (`sleep`), read and removed: the image needs sleep and tar.
   void read_image(const std::string& image, const std::string& path, const target::Sink& archive,
                   const Limits& limits) override;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/target/state.hpp"
 
 namespace codops::engine::kubernetes {
@@ -16,12 +17,14 @@ class LeaseLock final : public target::LockPrimitive {
 
   std::optional<std::string> try_create(const target::LockOwner& owner, const Limits& limits) override;
   std::optional<target::LockState> inspect(const Limits& limits) override;
-  bool heartbeat(const std::string& token, const Limits& limits) override;
+  // The renewal comes first: who lost the Lease writes nothing.
+  bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override;
   void remove(const std::string& token, const Limits& limits) override;
 
  private:
   Api& api_;
   std::string namespace_, name_;
+  SecretStore state_;
 };
 
 }  // namespace codops::engine::kubernetes

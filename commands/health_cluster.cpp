@@ -1,0 +1,62 @@
+// Checks of an environment in a cluster: its workloads, its database and Redis through their pods, its front door.
+#include "commands/health_cluster.hpp"
+
+#include "commands/host.hpp"
+#include "lib/health/from_settings.hpp"
+
+namespace codops::commands {
+namespace {
+
+std::string value_or_empty(std::optional<std::string> value) { return value ? std::move(*value) : std::string{}; }
+
+}  // namespace
+
+health::Convention checks_of_cluster(Services& services, const settings::Environment& environment, health::BackupAge backup_age, const Limits& limits) {
+  health::Convention out;
+  const std::shared_ptr<ops::Engine> engine = open_engine(services, environment.name);
+  out.alive.push_back(engine);
+  health::Wiring wiring;
+  wiring.backup_age = std::move(backup_age);
+  wiring.variable = [&](const std::string& name) {
+    auto value = engine->defined_url(name);
+    return value ? value : services.variable(name);
+  };
+  wiring.workload = [engine](const std::string& name) -> health::AskWorkload {
+    return [engine, name](const Limits& within) { return engine->workload(name, within); };
+  };
+  wiring.reach = [&](const std::string& host, std::uint16_t port, io::Via& via) {
+    if (!engine->is_inside(host)) return;
+    try {
+      io::postgres::Target target;
+      target.port = std::to_string(port);
+      auto reached = engine->reach(host, target, limits);
+      if (!reached) return;
+      via = {reached->endpoint->host(), reached->endpoint->port(), reached->endpoint->unix_socket()};
+      out.alive.push_back(std::shared_ptr<void>{std::move(reached->endpoint)});
+    } catch (const Failure&) {
+      // The check itself says that nothing answers, with its stage.
+    }
+  };
+  if (!environment.health.checks.empty()) {
+    for (const auto& described : environment.health.checks) out.checks.push_back(check_from(described, environment.health, wiring));
+    return out;
+  }
+  if (!environment.health.convention) return out;
+  for (const auto& name : engine->workloads(limits)) out.checks.push_back(health::workload_check(name, wiring.workload(name)));
+  health::ConventionFacts facts;
+  facts.front_door_url = environment.front_door.url;
+  facts.front_door_ca = environment.front_door.ca;
+  const auto& variable = environment.database.url_variable;
+  facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
+  if (!facts.database_url.empty()) {
+    const auto target = io::postgres::parse_target(facts.database_url, variable);
+    wiring.reach(target.host, static_cast<std::uint16_t>(target.port.empty() ? 5432 : std::atoi(target.port.c_str())), facts.database_via);
+  }
+  auto found = conventional_checks(facts);
+  std::move(found.checks.begin(), found.checks.end(), std::back_inserter(out.checks));
+  out.alternatives = std::move(found.alternatives);
+  for (auto& check : out.checks) check.timeout = environment.health.timeout;
+  return out;
+}
+
+}  // namespace codops::commands

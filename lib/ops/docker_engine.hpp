@@ -1,0 +1,10 @@
+#pragma once
+#include <memory>
+
+#include "lib/ops/engine.hpp"
+
+namespace codops::ops {
+
+std::unique_ptr<Engine> open_docker(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock);
+
+}  // namespace codops::ops

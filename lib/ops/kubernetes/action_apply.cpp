@@ -1,0 +1,182 @@
+// Applying what changed, and going back to what was: the stored release again, nothing of the new one left.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/diff.hpp"
+#include "lib/kube/ownership.hpp"
+#include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/apply.hpp"
+#include "lib/ops/kubernetes/rollout.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+std::vector<std::string> keys_of(const Json& args, const char* name) {
+  return args.contains(name) ? args.at(name).get<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+std::vector<kube::Object> objects_named(const ObjectsByKey& objects, const std::vector<std::string>& keys) {
+  std::vector<kube::Object> found;
+  for (const auto& key : keys) {
+    if (const auto object = objects.find(key); object != objects.end()) found.push_back(object->second);
+  }
+  return found;
+}
+
+// Data, and what others may use by now.
+bool outlives_its_release(const kube::Object& object) {
+  return object.kind() == "PersistentVolumeClaim" || object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty());
+}
+
+class Apply final : public plan::Action {
+ public:
+  explicit Apply(RunContext& context) : context_{context} {}
+
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    widen_set(context_, limits);
+    for (const auto& object : objects_named(context_.next_objects, keys_of(args, "adopted"))) take_over(object, limits);
+    for (const auto& object : objects_named(context_.next_objects, keys_of(args, "windows"))) open_window(object, limits);
+    auto keys = keys_of(args, "changed");
+    const auto added = keys_of(args, "added");
+    keys.insert(keys.end(), added.begin(), added.end());
+    auto objects = objects_named(context_.next_objects, keys);
+    kube::sort_for_apply(objects);
+    const auto count = objects.size();
+    apply_objects(context_, std::move(objects), context_.force_conflicts ? Conflicts::take_over : Conflicts::refuse, limits);
+    if (args.value("wait", false)) {
+      std::vector<kube::Object> awaited;
+      for (const auto& key : keys) {
+        if (const auto found = context_.next_objects.find(key); found != context_.next_objects.end()) awaited.push_back(found->second);
+      }
+      RolloutOptions options;
+      options.progress = [&](const std::string& text) { context_.cluster.reporter().report({Event::Kind::progress, step.name, text, {}, {}, {}, {}}); };
+      const auto moved = context_.traffic_moved;
+      await_rollout(context_, awaited, options, limits);
+      context_.traffic_moved = moved;  // the application's own pods are not among them
+    }
+    for (const auto& key : keys_of(args, "restarted")) restarted_at(context_.next_objects.at(key), to_rfc3339(context_.cluster.now()), limits);
+    return fmt::format("{} applied", count);
+  }
+
+  void undo(const plan::Step& step, const Limits& limits) override {
+    const auto args = Json::parse(step.args);
+    std::vector<kube::Object> former;
+    for (const auto& key : keys_of(args, "changed")) {
+      if (const auto found = context_.current_objects.find(key); found != context_.current_objects.end()) former.push_back(found->second);
+      else if (const auto live = context_.before.find(key); live != context_.before.end()) former.push_back(live->second);
+    }
+    kube::sort_for_apply(former);
+    apply_objects(context_, former, Conflicts::take_over, limits);
+    auto added = objects_named(context_.next_objects, keys_of(args, "added"));
+    kube::sort_for_delete(added);
+    for (const auto& object : added) {
+      if (outlives_its_release(object)) {
+        if (context_.cluster.api().find(ref_of(object), limits)) context_.cluster.reporter().note(fmt::format("{} was made and stays", object.ref().text()));
+        continue;
+      }
+      remove_object(context_, key_of(object), object.api_version(), {}, limits);
+    }
+    for (const auto& key : keys_of(args, "restarted")) {
+      const auto found = context_.current_objects.find(key);
+      if (found == context_.current_objects.end()) continue;
+      restarted_at(found->second, args.at("was").at(key), limits);
+      former.push_back(found->second);
+    }
+    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object); });
+    RolloutOptions options;
+    options.going_back = true;
+    options.progress = [&](const std::string& text) {
+      context_.cluster.reporter().report({Event::Kind::progress, step.name, "back: " + text, {}, {}, {}, {}});
+    };
+    await_rollout(context_, former, options, limits);
+    close_windows(context_, keys_of(args, "windows"), limits);
+  }
+
+ private:
+  void take_over(const kube::Object& object, const Limits& limits) {
+    auto& api = context_.cluster.api();
+    const auto live = api.find(ref_of(object), limits);
+    if (!live) return;
+    const auto adoption = kube::adoption_of(kube::Object{*live}, object, std::string{k8s::field_manager});
+    if (adoption) api.patch(ref_of(object), k8s::Api::PatchKind::json, Json::parse(adoption->patch), limits);
+  }
+
+  void open_window(const kube::Object& object, const Limits& limits) {
+    const auto window = kube::window_for(object, context_.monitor);
+    if (window) context_.cluster.api().apply(window->patch.json(), {.force = true, .manager = kube::window_manager}, limits);
+  }
+
+  // As `kubectl rollout restart` does it; null takes the annotation away.
+  void restarted_at(const kube::Object& object, const Json& when, const Limits& limits) {
+    const Json body{{"spec", {{"template", {{"metadata", {{"annotations", {{"kubectl.kubernetes.io/restartedAt", when}}}}}}}}}};
+    const auto live = context_.cluster.api().patch(ref_of(object), k8s::Api::PatchKind::strategic, body, limits);
+    context_.generations[key_of(object)] = kube::Object{live}.generation();
+  }
+
+  RunContext& context_;
+};
+
+class Settle final : public plan::Action {
+ public:
+  explicit Settle(RunContext& context) : context_{context} {}
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    close_windows(context_, keys_of(Json::parse(step.args), "windows"), limits);
+    return "the manifest's own rollout settings hold";
+  }
+  void undo(const plan::Step&, const Limits&) override {}
+
+ private:
+  RunContext& context_;
+};
+
+class Prune final : public plan::Action {
+ public:
+  explicit Prune(RunContext& context) : context_{context} {}
+  std::string perform(const plan::Step& step, const Limits& limits) override {
+    std::size_t count = 0;
+    const auto args = Json::parse(step.args);
+    for (const auto& gone : args.at("gone")) {
+      remove_object(context_, gone.at("key"), gone.at("apiVersion"), gone.at("uid"), limits);
+      ++count;
+    }
+    narrow_set(context_, limits);
+    return fmt::format("{} removed", count);
+  }
+  void undo(const plan::Step& step, const Limits& limits) override {
+    std::vector<kube::Object> former;
+    const auto args = Json::parse(step.args);
+    for (const auto& gone : args.at("gone")) {
+      if (const auto found = context_.current_objects.find(gone.at("key")); found != context_.current_objects.end()) former.push_back(found->second);
+    }
+    kube::sort_for_apply(former);
+    apply_objects(context_, std::move(former), Conflicts::take_over, limits);
+  }
+
+ private:
+  RunContext& context_;
+};
+
+}  // namespace
+
+void close_windows(RunContext& context, const std::vector<std::string>& keys, const Limits& limits) {
+  auto& api = context.cluster.api();
+  for (const auto& key : keys) {
+    auto object = context.next_objects.find(key);
+    if (object == context.next_objects.end()) continue;
+    const auto found = api.find(ref_of(object->second), limits);
+    if (!found) continue;
+    const kube::Object live{*found};
+    if (kube::has_window(live)) api.apply(kube::window_release(live).json(), {.manager = kube::window_manager}, limits);
+  }
+}
+
+std::unique_ptr<plan::Action> apply_action(RunContext& context) { return std::make_unique<Apply>(context); }
+std::unique_ptr<plan::Action> settle_action(RunContext& context) { return std::make_unique<Settle>(context); }
+std::unique_ptr<plan::Action> prune_action(RunContext& context) { return std::make_unique<Prune>(context); }
+
+}  // namespace codops::ops::kubernetes

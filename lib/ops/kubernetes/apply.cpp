@@ -1,0 +1,134 @@
+#include "lib/ops/kubernetes/apply.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/applyset.hpp"
+#include "lib/kube/diff.hpp"
+#include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/rollout.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+// What scale and the window wrote under codops' own names is no stranger's.
+bool only_our_own(const k8s::ApiError& error) {
+  return std::all_of(error.causes().begin(), error.causes().end(), [](const auto& cause) {
+    return cause.message.find("\"codops\"") != std::string::npos || cause.message.find(std::string{"\""} + kube::window_manager + "\"") != std::string::npos;
+  });
+}
+
+bool ends_a_wave(const kube::Object& object) { return object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty()); }
+
+void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conflicts conflicts, const Limits& limits) {
+  auto& api = context.cluster.api();
+  std::vector<Json> bodies;
+  for (const auto& object : wave) bodies.push_back(object.json());
+  auto outcomes = api.apply_all(bodies, {.force = conflicts == Conflicts::take_over}, limits);
+  std::optional<Failure> first;
+  for (std::size_t index = 0; index < wave.size(); ++index) {
+    auto& outcome = outcomes[index];
+    if (outcome.failure) {
+      try {
+        std::rethrow_exception(outcome.failure);
+      } catch (const k8s::ApiError& error) {
+        if (error.field_conflict() && only_our_own(error)) {
+          outcome.applied = api.apply(bodies[index], {.force = true}, limits);
+        } else {
+          if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), error.hint()};
+          continue;
+        }
+      } catch (const Failure& failure) {
+        if (!first) first = failure;
+        continue;
+      }
+    }
+    context.generations[key_of(wave[index])] = kube::Object{*outcome.applied.object}.generation();
+  }
+  if (first) throw *first;
+}
+
+kube::Object parent_of(RunContext& context, const kube::Object& former, const std::vector<kube::Object>& members) {
+  return kube::applyset_parent(context.cluster.set(), members, former);
+}
+
+std::vector<kube::Object> values_of(const ObjectsByKey& objects) {
+  std::vector<kube::Object> all;
+  for (const auto& [key, object] : objects) all.push_back(object);
+  return all;
+}
+
+kube::Object live_parent(RunContext& context, const Limits& limits) {
+  const auto set = context.cluster.set();
+  auto found = context.cluster.api().find({"v1", "Secret", set.namespace_, set.name}, limits);
+  return found ? kube::Object{std::move(*found)} : kube::Object{};
+}
+
+}  // namespace
+
+ObjectsByKey by_key(const std::vector<kube::Object>& objects) {
+  ObjectsByKey map;
+  for (const auto& object : objects) map.emplace(key_of(object), object);
+  return map;
+}
+
+void apply_objects(RunContext& context, std::vector<kube::Object> objects, Conflicts conflicts, const Limits& limits) {
+  context.applied_at = context.cluster.now();
+  for (const auto& wave : kube::apply_waves(std::move(objects))) {
+    apply_wave(context, wave, conflicts, limits);
+    std::vector<kube::Object> awaited;
+    std::copy_if(wave.begin(), wave.end(), std::back_inserter(awaited), ends_a_wave);
+    if (awaited.empty()) continue;
+    await_rollout(context, awaited, {}, limits);
+    context.cluster.rediscover();
+  }
+}
+
+Failure conflict_failure(const kube::Object& object, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const k8s::ApiError& refused) {
+    auto text = fmt::format("{} has fields that somebody else manages:", object.ref().text());
+    for (const auto& cause : refused.causes()) text += fmt::format("\n         {}  {}", cause.field, cause.message);
+    return Failure{Exit::failed, text, "take them out of the manifest, or take them over: --force-conflicts"};
+  }
+}
+
+void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits) {
+  auto& api = context.cluster.api();
+  // "group/Kind/namespace/name"
+  std::vector<std::string> parts;
+  std::size_t start = 0;
+  for (int index = 0; index < 3; ++index) {
+    const auto slash = key.find('/', start);
+    parts.push_back(key.substr(start, slash - start));
+    start = slash + 1;
+  }
+  const k8s::ObjectRef ref{api_version, parts[1], parts[2], key.substr(start)};
+  auto exactly = uid;
+  if (exactly.empty()) {
+    const auto live = api.find(ref, limits);
+    if (!live) return;
+    const kube::Object object{*live};
+    if (object.label(kube::applyset_part_of) != context.cluster.set().id()) return;
+    exactly = object.uid();
+  }
+  api.remove(ref, {.uid = exactly}, limits);
+}
+
+void widen_set(RunContext& context, const Limits& limits) {
+  const auto former = live_parent(context, limits);
+  const auto parent = parent_of(context, former, values_of(context.next_objects));
+  context.cluster.api().apply(parent.json(), {.force = true}, limits);
+}
+
+void narrow_set(RunContext& context, const Limits& limits) {
+  const auto parent = parent_of(context, kube::Object{}, values_of(context.next_objects));
+  context.cluster.api().apply(parent.json(), {.force = true}, limits);
+}
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,118 @@
+#include "lib/ops/kubernetes/cluster.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/containers.hpp"
+#include "lib/engine/kubernetes/dialer.hpp"
+#include "lib/engine/kubernetes/kubeconfig.hpp"
+#include "lib/engine/kubernetes/lock.hpp"
+#include "lib/engine/kubernetes/state_store.hpp"
+#include "lib/kube/manifests.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+// A changing command bears a restart of the API server; one that asks says soon that nobody answers.
+constexpr Milliseconds outage_borne{45'000};
+
+// By compose's rule for a folder's name, so that it can be part of an object's.
+std::string project_of(const settings::Environment& environment) {
+  if (!environment.project.empty()) return environment.project;
+  std::string name;
+  for (const char c : environment.directory.filename().string()) {
+    if (c >= 'A' && c <= 'Z') name += static_cast<char>(c - 'A' + 'a');
+    else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && !name.empty())) name += c;
+  }
+  while (name.ends_with('-')) name.pop_back();
+  return name.empty() ? "project" : name.substr(0, 40);
+}
+
+// The only namespace that the manifests name; empty: none, several, or manifests that can't be read (deploy says why).
+std::string namespace_of_manifests(const settings::Environment& environment) {
+  std::set<std::string> names;
+  try {
+    for (const auto& object : kube::load_manifests(environment.kubernetes.manifests, environment.directory).objects) {
+      if (object.kind() == "Namespace" && object.group().empty()) names.insert(object.name());
+      else if (!object.namespace_().empty()) names.insert(object.namespace_());
+    }
+  } catch (const Failure&) {
+    return {};
+  }
+  return names.size() == 1 ? *names.begin() : std::string{};
+}
+
+k8s::Connection connection_of(const settings::Environment& environment, const std::map<std::string, std::string>& shell) {
+  const auto look = [&](std::string_view name) -> std::optional<std::string> {
+    const auto found = shell.find(std::string{name});
+    return found == shell.end() ? std::nullopt : std::optional{found->second};
+  };
+  auto namespace_ = environment.kubernetes.namespace_;
+  if (namespace_.empty()) namespace_ = namespace_of_manifests(environment);
+  return k8s::resolve_connection({environment.kubernetes.kubeconfig, environment.kubernetes.context, namespace_}, look);
+}
+
+}  // namespace
+
+Cluster::Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock)
+    : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
+      project_{project_of(environment_)} {
+  auto connection = connection_of(environment_, shell_);
+  namespace__ = connection.namespace_;
+  api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine, outage_borne});
+  state_ = std::make_unique<k8s::SecretStore>(*api_, namespace__, project_);
+  store_ = std::make_unique<release::ReleaseStore>(*state_);
+  containers_ = std::make_unique<k8s::PodContainers>(*api_, namespace__);
+  dialer_ = std::make_unique<k8s::PodDialer>(*api_, namespace__);
+}
+
+Cluster::~Cluster() = default;
+
+std::string Cluster::shown() const {
+  const auto& connection = api_->client().connection();
+  return fmt::format("kubernetes at {}, namespace {}", connection.server.url, namespace__);
+}
+
+WallTime Cluster::now() const { return api_->client().server_now().value_or(clock_.now()); }
+
+std::unique_ptr<target::LockPrimitive> Cluster::lock(const std::string& purpose) {
+  return std::make_unique<k8s::LeaseLock>(*api_, namespace__, project_, purpose);
+}
+
+void Cluster::require_owner(const release::Snapshot& snapshot) const {
+  if (snapshot.environment.empty() || snapshot.environment == environment_.name) return;
+  throw Failure{Exit::config,
+                fmt::format("\"{}\" in the namespace {} belongs to the environment \"{}\", not to \"{}\"", project_, namespace__, snapshot.environment,
+                            environment_.name),
+                fmt::format("give {} a namespace or a name of its own: environments.{}.kubernetes.namespace or .project in codops.yaml", environment_.name,
+                            environment_.name)};
+}
+
+bool Cluster::namespace_exists(const Limits& limits) { return api_->find({"v1", "Namespace", {}, namespace__}, limits).has_value(); }
+
+kube::ApplySet Cluster::set() const { return {fmt::format("codops-{}", project_), namespace__, "codops/0.1"}; }
+
+const kube::ResourceTypes& Cluster::types(const std::vector<kube::Object>& objects, const Limits& limits) {
+  const auto& built_in = kube::ResourceTypes::built_in();
+  const bool all_known = std::all_of(objects.begin(), objects.end(), [&](const auto& object) { return built_in.find(object) != nullptr; });
+  if (all_known) return built_in;
+  if (!types_) {
+    std::vector<kube::ResourceType> found;
+    for (auto& resource : api_->all_resources(limits)) {
+      found.push_back({resource.group, resource.version, resource.kind, resource.plural, resource.namespaced, resource.verbs});
+    }
+    types_ = std::make_unique<kube::ResourceTypes>(std::move(found));
+  }
+  return *types_;
+}
+
+void Cluster::rediscover() {
+  types_.reset();
+  api_->rediscover();
+}
+
+k8s::ObjectRef ref_of(const kube::Object& object) { return {object.api_version(), object.kind(), object.namespace_(), object.name()}; }
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,71 @@
+#pragma once
+// An environment in a Kubernetes cluster, opened: the API server, the namespace, the environment's state there.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "lib/base/reporter.hpp"
+#include "lib/kube/applyset.hpp"
+#include "lib/kube/order.hpp"
+#include "lib/release/release_store.hpp"
+#include "lib/settings/environment.hpp"
+#include "lib/target/containers.hpp"
+
+namespace codops::engine::kubernetes {
+class Api;
+struct ObjectRef;
+}
+
+namespace codops::ops::kubernetes {
+
+namespace k8s = engine::kubernetes;
+
+class Cluster {
+ public:
+  // Reads the kubeconfig and, for the namespace, the manifests; asks the server nothing before the first use.
+  Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock);
+  ~Cluster();
+
+  const settings::Environment& environment() const { return environment_; }
+  const std::map<std::string, std::string>& shell() const { return shell_; }
+  // Names the state, the lock and the set of objects in the namespace: settings' project, else that of the folder.
+  const std::string& project() const { return project_; }
+  // Settings', else the only one that the manifests name, else the context's.
+  const std::string& namespace_() const { return namespace__; }
+  std::string shown() const;
+
+  k8s::Api& api() { return *api_; }
+  release::ReleaseStore& store() { return *store_; }
+  target::Containers& containers() { return *containers_; }
+  target::Dialer& dialer() { return *dialer_; }
+  Reporter& reporter() { return reporter_; }
+  const Clock& clock() const { return clock_; }
+  WallTime now() const;  // the API server's by its last answer, else ours
+
+  std::unique_ptr<target::LockPrimitive> lock(const std::string& purpose);
+  void require_owner(const release::Snapshot& snapshot) const;
+  bool namespace_exists(const Limits& limits);
+
+  kube::ApplySet set() const;
+  // Built-in kinds; with `objects` of others, those that the server has.
+  const kube::ResourceTypes& types(const std::vector<kube::Object>& objects, const Limits& limits);
+  void rediscover();
+
+ private:
+  settings::Environment environment_;
+  std::map<std::string, std::string> shell_;
+  Reporter& reporter_;
+  const Clock& clock_;
+  std::string project_, namespace__;
+  std::unique_ptr<k8s::Api> api_;
+  std::unique_ptr<target::StateStore> state_;
+  std::unique_ptr<release::ReleaseStore> store_;
+  std::unique_ptr<target::Containers> containers_;
+  std::unique_ptr<target::Dialer> dialer_;
+  std::unique_ptr<kube::ResourceTypes> types_;
+};
+
+// Of an object, as the client names it.
+k8s::ObjectRef ref_of(const kube::Object& object);
+
+}  // namespace codops::ops::kubernetes

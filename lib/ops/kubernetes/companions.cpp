@@ -1,0 +1,118 @@
+#include "lib/ops/kubernetes/companions.hpp"
+
+#include <fmt/format.h>
+
+#include "lib/io/process.hpp"
+#include "lib/ops/database.hpp"
+#include "lib/ops/kubernetes/job.hpp"
+#include "lib/ops/kubernetes/one_off.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+std::string database_variable(const settings::Environment& environment) {
+  return environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable;
+}
+
+int port_of(const io::postgres::Target& target) { return target.port.empty() ? 5432 : std::atoi(target.port.c_str()); }
+
+std::string run_migrations(RunContext& context, const std::vector<kube::Object>& manifests, const Limits& limits) {
+  std::string text;
+  for (const auto& manifest : manifests) {
+    const auto job = migration_job(manifest, context.next.number);
+    const auto end = run_job(context.cluster, job, [&](std::string_view line) {
+      context.cluster.reporter().report({Event::Kind::progress, "migrate", fmt::format("{}: {}", job.name(), line), {}, {}, {}, {}});
+    }, context.troubles, limits);
+    if (end.exit_code != 0) {
+      throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" exited with {}{}", job.name(), end.container, end.exit_code,
+                                              end.out_of_memory ? ", out of memory" : end.deadline ? ", its activeDeadlineSeconds ran out" : ""),
+                    fmt::format("its pod stays for a while: kubectl -n {} logs {}", job.namespace_(), end.pod)};
+    }
+    text += fmt::format("{}{} done", text.empty() ? "" : " · ", job.name());
+  }
+  return text;
+}
+
+struct HookEvent {
+  std::string event, version;
+  int release{};
+  std::string result;
+};
+
+std::string run_hook(Cluster& cluster, const settings::Hook& hook, const HookEvent& facts, const Limits& limits) {
+  const auto name = fmt::format("{}", fmt::join(hook.run, " "));
+  std::map<std::string, std::string> env{{"CODOPS_EVENT", facts.event},
+                                         {"CODOPS_ENVIRONMENT", cluster.environment().name},
+                                         {"CODOPS_VERSION", facts.version},
+                                         {"CODOPS_RELEASE", std::to_string(facts.release)},
+                                         {"CODOPS_RESULT", facts.result}};
+  const auto within = limits.within(hook.timeout);
+  if (!hook.service.empty()) {
+    const int code = run_one_off(cluster, {hook.service, hook.run, env, false}, {}, within);
+    if (code != 0) throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}", name, hook.service, code)};
+    return name;
+  }
+  for (const char* variable : {"PATH", "HOME", "LANG", "TERM", "KUBECONFIG"}) {
+    if (const auto found = cluster.shell().find(variable); found != cluster.shell().end()) env.insert(*found);
+  }
+  io::Program program;
+  program.argv = hook.run;
+  program.env = env;
+  program.cwd = cluster.environment().directory;
+  const auto outcome = io::run(program, {}, within);
+  if (!outcome.status.success()) {
+    throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}{}", name, outcome.status.text(), outcome.error_tail.empty() ? "" : ": ", redact_urls_in(outcome.error_tail))};
+  }
+  return name;
+}
+
+}  // namespace
+
+Companies plan_companions(Cluster& cluster, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits) {
+  const auto& environment = cluster.environment();
+  Companies companies;
+  if (with_migrations && environment.migrate.enabled && !desired.migrations.empty()) {
+    std::vector<std::string> names;
+    for (const auto& job : desired.migrations) names.push_back(job.name());
+    companies.migrate_text = fmt::format("job {}, out of the new version", fmt::join(names, ", "));
+  }
+  if (!with_backup || !environment.backup.before_deploy || observed.snapshot.current() == nullptr) return companies;
+  // What serves is what is backed up, whatever the manifests say by now.
+  const auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service);
+  if (!named) return companies;
+  companies.database = io::postgres::parse_target(named->url, fmt::format("{} of {}", database_variable(environment), named->workload));
+  if (!pod_behind(cluster, companies.database->host, port_of(*companies.database), limits)) return companies;
+  companies.backup_text = fmt::format("\"{}\" to {}, verified", companies.database->database, environment.backup.store);
+  return companies;
+}
+
+Companions companions_of(Cluster& cluster, const Companies& companies, const Desired& desired, const Planned& planned, const TakeBackup& take_backup) {
+  Companions companions;
+  companions.pre_hook = [&cluster, version = planned.plan.version, release = planned.plan.release](std::size_t index, const Limits& limits) {
+    return run_hook(cluster, cluster.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, release, "running"}, limits);
+  };
+  companions.migrate = [jobs = desired.migrations](RunContext& context, const Limits& limits) { return run_migrations(context, jobs, limits); };
+  companions.backup = [&cluster, database = companies.database, take_backup](const Limits& limits) {
+    if (!take_backup || !database) throw Failure{Exit::bug, "a backup is planned and nothing takes it"};
+    auto target = *database;
+    const auto pod = pod_behind(cluster, target.host, port_of(target), limits);
+    if (!pod) throw Failure{Exit::unavailable, fmt::format("no pod behind the service \"{}\" is ready any more", target.host)};
+    const auto way = cluster.dialer().dial(pod->container, static_cast<std::uint16_t>(port_of(target)), limits);
+    go_by(*way, target);
+    return take_backup({target, &cluster.containers(), pod->container}, limits);
+  };
+  return companions;
+}
+
+void run_after_hooks(Cluster& cluster, const RunResult& run, const Limits& limits) {
+  const bool good = run.exit == Exit::ok;
+  for (const auto& hook : good ? cluster.environment().hooks.post_deploy : cluster.environment().hooks.on_failure) {
+    try {
+      run_hook(cluster, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result}, good ? limits : Limits{});
+    } catch (const Failure& failure) {
+      cluster.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
+    }
+  }
+}
+
+}  // namespace codops::ops::kubernetes

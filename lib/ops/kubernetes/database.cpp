@@ -1,0 +1,101 @@
+#include "lib/ops/kubernetes/database.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/kube/summary.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+bool names_a_postgres(std::string_view url) { return url.starts_with("postgres") || url.find("host=") != std::string_view::npos; }
+
+// A value of a ConfigMap or Secret among the objects.
+std::optional<std::string> value_in(const std::vector<kube::Object>& objects, const char* kind, const std::string& namespace_, const std::string& name, const std::string& key) {
+  for (const auto& object : objects) {
+    if (object.kind() != kind || object.name() != name || object.namespace_() != namespace_) continue;
+    const auto& json = object.json();
+    for (const char* field : {"stringData", "data"}) {
+      if (!json.contains(field) || !json.at(field).is_object() || !json.at(field).contains(key)) continue;
+      const auto text = json.at(field).at(key).get<std::string>();
+      const bool encoded = std::string_view{kind} == "Secret" && std::string_view{field} == "data";
+      return encoded ? io::from_base64(text) : std::optional{text};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> variable_in(const std::vector<kube::Object>& objects, const std::string& namespace_, const Json& container, const std::string& variable) {
+  for (const auto& entry : container.value("env", Json::array())) {
+    if (entry.value("name", "") != variable) continue;
+    if (entry.contains("value")) return entry.at("value").get<std::string>();
+    const auto from = entry.value("valueFrom", Json::object());
+    for (const auto& [field, kind] : {std::pair{"secretKeyRef", "Secret"}, {"configMapKeyRef", "ConfigMap"}}) {
+      if (!from.contains(field)) continue;
+      return value_in(objects, kind, namespace_, from.at(field).value("name", ""), from.at(field).value("key", ""));
+    }
+    return std::nullopt;
+  }
+  std::optional<std::string> found;  // the last source wins
+  for (const auto& source : container.value("envFrom", Json::array())) {
+    const auto prefix = source.value("prefix", "");
+    if (!variable.starts_with(prefix)) continue;
+    for (const auto& [field, kind] : {std::pair{"secretRef", "Secret"}, {"configMapRef", "ConfigMap"}}) {
+      if (!source.contains(field)) continue;
+      if (auto value = value_in(objects, kind, namespace_, source.at(field).value("name", ""), variable.substr(prefix.size()))) found = std::move(value);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted) {
+  for (const auto& object : objects) {
+    const auto pointer = kube::pod_spec_pointer(object);
+    if (pointer.empty() || (!wanted.empty() && object.name() != wanted)) continue;
+    for (const auto& container : object.json().at(Json::json_pointer{pointer}).value("containers", Json::array())) {
+      const auto url = variable_in(objects, object.namespace_(), container, variable);
+      if (url && names_a_postgres(*url)) return NamedDatabase{object.name(), *url};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, int port, const Limits& limits) {
+  // SERVICE, SERVICE.NAMESPACE, SERVICE.NAMESPACE.svc…
+  const auto dot = host.find('.');
+  const auto service_name = host.substr(0, dot);
+  auto namespace_ = cluster.namespace_();
+  if (dot != std::string::npos) {
+    const auto rest = host.substr(dot + 1);
+    const auto end = rest.find('.');
+    namespace_ = rest.substr(0, end);
+    if (end != std::string::npos && !rest.substr(end + 1).starts_with("svc")) return std::nullopt;
+  }
+  if (service_name.empty() || service_name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) return std::nullopt;
+  const auto service = cluster.api().find({"v1", "Service", namespace_, service_name}, limits);
+  if (!service || !service->at("spec").contains("selector")) return std::nullopt;
+  std::string selector;
+  for (const auto& [name, value] : service->at("spec").at("selector").items()) selector += fmt::format("{}{}={}", selector.empty() ? "" : ",", name, value.get<std::string>());
+  for (const auto& json : cluster.api().list("v1", "Pod", namespace_, {selector, {}}, limits)) {
+    const kube::Object pod{json};
+    if (!kube::summarise_pod(pod).ready) continue;
+    const auto& containers = json.at("spec").at("containers");
+    std::string name = containers.front().value("name", "");
+    for (const auto& container : containers) {
+      for (const auto& open : container.value("ports", Json::array())) {
+        if (open.value("containerPort", 0) == port) name = container.value("name", "");
+      }
+    }
+    return ServicePod{fmt::format("{}/{}/{}", namespace_, pod.name(), name), pod.name()};
+  }
+  return std::nullopt;
+}
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,30 @@
+#pragma once
+// The application's database as its pods see it, and a way to it from here.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/io/postgres.hpp"
+#include "lib/kube/object.hpp"
+#include "lib/ops/kubernetes/cluster.hpp"
+
+namespace codops::ops::kubernetes {
+
+struct NamedDatabase {
+  std::string workload;  // whose environment names it
+  std::string url;
+};
+// `variable` in the environment of a workload of `objects`: written there, or out of a ConfigMap or Secret that `objects` have.
+// `wanted`: that workload alone; empty: the first that has it. nullopt: none has a PostgreSQL's.
+std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted);
+
+struct ServicePod {
+  std::string container;  // id, as lib/engine/kubernetes/containers.hpp names it
+  std::string name;
+};
+// A ready pod behind the Service that a host name means ("postgres", "postgres.shop.svc.cluster.local"). nullopt: it is no Service of
+// the cluster, or no pod of it is ready.
+std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, int port, const Limits& limits);
+
+}  // namespace codops::ops::kubernetes

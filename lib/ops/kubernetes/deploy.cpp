@@ -1,0 +1,207 @@
+#include "lib/ops/kubernetes/deploy.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/window.hpp"
+#include "lib/ops/deploy_plan.hpp"
+#include "lib/ops/kubernetes/companions.hpp"
+#include "lib/ops/kubernetes/desired.hpp"
+#include "lib/ops/kubernetes/plan.hpp"
+#include "lib/ops/kubernetes/preflight.hpp"
+#include "lib/ops/kubernetes/scale.hpp"
+#include "lib/ops/kubernetes/transaction.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using release::Release;
+
+Release release_for(const Cluster& cluster, const Desired& desired, const Observed& observed) {
+  Release next;
+  next.number = observed.snapshot.last_number() + 1;
+  next.version = desired.version;
+  next.environment = cluster.environment().name;
+  next.project = cluster.project();
+  next.created = observed.now;
+  next.services = desired.services;
+  return next;
+}
+
+PlanOptions options_of(const Cluster& cluster, const std::string& verb, const std::string& token) {
+  const auto& environment = cluster.environment();
+  PlanOptions options;
+  options.verb = verb;
+  options.monitor = environment.monitor;
+  options.front_door = !environment.front_door.url.empty();
+  options.token = token;
+  return options;
+}
+
+void add_advice(Planned& planned, const std::vector<kube::Object>& objects) {
+  for (const auto& advice : kube::advise(objects)) {
+    auto text = fmt::format("{}{}", advice.at.text().empty() ? std::string{} : advice.at.text() + ": ", advice.what);
+    for (const auto& line : advice.lines) text += "\n             " + line;
+    planned.plan.warnings.push_back(std::move(text));
+  }
+}
+
+std::string question_of(const Planned& planned) { return fmt::format("{} {} to {}?", planned.plan.verb, planned.plan.version, planned.plan.environment); }
+
+// The lock and the record live in the namespace: it has to be there before anything else.
+void make_namespace(Cluster& cluster, const Desired& desired, const Limits& limits) {
+  if (cluster.namespace_exists(limits)) return;
+  for (const auto& object : desired.objects) {
+    if (object.kind() != "Namespace" || object.name() != cluster.namespace_()) continue;
+    cluster.api().apply(object.json(), {}, limits);
+    cluster.reporter().note(fmt::format("made the namespace {}", cluster.namespace_()));
+    return;
+  }
+  throw Failure{Exit::config, fmt::format("the cluster has no namespace \"{}\"", cluster.namespace_()),
+                fmt::format("put it into the manifests, or: kubectl create namespace {}", cluster.namespace_())};
+}
+
+struct Prepared {
+  Desired desired;
+  Planned planned;
+  Companies companies;
+};
+
+// `deploy ENV backend=v1.2.0`: that workload from the manifests with what it refers to, everything else as it serves.
+Desired one_workload_moved(Cluster& cluster, const DeployRequest& request, const Observed& observed, const Limits& limits) {
+  const auto* current = observed.snapshot.current();
+  if (current == nullptr) {
+    throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", cluster.environment().name), fmt::format("codops deploy {} VERSION", cluster.environment().name)};
+  }
+  Desired desired;
+  desired.version = current->version;
+  desired.objects = observed.current_objects;
+  for (const auto& [name, version] : request.services) {
+    require_version(version);
+    const auto fresh = load_desired(cluster, version, limits);
+    const auto& moved = workload_named(fresh.objects, name);
+    const auto text = moved.dump();
+    for (const auto& object : fresh.objects) {
+      const bool referred = (object.kind() == "ConfigMap" || object.kind() == "Secret") && text.find("\"" + object.name() + "\"") != std::string::npos;
+      if (object.ref() != moved.ref() && !referred) continue;
+      std::erase_if(desired.objects, [&](const auto& one) { return one.ref() == object.ref(); });
+      desired.objects.push_back(object);
+    }
+    desired.warnings.insert(desired.warnings.end(), fresh.warnings.begin(), fresh.warnings.end());
+    desired.version += fmt::format(" + {} {}", name, version);
+  }
+  kube::sort_for_apply(desired.objects);
+  desired.images = kube::images_of(desired.objects);
+  return desired;
+}
+
+Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& observed, const std::string& token, const Limits& limits) {
+  Prepared prepared{request.services.empty() ? load_desired(cluster, request.version, limits) : one_workload_moved(cluster, request, observed, limits), {}, {}};
+  auto& desired = prepared.desired;
+  observe_objects(cluster, observed, desired.objects, limits);
+  settle_replicas(cluster, desired, observed, limits);
+  const auto trials = try_objects(cluster, desired.objects, desired.later, observed, request.force_conflicts, limits);
+  auto options = options_of(cluster, request.verb, token);
+  options.force = request.force;
+  prepared.companies = plan_companions(cluster, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, limits);
+  options.backup = prepared.companies.backup_text;
+  options.migrate = prepared.companies.migrate_text;
+  options.migrations = desired.migrations;
+  for (const auto& hook : cluster.environment().hooks.pre_deploy) options.pre_hooks.push_back(fmt::format("{}", fmt::join(hook.run, " ")));
+  prepared.planned = plan_release(release_for(cluster, desired, observed), desired.objects, trials, observed, cluster.set(), options);
+  auto& plan = prepared.planned.plan;
+  plan.notes.insert(plan.notes.begin(), desired.notes.begin(), desired.notes.end());
+  plan.warnings.insert(plan.warnings.begin(), desired.warnings.begin(), desired.warnings.end());
+  add_advice(prepared.planned, desired.objects);
+  require_permissions(cluster, prepared.planned, limits);
+  return prepared;
+}
+
+}  // namespace
+
+std::string rendered(Cluster& cluster, const std::string& version, const Limits& limits) {
+  require_version(version);
+  auto desired = load_desired(cluster, version, limits);
+  auto observed = observe_state(cluster, limits);
+  observe_objects(cluster, observed, desired.objects, limits);
+  settle_replicas(cluster, desired, observed, limits);
+  nlohmann::json list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", nlohmann::json::array()}};
+  for (const auto& object : desired.objects) list["items"].push_back(object.json());
+  return list.dump(2) + "\n";
+}
+
+DeployResult result_for(Cluster& cluster, const Planned& planned, const Observed& observed, const std::vector<kube::ContainerImage>& images, bool dry_run) {
+  DeployResult result;
+  result.dry_run = dry_run;
+  const auto* current = observed.snapshot.current();
+  if (current != nullptr) result.previous = fmt::format("{} (release {})", current->version, current->number);
+  result.plan_text = plan_text(planned, cluster.shown(), current, images);
+  result.run.plan = planned.plan;
+  result.run.no_op = planned.plan.empty();
+  return result;
+}
+
+void require_consent(const Cluster& cluster, const Planned& planned, bool allow_downtime, const std::function<bool(const std::string&)>& confirm) {
+  const auto& down = planned.plan.downtime;
+  if (!down.empty() && !allow_downtime && (!confirm || !confirm(fmt::format("{} has downtime ({}). Go on?", planned.plan.verb, fmt::join(down, "; "))))) {
+    throw Failure{Exit::failed, fmt::format("this {} has downtime: {}", planned.plan.verb, fmt::join(down, "; ")), "nothing was changed; --allow-downtime accepts it"};
+  }
+  if (!cluster.environment().protected_) return;
+  if (!confirm || !confirm(question_of(planned))) throw Failure{Exit::failed, "not confirmed", "nothing was changed; --yes confirms without asking"};
+}
+
+DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits& limits) {
+  if (request.verb == "scale") return scale(cluster, request, limits);
+  if (request.verb == "restart") return restart(cluster, request, limits);
+  if (request.services.empty()) require_version(request.version);
+  if (request.dry_run) {
+    auto observed = observe_state(cluster, limits);
+    cluster.require_owner(observed.snapshot);
+    observed.namespace_exists = cluster.namespace_exists(limits);
+    const auto prepared = prepare(cluster, request, observed, "dry-run", limits);
+    return result_for(cluster, prepared.planned, observed, prepared.desired.images, true);
+  }
+  // What is wrong with files and arguments is found before anything is locked.
+  if (request.services.empty()) make_namespace(cluster, load_desired(cluster, request.version, limits), limits);
+  Transaction transaction{cluster, request.command, request.lock_wait, limits};
+  auto prepared = prepare(cluster, request, transaction.observed(), transaction.token(), limits);
+  auto result = result_for(cluster, prepared.planned, transaction.observed(), prepared.desired.images, false);
+  if (prepared.planned.plan.empty()) return result;
+  if (request.show) request.show(result.plan_text);
+  require_consent(cluster, prepared.planned, request.allow_downtime, request.confirm);
+  result.run = transaction.run(prepared.planned, companions_of(cluster, prepared.companies, prepared.desired, prepared.planned, request.take_backup), request.force_conflicts, limits);
+  if (result.run.exit == Exit::ok) transaction.prune(limits);
+  run_after_hooks(cluster, result.run, limits);
+  return result;
+}
+
+DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Limits& limits) {
+  const auto planned_for = [&](Observed& observed, const std::string& token) {
+    const auto target = rollback_target(observed.snapshot, request.to);
+    const auto objects = objects_of(cluster.store().load_specs(target.number, limits));
+    observe_objects(cluster, observed, objects, limits);
+    // A stored release is applied over whatever was changed since: that is what going back means.
+    const auto trials = try_objects(cluster, objects, {}, observed, true, limits);
+    return plan_release(target, objects, trials, observed, cluster.set(), options_of(cluster, "rollback", token));
+  };
+  if (request.dry_run) {
+    auto observed = observe_state(cluster, limits);
+    cluster.require_owner(observed.snapshot);
+    const auto planned = planned_for(observed, "dry-run");
+    return result_for(cluster, planned, observed, kube::images_of(planned.objects), true);
+  }
+  Transaction transaction{cluster, request.command, request.lock_wait, limits};
+  const auto planned = planned_for(transaction.observed(), transaction.token());
+  auto result = result_for(cluster, planned, transaction.observed(), kube::images_of(planned.objects), false);
+  if (planned.plan.empty()) return result;
+  if (request.show) request.show(result.plan_text);
+  require_consent(cluster, planned, request.allow_downtime, request.confirm);
+  require_permissions(cluster, planned, limits);
+  result.run = transaction.run(planned, {}, true, limits);
+  if (result.run.exit == Exit::ok) transaction.prune(limits);
+  return result;
+}
+
+}  // namespace codops::ops::kubernetes

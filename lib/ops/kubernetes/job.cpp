@@ -1,0 +1,166 @@
+#include "lib/ops/kubernetes/job.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/watch.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kept_lines = 20;
+constexpr Milliseconds removal_time{10'000};
+constexpr int longest_migration_seconds = 3600;
+constexpr int kept_seconds = 86'400;
+constexpr std::size_t longest_name = 63;
+
+// Of the pod's first container, or the init container that failed before it.
+struct ContainerEnd {
+  std::string container;
+  bool started{false};
+  std::optional<int> exit_code;
+  bool out_of_memory{false};
+};
+
+ContainerEnd end_of(const Json& pod) {
+  ContainerEnd end;
+  const auto status = pod.value("status", Json::object());
+  for (const auto& init : status.value("initContainerStatuses", Json::array())) {
+    const auto ended = init.value("state", Json::object()).value("terminated", Json::object());
+    if (ended.empty() || ended.value("exitCode", 0) == 0) continue;
+    return {init.value("name", ""), true, ended.value("exitCode", 1), ended.value("reason", "") == "OOMKilled"};
+  }
+  const auto containers = status.value("containerStatuses", Json::array());
+  if (containers.empty()) return end;
+  const auto& first = containers.front();
+  end.container = first.value("name", "");
+  const auto state = first.value("state", Json::object());
+  end.started = state.contains("running") || state.contains("terminated");
+  if (state.contains("terminated")) {
+    end.exit_code = state.at("terminated").value("exitCode", 1);
+    end.out_of_memory = state.at("terminated").value("reason", "") == "OOMKilled";
+  }
+  return end;
+}
+
+bool deadline_exceeded(const kube::Object& job) {
+  for (const auto& condition : job.json().value("status", Json::object()).value("conditions", Json::array())) {
+    if (condition.value("type", "") == "Failed" && condition.value("reason", "") == "DeadlineExceeded") return true;
+  }
+  return false;
+}
+
+class JobWatch {
+ public:
+  JobWatch(Cluster& cluster, const kube::Object& job)
+      : watch_{cluster.api(),
+               {{"batch/v1", "Job", job.namespace_(), {{}, "metadata.name=" + job.name()}},
+                {"v1", "Pod", job.namespace_(), {"job-name=" + job.name(), {}}},
+                {"v1", "Event", job.namespace_(), {}}}} {
+    seen_.workload = job;
+  }
+
+  // False: nothing came until the limits' deadline.
+  bool take(const Limits& limits) {
+    try {
+      const auto event = watch_.next(limits);
+      if (event.what == k8s::WatchEvent::What::synced) return true;
+      const kube::Object object{*event.object};
+      const bool gone = event.what == k8s::WatchEvent::What::deleted;
+      if (event.which == 0) seen_.workload = gone ? kube::Object{} : object;
+      else put(event.which == 1 ? seen_.pods : seen_.events, object, gone);
+      return true;
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::deadline) throw;
+      return false;
+    }
+  }
+  const kube::Observation& seen() const { return seen_; }
+
+ private:
+  static void put(std::vector<kube::Object>& all, const kube::Object& object, bool gone) {
+    std::erase_if(all, [&](const auto& one) { return one.uid() == object.uid(); });
+    if (!gone) all.push_back(object);
+  }
+
+  k8s::Watch watch_;
+  kube::Observation seen_;
+};
+
+}  // namespace
+
+void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits) { cluster.api().remove(ref_of(job), {.propagation = "Background"}, limits); }
+
+JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<void(std::string_view line)>& each, std::vector<kube::Trouble>& troubles,
+               const Limits& limits) {
+  auto& api = cluster.api();
+  try {
+    api.create(job.json(), limits);
+  } catch (const k8s::ApiError& error) {
+    if (!error.already_exists()) throw;
+  }
+  try {
+    JobWatch watch{cluster, job};
+    kube::RolloutMemory memory;
+    JobEnd end;
+    bool followed = false;
+    std::optional<Deadline::TimePoint> wake;
+    for (;;) {
+      limits.check("the job");
+      watch.take({wake ? limits.deadline.sooner(Deadline::at(*wake)) : limits.deadline, limits.cancel});
+      const auto& seen = watch.seen();
+      if (seen.workload.empty()) throw Failure{Exit::failed, fmt::format("job {} was removed while it ran", job.name())};
+      for (const auto& pod : seen.pods) {
+        const auto now = end_of(pod.json());
+        end.pod = pod.name();
+        end.container = now.container;
+        if (now.started && !followed) {
+          followed = true;
+          api.follow_lines(pod.namespace_(), pod.name(), now.container, [&](std::string_view line) {
+            end.last_lines.emplace_back(line);
+            if (end.last_lines.size() > kept_lines) end.last_lines.erase(end.last_lines.begin());
+            each(line);
+          }, limits);
+        }
+        if (!now.exit_code) continue;
+        end.exit_code = *now.exit_code;
+        end.out_of_memory = now.out_of_memory;
+        end.deadline = deadline_exceeded(seen.workload);
+        if (end.exit_code != 0) {
+          troubles.push_back({"Job", {}, {}, pod.ref(), now.container,
+                              {{kube::Evidence::Kind::logs, pod.ref(), now.container}, {kube::Evidence::Kind::events, pod.ref(), {}}}});
+        }
+        return end;
+      }
+      const auto verdict = kube::judge(seen, {}, memory, std::chrono::steady_clock::now(), cluster.now());
+      wake = verdict.next;
+      if (verdict.state != kube::Verdict::State::failed) continue;
+      troubles.push_back(*verdict.trouble);
+      throw Failure{Exit::failed, fmt::format("{}: {}", verdict.trouble->reason, verdict.trouble->message), verdict.trouble->hint};
+    }
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::interrupted || failure.code() == Exit::terminated || failure.code() == Exit::deadline) {
+      remove_job(cluster, job, Limits{}.within(removal_time));
+    }
+    throw;
+  }
+}
+
+kube::Object migration_job(const kube::Object& manifest, int release) {
+  auto job = manifest;
+  auto& json = job.edit();
+  const auto suffix = fmt::format("-r{}", release);
+  json["metadata"]["name"] = manifest.name().substr(0, longest_name - suffix.size()) + suffix;
+  auto& spec = json["spec"];
+  spec["backoffLimit"] = 0;
+  if (!spec.contains("activeDeadlineSeconds")) spec["activeDeadlineSeconds"] = longest_migration_seconds;
+  if (!spec.contains("ttlSecondsAfterFinished")) spec["ttlSecondsAfterFinished"] = kept_seconds;
+  spec["template"]["spec"]["restartPolicy"] = "Never";
+  return job;
+}
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,32 @@
+#pragma once
+// A Job that runs once, watched from its creation to the end of its only pod, its output line by line.
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/kube/rollout.hpp"
+#include "lib/ops/kubernetes/cluster.hpp"
+
+namespace codops::ops::kubernetes {
+
+struct JobEnd {
+  int exit_code{};
+  bool out_of_memory{false};
+  bool deadline{false};         // activeDeadlineSeconds ran out
+  std::string pod, container;
+  std::vector<std::string> last_lines;
+};
+
+// Makes it (one of that name is taken for this very one) and follows it. Failure{failed} with the reason when its pod can't run at all;
+// `trouble` then says where the evidence is. Cancelled or past the deadline, the Job is removed with its pod.
+JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<void(std::string_view line)>& each, std::vector<kube::Trouble>& troubles,
+               const Limits& limits);
+
+// Background, so that its pods go as well. Absent is fine.
+void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits);
+
+// A release's own migration Job: a name that no other deploy has, one attempt, an end.
+kube::Object migration_job(const kube::Object& manifest, int release);
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,81 @@
+#include "lib/ops/kubernetes/observed.hpp"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/ops/kubernetes/desired.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+constexpr std::size_t worth_a_list = 10;  // objects of one kind, that else are asked for one by one
+
+}  // namespace
+
+const kube::Object* Observed::find(const kube::Ref& ref) const {
+  const auto found = live.find(ref);
+  return found == live.end() ? nullptr : &found->second;
+}
+
+Observed observe_state(Cluster& cluster, const Limits& limits) {
+  Observed observed;
+  observed.snapshot = cluster.store().load(limits);
+  if (const auto* current = observed.snapshot.current()) {
+    observed.current_objects = objects_of(cluster.store().load_specs(current->number, limits));
+  }
+  observed.now = cluster.now();
+  return observed;
+}
+
+void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits) {
+  auto& api = cluster.api();
+  const auto label = std::string{kube::applyset_part_of} + "=" + cluster.set().id();
+  // Kinds and namespaces where members may be: what is wanted, and what was made before.
+  std::set<std::array<std::string, 3>> places;
+  const auto add = [&](const std::vector<kube::Object>& objects) {
+    for (const auto& object : objects) places.insert({object.api_version(), object.kind(), object.namespace_()});
+  };
+  add(wanted);
+  add(observed.current_objects);
+  const auto& types = cluster.types(wanted, limits);
+  std::set<std::array<std::string, 3>> listed;  // an older version of a group lists the same objects
+  for (const auto& [api_version, kind, namespace_] : places) {
+    const auto group = api_version.substr(0, api_version.find('/') == std::string::npos ? 0 : api_version.find('/'));
+    if (!listed.insert({group, kind, namespace_}).second) continue;
+    const auto version = api_version.substr(group.empty() ? 0 : group.size() + 1);
+    if (types.find(group, version, kind) == nullptr) continue;  // its CRD comes with this very release
+    api.list(api_version, kind, namespace_, {label, {}}, [&](nlohmann::json&& json) {
+      kube::Object object{std::move(json)};
+      observed.live.insert_or_assign(object.ref(), object);
+      observed.members.push_back(std::move(object));
+    }, limits);
+  }
+  std::vector<k8s::ObjectRef> rest;
+  std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
+  for (const auto& object : wanted) {
+    if (observed.live.contains(object.ref()) || types.find(object) == nullptr) continue;
+    strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
+  }
+  for (const auto& [place, refs] : strangers) {
+    if (refs.size() < worth_a_list) {
+      rest.insert(rest.end(), refs.begin(), refs.end());
+      continue;
+    }
+    std::set<std::string> names;
+    for (const auto& ref : refs) names.insert(ref.name);
+    const auto& [api_version, kind, namespace_] = place;
+    api.list(api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}, [&](nlohmann::json&& json) {
+      kube::Object object{std::move(json)};
+      if (names.contains(object.name())) observed.live.insert_or_assign(object.ref(), std::move(object));
+    }, limits);
+  }
+  for (auto& json : api.find_all(rest, limits)) {
+    if (json.is_null()) continue;
+    kube::Object object{std::move(json)};
+    observed.live.insert_or_assign(object.ref(), object);
+  }
+  observed.now = cluster.now();
+}
+
+}  // namespace codops::ops::kubernetes

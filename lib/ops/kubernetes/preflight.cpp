@@ -1,0 +1,164 @@
+#include "lib/ops/kubernetes/preflight.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/fields.hpp"
+#include "lib/kube/ownership.hpp"
+#include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/apply.hpp"
+
+namespace codops::ops::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+bool is_later(const kube::Object& object, const std::vector<kube::Ref>& later) {
+  return std::any_of(later.begin(), later.end(), [&](const auto& ref) { return ref.group == object.group() && ref.kind == object.kind(); });
+}
+
+std::set<std::string> new_namespaces(const std::vector<kube::Object>& objects, const Observed& observed) {
+  std::set<std::string> names;
+  for (const auto& object : objects) {
+    if (object.kind() == "Namespace" && object.group().empty() && observed.find(object.ref()) == nullptr) names.insert(object.name());
+  }
+  return names;
+}
+
+// Fields of strangers: those that the take-over of another tool's objects settles, and codops' own other names, are none.
+std::vector<kube::Conflict> conflicts_with_others(const kube::Object& live, const kube::Object& desired) {
+  const auto adoption = kube::adoption_of(live, desired, "codops");
+  std::vector<kube::Conflict> others;
+  for (auto& conflict : kube::conflicts_of(live, desired, "codops")) {
+    if (conflict.manager == "codops" || conflict.manager == kube::window_manager) continue;
+    const bool adopted = adoption && std::find(adoption->managers.begin(), adoption->managers.end(), conflict.manager) != adoption->managers.end();
+    if (!adopted) others.push_back(std::move(conflict));
+  }
+  return others;
+}
+
+// Whether applying it would change nothing: everything that it says is so, and codops owns nothing there that it does not say. Then the
+// server need not be asked. What it writes in another way (cpu "1000m") is asked.
+bool is_applied(const kube::Object& live, const kube::Object& desired) {
+  if (!live.json().at("metadata").contains("managedFields") || !kube::is_within(desired.json(), live.json())) return false;
+  for (const auto& entry : live.json().at("metadata").at("managedFields")) {
+    if (entry.value("manager", "") != k8s::field_manager || entry.value("operation", "") != "Apply" || !entry.value("subresource", "").empty()) continue;
+    const auto owned = kube::leaves_of(entry.value("fieldsV1", Json::object()));
+    return std::all_of(owned.begin(), owned.end(), [&](const auto& path) { return kube::value_at(desired.json(), path) != nullptr; });
+  }
+  return false;
+}
+
+bool is_text_map(const Json& value) {
+  return value.is_object() && std::all_of(value.begin(), value.end(), [](const Json& one) { return one.is_string(); });
+}
+
+// All that the server's strict schema says of a new ConfigMap: no need to send it twice.
+bool is_plain_config(const kube::Object& object) {
+  if (object.api_version() != "v1" || object.kind() != "ConfigMap") return false;
+  for (const auto& [field, value] : object.json().items()) {
+    if (field == "data") {
+      if (!is_text_map(value)) return false;
+    } else if (field == "metadata") {
+      for (const auto& [name, part] : value.items()) {
+        if (name != "name" && name != "namespace" && name != "labels" && name != "annotations") return false;
+        if ((name == "labels" || name == "annotations") && !is_text_map(part)) return false;
+      }
+    } else if (field != "apiVersion" && field != "kind") {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string position_of(const kube::Object& object) {
+  const auto at = object.at().text();
+  return at.empty() ? std::string{} : at + ": ";
+}
+
+}  // namespace
+
+std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>& objects, const std::vector<kube::Ref>& later, const Observed& observed,
+                               bool force_conflicts, const Limits& limits) {
+  std::vector<Trial> trials(objects.size());
+  const auto absent = new_namespaces(objects, observed);
+  std::vector<std::string> problems;
+  std::string hint;
+  std::vector<Json> plain, forced;
+  std::vector<std::size_t> plain_of, forced_of;
+  for (std::size_t index = 0; index < objects.size(); ++index) {
+    const auto& object = objects[index];
+    if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
+    const auto* live = observed.find(object.ref());
+    if (live == nullptr && is_plain_config(object)) continue;
+    if (live != nullptr && is_applied(*live, object)) {
+      trials[index].result = *live;
+      continue;
+    }
+    const auto others = live == nullptr || force_conflicts ? std::vector<kube::Conflict>{} : conflicts_with_others(*live, object);
+    for (const auto& conflict : others) {
+      problems.push_back(fmt::format("{}{}: {} is managed by {} ({}), the manifest wants {}", position_of(object), object.ref().text(), conflict.field, conflict.manager,
+                                     conflict.theirs, conflict.ours));
+      hint = "take the field out of the manifest, or take it over: --force-conflicts";
+    }
+    if (!others.empty()) continue;
+    // Without force the server would refuse what the take-over settles a moment later.
+    const bool force = live != nullptr;
+    (force ? forced : plain).push_back(object.json());
+    (force ? forced_of : plain_of).push_back(index);
+  }
+  const auto take = [&](std::vector<Json>& bodies, const std::vector<std::size_t>& indexes, bool force) {
+    auto outcomes = cluster.api().apply_all(bodies, {.force = force, .dry_run = true}, limits);
+    for (std::size_t number = 0; number < outcomes.size(); ++number) {
+      const auto& object = objects[indexes[number]];
+      auto& outcome = outcomes[number];
+      if (!outcome.failure) {
+        trials[indexes[number]] = {kube::Object{*outcome.applied.object}, outcome.applied.warnings};
+        continue;
+      }
+      try {
+        std::rethrow_exception(outcome.failure);
+      } catch (const k8s::ApiError& error) {
+        problems.push_back(fmt::format("{}{}", position_of(object), error.message()));
+        if (hint.empty()) hint = error.hint();
+      }
+    }
+  };
+  take(plain, plain_of, false);
+  take(forced, forced_of, true);
+  if (!problems.empty()) throw Failure{Exit::failed, fmt::format("the cluster refuses {}:\n       {}", problems.size() == 1 ? "this" : "these", fmt::join(problems, "\n       ")),
+                                       hint.empty() ? "nothing was changed" : hint};
+  return trials;
+}
+
+void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits) {
+  auto& api = cluster.api();
+  std::set<std::array<std::string, 4>> wanted;  // group, plural, namespace, verb
+  const auto ask = [&](const kube::Object& object, const char* verb) {
+    const auto resource = api.find_resource(object.api_version(), object.kind(), limits);
+    if (resource) wanted.insert({resource->group, resource->plural, object.namespace_(), verb});
+  };
+  // A dry run has asked for create and patch already; what going back needs is asked here, while nothing has changed yet.
+  for (std::size_t index = 0; index < planned.objects.size(); ++index) {
+    if (planned.diffs[index].sign == kube::Sign::same) continue;
+    const auto& object = planned.objects[index];
+    ask(object, planned.diffs[index].sign == kube::Sign::added ? "delete" : "patch");
+    if (!kube::is_workload(object)) continue;
+    for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, object.namespace_(), "watch"});
+    if (object.kind() == "Deployment") wanted.insert({"apps", "replicasets", object.namespace_(), "watch"});
+  }
+  std::vector<std::string> missing;
+  for (const auto& [group, plural, namespace_, verb] : wanted) {
+    if (!api.allowed({verb, group, plural, {}, namespace_, {}}, limits)) {
+      missing.push_back(fmt::format("{} {}{}{}", verb, plural, group.empty() ? "" : "." + group, namespace_.empty() ? "" : " in " + namespace_));
+    }
+  }
+  if (missing.empty()) return;
+  throw Failure{Exit::failed, fmt::format("the cluster does not allow: {}", fmt::join(missing, ", ")),
+                fmt::format("grant it, then see: kubectl auth can-i --list -n {}", cluster.namespace_())};
+}
+
+}  // namespace codops::ops::kubernetes

@@ -1,0 +1,18 @@
+#pragma once
+// Everything that can fail early fails here, before any change: what the API server says to a dry run of each object, what we may
+// do, and what would make the rollout lose requests.
+#include <vector>
+
+#include "lib/ops/kubernetes/observed.hpp"
+#include "lib/ops/kubernetes/plan.hpp"
+
+namespace codops::ops::kubernetes {
+
+// By the objects' order. Every refusal at once: Failure{failed} (schema, admission, conflicts of ownership, permissions).
+std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>& objects, const std::vector<kube::Ref>& later, const Observed& observed,
+                               bool force_conflicts, const Limits& limits);
+
+// May we do what the plan does? Failure{failed} with every permission that is missing.
+void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits);
+
+}  // namespace codops::ops::kubernetes

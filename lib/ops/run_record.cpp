@@ -1,0 +1,45 @@
+#include "lib/ops/run_record.hpp"
+
+#include <algorithm>
+
+namespace codops::ops {
+
+std::string run_name(WallTime now, const std::string& token) {
+  std::string name;
+  for (const char c : to_rfc3339(now)) {
+    if (c != '-' && c != ':') name += c;
+  }
+  return name + "-" + token;
+}
+
+std::string result_of(const plan::Outcome& outcome) {
+  if (outcome.done) return "ok";
+  if (outcome.exit == Exit::undo_failed) return "undo failed";
+  return "undone";
+}
+
+release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started, const target::LockOwner& owner) {
+  release::HistoryEntry entry;
+  entry.action = plan.verb;
+  entry.release = plan.release;
+  entry.from = plan.from;
+  entry.version = plan.version;
+  entry.from_version = plan.from_version;
+  entry.started = started;
+  entry.by = owner.owner;
+  entry.host = owner.host;
+  return entry;
+}
+
+bool was_proven(const plan::Plan& plan, std::size_t last) { return last > 0 && plan.steps[last - 1].phase == plan::Phase::proven; }
+
+bool had_begun(const plan::Record& record) {
+  return !record.damaged.empty() ||
+         std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
+}
+
+bool had_turned_back(const plan::Record& record) {
+  return std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "undoing"; });
+}
+
+}  // namespace codops::ops

@@ -1,0 +1,39 @@
+#pragma once
+// How a changing command went, whichever engine it ran on.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/plan/runner.hpp"
+#include "lib/release/release.hpp"
+
+namespace codops::ops {
+
+struct RunResult {
+  bool no_op{false};
+  Exit exit{Exit::ok};
+  plan::Plan plan;
+  plan::Outcome outcome;
+  release::HistoryEntry entry;
+  std::string evidence;                // JSON; empty when nothing failed
+  std::vector<std::string> last_lines; // of the container that failed
+  Milliseconds elapsed{};      // of the whole command, from its first look to the end of its hooks
+  Milliseconds waited{};       // for the lock, images, an answer
+  Milliseconds after_hooks{};
+  std::map<std::string, Milliseconds> engine_time;
+  int front_door_asked{}, front_door_answered{};
+};
+
+struct Recovery {
+  bool needed{false};
+  bool forward{false};  // finished; else undone
+  std::string text;     // "finished deploy v1.1.0 (release 13), which died at step stop"
+};
+
+enum class RecoveryWay {
+  best,  // forward where the whole new set serves, else back
+  back,  // `abort`: never forward
+};
+
+}  // namespace codops::ops

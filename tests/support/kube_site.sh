@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# A cluster and projects in it, for scenarios. Sourced after case.sh.
+#
+#   need_kube [--node]        starts one in $WORK/c (with the demo's images when it has a node), or ends the script with a skip; KUBECONFIG is set
+#   k ARGS...                 that cluster's kubectl
+#   kube_tiny DIR NAME [YAML] a project of one Deployment "web" behind a NodePort, in the namespace NAME; the environment is "test"; leaves
+#                             the working directory in DIR. YAML goes into the container.
+#   kube_image SWITCHES...    makes the tag v9.N.0-SWITCHES of the demo's back end and loads it into the node; prints it
+#   kube_print NAMESPACE      every object of the namespace as its owner sees it, one line each: what codops' state, controllers and
+#                             the server add is left out, but uids are in it
+#   kube_serves NAMESPACE     versions that answer at the NodePort
+
+kube_dir="" kube_given=""
+need_kube() {
+  local why tags
+  if ! why=$("$SUPPORT/kube.sh" why); then skip "kubernetes" "$why"; finish; fi
+  if [[ ${1:-} == --node ]]; then need_engine; fi
+  # One that runs already, for work on a scenario: it is used and left.
+  if [[ -n ${CODOPS_KUBE_DIR:-} ]]; then
+    kube_given=$CODOPS_KUBE_DIR kube_dir=$CODOPS_KUBE_DIR
+    export KUBECONFIG=$kube_dir/admin.kubeconfig
+    return
+  fi
+  kube_dir=$WORK/c
+  if ! "$SUPPORT/kube.sh" up "$kube_dir" "$@" >"$WORK/kube-up.log" 2>&1; then
+    fail "the cluster comes up" "$(tail -n 5 "$WORK/kube-up.log")"
+    finish
+  fi
+  export KUBECONFIG=$kube_dir/admin.kubeconfig
+  if [[ ${1:-} == --node ]]; then
+    mapfile -t tags < <(docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^codops-demo/(backend|frontend):v1\.[01]\.0$|^codops-demo/(postgres|redis):')
+    kube_load "${tags[@]}"
+  fi
+}
+kube_load() { # IMAGE...
+  docker save -o "$WORK/images.tar" "$@"
+  "$SUPPORT/kube.sh" import "$kube_dir" "$WORK/images.tar" >"$WORK/import.log" 2>&1 || { fail "images load" "$(tail -n 3 "$WORK/import.log")"; return 1; }
+  rm -f "$WORK/images.tar"
+}
+# The processes of the node hold the file descriptor of its lock: only `down` frees it.
+kube_down() { [[ -z $kube_dir || -n $kube_given ]] || "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; }
+
+k() { "$SUPPORT/kube.sh" kubectl "$kube_dir" "$@"; }
+
+kube_versions=0
+kube_image() { # SWITCHES
+  kube_versions=$((kube_versions + 1))
+  local tag=v9.$kube_versions.0-$1
+  "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" "$tag" >&2
+  kube_load "codops-demo/backend:$tag" "codops-demo/frontend:$tag" >&2
+  echo "$tag"
+}
+
+kube_tiny() { # DIR NAME [YAML]
+  mkdir -p "$1/k8s"
+  cd "$1" || return 1
+  TINY=$2
+  cat >k8s/web.yaml <<YAML
+apiVersion: v1
+kind: Namespace
+metadata: { name: $2 }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: web-config, namespace: $2 }
+data: { GREETING: hello }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: $2 }
+spec:
+  type: NodePort
+  selector: { app: web }
+  ports: [{ port: 80, targetPort: 8080 }]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: { name: web, namespace: $2 }
+spec: { maxUnavailable: 1, selector: { matchLabels: { app: web } } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: $2, labels: { app: web } }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers:
+        - name: web
+          image: codops-demo/frontend:\${VERSION}
+          imagePullPolicy: IfNotPresent
+          ports: [{ containerPort: 8080 }]
+          envFrom: [{ configMapRef: { name: web-config } }]
+          readinessProbe: { httpGet: { path: /healthz, port: 8080 }, periodSeconds: 1 }
+          lifecycle: { preStop: { exec: { command: [sleep, "2"] } } }
+$(sed 's/^/          /' <<<"${3:-}")
+YAML
+  cat >codops.yaml <<YAML
+project: $2
+monitor: 1s
+timeouts: { ready: 30s }
+environments: { test: {} }
+YAML
+}
+kube_url() { echo "http://127.0.0.1:$(k -n "${1:-$TINY}" get service web -o jsonpath='{.spec.ports[0].nodePort}')"; }
+kube_serves() { for _ in 1 2 3 4 5 6; do curl -fsS -m 5 "$(kube_url "$1")/version.json" | jq -r .version; done | sort -u | tr '\n' ' '; }
+
+kube_print() { # NAMESPACE
+  k -n "$1" get deployments,statefulsets,daemonsets,services,configmaps,secrets,poddisruptionbudgets,horizontalpodautoscalers,ingresses,serviceaccounts,roles,leases,persistentvolumeclaims -o json |
+    jq -c '.items[] | select(.type != "codops.dev/state" and (.metadata.labels["applyset.kubernetes.io/id"] | not) and .kind != "Lease")
+      | del(.status, .metadata.managedFields, .metadata.resourceVersion, .metadata.generation, .metadata.annotations["deployment.kubernetes.io/revision"])
+      | if .metadata.annotations == {} then del(.metadata.annotations) else . end' | sort
+}
