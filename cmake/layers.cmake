@@ -14,7 +14,7 @@ function(codops_layer name)
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   list(TRANSFORM LAYER_DEPENDS PREPEND codops_)
-  target_link_libraries(${target} PUBLIC codops_flags ${LAYER_DEPENDS} PRIVATE fmt::fmt ${LAYER_PRIVATE})
+  target_link_libraries(${target} PUBLIC codops_flags ${LAYER_DEPENDS} PRIVATE ${codops_fmt} ${LAYER_PRIVATE})
   codops_precompiled_header(${target})
 endfunction()
 

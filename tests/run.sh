@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Every test: packages, release build, unit and integration tests, scenarios. The last line is "N passed, N failed, N skipped".
 #
-#   tests/run.sh [--full] [--only PATTERN] [--no-packages] [--keep]
+#   tests/run.sh [--full] [--only PATTERN] [--lanes N] [--no-packages] [--keep]
 #
 #   --full          the long ones too (tests/scenario/full, tests/bench)
 #   --only PATTERN  only the steps whose name matches (unit, integration, scripts, or a scenario's path)
+#   --lanes N       so many scenarios side by side, each lane with an engine and a network of its own (2); what has tight
+#                   bars of time (unit, integration, health_check, cli, --full's) runs alone before and after them
 #   --no-packages   takes what is installed
 #   --keep          leaves the engine and its directory for a look afterwards
 #
@@ -12,15 +14,17 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,11s/^# \{0,1\}//p' tests/run.sh >&2; exit 64; }
-full='' only='' packages=1 keep='' inside=''
+usage() { sed -n '2,13s/^# \{0,1\}//p' tests/run.sh >&2; exit 64; }
+full='' only='' packages=1 keep='' inside='' lanes=2 lane=''
 while (($#)); do
   case $1 in
     --full) full=1 ;;
     --only) only=${2:?--only wants a pattern}; shift ;;
     --no-packages) packages='' ;;
     --keep) keep=1 ;;
+    --lanes) lanes=${2:?--lanes wants a number}; shift ;;
     --inside) inside=1 ;; # the second half, in the network namespace
+    --lane) lane=${2:?}; shift ;; # one lane of it, in a namespace of its own
     *) usage ;;
   esac
   shift
@@ -68,14 +72,21 @@ outside() {
       echo "kept: DOCKER_HOST=unix://$work/e/docker.sock in tests/support/netns.sh $namespace" >&2
       return
     fi
-    "${as_root[@]}" tests/support/engine.sh destroy "$work/e" >/dev/null || true
+    local one
+    for one in $(seq "$lanes"); do
+      if [[ -f $work/lane$one.pid ]]; then "${as_root[@]}" kill "$(<"$work/lane$one.pid")" 2>/dev/null || true; fi
+    done
+    for one in "$work/e" "$work"/[0-9]*/e; do
+      [[ ! -d $one ]] || "${as_root[@]}" tests/support/engine.sh destroy "$one" >/dev/null || true
+    done
     "${as_root[@]}" tests/support/netns.sh --delete "$namespace" || true
+    for one in $(seq 2 "$lanes"); do "${as_root[@]}" tests/support/netns.sh --delete "$namespace-$one" || true; done
     "${as_root[@]}" rm -rf "$work"
     exit "$rc"
   }
   trap end EXIT
   trap 'exit 130' INT TERM
-  args=(--inside)
+  args=(--inside --lanes "$lanes")
   [[ -z $full ]] || args+=(--full)
   [[ -z $only ]] || args+=(--only "$only")
   CODOPS_TEST_CACHE=${CODOPS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/codops-tests} CODOPS_TEST_WORK=$work \
@@ -84,6 +95,9 @@ outside() {
 
 # ---- second half: the tests, with an engine and ports of their own
 passed=0 failed=0 skipped=0
+count() { # PASSED FAILED SKIPPED
+  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
 broken() { # NAME LOG
   say "  FAILED: $1"
   tail -n 40 "$2" | sed 's/^/    /'
@@ -115,7 +129,7 @@ run_doctest() { # KIND MINUTES
 }
 
 run_script() { # PATH MINUTES
-  local script=$1 name log rc=0 results=$CODOPS_TEST_WORK/results p f s
+  local script=$1 name log rc=0 results=$CODOPS_TEST_WORK/results p=0 f=0 s=0
   wanted "$script" || return 0
   name=$(basename "$script" .sh)
   log=$logs/$name.log
@@ -125,7 +139,8 @@ run_script() { # PATH MINUTES
   p=$(grep -c ^pass "$results" || true) f=$(grep -c ^fail "$results" || true) s=$(grep -c ^skip "$results" || true)
   # A script that ends badly without having said why, or that records nothing, counts as one failure.
   if ((f == 0 && (rc != 0 || p + s == 0))); then f=1; fi
-  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  count "$p" "$f" "$s"
+  [[ -z $lane ]] || printf '%s %s %s %s\n' "$script" "$p" "$f" "$s" >>"$tally"
   grep -E '^(fail|skip)' "$results" | sed 's/^/    /' || true
   ((f == 0)) || broken "$script (exit $rc)" "$log"
 }
@@ -138,27 +153,91 @@ check_scripts() {
   if shellcheck -x -S warning -e SC2034,SC2119,SC2120,SC2154,SC2164 "${files[@]}" >"$log" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); broken scripts "$log"; fi
 }
 
-inside() {
+# What every lane and what runs alone needs; nothing of the caller's own may change what is tested.
+surroundings() {
   logs=$PWD/build/release/test-logs
-  mkdir -p "$logs"
+  mkdir -p "$logs" "$CODOPS_TEST_WORK"
   unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
   export CODOPS=$PWD/build/release/cli/codops DOCKER_HOST=unix://$CODOPS_TEST_WORK/e/docker.sock
-  [[ -x $CODOPS ]] || { failed=1; say "  FAILED: $CODOPS was not built"; }
-  # Nothing of the caller's own may change what is tested.
   export DOCKER_CONFIG=$CODOPS_TEST_WORK/docker-config TMPDIR=$CODOPS_TEST_WORK
   mkdir -p "$DOCKER_CONFIG"
+  [[ -z $full ]] || export CODOPS_FULL=1
+}
+
+engine() {
+  say "engine${lane:+ of lane $lane}"
+  if tests/support/engine.sh start "$CODOPS_TEST_WORK/e" && tests/support/images.sh build "$CODOPS_TEST_WORK/e/docker.sock"; then return; fi
+  say "no engine or no images: what needs them is skipped"
+  unset DOCKER_HOST
+}
+
+# ---- scenarios side by side: each lane takes the next script that nobody has taken
+take() { # QUEUE: the script, which leaves the queue
+  exec 7>"$1.lock"
+  flock 7
+  head -n 1 "$1"
+  sed -i 1d "$1"
+  exec 7>&-
+}
+run_lane() {
+  local script said=$CODOPS_TEST_WORK/said
+  echo $$ >"$lanes_dir/lane$lane.pid"
+  while script=$(take "$lanes_dir/queue$lane") && [[ -n $script ]] || { script=$(take "$lanes_dir/queue") && [[ -n $script ]]; }; do
+    run_script "$script" 10 >"$said" 2>&1
+    flock "$lanes_dir/said.lock" cat "$said" # whole, not line by line between another's
+  done
+}
+# What the Kubernetes of the first lane serves stays there.
+side_by_side() { # SCRIPT...
+  local script one line
+  lanes_dir=$CODOPS_TEST_WORK
+  tally=$lanes_dir/tally
+  : >"$tally"
+  : >"$lanes_dir/queue"
+  for one in $(seq "$lanes"); do : >"$lanes_dir/queue$one"; done
+  for script in "$@"; do
+    if grep -q CODOPS_TEST_KUBE "$script"; then echo "$script" >>"$lanes_dir/queue1"; else echo "$script" >>"$lanes_dir/queue"; fi
+  done
+  args=(--inside --lanes "$lanes")
+  [[ -z $full ]] || args+=(--full)
+  [[ -z $only ]] || args+=(--only "$only")
+  for one in $(seq "$lanes"); do
+    local place=(tests/support/netns.sh "$(basename "$CODOPS_TEST_WORK")-$one")
+    ((one > 1)) || place=()
+    CODOPS_LANES=$lanes_dir CODOPS_TEST_WORK=$CODOPS_TEST_WORK${place[0]:+/$one} "${place[@]}" tests/run.sh "${args[@]}" --lane "$one" &
+  done
+  wait
+  for script in "$@"; do
+    # A lane that was killed took its script along: that must not look like nothing.
+    if line=$(grep -m 1 -F "$script " "$tally"); then
+      read -r _ one line <<<"$line"
+      count "$one" "${line% *}" "${line#* }"
+    else
+      count 0 1 0
+      say "  FAILED: $script: its lane ended before it did"
+    fi
+  done
+}
+
+inside() {
+  local script alone=() beside=()
+  surroundings
+  [[ -x $CODOPS ]] || { failed=1; say "  FAILED: $CODOPS was not built"; }
+  for script in tests/scenario/*.sh; do
+    wanted "$script" || continue
+    case $script in
+      */cli.sh | */health_check.sh) alone+=("$script") ;;
+      *) beside+=("$script") ;;
+    esac
+  done
+  ((${#beside[@]} >= lanes)) || lanes=1
 
   check_scripts
   run_doctest unit 5
-  say "engine"
-  if tests/support/engine.sh start "$CODOPS_TEST_WORK/e" && tests/support/images.sh build "$CODOPS_TEST_WORK/e/docker.sock"; then :; else
-    say "no engine or no images: what needs them is skipped"
-    unset DOCKER_HOST
-  fi
+  engine
   run_doctest integration "$(minutes 60 10)"
-  local script
-  [[ -z $full ]] || export CODOPS_FULL=1
-  for script in tests/scenario/*.sh; do [[ ! -e $script ]] || run_script "$script" 10; done
+  for script in ${alone[@]+"${alone[@]}"}; do run_script "$script" 10; done
+  ((${#beside[@]} == 0)) || side_by_side "${beside[@]}"
   if [[ -n $full ]]; then
     for script in tests/scenario/full/*.sh tests/bench/*.sh; do [[ ! -e $script ]] || run_script "$script" 60; done
   fi
@@ -169,4 +248,12 @@ inside() {
   ((failed == 0))
 }
 
-if [[ -n $inside ]]; then inside; else outside; fi
+inside_lane() {
+  surroundings
+  lanes_dir=$CODOPS_LANES
+  tally=$lanes_dir/tally
+  ((lane == 1)) || engine
+  run_lane
+}
+
+if [[ -n $lane ]]; then inside_lane; elif [[ -n $inside ]]; then inside; else outside; fi

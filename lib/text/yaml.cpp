@@ -21,7 +21,7 @@ constexpr std::string_view core_prefix = "tag:yaml.org,2002:";
 class Builder final : public YAML::EventHandler {
  public:
   Builder(std::shared_ptr<const std::string> file, const YamlLimits& limits)
-      : file_{std::move(file)}, left_{limits.nodes} {}
+      : file_{std::move(file)}, left_{limits.nodes}, scalar_keys_{limits.scalar_keys} {}
 
   std::vector<Node> take() { return std::move(documents_); }
 
@@ -168,8 +168,12 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  static void begin_entry(Open& parent, Node key) {
+  void begin_entry(Open& parent, Node key) const {
     // An alias may stand for a key.
+    if (scalar_keys_ && key.is_scalar() && key.kind != Node::Kind::string) {
+      if (key.kind != Node::Kind::timestamp) key.text = typed_text(key);
+      key.kind = Node::Kind::string;
+    }
     const bool text = key.kind == Node::Kind::string;
     if (!text) {
       const auto shown = key.is_scalar() ? fmt::format("the key {}", key.text) : std::string{"a key"};
@@ -209,6 +213,7 @@ class Builder final : public YAML::EventHandler {
 
   std::shared_ptr<const std::string> file_;
   std::size_t left_;
+  bool scalar_keys_;
   std::vector<Node> documents_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Anchored> anchors_;

@@ -12,6 +12,7 @@ namespace codops::text {
 
 struct YamlLimits {
   std::size_t nodes = 200'000;  // per text, aliases expanded
+  bool scalar_keys = false;     // a key that is a number or true/false is its text; else an error
 };
 
 // Every document of `text`; `file` is the name that positions and errors show. An empty document is a null node.

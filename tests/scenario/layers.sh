@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-declare -A rank=([base]=0 [io]=1 [text]=1 [target]=2 [compose]=3 [store]=3 [plan]=3 [settings]=3
+declare -A rank=([base]=0 [io]=1 [text]=1 [target]=2 [compose]=3 [kube]=3 [store]=3 [plan]=3 [settings]=3
   [engine]=4 [release]=4 [backup]=4 [migrate]=4 [health]=4 [scaffold]=4 [notify]=4 [ops]=5)
 
 upward=''
