@@ -22,8 +22,9 @@ class Verify final : public Command {
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
     std::vector<backup::Entry> entries;
+    std::vector<std::string> broken;
     if (backup_ == "all") {
-      entries = place.catalogue().list(services.limits());
+      entries = place.catalogue().list(services.limits(), &broken);
     } else {
       entries.push_back(place.catalogue().find(backup_, services.limits()));
     }
@@ -39,6 +40,9 @@ class Verify final : public Command {
       json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}});
       if (!found.whole) result.exit = Exit::unhealthy;
     }
+    for (const auto& message : broken) result.text += fmt::format("  DAMAGED: {}\n", message);
+    if (!broken.empty()) result.exit = Exit::unhealthy;
+    json["broken"] = broken;
     json["exit"] = static_cast<int>(result.exit);
     result.json = json.dump();
     return result;

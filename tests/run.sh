@@ -57,6 +57,7 @@ outside() {
 
   tests/support/s3_servers.sh >build/release/s3_servers.log 2>&1 || say "not every S3 server can be had: what needs it is skipped"
   tests/support/prisma.sh --check >/dev/null 2>&1 || say "no Prisma engine: what compares with it is skipped"
+  tests/support/managers.sh >/dev/null 2>&1 || say "no pnpm, no yarn: what tries them is skipped"
 
   # Sockets' paths must be short; everything else of the run is here too.
   work=$(mktemp -d /tmp/codops-test.XXXXXX)

@@ -39,7 +39,8 @@ WallTime time_of(const std::string& label) {
   return parse_rfc3339(text).value_or(WallTime{});
 }
 
-Marks parse_marks(const std::string& text) {
+// Nobody signs marks: what makes no sense says nothing.
+Marks parse_marks(const std::string& text) try {
   const auto json = Json::parse(text, nullptr, false);
   Marks marks;
   if (!json.is_object()) return marks;
@@ -49,6 +50,8 @@ Marks parse_marks(const std::string& text) {
   marks.drilled = parse_rfc3339(json.value("drilled", ""));
   if (json.contains("drill_ms")) marks.drill_took = Milliseconds{json.value("drill_ms", 0)};
   return marks;
+} catch (const nlohmann::json::exception&) {
+  return {};
 }
 
 std::string to_json(const Marks& marks) {
@@ -101,6 +104,9 @@ Entry Catalogue::read(const std::string& label, const Limits& limits) {
   if (entry.manifest.label != label) {
     throw Failure{Exit::data, fmt::format("backup {} has the manifest of {}", label, entry.manifest.label)};
   }
+  if (!entry.manifest.folder.empty() && entry.manifest.folder != folder_) {
+    throw Failure{Exit::data, fmt::format("backup {} is one of {}, not of {}", label, entry.manifest.folder, folder_)};
+  }
   entry.trust = judge(*text, store_.get(object(label, signature_name), limits), trusted_);
   if (const auto marks = store_.get(object(label, marks_name), limits)) entry.marks = parse_marks(*marks);
   return entry;
@@ -152,7 +158,8 @@ std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits
     it.label = label;
     const auto text = store_.get(object(label, progress_name), limits);
     const auto json = Json::parse(text.value_or(""), nullptr, false);
-    if (json.is_object()) {
+    try {
+      if (!json.is_object()) throw Failure{Exit::data, "no marker"};
       it.host = json.value("host", "");
       it.pid = json.value("pid", std::int64_t{});
       it.started = parse_rfc3339(json.value("started", ""));
@@ -160,7 +167,7 @@ std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits
                                   json.value("start_time", std::uint64_t{})};
       const auto age = it.started ? now - *it.started : stale_after;
       it.stale = store::is_gone(owner) || age >= stale_after || age <= -stale_after;
-    } else {
+    } catch (const std::exception&) {
       it.stale = true;  // the marker is written first and removed last
     }
     all.push_back(std::move(it));

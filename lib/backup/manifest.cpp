@@ -132,6 +132,7 @@ std::string to_json(const Manifest& manifest) {
   Json json{{"codops_backup", version},
             {"label", manifest.label},
             {"environment", manifest.environment},
+            {"folder", manifest.folder},
             {"tag", manifest.tag},
             {"sequence", manifest.sequence},
             {"started", to_rfc3339(manifest.started)},
@@ -158,6 +159,7 @@ Manifest parse_manifest(std::string_view text) try {
   Manifest manifest;
   json.at("label").get_to(manifest.label);
   manifest.environment = json.value("environment", "");
+  manifest.folder = json.value("folder", "");
   manifest.tag = json.value("tag", "");
   manifest.sequence = json.value("sequence", std::uint64_t{});
   manifest.started = read_time(json, "started");

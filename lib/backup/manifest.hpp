@@ -52,6 +52,7 @@ struct DatabaseIdentity {
 struct Manifest {
   std::string label;        // "20261123-101500F"
   std::string environment;
+  std::string folder;       // of the catalogue, "shop/production": it is signed, so that no backup can pass for another's
   std::string tag;          // of --label, free text; empty: none
   std::uint64_t sequence{}; // one more than the newest backup's of its time
   WallTime started{}, finished{};

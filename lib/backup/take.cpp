@@ -90,6 +90,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   for (const auto& message : broken) reporter.warn(message);
   manifest.sequence = earlier.empty() ? 1 : earlier.back().manifest.sequence + 1;
   manifest.environment = subject.environment;
+  manifest.folder = catalogue.folder();
   manifest.tag = tag_without_newlines(options.tag);
   manifest.started = now;
   manifest.host = store::host_name();

@@ -112,6 +112,22 @@ void AtomicFile::commit(Existing existing) {
   sync_folder(folder_of(path_));
 }
 
+void remove_unfinished(const std::filesystem::path& folder, std::string_view name) {
+  constexpr std::string_view ending = ".tmp";
+  constexpr std::size_t random_length = 12;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator{folder, error}; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
+    const auto found = entry->path().filename().string();
+    const auto tail = random_length + ending.size() + 1;
+    if (!found.starts_with('.') || !found.ends_with(ending) || found.size() <= tail + 1) continue;
+    const auto random = std::string_view{found}.substr(found.size() - tail + 1, random_length);
+    if (found[found.size() - tail] != '.' || random.find_first_not_of("0123456789abcdef") != std::string_view::npos) continue;
+    if (!name.empty() && found.substr(1, found.size() - tail - 1) != name) continue;
+    std::error_code ignored;
+    if (entry->is_regular_file(ignored) && !entry->is_symlink(ignored)) std::filesystem::remove(entry->path(), ignored);
+  }
+}
+
 void write_file(const std::filesystem::path& path, std::string_view content, unsigned mode) {
   AtomicFile file{path, mode};
   file.write(content);

@@ -42,6 +42,10 @@ class AtomicFile {
   std::uint64_t size_{};
 };
 
+// Removes the temporary files of writers that were killed: of the file NAME in that folder; of every file when NAME is empty. Only
+// while nobody else can be writing there.
+void remove_unfinished(const std::filesystem::path& folder, std::string_view name = {});
+
 void write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0600);
 void sync_folder(const std::filesystem::path& folder);
 // Creates what is missing, mode 0700 each.

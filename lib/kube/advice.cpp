@@ -68,7 +68,9 @@ class Advisor {
       served = true;
       const auto& ports = at_or_null(service, "/spec/ports");
       if (!ports.is_array()) continue;
-      for (const auto& port : ports) ports_.push_back(port.contains("targetPort") ? port["targetPort"] : port.value("port", Json{}));
+      for (const auto& port : ports) {
+        if (port.is_object()) ports_.push_back(port.contains("targetPort") ? port["targetPort"] : port.value("port", Json{}));
+      }
     }
     return served;
   }

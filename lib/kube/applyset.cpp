@@ -38,7 +38,7 @@ bool is_controlled(const Object& object) {
   const auto at = nlohmann::json::json_pointer{"/metadata/ownerReferences"};
   if (!object.json().contains(at) || !object.json().at(at).is_array()) return false;
   const auto& owners = object.json().at(at);
-  return std::any_of(owners.begin(), owners.end(), [](const nlohmann::json& owner) { return owner.is_object() && owner.value("controller", false); });
+  return std::any_of(owners.begin(), owners.end(), [](const nlohmann::json& owner) { return owner.is_object() && owner.contains("controller") && owner["controller"] == true; });
 }
 
 std::string why_kept(const Object& object, const PruneOptions& options) {

@@ -178,6 +178,13 @@ fs::path find_kustomization(const fs::path& folder) {
   return {};
 }
 
-Kustomized render_kustomization(const fs::path& folder, const fs::path& shown_from) { return KustomizeBuild{shown_from}.run(folder); }
+Kustomized render_kustomization(const fs::path& folder, const fs::path& shown_from) {
+  try {
+    return KustomizeBuild{shown_from}.run(folder);
+  } catch (const Json::exception& error) {
+    // A value of a type that nothing above expected: kustomize says no more either.
+    throw Failure{Exit::config, fmt::format("{} holds a value of the wrong type: {}", find_kustomization(folder).lexically_proximate(shown_from).string(), error.what()), kustomize::way_out(folder)};
+  }
+}
 
 }  // namespace codops::kube

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/kube/pod_view.hpp"
 #include "lib/kube/schema.hpp"
 #include "lib/text/problems.hpp"
 
@@ -74,10 +75,7 @@ std::map<std::pair<std::string, std::string>, Defined> definitions_of(const std:
   std::map<std::pair<std::string, std::string>, Defined> found;
   for (const auto& object : objects) {
     if (object.kind() != "CustomResourceDefinition") continue;
-    const auto& spec = object.json().value("spec", nlohmann::json::object());
-    if (!spec.is_object()) continue;
-    const auto names = spec.value("names", nlohmann::json::object());
-    found[{spec.value("group", ""), names.is_object() ? names.value("kind", "") : ""}] = {spec.value("scope", "") != "Cluster"};
+    found[{text_in(object.json(), "/spec/group"), text_in(object.json(), "/spec/names/kind")}] = {text_in(object.json(), "/spec/scope") != "Cluster"};
   }
   return found;
 }

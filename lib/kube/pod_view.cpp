@@ -24,7 +24,7 @@ ContainerView container_of(const Json& status, bool init) {
   ContainerView view;
   view.name = text_in(status, "/name");
   view.init = init;
-  view.ready = status.value("ready", false);
+  view.ready = status.contains("ready") && status["ready"] == true;
   view.started = status.contains("started") && status["started"] == true;
   view.restarts = static_cast<int>(number_in(status, "/restartCount"));
   view.running = object_in(status, "/state/running") != nullptr;
@@ -99,7 +99,7 @@ std::string controller_of(const Object& object) {
   const Json::json_pointer at{"/metadata/ownerReferences"};
   if (!object.json().is_object() || !object.json().contains(at) || !object.json().at(at).is_array()) return {};
   for (const auto& owner : object.json().at(at)) {
-    if (owner.is_object() && owner.value("controller", false)) return text_in(owner, "/uid");
+    if (owner.is_object() && owner.contains("controller") && owner["controller"] == true) return text_in(owner, "/uid");
   }
   return {};
 }

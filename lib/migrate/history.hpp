@@ -53,8 +53,8 @@ class History {
   virtual Layout layout() const = 0;
   const std::string& schema() const { return schema_; }  // where the table is
   const std::string& table() const { return table_; }    // qualified and quoted
-  // The id of the session-level advisory lock that the layout's own tool takes.
-  virtual std::int64_t lock_id(std::string_view database) const = 0;
+  // The ids of the session-level advisory locks that the layout's own tool takes, in the order in which all are taken.
+  virtual std::vector<std::int64_t> lock_ids(std::string_view database) const = 0;
 
   bool present(io::postgres::Connection& connection, const Limits& limits) const;
   // Why the table can't be made here: Prisma refuses a schema that has tables (P3005). Throws; else nothing. `subject`: Options::subject.
@@ -78,7 +78,7 @@ class History {
   // Marked as applied without running. Prisma: unfinished rows of the same name are marked as rolled back.
   virtual std::string marked_applied(const Migration& migration, const Attempt& attempt) const = 0;
   // A failed attempt marked as taken back, so that it runs again.
-  virtual std::string marked_rolled_back(const Migration& migration) const = 0;
+  virtual std::string marked_rolled_back(const Migration& migration, const Source& source) const = 0;
 
  protected:
   History(std::string schema, std::string_view table);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 
 #include "lib/base/failure.hpp"
 #include "lib/migrate/history.hpp"
@@ -32,7 +33,7 @@ class SideProgress : public History {
   std::string marked_applied(const Migration& migration, const Attempt& attempt) const override {
     return fmt::format("DROP TABLE IF EXISTS {};\n", side_) + applied(migration, attempt);
   }
-  std::string marked_rolled_back(const Migration&) const override { return fmt::format("DROP TABLE IF EXISTS {};", side_); }
+  std::string marked_rolled_back(const Migration&, const Source&) const override { return fmt::format("DROP TABLE IF EXISTS {};", side_); }
   std::optional<Progress> progress_of(const Entry& entry) const override { return progress_from(entry.logs); }
 
  protected:
@@ -64,7 +65,7 @@ class DbmateHistory final : public SideProgress {
  public:
   explicit DbmateHistory(std::string schema) : SideProgress{std::move(schema), "schema_migrations"} {}
   Layout layout() const override { return Layout::dbmate; }
-  std::int64_t lock_id(std::string_view) const override { return 0x636F646F7073; }  // dbmate has no lock: "codops"
+  std::vector<std::int64_t> lock_ids(std::string_view) const override { return {0x636F646F7073}; }  // dbmate has no lock: "codops"
   std::string create() const override {
     return fmt::format("CREATE SCHEMA IF NOT EXISTS {};\nCREATE TABLE IF NOT EXISTS {} (version varchar PRIMARY KEY);",
                        pg::quote_identifier(schema()), table());
@@ -101,11 +102,16 @@ class GolangMigrateHistory final : public SideProgress {
  public:
   explicit GolangMigrateHistory(std::string schema) : SideProgress{std::move(schema), "schema_migrations"} {}
   Layout layout() const override { return Layout::golang_migrate; }
-  // database.GenerateAdvisoryLockId: crc32 of the names joined by NUL, times a salt, modulo 2^32.
-  std::int64_t lock_id(std::string_view database) const override {
-    std::string text = schema();
-    text.append(1, '\0').append("schema_migrations").append(1, '\0').append(database);
-    return static_cast<std::int64_t>(static_cast<std::uint32_t>(crc32(text) * 1486364155U));
+  // database.GenerateAdvisoryLockId: crc32 of the names joined by NUL, times a salt, modulo 2^32. Its program takes the path of the URL
+  // for the database's name, slash and all; programs that hand a connection to its library have the name alone.
+  std::vector<std::int64_t> lock_ids(std::string_view database) const override {
+    std::vector<std::int64_t> ids;
+    for (const auto* before : {"/", ""}) {
+      std::string text = schema();
+      text.append(1, '\0').append("schema_migrations").append(1, '\0').append(before).append(database);
+      ids.push_back(static_cast<std::int64_t>(static_cast<std::uint32_t>(crc32(text) * 1486364155U)));
+    }
+    return ids;
   }
   std::string create() const override {
     return fmt::format("CREATE SCHEMA IF NOT EXISTS {};\nCREATE TABLE IF NOT EXISTS {} (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);",
@@ -127,16 +133,22 @@ class GolangMigrateHistory final : public SideProgress {
   std::string begun(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
     return at(migration.key, true) + "\n" + SideProgress::begun(migration, attempt, progress);
   }
-  std::string removed(const Migration& migration, const Source& source) const override {
-    const auto found = std::find(source.migrations.begin(), source.migrations.end(), migration);
-    if (found == source.migrations.begin()) return fmt::format("TRUNCATE {};", table());
-    return at(std::prev(found)->key, false);
-  }
-  std::string marked_rolled_back(const Migration& migration) const override {
-    return SideProgress::marked_rolled_back(migration) + "\n" + fmt::format("UPDATE {} SET dirty = false;", table());
+  std::string removed(const Migration& migration, const Source& source) const override { return before(migration, source); }
+  // A row at that version would say that it is applied.
+  std::string marked_rolled_back(const Migration& migration, const Source& source) const override {
+    return SideProgress::marked_rolled_back(migration, source) + "\n" + before(migration, source);
   }
 
  private:
+  // Where the schema was before that migration, whose own file may be gone.
+  std::string before(const Migration& migration, const Source& source) const {
+    const auto number = [](const std::string& version) { return std::strtoull(version.c_str(), nullptr, 10); };
+    const Migration* previous = nullptr;
+    for (const auto& one : source.migrations) {
+      if (number(one.key) < number(migration.key) && (previous == nullptr || number(previous->key) < number(one.key))) previous = &one;
+    }
+    return previous == nullptr ? fmt::format("TRUNCATE {};", table()) : at(previous->key, false);
+  }
   std::string at(const std::string& version, bool dirty) const {
     return fmt::format("TRUNCATE {0};\nINSERT INTO {0} (version, dirty) VALUES ({1}, {2});", table(), version, dirty);
   }
@@ -154,9 +166,9 @@ class FlywayHistory final : public SideProgress {
   explicit FlywayHistory(std::string schema) : SideProgress{std::move(schema), "flyway_schema_history"} {}
   Layout layout() const override { return Layout::flyway; }
   // "FlywayA" as bytes plus the hash of the table's quoted name.
-  std::int64_t lock_id(std::string_view) const override {
+  std::vector<std::int64_t> lock_ids(std::string_view) const override {
     constexpr std::int64_t magic = (0x46LL << 40) + (0x6CLL << 32) + (0x79LL << 24) + (0x77LL << 16) + (0x61LL << 8) + 0x79LL;
-    return magic + java_hash(table());
+    return {magic + java_hash(table())};
   }
   std::string create() const override {
     return fmt::format(
@@ -204,8 +216,8 @@ class FlywayHistory final : public SideProgress {
         table(), migration.repeatable ? "NULL" : pg::quote_literal(migration.key), pg::quote_literal(migration.description),
         checksum_of(Layout::flyway, migration), pg::quote_literal(migration.path), attempt.took.count());
   }
-  std::string marked_rolled_back(const Migration& migration) const override {
-    return SideProgress::marked_rolled_back(migration) + "\n" +
+  std::string marked_rolled_back(const Migration& migration, const Source& source) const override {
+    return SideProgress::marked_rolled_back(migration, source) + "\n" +
            fmt::format("DELETE FROM {} WHERE NOT success AND script = {};", table(), pg::quote_literal(migration.path));
   }
   std::string removed(const Migration& migration, const Source&) const override {

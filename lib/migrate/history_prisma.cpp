@@ -20,7 +20,7 @@ class PrismaHistory final : public History {
   explicit PrismaHistory(std::string schema) : History{std::move(schema), "_prisma_migrations"} {}
 
   Layout layout() const override { return Layout::prisma; }
-  std::int64_t lock_id(std::string_view) const override { return 72707369; }
+  std::vector<std::int64_t> lock_ids(std::string_view) const override { return {72707369}; }
 
   // Prisma counts ordinary tables only: views, types, sequences and partitioned parents don't matter.
   void require_creatable(pg::Connection& connection, const std::string& subject, const Limits& limits) const override {
@@ -100,15 +100,16 @@ class PrismaHistory final : public History {
     return fmt::format("DELETE FROM {} WHERE migration_name = {} AND rolled_back_at IS NULL;", table(), pg::quote_literal(migration.key));
   }
   std::string marked_applied(const Migration& migration, const Attempt& attempt) const override {
-    return marked_rolled_back(migration) + "\n" + row(migration, attempt, pg::quote_literal(attempt.started_at), "NULL", "''", 0);
+    return attempts_rolled_back(migration) + "\n" + row(migration, attempt, pg::quote_literal(attempt.started_at), "NULL", "''", 0);
   }
-  std::string marked_rolled_back(const Migration& migration) const override {
+  std::string marked_rolled_back(const Migration& migration, const Source&) const override { return attempts_rolled_back(migration); }
+
+ private:
+  std::string attempts_rolled_back(const Migration& migration) const {
     return fmt::format(
         "UPDATE {} SET rolled_back_at = clock_timestamp() WHERE migration_name = {} AND finished_at IS NULL AND rolled_back_at IS NULL;",
         table(), pg::quote_literal(migration.key));
   }
-
- private:
   std::string row(const Migration& migration, const Attempt& attempt, std::string_view finished, std::string_view rolled_back,
                   std::string_view logs, std::size_t steps) const {
     return fmt::format(

@@ -97,12 +97,19 @@ void run_jobs(Session& session, const History& history, const std::vector<Job>& 
     prepare(migrations.back(), session.options().allow_invalid_utf8);
   }
   outcome.applied.reserve(jobs.size());
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    session.limits().check("migrating");
-    auto script = prepare(migrations[i], session.options().allow_invalid_utf8);
-    outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
-    migrations[i].script = {};
-    report(session.reporter(), Event::Kind::progress, migrations[i].name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
+  try {
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      session.limits().check("migrating");
+      auto script = prepare(migrations[i], session.options().allow_invalid_utf8);
+      // The last one waits for the disk, which has all of them then.
+      session.set_asynchronous(i + 1 < jobs.size());
+      outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
+      migrations[i].script = {};
+      report(session.reporter(), Event::Kind::progress, migrations[i].name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
+    }
+  } catch (...) {
+    if (!outcome.applied.empty()) session.make_durable();
+    throw;
   }
 }
 

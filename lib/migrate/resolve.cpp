@@ -98,7 +98,7 @@ void resolve_rolled_back(const Source& source, pg::Connection& connection, const
       std::none_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.failed(); })) {
     throw Failure{Exit::failed, fmt::format("migration \"{}\" is not in a failed state (P3012)", name), "codops migrate status " + options.subject};
   }
-  in_transaction(connection, history->marked_rolled_back(migration), limits);
+  in_transaction(connection, history->marked_rolled_back(migration, source), limits);
 }
 
 }  // namespace codops::migrate

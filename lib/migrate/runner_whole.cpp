@@ -91,7 +91,7 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
     try {
       const auto begin = std::chrono::steady_clock::now();
       const auto opened = session.connection().run(
-          session.fresh_settings(history) + "BEGIN; " + session.local_timeouts() + "SELECT clock_timestamp()", session.limits());
+          session.fresh_settings(history) + "BEGIN; " + session.local_timeouts() + session.local_durability() + "SELECT clock_timestamp()", session.limits());
       attempt = new_attempt(std::string{opened.last.text(0, 0)});
       send_script(session, script, at);
       if (session.connection().transaction() != pg::Transaction::in_transaction) {

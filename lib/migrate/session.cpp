@@ -62,12 +62,16 @@ Session::Session(pg::Connection& connection, const Options& options, Reporter& r
   }
 }
 
+void Session::take_locks(const History& history, Milliseconds wait, const Limits& limits) {
+  for (const auto id : history.lock_ids(connection_.target().database)) locks_.push_back(AdvisoryLock::take(connection_, id, wait, reporter_, limits));
+}
+
 void Session::lock(const History& history) {
   if (options_.take_lock) {
     if (connection_.target().pooled) {
       reporter_.warn("the URL says pgbouncer=true: the migration lock only holds on a direct connection");
     }
-    lock_ = AdvisoryLock::take(connection_, history.lock_id(connection_.target().database), options_.lock_wait, reporter_, limits_);
+    take_locks(history, options_.lock_wait, limits_);
   }
   watch_ = std::make_unique<BlockerWatch>(connection_.target(), connection_.backend_pid());
 }
@@ -89,13 +93,25 @@ std::string Session::local_timeouts() const {
   return sql;
 }
 
+std::string Session::local_durability() const { return asynchronous_ ? "SET LOCAL synchronous_commit = off; " : ""; }
+
+void Session::make_durable() noexcept {
+  try {
+    if (!connection_.usable()) return;
+    // The smallest transaction that has something to bring to the disk: PostgreSQL flushes its log up to there.
+    connection_.run("RESET synchronous_commit; SELECT pg_logical_emit_message(true, 'codops', '')", Limits{Deadline::after(grace), {}});
+  } catch (const std::exception&) {
+    // Within a second the server does it by itself (wal_writer_delay).
+  }
+}
+
 void Session::reconnect(const History& history) {
-  lock_ = AdvisoryLock{};
+  locks_.clear();
   connection_ = pg::Connection::open_when_ready(connection_.target(), Limits{Deadline::after(grace), {}});
   if (watch_) watch_->follow(connection_.backend_pid());
   const Limits limits{Deadline::after(grace), {}};
   if (options_.take_lock) {
-    lock_ = AdvisoryLock::take(connection_, history.lock_id(connection_.target().database), grace, reporter_, limits);
+    take_locks(history, grace, limits);
   }
 }
 

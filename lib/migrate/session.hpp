@@ -45,6 +45,13 @@ class Session {
   // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
   std::string fresh_settings(const History& history) const;
   std::string local_timeouts() const;  // inside a transaction; ends with ';' or is empty
+  // Transactions commit without waiting for the disk, until false is set. The history is written in the same transactions and the
+  // log keeps their order, so a crash of the server loses script and row together, the last ones first; whatever commits
+  // with `false`, or make_durable(), brings all of them to the disk.
+  void set_asynchronous(bool yes) { asynchronous_ = yes; }
+  std::string local_durability() const;  // inside a transaction; ends with ';' or is empty
+  // After a run that stopped early: what has been reported as applied is on the disk.
+  void make_durable() noexcept;
   // A new connection to the same target with the lock again: it comes only once the old backend is gone.
   void reconnect(const History& history);
   // After an error: back to no transaction, whatever the limits say.
@@ -56,12 +63,14 @@ class Session {
   bool checks_client() const { return checks_client_; }
 
  private:
+  void take_locks(const History& history, Milliseconds wait, const Limits& limits);
   io::postgres::Connection& connection_;
   const Options& options_;
   Reporter& reporter_;
   const Limits& limits_;
-  AdvisoryLock lock_;
+  std::vector<AdvisoryLock> locks_;
   bool checks_client_{false};
+  bool asynchronous_{false};
   std::unique_ptr<BlockerWatch> watch_;
 };
 

@@ -91,13 +91,15 @@ std::string lock_text(WallTime now) {
                         {"pid_namespace", self.pid_namespace}, {"since", to_rfc3339(now)}}.dump();
 }
 
-bool is_stale(const std::string& text, WallTime now) {
+bool is_stale(const std::string& text, WallTime now) try {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return true;
   const auto since = parse_rfc3339(json.value("since", ""));
   return !since || now - *since > lock_is_stale_after ||
          is_gone({json.value("boot_id", ""), json.value("pid_namespace", ""), json.value("pid", std::int64_t{}),
                   json.value("start_time", std::uint64_t{})});
+} catch (const nlohmann::json::exception&) {
+  return true;  // nobody's
 }
 
 }  // namespace

@@ -77,6 +77,12 @@ done
 holds() { # NAME EXPRESSION
   if python3 -c "import sys; sys.exit(not ($2))"; then pass "$1"; else fail "$1" "$2"; fi
 }
+ratio() { python3 -c "print(f'{$1 / $2:.2f}')"; }
+echo "load average: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+echo "ratios: $(ratio "${best["codops backup"]}" "${best["pg_dump -Fc"]}") of pg_dump -Fc (0.50) · size $(ratio "$size_one" "$size_default") (0.90) ·" \
+  "$(ratio "${best["codops backup"]}" "${best["pg_dump -Fc -Z0 | zstd -1"]}") of the pipe (1.15) ·" \
+  "--jobs 2 $(ratio "${best["codops backup --jobs 2"]}" "${best["pg_dump -Fc -Z0 | zstd -1"]}") of the pipe (1.00) ·" \
+  "restore $(ratio "${best["codops restore --into --jobs 2"]}" "${best["pg_restore -j2"]}") of pg_restore -j2 (1.05)"
 echo "sizes: pg_dump -Fc $size_default, codops $size_one, --jobs 2 $size_two; peak of codops backup: ${peak["codops backup"]} and ${peak["codops backup --jobs 2"]} KB"
 holds "at most half the time of pg_dump -Fc" "${best["codops backup"]} <= 0.5 * ${best["pg_dump -Fc"]}"
 holds "at most 0.9 of its size" "$size_one <= 0.9 * $size_default"

@@ -49,7 +49,7 @@ expect "no secret in argv, output or logs" "$leaks $(cat "$WORK/out" "$WORK/err"
 # ---- every day
 before=$(fingerprint .)
 best=9999
-for _ in 1 2 3; do
+for _ in 1 2 3 4 5; do
   start=$(date +%s%N)
   setup -o json "${with_npm[@]}" || true
   took=$((($(date +%s%N) - start) / 1000000))
@@ -57,8 +57,8 @@ for _ in 1 2 3; do
 done
 expect "again: nothing to do" "$(json '[.ready, ([.steps[] | select(.ending != "unchanged")] | length)]')" '[true,0]'
 expect "and nothing was touched" "$(fingerprint .)" "$before"
-# Under 300 ms when the machine is idle; it may be busy.
-if ((best < 900)); then pass "again, quickly"; else fail "again, quickly" "$best ms"; fi
+# The best of five: the machine may be busy.
+if ((best < 300)); then pass "again, quickly"; else fail "again, quickly" "$best ms"; fi
 expect "doctor agrees" "$(code "$CODOPS" doctor "${with_npm[@]}")" 0
 expect "dev status" "$("$CODOPS" dev status -o json | jq -c '[.ready, (.services | map(.state))]')" '[true,["running","running"]]'
 "$CODOPS" dev logs postgres -n 50 >"$WORK/out"

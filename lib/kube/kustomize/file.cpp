@@ -172,4 +172,10 @@ std::vector<std::string> texts_of(const Json& map, const char* name) {
   return texts;
 }
 
+bool flag_of(const Json& map, const char* name, const text::Position& at) {
+  if (!map.is_object() || !map.contains(name) || map[name].is_null()) return false;
+  if (!map[name].is_boolean()) throw text::failure_at(at, fmt::format("{} has to be true or false", name));
+  return map[name].get<bool>();
+}
+
 }  // namespace codops::kube::kustomize

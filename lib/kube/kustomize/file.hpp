@@ -36,5 +36,7 @@ text::Position position_of(const File& file, const char* field, std::size_t inde
 
 std::string text_of(const Json& map, const char* name);  // "" when absent or not text
 std::vector<std::string> texts_of(const Json& map, const char* name);
+// False when absent. Failure{config} at `at` for anything but true and false.
+bool flag_of(const Json& map, const char* name, const text::Position& at);
 
 }  // namespace codops::kube::kustomize

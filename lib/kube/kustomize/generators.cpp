@@ -51,8 +51,8 @@ class Generator {
     for (const auto* map : {"labels", "annotations"}) {
       if (all.contains(map) && !all[map].empty()) made.value["metadata"][map] = all[map];
     }
-    if (all.value("immutable", false)) made.value["immutable"] = true;
-    made.needs_hash = !all.value("disableNameSuffixHash", false);
+    if (flag_of(all, "immutable", at_)) made.value["immutable"] = true;
+    made.needs_hash = !flag_of(all, "disableNameSuffixHash", at_);
     auto node = std::make_shared<text::Node>();
     node->at = at_;
     made.source = std::move(node);
@@ -154,6 +154,7 @@ void absorb(Resources& into, Resource made, const std::string& behavior, const t
   if (matches.size() > 1) throw text::failure_at(at, fmt::format("{} could be any of {} objects", id.text(), matches.size()));
   if (!changes) throw text::failure_at(at, fmt::format("{} is there already, from {}", id.text(), matches.front()->at().text()), "behavior: merge or behavior: replace changes it");
   auto& old = *matches.front();
+  if (!old.value["metadata"].is_object()) throw text::failure_at(old.at(), "metadata has to be a mapping");
   merge_maps(made.value["metadata"], old.value["metadata"], "labels");
   merge_maps(made.value["metadata"], old.value["metadata"], "annotations");
   made.value["metadata"]["name"] = old.name();
@@ -200,7 +201,7 @@ void generate(const File& file, Resources& into) {
 }
 
 std::string content_hash(const Json& object) {
-  const bool secret = object.value("kind", "") == "Secret";
+  const bool secret = text_of(object, "kind") == "Secret";
   // kustomize means to put the name in, and does not find it.
   Json hashed{{"kind", object["kind"]}, {"name", ""}, {"data", object.contains("data") ? object["data"] : Json("")}};
   if (secret) hashed["type"] = object.contains("type") ? object["type"] : Json("");

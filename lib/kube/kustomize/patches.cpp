@@ -28,6 +28,7 @@ void merge_into(Resource& resource, const Json& patch, const PatchOptions& optio
     resource.deleted = true;
     return;
   }
+  if (!resource.value.contains("metadata") || !resource.value["metadata"].is_object()) throw text::failure_at(at, fmt::format("the patch takes the metadata of {} away", before.text()));
   // A patch is told by kind and name; it does not change them unless it may.
   if (!options.kind_change) resource.value["kind"] = before.kind;
   if (!options.name_change) resource.value["metadata"]["name"] = before.name;
@@ -100,14 +101,14 @@ class PatchEntry {
     std::vector<std::string> names;
     for (const auto& resource : resources) names.push_back(resource.id().text());
     const auto near = nearest(id.text(), names);
-    throw text::failure_at(at_, fmt::format("the patch fits no object: there is no {} ({})", id.text(), patch.value("apiVersion", "")), near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
+    throw text::failure_at(at_, fmt::format("the patch fits no object: there is no {} ({})", id.text(), text_of(patch, "apiVersion")), near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
   }
 
   PatchOptions options() const {
     PatchOptions options;
     if (entry_.contains("options") && entry_["options"].is_object()) {
-      options.name_change = entry_["options"].value("allowNameChange", false);
-      options.kind_change = entry_["options"].value("allowKindChange", false);
+      options.name_change = flag_of(entry_["options"], "allowNameChange", at_);
+      options.kind_change = flag_of(entry_["options"], "allowKindChange", at_);
     }
     return options;
   }

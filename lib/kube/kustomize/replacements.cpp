@@ -98,12 +98,15 @@ struct Options {
   bool create{};
 };
 
-Options options_in(const Json& entry) {
+Options options_in(const Json& entry, const text::Position& at) {
   Options options;
   if (!entry.contains("options") || !entry["options"].is_object()) return options;
   options.delimiter = text_of(entry["options"], "delimiter");
-  options.index = entry["options"].value("index", std::int64_t{0});
-  options.create = entry["options"].value("create", false);
+  if (const auto& all = entry["options"]; all.contains("index")) {
+    if (!all["index"].is_number_integer()) throw text::failure_at(at, "options.index has to be a number");
+    options.index = all["index"].get<std::int64_t>();
+  }
+  options.create = flag_of(entry["options"], "create", at);
   return options;
 }
 
@@ -149,7 +152,7 @@ class Replacement {
     std::vector<Json*> values;
     collect(found->value, field_steps(path), 0, false, values);
     if (values.empty()) throw text::failure_at(at_, fmt::format("{} has no value at {}", found->id().text(), path));
-    const auto options = options_in(source);
+    const auto options = options_in(source, at_);
     if (options.delimiter.empty()) return *values.front();
     const auto parts = split_by(scalar_text(*values.front()), options.delimiter);
     if (options.index < 0 || options.index >= static_cast<std::int64_t>(parts.size())) throw text::failure_at(at_, fmt::format("options.index {} of the source is beyond \"{}\"", options.index, scalar_text(*values.front())));
@@ -164,7 +167,7 @@ class Replacement {
   void put(Resource& resource, const Json& target, const Json& value) const {
     auto paths = texts_of(target, "fieldPaths");
     if (paths.empty()) paths.push_back("metadata.name");
-    const auto options = options_in(target);
+    const auto options = options_in(target, at_);
     for (const auto& path : paths) {
       std::vector<Json*> found;
       collect(resource.value, field_steps(path), 0, options.create, found);

@@ -25,10 +25,10 @@ void put_pairs(Resource& resource, const std::vector<FieldSpec>& fields, const J
   }
 }
 
-std::vector<FieldSpec> own_fields(const Json& entry) {
+std::vector<FieldSpec> own_fields(const Json& entry, const text::Position& at) {
   std::vector<FieldSpec> fields;
   if (!entry.contains("fields") || !entry["fields"].is_array()) return fields;
-  for (const auto& field : entry["fields"]) fields.push_back({text_of(field, "group"), text_of(field, "version"), text_of(field, "kind"), text_of(field, "path"), field.is_object() && field.value("create", false)});
+  for (const auto& field : entry["fields"]) fields.push_back({text_of(field, "group"), text_of(field, "version"), text_of(field, "kind"), text_of(field, "path"), flag_of(field, "create", at)});
   return fields;
 }
 
@@ -100,7 +100,7 @@ void set_namespace(const File& file, Resources& resources) {
     if (!is_cluster_scoped(id)) resource.value["metadata"]["namespace"] = space;
     if (id.kind == "RoleBinding" || id.kind == "ClusterRoleBinding") {
       each_at(resource.value, {"subjects"}, false, [&](Json& subject) {
-        if (subject.is_object() && subject.value("name", "") == "default") subject["namespace"] = space;
+        if (subject.is_object() && text_of(subject, "name") == "default") subject["namespace"] = space;
       });
     }
     const auto put = [&](const char* path) { each_at(resource.value, split_path(path), false, [&](Json& value) { value = space; }); };
@@ -133,15 +133,16 @@ void set_labels(const File& file, Resources& resources) {
     for (std::size_t i = 0; i < list.size(); ++i) {
       const auto& entry = list[i];
       if (!entry.contains("pairs") || !entry["pairs"].is_object()) continue;
-      auto fields = own_fields(entry);
-      if (entry.value("includeSelectors", false)) {
+      const auto at = position_of(file, "labels", i);
+      auto fields = own_fields(entry, at);
+      if (flag_of(entry, "includeSelectors", at)) {
         fields.insert(fields.end(), selector_fields().begin(), selector_fields().end());
-      } else if (entry.value("includeTemplates", false)) {
+      } else if (flag_of(entry, "includeTemplates", at)) {
         fields.insert(fields.end(), metadata_label_fields().begin(), metadata_label_fields().end());
       } else {
         fields.push_back({"", "", "", "metadata/labels", true});
       }
-      for (auto& resource : resources) put_pairs(resource, fields, entry["pairs"], position_of(file, "labels", i));
+      for (auto& resource : resources) put_pairs(resource, fields, entry["pairs"], at);
     }
   }
   if (!file.json.contains("commonLabels") || !file.json["commonLabels"].is_object()) return;

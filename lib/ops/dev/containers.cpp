@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/containers.hpp"
@@ -25,6 +26,7 @@ using target::HealthState;
 using target::RunState;
 
 constexpr std::string_view hash_label = "codops.dev.config";
+constexpr const char* before_suffix = "-before";
 constexpr Milliseconds ready_time{180'000};
 
 const compose::Service& service_named(const Workspace& workspace, const std::string& name) { return workspace.compose->services.at(name); }
@@ -35,10 +37,36 @@ Filters of_project(const Workspace& workspace, const std::string& service = {}) 
   return {{"label", labels}};
 }
 
+std::string container_name(const Workspace& workspace, const compose::Service& service) {
+  return service.container_name.empty() ? fmt::format("{}-{}-1", workspace.compose->name, service.name) : service.container_name;
+}
+
+// The service's container; beside it there may be the one before it, which a run that was killed had no time to remove.
 std::optional<ContainerDetails> find(const Workspace& workspace, const std::string& service, const Limits& limits) {
   const auto all = workspace.api->containers(of_project(workspace, service), true, limits);
   if (all.empty()) return std::nullopt;
-  return workspace.api->find_container(all.front().id, limits);
+  const auto named = std::find_if(all.begin(), all.end(), [name = container_name(workspace, service_named(workspace, service))](const auto& one) { return one.name == name; });
+  return workspace.api->find_container(named == all.end() ? all.front().id : named->id, limits);
+}
+
+using Endpoints = std::vector<std::pair<std::string, EndpointSpec>>;
+
+Endpoints endpoints_of(const Workspace& workspace, const compose::Service& service) {
+  Endpoints endpoints;
+  for (const auto& [key, attachment] : service.networks) {
+    const auto network = workspace.compose->networks.find(key);
+    EndpointSpec endpoint{attachment.ipv4_address, attachment.aliases};
+    endpoint.aliases.push_back(service.name);
+    endpoints.emplace_back(network == workspace.compose->networks.end() ? key : network->second.name, std::move(endpoint));
+  }
+  return endpoints;
+}
+
+// Those that a container was not joined to: its maker was killed before it came to that.
+Endpoints missing_endpoints(const Workspace& workspace, const compose::Service& service, const ContainerDetails& details) {
+  auto endpoints = endpoints_of(workspace, service);
+  endpoints.erase(std::remove_if(endpoints.begin(), endpoints.end(), [&](const auto& one) { return details.networks.count(one.first) != 0; }), endpoints.end());
+  return endpoints;
 }
 
 Json body_of(const Workspace& workspace, const compose::Service& service) {
@@ -163,6 +191,22 @@ void keep_unnamed_volumes(Json& body, const ContainerDetails& before) {
   }
 }
 
+// The name is taken. A run that was killed may have asked for this very container: the engine goes on making it, and lists it late.
+std::string already_made(const Workspace& workspace, const compose::Service& service, const std::string& hash, const Limits& limits) {
+  const auto name = container_name(workspace, service);
+  const auto bounded = limits.within(Milliseconds{10'000});
+  Backoff backoff{Milliseconds{50}, Milliseconds{500}};
+  do {
+    const auto found = workspace.api->find_container(name, limits);
+    if (!found) continue;
+    const auto label = found->labels.find(std::string{hash_label});
+    const auto owner = found->labels.find("com.docker.compose.project");
+    if (label != found->labels.end() && label->second == hash && owner != found->labels.end() && owner->second == workspace.compose->name) return found->id;
+    break;
+  } while (backoff.wait(bounded));
+  throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", name), "docker rename " + name};
+}
+
 std::string create(const Workspace& workspace, const compose::Service& service, const std::optional<ContainerDetails>& before, const Limits& limits) {
   auto body = body_of(workspace, service);
   const auto hash = hash_of(workspace, service);
@@ -178,36 +222,40 @@ std::string create(const Workspace& workspace, const compose::Service& service, 
   labels["com.docker.compose.project.config_files"] = fmt::format("{}", fmt::join(workspace.compose->files, ","));
   labels[std::string{hash_label}] = hash;
   if (before) keep_unnamed_volumes(body, *before);
-  std::vector<std::pair<std::string, EndpointSpec>> more;
-  for (const auto& [key, attachment] : service.networks) {
-    const auto network = workspace.compose->networks.find(key);
-    const auto& name = network == workspace.compose->networks.end() ? key : network->second.name;
-    EndpointSpec endpoint{attachment.ipv4_address, attachment.aliases};
-    endpoint.aliases.push_back(service.name);
+  const auto endpoints = endpoints_of(workspace, service);
+  if (!endpoints.empty()) {
     // Before API 1.44 a container is created on one network at most.
-    if (body["HostConfig"].contains("NetworkMode")) {
-      more.emplace_back(name, std::move(endpoint));
-      continue;
-    }
-    body["HostConfig"]["NetworkMode"] = name;
-    auto& first = body["NetworkingConfig"]["EndpointsConfig"][name];
+    const auto& [network, endpoint] = endpoints.front();
+    body["HostConfig"]["NetworkMode"] = network;
+    auto& first = body["NetworkingConfig"]["EndpointsConfig"][network];
     first["Aliases"] = endpoint.aliases;
     if (!endpoint.address.empty()) first["IPAMConfig"]["IPv4Address"] = endpoint.address;
   }
-  const auto name = service.container_name.empty() ? fmt::format("{}-{}-1", workspace.compose->name, service.name) : service.container_name;
+  const auto name = container_name(workspace, service);
   if (before) {
     workspace.api->stop_container(before->id, std::chrono::seconds{30}, limits);
-    workspace.api->remove_container(before->id, true, false, limits);
+    // Its unnamed volumes are known by it alone: it goes only once the new one has them.
+    if (before->name == name) workspace.api->rename_container(before->id, name + before_suffix, limits);
   }
   std::string id;
   try {
     id = workspace.api->create_container(name, body, limits).id;
   } catch (const ApiError& error) {
     if (!error.conflict()) throw;
-    throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", name), "docker rename " + name};
+    id = already_made(workspace, service, hash, limits);
   }
-  for (const auto& [network, endpoint] : more) workspace.api->connect_network(network, id, endpoint, limits);
+  for (std::size_t i = 1; i < endpoints.size(); ++i) workspace.api->connect_network(endpoints[i].first, id, endpoints[i].second, limits);
+  if (before) workspace.api->remove_container(before->id, true, false, limits);
   return id;
+}
+
+// What a run that was killed between making the new container and removing the old one left.
+void remove_predecessor(const Workspace& workspace, const compose::Service& service, const ContainerDetails& now, const Limits& limits) {
+  const auto name = container_name(workspace, service);
+  if (now.name != name) return;
+  for (const auto& one : workspace.api->containers(of_project(workspace, service.name), true, limits)) {
+    if (one.name == name + before_suffix) workspace.api->remove_container(one.id, true, false, limits);
+  }
 }
 
 bool is_up(const compose::Service& service, const ContainerDetails& details, bool one_shot) {
@@ -295,6 +343,9 @@ Finding look_at_service(const Workspace& workspace, const std::string& name, con
   if (!details) return {false, "no container yet", {}, {}};
   const bool stale = is_stale(workspace, service, *details);
   const bool up = is_up(service, *details, is_one_shot(*workspace.compose, name));
+  if (const auto missing = missing_endpoints(workspace, service, *details); !stale && !missing.empty()) {
+    return {false, fmt::format("{} is not on the network \"{}\"", details->name, missing.front().first), {}, {}};
+  }
   if (!stale && up) return {true, fmt::format("{} {}", details->name, state_text(*details)), {}, {}};
   return {false, stale ? fmt::format("{} was made from another definition", details->name) : fmt::format("{} {}", details->name, state_text(*details)), {}, {}};
 }
@@ -309,6 +360,8 @@ std::string bring_up(const Workspace& workspace, const std::string& name, const 
     details = workspace.api->find_container(id, limits);
   }
   if (!details) throw Failure{Exit::failed, fmt::format("the container of \"{}\" was removed meanwhile", name)};
+  for (const auto& [network, endpoint] : missing_endpoints(workspace, service, *details)) workspace.api->connect_network(network, details->id, endpoint, limits);
+  remove_predecessor(workspace, service, *details, limits);
   if (details->state == RunState::paused) workspace.api->unpause_container(details->id, limits);
   try {
     workspace.api->start_container(details->id, limits);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
 #include "lib/ops/dev/steps.hpp"
 
 namespace codops::ops::dev {
@@ -39,7 +40,8 @@ void tell_notes(const Workspace& workspace, Reporter& reporter) {
 
 Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, Reporter& reporter, const Clock& clock, const Limits& limits) {
   tell_notes(workspace, reporter);
-  const Context context{workspace, ledger, reporter, clock, request.caller_umask};
+  KeptConnection connection;
+  const Context context{workspace, ledger, reporter, clock, request.caller_umask, connection};
   const auto steps = choose_steps(all_steps(context), request.only, request.skip);
   Outcome outcome;
   outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
@@ -68,6 +70,15 @@ void reset(const Request& request, Workspace& workspace, Ledger& ledger, Reporte
   reporter.note(fmt::format("removed: {}", fmt::join(lost, "; ")));
 }
 
+// What a run that was killed had begun to write: secrets may stand in it. The lock is held.
+void tidy(const Workspace& workspace) {
+  io::remove_unfinished(workspace.folder);
+  for (const auto& file : workspace.env) {
+    const auto path = workspace.project / file.path;
+    io::remove_unfinished(path.parent_path(), path.filename().string());
+  }
+}
+
 }  // namespace
 
 Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
@@ -85,6 +96,7 @@ Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, c
     reset(request, before, ledger, reporter, limits);
   }
   const auto workspace = observe(request.inputs, agreement(request), limits);
+  tidy(workspace);
   return run(request, workspace, ledger, reporter, clock, limits);
 }
 

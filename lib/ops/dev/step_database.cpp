@@ -50,12 +50,16 @@ Finding look_at_database(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const auto target = workspace.database();
   try {
-    auto connection = connect(target, limits);
-    const auto key = provision_key(workspace) + " " + database_identity(connection, limits);
-    if (context.ledger.is("database", key)) return {true, fmt::format("\"{}\" of \"{}\"", target.database, target.user), {}, {}};
+    auto connection = context.connection.take(target, limits.within(connect_time));
+    const bool known = is_known_database(context, connection, limits);
+    context.connection.keep(std::move(connection));
+    if (known) return {true, fmt::format("\"{}\" of \"{}\"", target.database, target.user), {}, {}};
     return {false, "its role, grants and extensions were not looked at yet", {}, {}};
   } catch (const pg::DatabaseError& error) {
     if (error.code() != Exit::config) throw;
+    // Of a server that was made a moment ago no more can be expected.
+    if (error.sqlstate() == "3D000") return {false, fmt::format("database \"{}\" is not there yet", target.database), {}, {}};
+    if (workspace.backend == Backend::local) return {false, fmt::format("role \"{}\" can't log in yet", target.user), {}, {}};
     return {false, error.message(), {}, {}};
   }
 }
@@ -75,7 +79,20 @@ std::string make_database(const Context& context, const Limits& limits) {
   }
   const auto admin = admin_of(workspace);
   SilentReporter silent;
-  auto outcome = migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
+  // Values of the environment count only while a volume is made.
+  const auto explain = [&](pg::DatabaseError& error) {
+    if (error.sqlstate() != "28P01" || workspace.backend == Backend::local) return;
+    error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
+                                workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file, workspace.compose->name, workspace.postgres.service, admin.user));
+  };
+  auto outcome = [&] {
+    try {
+      return migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
+    } catch (pg::DatabaseError& error) {
+      explain(error);
+      throw;
+    }
+  }();
   if (workspace.backend == Backend::local) {
     auto connection = connect(admin, limits);
     set_password(connection, wanted, limits);
@@ -84,9 +101,7 @@ std::string make_database(const Context& context, const Limits& limits) {
     try {
       return connect(workspace.database(), limits);
     } catch (pg::DatabaseError& error) {
-      if (error.sqlstate() == "28P01") {
-        error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set it with codops dev psql", workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file));
-      }
+      explain(error);
       throw;
     }
   }();
@@ -111,8 +126,9 @@ void note_seed(const Context& context, pg::Connection& connection, const Limits&
 }
 
 Finding look_at_migrations(const Context& context, const Limits& limits) {
-  auto connection = connect(context.workspace.database(), limits);
+  auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
   const auto ledger = migrate::status(source_of(context.workspace), connection, false, limits);
+  context.connection.keep(std::move(connection));
   using migrate::State;
   const auto pending = ledger.count(State::pending) + ledger.count(State::unfinished);
   const auto failed = ledger.count(State::failed);
@@ -146,9 +162,11 @@ std::string run_migrations(const Context& context, const Progress& progress, con
 }
 
 Finding look_at_seed(const Context& context, const Limits& limits) {
-  auto connection = connect(context.workspace.database(), limits);
+  auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
   const auto identity = database_identity(connection, limits);
-  if (context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits)) return {false, "the database is empty", {}, {}};
+  const bool empty = context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits);
+  context.connection.keep(std::move(connection));
+  if (empty) return {false, "the database is empty", {}, {}};
   const auto known = context.ledger.find("seed");
   if (known && known->inputs == identity && known->note == "due") return {false, "is due: the database was empty", {}, {}};
   return {true, known && known->inputs == identity ? "done" : "not due: the database was there before", {}, {}};
@@ -165,6 +183,24 @@ std::string run_seed(const Context& context, const Progress& progress, const Lim
 
 std::string database_identity(pg::Connection& connection, const Limits& limits) {
   return std::string{connection.query("SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid FROM pg_database WHERE datname = current_database()", limits).text(0, 0)};
+}
+
+bool is_known_database(const Context& context, pg::Connection& connection, const Limits& limits) {
+  return context.ledger.is("database", provision_key(context.workspace) + " " + database_identity(connection, limits));
+}
+
+pg::Connection KeptConnection::take(const pg::Target& target, const Limits& limits) {
+  std::optional<pg::Connection> kept;
+  {
+    const std::lock_guard guard{mutex_};
+    kept.swap(kept_);
+  }
+  return kept && kept->usable() ? std::move(*kept) : pg::Connection::open(target, limits);
+}
+
+void KeptConnection::keep(pg::Connection connection) {
+  const std::lock_guard guard{mutex_};
+  kept_ = std::move(connection);
 }
 
 void add_database(const Context& context, Steps& steps) {

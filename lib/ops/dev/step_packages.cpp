@@ -11,6 +11,7 @@
 #include "lib/io/files.hpp"
 #include "lib/io/process.hpp"
 #include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/linked_packages.hpp"
 #include "lib/scaffold/dev/tools.hpp"
 #include "lib/scaffold/dev/version_range.hpp"
 
@@ -48,20 +49,33 @@ Finding look_at_install(const Context& context, const Package& package, const Li
 std::string install(const Context& context, const Package& package, const Progress& progress, const Limits& limits) {
   const auto& project = context.workspace.project;
   const auto command = install_command(package);
-  const auto links = linked_packages(project, package);
+  const auto shown = [&](const std::string& name) { return (fs::path{package.directory} / "node_modules" / name).string(); };
+  if (const auto own = checked_out_packages(project, package); !own.empty()) {
+    throw Failure{Exit::failed, fmt::format("\"{}\" is a git checkout, which {} {} would remove", shown(own.front()), command[0], command[1]),
+                  fmt::format("move it out of node_modules and link it ({} link PATH), or leave this step out: --skip {}", command[0], install_key(package))};
+  }
+  note_links(context.workspace.folder, project, package);
   // Unknown until it has ended well: a run that is killed leaves nothing that looks installed.
   context.ledger.drop(install_key(package));
   const auto inputs = install_inputs(project, package, node_major(context, limits));
   // pnpm asks before it removes node_modules, unless it believes to be alone.
   auto with_ci = command;
   if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
-  run_tool(context, with_ci, package.directory, progress, limits);
-  context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
-  if (!links.empty()) {
-    context.reporter.warn(fmt::format("{} were linked in {} and are installed from the registry now ({} link brings one back): {}", links.size(),
-                                      package.directory.empty() ? "node_modules" : package.directory + "/node_modules", package.manager, fmt::join(links, ", ")));
+  try {
+    run_tool(context, with_ci, package.directory, progress, limits);
+  } catch (const Failure&) {
+    try {
+      restore_links(context.workspace.folder, project, package);
+    } catch (const Failure&) {
+      // The note stays: the next run puts them back.
+    }
+    throw;
   }
-  return fmt::format("{} {}", command[0], command[1]);
+  const auto links = restore_links(context.workspace.folder, project, package);
+  context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
+  std::string kept;
+  for (const auto& link : links) kept += fmt::format("{}{} -> {}", kept.empty() ? "; still linked: " : ", ", link.name, link.leads_to);
+  return fmt::format("{} {}{}", command[0], command[1], kept);
 }
 
 bool uses_prisma(const Package& package) {

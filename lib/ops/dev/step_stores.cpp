@@ -48,6 +48,21 @@ std::string ask_postgres(const io::postgres::Target& target, const Limits& limit
   }
 }
 
+// A database that an earlier run prepared has not just been made: one connection is enough, and the next steps ask it too.
+std::string ask_known(const Context& context, const Limits& limits) {
+  const auto target = context.workspace.database();
+  try {
+    auto connection = context.connection.take(target, limits.within(Milliseconds{3'000}));
+    const bool known = is_known_database(context, connection, limits.within(Milliseconds{3'000}));
+    context.connection.keep(std::move(connection));
+    if (known) return {};
+  } catch (const Failure&) {
+    limits.check("asking PostgreSQL");
+    // Not in a state to be asked that; whether it answers at all is asked below.
+  }
+  return ask_postgres(target, limits);
+}
+
 std::string ask(const Workspace& workspace, Store store, const Limits& limits) {
   if (store == Store::redis) return ask_redis(workspace.redis_target(), limits);
   auto target = workspace.database();
@@ -81,10 +96,11 @@ void add_container(const Context& context, const std::string& service, Steps& st
   step.needs = {"networks", "env", "ports"};
   for (const auto& [needed, dependency] : workspace.compose->services.at(service).depends_on) step.needs.push_back(step_of_service(needed));
   const auto* store = store_of(workspace, service);
-  step.check = [&workspace, service, store](const Limits& limits) {
+  step.check = [&context, &workspace, service, store](const Limits& limits) {
     auto finding = look_at_service(workspace, service, limits);
     if (finding.satisfied && store != nullptr) {
-      if (const auto why = ask(workspace, store->store, limits); !why.empty()) return Finding{false, why, {}, {}};
+      const auto why = store->store == Store::postgres ? ask_known(context, limits) : ask(workspace, store->store, limits);
+      if (!why.empty()) return Finding{false, why, {}, {}};
     }
     return finding;
   };
@@ -99,14 +115,23 @@ void add_container(const Context& context, const std::string& service, Steps& st
 
 // ---- the local backend
 
-Finding look_at_local_postgres(const Workspace& workspace, const Limits& limits) {
+Finding look_at_local_postgres(const Context& context, const Limits& limits) {
+  const auto& workspace = context.workspace;
   const LocalPostgres server{workspace.project};
   std::string hint;
   if (auto wrong = server.trouble(hint); !wrong.empty()) throw Failure{Exit::unavailable, std::move(wrong), hint};
   const auto port = server.port_in_use();
   if (port == 0) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
   if (port != workspace.postgres.port) return {false, fmt::format("runs on port {}, and {} is wanted", port, workspace.postgres.port), {}, {}};
-  if (const auto why = ask_postgres(server.admin(port), limits); !why.empty()) return {false, why, {}, {}};
+  std::string why;
+  try {
+    why = ask_known(context, limits);
+  } catch (const Failure& failure) {
+    // A URL that can't be used is the next step's to tell.
+    if (failure.code() != Exit::config) throw;
+    why = ask_postgres(server.admin(port), limits);
+  }
+  if (!why.empty()) return {false, why, {}, {}};
   return {true, fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), port), {}, {}};
 }
 
@@ -214,7 +239,7 @@ void add_stores(const Context& context, Steps& steps) {
     return;
   }
   if (workspace.postgres.wanted) {
-    steps.push_back({workspace.postgres.name, {"env", "ports"}, [&workspace](const Limits& limits) { return look_at_local_postgres(workspace, limits); },
+    steps.push_back({workspace.postgres.name, {"env", "ports"}, [&context](const Limits& limits) { return look_at_local_postgres(context, limits); },
                      [&workspace](const Progress& progress, const Limits& limits) { return start_local_postgres(workspace, progress, limits); }});
   }
   if (workspace.redis.wanted) {

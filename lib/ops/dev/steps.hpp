@@ -1,5 +1,7 @@
 #pragma once
 // The steps of setup-dev for a workspace: each with the check that makes it skippable.
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,12 +10,25 @@
 
 namespace codops::ops::dev {
 
+// The application's connection, from one check to the next: opening one costs more than all that a check asks. Thread-safe.
+class KeptConnection {
+ public:
+  // The kept one, else a new one. Whoever has asked without an error and without changing the session gives it back.
+  io::postgres::Connection take(const io::postgres::Target& target, const Limits& limits);
+  void keep(io::postgres::Connection connection);
+
+ private:
+  std::mutex mutex_;
+  std::optional<io::postgres::Connection> kept_;
+};
+
 struct Context {
   const Workspace& workspace;
   scaffold::dev::Ledger& ledger;
   Reporter& reporter;
   const Clock& clock;
   unsigned caller_umask{022};
+  KeptConnection& connection;
 };
 
 using Steps = std::vector<scaffold::dev::Step>;
@@ -36,7 +51,9 @@ std::vector<settings::DevCommand> generate_commands(const Workspace& workspace);
 
 // Runs a program of the checkout with its variables; its last line is the progress, its last lines the evidence.
 void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const scaffold::dev::Progress& progress, const Limits& limits);
-// One row, identifying a database whatever its name; nullopt when nobody answers.
+// Tells a database from every other, whatever its name.
 std::string database_identity(io::postgres::Connection& connection, const Limits& limits);
+// Is it the one that an earlier run prepared, with nothing of its role or extensions changed since?
+bool is_known_database(const Context& context, io::postgres::Connection& connection, const Limits& limits);
 
 }  // namespace codops::ops::dev

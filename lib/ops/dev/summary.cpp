@@ -113,14 +113,35 @@ std::string headline(const Workspace& workspace, const Outcome& outcome, bool ch
                      count(outcome, Ending::blocked) == 0 ? "" : fmt::format(", {} wait for them", count(outcome, Ending::blocked)));
 }
 
+// Words over as many lines as they need, none longer than 100 columns; a word alone may be.
+std::string folded(const std::string& first, std::size_t indent, std::string_view text) {
+  constexpr std::size_t width = 100;
+  auto out = first;
+  auto column = indent;
+  for (bool begun = false; !text.empty(); begun = true) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (begun && column + 1 + word.size() > width) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (begun) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out + "\n";
+}
+
 }  // namespace
 
 std::string summary_text(const Workspace& workspace, const Outcome& outcome, bool check_only) {
   auto text = headline(workspace, outcome, check_only) + "\n";
   for (const auto& step : outcome.steps) {
     if (step.ending != Ending::failed && step.ending != Ending::wanted) continue;
-    text += fmt::format("  {} {:<17} {}\n", step.ending == Ending::failed ? "✗" : "+", step.name, step.text);
-    if (!step.hint.empty()) text += fmt::format("    {:<17} fix: {}\n", "", step.hint);
+    text += folded(fmt::format("  {} {:<17} ", step.ending == Ending::failed ? "✗" : "+", step.name), 22, step.text);
+    if (!step.hint.empty()) text += folded(fmt::format("    {:<17} fix: ", ""), 27, step.hint);
   }
   if (outcome.exit == Exit::ok) {
     for (const auto& line : places(workspace)) text += fmt::format("  {:<10} {:<46} {}\n", line.what, line.where, line.note);

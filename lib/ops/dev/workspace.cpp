@@ -134,7 +134,7 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
   plan.wanted = service != nullptr || !plan.variable.empty();
   if (workspace.backend == Backend::docker) {
     if (service == nullptr) {
-      if (plan.wanted) workspace.notes.push_back(fmt::format("{} in {} is set, and no service of the compose file is a {}", plan.variable, plan.file, usual_name));
+      if (plan.wanted && !workspace.compose_failure) workspace.notes.push_back(fmt::format("{} in {} is set, and no service of the compose file is a {}", plan.variable, plan.file, usual_name));
       plan.wanted = false;
       return;
     }

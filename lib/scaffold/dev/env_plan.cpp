@@ -25,6 +25,7 @@ class Pool {
     if (found == values_.end()) found = values_.emplace(name, make_()).first;
     return found->second;
   }
+  bool knows(const std::string& name) const { return values_.count(name) != 0; }
   // What stood in the example in a secret's place: the same text in a URL means that secret.
   void replaced(const std::string& name, const std::string& placeholder) { placeholders_.emplace(name, placeholder); }
 
@@ -47,6 +48,16 @@ bool wants_secret(const EnvText::Statement& statement) {
   return statement.value && is_own_secret(statement.name) && is_placeholder(*statement.value) && statement.value->find('$') == std::string::npos;
 }
 
+// A password that somebody chose may have characters that end it in a URL, or that a .env file resolves.
+std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 // The URLs of `text` whose password is a placeholder get the secret that belongs there.
 void fill_urls(EnvText& text, const std::vector<std::string>& names, Pool& pool) {
   for (const auto& name : names) {
@@ -57,7 +68,7 @@ void fill_urls(EnvText& text, const std::vector<std::string>& names, Pool& pool)
     if (!place || place->password_begin == place->password_end || !is_placeholder(place->password)) continue;
     const auto secret = pool.for_url(store_of_scheme(place->scheme), place->password);
     if (!secret) continue;
-    raw.replace(place->password_begin, place->password_end - place->password_begin, *secret);
+    raw.replace(place->password_begin, place->password_end - place->password_begin, percent_encoded(*secret));
     text.replace(name, raw);
   }
 }
@@ -154,6 +165,12 @@ std::vector<EnvFile> plan_env(const std::vector<EnvSource>& sources, const NewSe
     for (const auto& name : fresh[i]) lines.push_back(examples[i].line(*examples[i].find(name)));
     file.after.append(lines);
     file.appended = fresh[i];
+  }
+  // A secret that is there already stands in the URLs that are added, too.
+  for (const auto& example : examples) {
+    for (const auto& statement : example.statements()) {
+      if (wants_secret(statement) && pool.knows(statement.name)) pool.replaced(statement.name, *statement.value);
+    }
   }
   for (std::size_t i = 0; i < files.size(); ++i) fill_urls(files[i].after, fresh[i], pool);
   return files;

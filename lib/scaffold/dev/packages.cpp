@@ -105,21 +105,6 @@ fs::path record_of(const fs::path& project, const Package& package) {
   return modules / ".package-lock.json";
 }
 
-void collect_links(const fs::path& folder, const std::string& scope, const fs::path& root, std::vector<std::string>& found) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator{folder, error}) {
-    const auto name = entry.path().filename().string();
-    if (name.starts_with('.')) continue;
-    if (entry.is_symlink(error)) {
-      const auto target = fs::canonical(entry.path(), error);
-      const auto relative = target.lexically_relative(root);
-      if (!error && (relative.empty() || *relative.begin() == "..")) found.push_back(fmt::format("{}{} -> {}", scope, name, target.string()));
-    } else if (scope.empty() && name.starts_with('@') && entry.is_directory(error)) {
-      collect_links(entry.path(), name + "/", root, found);
-    }
-  }
-}
-
 }  // namespace
 
 std::vector<Package> find_packages(const fs::path& project, const std::vector<std::string>& directories) {
@@ -225,11 +210,12 @@ std::optional<bool> is_installed(const fs::path& project, const Package& package
       if (entry.value("optional", false) || entry.value("devOptional", false) || entry.value("peer", false)) continue;
       return false;
     }
+    if (found->value("link", false)) continue;  // somebody has put a link in its place
     if (text_of(entry, "version") != text_of(*found, "version") || text_of(entry, "integrity") != text_of(*found, "integrity")) return false;
     if (!fs::exists(project / package.directory / path / "package.json")) return false;
   }
   for (const auto& [path, entry] : there->items()) {
-    if (path.starts_with("node_modules/") && !wanted->contains(path)) return false;
+    if (path.starts_with("node_modules/") && !wanted->contains(path) && !entry.value("link", false)) return false;
   }
   return true;
 }
@@ -237,16 +223,13 @@ std::optional<bool> is_installed(const fs::path& project, const Package& package
 std::string install_mark(const fs::path& project, const Package& package) {
   struct stat status {};
   if (::stat(record_of(project, package).c_str(), &status) != 0) return {};
-  return fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-}
-
-std::vector<std::string> linked_packages(const fs::path& project, const Package& package) {
-  std::vector<std::string> found;
-  std::error_code error;
-  const auto root = fs::canonical(project, error);
-  collect_links(project / package.directory / "node_modules", "", root, found);
-  std::sort(found.begin(), found.end());
-  return found;
+  // A package that was removed by hand changes no record.
+  std::size_t present = 0;
+  for (const auto& name : package.dependencies) {
+    std::error_code error;
+    present += fs::exists(project / package.directory / "node_modules" / name / "package.json", error) ? 1U : 0U;
+  }
+  return fmt::format("{} {}.{:09} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present);
 }
 
 }  // namespace codops::scaffold::dev

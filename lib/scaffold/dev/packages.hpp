@@ -33,12 +33,11 @@ NodePin node_pin(const std::filesystem::path& project);
 std::vector<std::string> install_command(const Package& package);
 // Of everything that decides what is installed: lockfile, package.json, manager, node's major version.
 std::string install_inputs(const std::filesystem::path& project, const Package& package, int node_major);
-// Is node_modules what the lockfile says, by the record that npm writes at the end of an install? Only npm's can be told;
-// nullopt: can't be told.
+// Is node_modules what the lockfile says, but for linked packages, by the record that npm writes at the end of an install? Only
+// npm's can be told; nullopt: can't be told.
 std::optional<bool> is_installed(const std::filesystem::path& project, const Package& package);
-// What tells one finished install from another, cheaply: the record's size and time. Empty: there is no finished install.
+// What tells one finished install from another, cheaply: the record's size and time, and how many of the
+// direct dependencies are there. Empty: there is no finished install.
 std::string install_mark(const std::filesystem::path& project, const Package& package);
-// Packages that are links to somewhere outside of the project (`npm link`): a clean install drops them.
-std::vector<std::string> linked_packages(const std::filesystem::path& project, const Package& package);
 
 }  // namespace codops::scaffold::dev

@@ -1,5 +1,5 @@
 // What codops makes of a kustomization is what `kubectl kustomize` makes of it: the cases of kustomize_cases.txt, and every kustomization
-// below CODOPS_TEST_DATA/manifests. kubectl is the one in KUBEBUILDER_ASSETS, of the version that the rules are from.
+// below CODOPS_TEST_DATA/manifests. kubectl is the one beside the tests' API server, of the version that the rules are from.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -21,10 +21,19 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string kubectl() {
-  const auto* assets = std::getenv("KUBEBUILDER_ASSETS");
+  std::vector<fs::path> folders;
+  const auto add = [&](const char* variable, const char* below) {
+    if (const auto* value = std::getenv(variable); value && *value) folders.push_back(fs::path{value} / below);
+  };
+  add("KUBEBUILDER_ASSETS", "");
+  // Where the tests' cluster unpacks its programs.
+  add("XDG_CACHE_HOME", "codops-kube");
+  add("HOME", ".cache/codops-kube");
   std::error_code ignored;
-  if (assets && fs::exists(fs::path{assets} / "kubectl", ignored)) return (fs::path{assets} / "kubectl").string();
-  MESSAGE("skipped: KUBEBUILDER_ASSETS names no folder with kubectl");
+  for (const auto& folder : folders) {
+    if (fs::exists(folder / "kubectl", ignored)) return (folder / "kubectl").string();
+  }
+  MESSAGE("skipped: there is no kubectl in KUBEBUILDER_ASSETS");
   return {};
 }
 

@@ -154,3 +154,26 @@ TEST_CASE("marks are kept, and a broken manifest is named without hiding the oth
   CHECK(place.catalogue.list(limits, &broken).size() == 1);
   CHECK(broken.size() == 1);
 }
+
+TEST_CASE("what anybody may write beside a manifest never stops a list") {
+  const io::TemporaryFolder folder;
+  store::DirectoryStore store{folder.path()};
+  Catalogue catalogue{store, "shop/test"};
+  Manifest manifest;
+  manifest.label = "20261123-101500F";
+  manifest.folder = "shop/test";
+  manifest.started = manifest.finished = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 23}};
+  catalogue.publish(manifest, {}, Limits{});
+  for (const auto* marks : {"{\"pinned\":\"x\",\"verified\":5,\"damage\":7}", "[]", "junk", ""}) {
+    store.put("shop/test/20261123-101500F/marks.json", marks, Limits{});
+    CHECK(catalogue.list(Limits{}).size() == 1);
+  }
+  store.put("shop/test/20261124-101500F/in-progress.json", "{\"host\":1,\"pid\":\"x\"}", Limits{});
+  CHECK(catalogue.unfinished(manifest.started, Limits{}).at(0).stale);
+  // Signed or not, one environment's backup is no other's.
+  Catalogue other{store, "shop/other"};
+  store.put("shop/other/20261123-101500F/manifest.json", *store.get("shop/test/20261123-101500F/manifest.json", Limits{}), Limits{});
+  std::vector<std::string> broken;
+  CHECK(other.list(Limits{}, &broken).empty());
+  CHECK(broken.size() == 1);
+}

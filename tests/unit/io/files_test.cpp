@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 
 using namespace codops;
 namespace fs = std::filesystem;
@@ -13,6 +14,19 @@ std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator{folder}, fs::directory_iterator{}));
 }
 }  // namespace
+
+TEST_CASE("what killed writers left is removed, and nothing else") {
+  const io::TemporaryFolder folder;
+  const auto put = [&](const char* name) { std::ofstream{folder.path() / name} << "x"; };
+  for (const auto* name : {".a.0123456789ab.tmp", "..env.0123456789ab.tmp", ".a.0123456789aX.tmp", "a.0123456789ab.tmp", ".0123456789ab.tmp", ".a.tmp", ".env"}) put(name);
+  const auto is_there = [&](const char* name) { return std::filesystem::exists(folder.path() / name); };
+  io::remove_unfinished(folder.path(), ".env");
+  CHECK_FALSE(is_there("..env.0123456789ab.tmp"));
+  CHECK(is_there(".a.0123456789ab.tmp"));
+  io::remove_unfinished(folder.path());
+  CHECK_FALSE(is_there(".a.0123456789ab.tmp"));
+  for (const auto* name : {".a.0123456789aX.tmp", "a.0123456789ab.tmp", ".0123456789ab.tmp", ".a.tmp", ".env"}) CHECK(is_there(name));
+}
 
 TEST_CASE("a file appears whole, with its mode, or not at all") {
   const io::TemporaryFolder folder;

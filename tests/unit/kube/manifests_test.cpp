@@ -121,6 +121,8 @@ TEST_CASE("a kustomization says what it can't do, and the way out") {
   CHECK(has(kustomize_error("configMapGenerator: [{name: a, files: [/etc/hostname]}]\n"), "outside of the kustomization's folder"));
   CHECK(has(kustomize_error("resources: [.]\n"), "includes itself"));
   CHECK(has(kustomize_error("patches:\n- patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}'\n"), "kustomization.yaml:2:3: the patch fits no object"));
+  CHECK(has(kustomize_error("labels: [{pairs: {a: b}, includeSelectors: maybe}]\n"), "kustomization.yaml:1:10: includeSelectors has to be true or false"));
+  CHECK(has(kustomize_error("namePrefix: {a: b}\nresources: [.]\n"), "includes itself"));
   CHECK(has(kustomize_error("replicas: [{name: a, count: 1}]\n"), "there is no Deployment"));
 }
 

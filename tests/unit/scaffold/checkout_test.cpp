@@ -16,6 +16,7 @@
 #include "lib/io/process_detached.hpp"
 #include "lib/scaffold/dev/env_write.hpp"
 #include "lib/scaffold/dev/ledger.hpp"
+#include "lib/scaffold/dev/linked_packages.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
 #include "lib/scaffold/dev/local_server.hpp"
 #include "lib/scaffold/dev/packages.hpp"
@@ -218,15 +219,63 @@ TEST_CASE("node_modules against the lockfile, by npm's own record") {
   };
   record("1.0.0");
   CHECK(is_installed(checkout.root, package) == false);  // recorded, and its folder is gone
+  const auto without = install_mark(checkout.root, package);
   checkout.put("node_modules/x/package.json", "{}");
+  CHECK(install_mark(checkout.root, package) != without);
   CHECK(is_installed(checkout.root, package) == true);
   record("1.0.1");
   CHECK(is_installed(checkout.root, package) == false);
   record("1.0.0", R"(,"node_modules/extra":{"version":"1"})");
   CHECK(is_installed(checkout.root, package) == false);
-  const Checkout elsewhere;
-  fs::create_directory_symlink(elsewhere.root, checkout.root / "node_modules/mine");
-  CHECK(linked_packages(checkout.root, package) == std::vector<std::string>{"mine -> " + elsewhere.root.string()});
+  record("1.0.0", R"(,"node_modules/extra":{"resolved":"../extra","link":true},"../extra":{})");
+  CHECK(is_installed(checkout.root, package) == true);  // `npm link` is no reason to install
+  checkout.put("node_modules/.package-lock.json", R"({"packages":{"node_modules/x":{"resolved":"../x","link":true}}})");
+  CHECK(is_installed(checkout.root, package) == true);
+}
+
+TEST_CASE("linked packages come back after an install") {
+  const Checkout checkout, money, tools;
+  checkout.put("package.json", R"({"dependencies":{"x":"1"}})");
+  const auto package = find_packages(checkout.root, {}).front();
+  const auto folder = checkout.root / ".codops";
+  const auto modules = checkout.root / "node_modules";
+  fs::create_directories(folder);
+  fs::create_directories(modules / "@shop");
+  fs::create_directories(checkout.root / "inside");
+  const auto money_link = fs::path{".."} / ".." / ".." / money.root.filename();
+  fs::create_directory_symlink(money_link, modules / "@shop/money");
+  fs::create_directory_symlink(tools.root, modules / "tools");
+  fs::create_directory_symlink("../inside", modules / "workspace");
+  fs::create_directory_symlink("/nowhere/at/all", modules / "broken");
+  const auto found = linked_packages(checkout.root, package);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].name == "@shop/money");
+  CHECK(found[0].link == money_link.string());
+  note_links(folder, checkout.root, package);
+
+  // Cut off after the folder went, and begun again: what was noted stays noted.
+  fs::remove_all(modules);
+  note_links(folder, checkout.root, package);
+  checkout.put("node_modules/tools/package.json", "{}");
+  const auto restored = restore_links(folder, checkout.root, package);
+  CHECK(restored.size() == 2);
+  CHECK(fs::read_symlink(modules / "@shop/money") == money_link);
+  CHECK(fs::read_symlink(modules / "tools") == tools.root);
+  CHECK(restore_links(folder, checkout.root, package).empty());
+
+  // Sources that are gone, and a link that the package manager itself made in that place.
+  note_links(folder, checkout.root, package);
+  fs::remove(modules / "tools");
+  fs::create_directory_symlink(money.root, modules / "tools");
+  fs::remove(modules / "@shop/money");
+  fs::remove_all(money.root / "gone");
+  restore_links(folder, checkout.root, package);
+  CHECK(fs::read_symlink(modules / "tools") == money.root);
+  CHECK(fs::read_symlink(modules / "@shop/money") == money_link);
+
+  CHECK(checked_out_packages(checkout.root, package).empty());
+  checkout.put("node_modules/@shop/mine/.git/HEAD", "x");
+  CHECK(checked_out_packages(checkout.root, package) == std::vector<std::string>{"@shop/mine"});
 }
 
 TEST_CASE("Redis' configuration can't be broken out of by a password") {

@@ -49,6 +49,11 @@ TEST_CASE("one name has one secret in all files, and the one that is there alrea
   CHECK(files[1].after.text() == "POSTGRES_PASSWORD=mine\nDATABASE_URL=postgres://u:mine@localhost/d\nJWT_SECRET=secret1\n");
 }
 
+TEST_CASE("a URL that is added has the password that is there") {
+  const auto file = plan_one("POSTGRES_PASSWORD=change-me\nDATABASE_URL=postgres://u:change-me@localhost/d\n", "POSTGRES_PASSWORD='a@b/$c'\n");
+  CHECK(file.after.value("DATABASE_URL") == "postgres://u:a%40b%2F%24c@localhost/d");
+}
+
 TEST_CASE("an existing value is never touched, whatever it is") {
   for (const std::string existing : {"JWT_SECRET=\n", "JWT_SECRET=change-me\n", "JWT_SECRET\n", "export JWT_SECRET = 'a # b'\n", "JWT_SECRET: x\n", "\xEF\xBB\xBFJWT_SECRET=1\n"}) {
     const auto file = plan_one("JWT_SECRET=change-me\n", existing);
