@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 double seconds_of(Milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
 Json json_of(const ops::TimeAccount& account) {
-  return {{"total", seconds_of(account.total)}, {"engine", seconds_of(account.engine)}, {"boot", seconds_of(account.boot)},
+  return {{"total", seconds_of(account.total)}, {"waited", seconds_of(account.waited)}, {"engine", seconds_of(account.engine)}, {"boot", seconds_of(account.boot)},
           {"companions", seconds_of(account.companions)}, {"drain", seconds_of(account.drain)}, {"monitor", seconds_of(account.monitor)},
           {"own", seconds_of(account.own)}};
 }

@@ -46,6 +46,8 @@ tests() {
   tool age age
   tool strace strace
   tool faketime faketime
+  tool docker-registry docker-registry
+  tool htpasswd apache2-utils
   tool python3 python3
   library python3-venv
   library busybox-static

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
 #include "lib/ops/proxy.hpp"
 
@@ -18,13 +19,11 @@ class Switch final : public plan::Action {
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
     const std::string proxy = args.at("proxy");
+    const auto left = switch_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
     if (!context_.drained_by) {
-      const auto accepting = accepting_workers(context_, proxy, limits);
-      context_.old_workers.insert(context_.old_workers.end(), accepting.begin(), accepting.end());
+      context_.old_workers.insert(context_.old_workers.end(), left.begin(), left.end());
       context_.drained_by = Deadline::after(context_.drain);
     }
-    write_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
-    reload(context_, proxy, limits);
     return fmt::format("release {}", context_.next.number);
   }
 
@@ -33,9 +32,10 @@ class Switch final : public plan::Action {
     const std::string proxy = args.at("proxy");
     const std::string back = args.at("back");
     if (back.empty()) return;  // nothing was served through this file before
-    const auto leaving = accepting_workers(context_, proxy, limits);
-    write_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
-    reload(context_, proxy, limits);
+    const auto details = context_.api.find_container(proxy, limits);
+    if (!details) return;  // removed by hand: the next deploy makes one, with the upstreams of its release
+    if (details->state != target::RunState::running) return put_upstreams(context_, proxy, back, limits);
+    const auto leaving = switch_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
     if (!args.value("drain_back", false)) return;
     // The new set is removed next: what it is answering ends first, in that part of the time which the other steps can spare.
     workers_gone(context_, proxy, leaving, Deadline::after(std::min(context_.drain, limits.deadline.remaining() / 3)), limits);

@@ -10,6 +10,7 @@
 #include "lib/io/files.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/ops/ignore_file.hpp"
+#include "lib/ops/images.hpp"
 
 namespace codops::ops {
 namespace {
@@ -111,6 +112,19 @@ Built build_one(Host& host, const compose::Project& project, const compose::Serv
   return built;
 }
 
+void push_one(Host& host, const std::string& image, const Limits& limits) {
+  const auto name = engine::docker::parse_image_name(image);
+  const auto start = host.clock().steady();
+  host.reporter().report({Event::Kind::started, "push", image, {}, {}, {}, {}});
+  try {
+    host.api().push_image(name, {}, limits);
+  } catch (Failure& failure) {
+    failure.add_context(fmt::format("pushing \"{}\"", image));
+    throw with_login_hint(failure, name.registry);
+  }
+  host.reporter().report({Event::Kind::done, "push", image, {}, std::chrono::duration_cast<Milliseconds>(host.clock().steady() - start), {}, {}});
+}
+
 }  // namespace
 
 std::vector<Built> build_services(Host& host, const compose::Project& project, const std::vector<std::string>& only, bool push, const Limits& limits) {
@@ -118,7 +132,7 @@ std::vector<Built> build_services(Host& host, const compose::Project& project, c
   for (const auto& [name, service] : project.services) {
     if (!service.build || (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())) continue;
     all.push_back(build_one(host, project, service, limits));
-    if (push) host.api().push_image(engine::docker::parse_image_name(all.back().image), {}, limits);
+    if (push) push_one(host, all.back().image, limits);
   }
   if (all.empty()) throw Failure{Exit::config, "no service of the compose file has build:", "give it a build context, or push its image from elsewhere"};
   return all;

@@ -16,6 +16,10 @@ namespace {
 
 using release::Release;
 
+Milliseconds elapsed_since(const Host& host, std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<Milliseconds>(host.clock().steady() - start);
+}
+
 // The images that a version of the compose file asks for; equal for two versions: the version reaches nothing.
 std::map<std::string, std::string> images_for(const settings::Environment& environment, const std::string& version,
                                               const std::map<std::string, std::string>& shell) {
@@ -102,17 +106,38 @@ Desired one_service_moved(Host& host, const DeployRequest& request, const Releas
   return desired;
 }
 
-Desired whole_version(Host& host, const DeployRequest& request, bool may_pull, const Limits& limits) {
-  const auto project = load_compose(host.environment(), request.version, host.shell());
-  require_version_matters(host, project);
-  if (request.build && may_pull) build_services(host, project, {}, false, limits);
-  const auto images = find_images(host, project, {}, limits);
-  if (may_pull) pull_images(host, images, limits);
-  return render(project, host.environment(), facts_of(host, images, limits), {request.version, host.remote()});
+// A version's compose file and images, as found before anything was locked.
+struct Version {
+  compose::Project project;
+  std::vector<ImageState> images;  // empty: they are built first
+  std::chrono::steady_clock::time_point looked;
+};
+
+bool needs_pull(const Version& version) {
+  return std::any_of(version.images.begin(), version.images.end(), [](const ImageState& image) { return image.must_pull; });
 }
 
-Desired desired_for(Host& host, const DeployRequest& request, const Observed& observed, bool may_pull, const Limits& limits) {
-  if (request.verb == "deploy" && request.services.empty()) return whole_version(host, request, may_pull, limits);
+// Whoever had to wait for the lock looks again: an image may have been pruned, a tag may have moved.
+constexpr std::chrono::seconds look_is_fresh{10};
+
+Version find_version(Host& host, const DeployRequest& request, const Limits& limits) {
+  Version version{load_compose(host.environment(), request.version, host.shell()), {}, host.clock().steady()};
+  require_version_matters(host, version.project);
+  if (!request.build) version.images = find_images(host, version.project, {}, limits);
+  return version;
+}
+
+Desired whole_version(Host& host, const DeployRequest& request, const Version& version, bool may_pull, const Limits& limits) {
+  if (request.build && may_pull) build_services(host, version.project, {}, false, limits);
+  const bool fresh = !version.images.empty() && host.clock().steady() - version.looked < look_is_fresh;
+  const auto images = fresh ? version.images : find_images(host, version.project, {}, limits);
+  if (may_pull) pull_images(host, images, limits);
+  return render(version.project, host.environment(), facts_of(host, images, limits), {request.version, host.remote()});
+}
+
+Desired desired_for(Host& host, const DeployRequest& request, const std::optional<Version>& version, const Observed& observed, bool may_pull,
+                    const Limits& limits) {
+  if (version) return whole_version(host, request, *version, may_pull, limits);
   const auto current = serving(observed, host.project());
   if (!current || current->adopted) {
     throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", host.environment().name),
@@ -149,6 +174,17 @@ Planned planned_for(Host& host, const DeployRequest& request, const Desired& des
   return planned;
 }
 
+// What follows the record: room is made, hooks are told. The time account covers it.
+void conclude(Host& host, Transaction& transaction, std::chrono::steady_clock::time_point began, Milliseconds waited, RunResult& run,
+              const Limits& limits) {
+  if (run.exit == Exit::ok) run.engine_time["remove"] += transaction.prune(limits);
+  const auto hooks = host.clock().steady();
+  run_after_hooks(host, run, limits);
+  run.after_hooks = elapsed_since(host, hooks);
+  run.waited = waited;
+  run.elapsed = elapsed_since(host, began);
+}
+
 }  // namespace
 
 void require_version(const std::string& version) {
@@ -179,6 +215,7 @@ void require_consent(const Host& host, const Planned& planned, bool allow_downti
 
 DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limits) {
   DeployResult result;
+  const auto began = host.clock().steady();
   result.dry_run = request.dry_run;
   if (request.services.empty() && request.verb == "deploy") require_version(request.version);
   const auto finish = [&](const Planned& planned, const Observed& observed) {
@@ -192,37 +229,39 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     if (request.verb != "deploy") return Companies{};
     return plan_companions(host, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, limits);
   };
+  // What is wrong with files and arguments is found before anything is locked.
+  std::optional<Version> version;
+  if (request.verb == "deploy" && request.services.empty()) version = find_version(host, request, limits);
   if (request.dry_run) {
     const auto observed = observe(host.api(), host.store(), host.project(), limits);
     host.require_owner(observed.snapshot);
-    const auto desired = desired_for(host, request, observed, false, limits);
+    const auto desired = desired_for(host, request, version, observed, false, limits);
     const auto companies = companies_for(observed, desired);
     finish(planned_for(host, request, desired, observed, "dry-run", companies, limits), observed);
     return result;
   }
-  // What is wrong with files and arguments is found before anything is locked.
-  if (request.verb == "deploy" && request.services.empty()) {
-    const auto project = load_compose(host.environment(), request.version, host.shell());
-    require_version_matters(host, project);
-    if (!request.build) find_images(host, project, {}, limits);
-  }
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
-  const auto desired = desired_for(host, request, transaction.observed(), true, limits);
+  auto waited = transaction.waited();
+  const auto images = host.clock().steady();
+  const auto desired = desired_for(host, request, version, transaction.observed(), true, limits);
+  if (request.build || (version && needs_pull(*version))) waited += elapsed_since(host, images);
   transaction.choose_subnet(limits);
   const auto companies = companies_for(transaction.observed(), desired);
   const auto planned = planned_for(host, request, desired, transaction.observed(), transaction.token(), companies, limits);
   finish(planned, transaction.observed());
   if (planned.plan.empty()) return result;
   if (request.show) request.show(result.plan_text);
+  const auto asked = host.clock().steady();
   require_consent(host, planned, request.allow_downtime, request.confirm);
+  waited += elapsed_since(host, asked);
   result.run = transaction.run(planned, desired, companions_of(host, companies, planned, request.take_backup), limits);
-  if (result.run.exit == Exit::ok) transaction.prune(limits);
-  run_after_hooks(host, result.run, limits);
+  conclude(host, transaction, began, waited, result.run, limits);
   return result;
 }
 
 DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& limits) {
   DeployResult result;
+  const auto began = host.clock().steady();
   result.dry_run = request.dry_run;
   PlanOptions options;
   options.verb = "rollback";
@@ -256,6 +295,7 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     return result;
   }
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  auto waited = transaction.waited();
   const auto planned = plan_for(transaction.observed(), transaction.token());
   if (planned.plan.empty()) return result;
   Desired desired;
@@ -269,10 +309,11 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     }
   }
   if (request.show) request.show(result.plan_text);
+  const auto asked = host.clock().steady();
   require_consent(host, planned, request.allow_downtime, request.confirm);
+  waited += elapsed_since(host, asked);
   result.run = transaction.run(planned, desired, {}, limits);
-  if (result.run.exit == Exit::ok) transaction.prune(limits);
-  run_after_hooks(host, result.run, limits);
+  conclude(host, transaction, began, waited, result.run, limits);
   return result;
 }
 

@@ -63,6 +63,12 @@ std::string Host::shown() const {
   return endpoint.remote() ? "docker at " + endpoint.shown : "docker on unix socket";
 }
 
+const EngineInfo& Host::engine_info(const Limits& limits) {
+  const std::lock_guard guard{info_mutex_};
+  if (!info_) info_ = std::make_unique<EngineInfo>(api_->info(limits));
+  return *info_;
+}
+
 WallTime Host::api_clock() const { return api_->client().engine_now().value_or(clock_.now()); }
 
 std::unique_ptr<target::LockPrimitive> Host::lock(const std::string& purpose) {

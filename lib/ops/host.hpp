@@ -2,6 +2,7 @@
 // An environment on a Docker host, opened: the engine, the project's name, its state.
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "lib/base/reporter.hpp"
@@ -11,6 +12,7 @@
 
 namespace codops::engine::docker {
 class Api;
+struct EngineInfo;
 }
 
 namespace codops::ops {
@@ -31,6 +33,7 @@ class Host {
   release::ReleaseStore& store() { return *store_; }
   target::Containers& containers() { return *containers_; }
   target::Dialer& dialer() { return *dialer_; }
+  const engine::docker::EngineInfo& engine_info(const Limits& limits);  // asked once
   WallTime api_clock() const;  // the engine's by its last answer, else ours
   Reporter& reporter() { return reporter_; }
   const Clock& clock() const { return clock_; }
@@ -51,6 +54,8 @@ class Host {
   std::unique_ptr<release::ReleaseStore> store_;
   std::unique_ptr<target::Containers> containers_;
   std::unique_ptr<target::Dialer> dialer_;
+  std::mutex info_mutex_;
+  std::unique_ptr<engine::docker::EngineInfo> info_;
 };
 
 }  // namespace codops::ops

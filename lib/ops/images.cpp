@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/create_body.hpp"
@@ -24,11 +25,11 @@ std::string digest_of(const ImageDetails& details, const ImageName& name) {
 
 [[noreturn]] void explain_missing(const ImageName& name, const std::string& service, const ApiError& error) {
   const auto text = name.familiar();
+  if (error.status() == 401 || error.status() == 403 || turned_away(error)) {
+    throw Failure{Exit::failed, fmt::format("the registry \"{}\" refuses \"{}\" of service \"{}\": {}", name.registry, text, service, error.message()),
+                  fmt::format("docker login {}", name.registry)};
+  }
   switch (error.status()) {
-    case 401:
-    case 403:
-      throw Failure{Exit::failed, fmt::format("the registry \"{}\" refuses \"{}\" of service \"{}\": {}", name.registry, text, service, error.message()),
-                    fmt::format("docker login {}", name.registry)};
     case 404:
       throw Failure{Exit::failed, fmt::format("there is no image \"{}\" for service \"{}\"", text, service),
                     "check the version, or push the image first"};
@@ -40,11 +41,14 @@ std::string digest_of(const ImageDetails& details, const ImageName& name) {
 }
 
 ImageState look_up(Host& host, const compose::Project& project, const compose::Service& service, const Limits& limits) {
-  ImageState state{service.name, engine::docker::image_of(project, service), {}, false, false};
+  ImageState state{service.name, engine::docker::image_of(project, service), {}, false, false, {}};
   const auto name = engine::docker::parse_image_name(state.name);
   const auto local = host.api().find_image(state.name, limits);
   state.on_engine = local.has_value();
-  if (local) state.digest = digest_of(*local, name);
+  if (local) {
+    state.digest = digest_of(*local, name);
+    state.local = std::make_shared<const ImageDetails>(*local);
+  }
   const bool local_only = service.pull_policy == "never" || service.pull_policy == "build" || (service.image.empty() && service.build);
   if (local_only || (local && local->digests.empty())) {
     if (!local) {
@@ -81,12 +85,28 @@ std::string common_name(const std::string& architecture) {
 
 }  // namespace
 
-std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits) {
-  std::vector<ImageState> images;
-  for (const auto& [name, service] : project.services) {
-    if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end()) continue;
-    images.push_back(look_up(host, project, service, limits));
+bool turned_away(const Failure& failure) {
+  for (const char* words : {"no basic auth credentials", "unauthorized", "authentication required", "access denied", "access to the resource is denied"}) {
+    if (failure.message().find(words) != std::string::npos) return true;
   }
+  return false;
+}
+
+Failure with_login_hint(const Failure& failure, const std::string& registry) {
+  if (!turned_away(failure)) return failure;
+  return {Exit::failed, failure.message(), fmt::format("docker login {}", registry)};
+}
+
+std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits) {
+  std::vector<const compose::Service*> services;
+  for (const auto& [name, service] : project.services) {
+    if (only.empty() || std::find(only.begin(), only.end(), name) != only.end()) services.push_back(&service);
+  }
+  std::vector<ImageState> images(services.size());
+  in_parallel(services.size() + 1, calls_at_once, [&](std::size_t index) {
+    if (index == services.size()) host.engine_info(limits);  // what facts_of and the preflight need next
+    else images[index] = look_up(host, project, *services[index], limits);
+  });
   return images;
 }
 
@@ -118,7 +138,7 @@ void pull_images(Host& host, const std::vector<ImageState>& images, const Limits
       if (!tag.empty() || tagged.tag.empty()) host.api().tag_image(name.familiar(), tagged, limits);
     } catch (Failure& failure) {
       failure.add_context(fmt::format("pulling \"{}\"", image.name));
-      throw;
+      throw with_login_hint(failure, name.registry);
     }
     host.reporter().report({Event::Kind::done, "pull", image.name, {}, std::chrono::duration_cast<Milliseconds>(host.clock().steady() - start), {}, {}});
   }
@@ -126,9 +146,13 @@ void pull_images(Host& host, const std::vector<ImageState>& images, const Limits
 
 std::map<std::string, ImageFacts> facts_of(Host& host, const std::vector<ImageState>& images, const Limits& limits) {
   std::map<std::string, ImageFacts> facts;
-  const auto engine = common_name(host.api().info(limits).architecture);
+  const auto engine = common_name(host.engine_info(limits).architecture);
   for (const auto& image : images) {
-    const auto details = host.api().find_image(image.name, limits);
+    auto details = image.local;
+    if (image.must_pull || !details) {
+      const auto now = host.api().find_image(image.name, limits);
+      details = now ? std::make_shared<const ImageDetails>(*now) : nullptr;
+    }
     if (!details) {
       facts.emplace(image.service, ImageFacts{"", image.digest, {}, false});
       continue;

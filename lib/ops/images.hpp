@@ -1,12 +1,17 @@
 #pragma once
 // Images of a version: found on the engine or in the registry, pulled by digest, never built unless told.
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "lib/compose/model.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/render.hpp"
+
+namespace codops::engine::docker {
+struct ImageDetails;
+}
 
 namespace codops::ops {
 
@@ -16,7 +21,13 @@ struct ImageState {
   std::string digest;   // of the registry; empty: exists on the engine only
   bool on_engine{false};
   bool must_pull{false};
+  std::shared_ptr<const engine::docker::ImageDetails> local;  // as it is on the engine
 };
+
+// Whether the registry turned somebody away. By its words: what the engine passes on has no code of its own for that (500,
+// or a line of a stream that began with 200).
+bool turned_away(const Failure& failure);
+Failure with_login_hint(const Failure& failure, const std::string& registry);
 
 // Asks engine and registry, changes nothing. Failure: an image that can't be had, by name, with what to do; 69 when a
 // registry does not answer. `only`: these services; empty: all.

@@ -67,10 +67,9 @@ void maintenance(Host& host, bool on, const std::optional<std::string>& page, co
   // Known before it is done: a deploy that finds it tells that its switch ends the maintenance.
   if (on) host.store().write({{maintenance_path, nlohmann::json{{"format", 1}, {"on", true}}.dump()}}, limits);
   try {
-    write_upstreams(context, container, text, {}, limits);
-    reload(context, container, limits);
+    switch_upstreams(context, container, text, {}, limits);
   } catch (...) {
-    write_upstreams(context, container, current->upstreams, {}, Limits{}.within(Milliseconds{10'000}));
+    write_upstreams(context, container, current->upstreams, Limits{}.within(Milliseconds{10'000}));
     if (on) host.store().remove({maintenance_path}, Limits{}.within(Milliseconds{10'000}));
     throw;
   }

@@ -10,7 +10,7 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
-#include "lib/ops/upstreams.hpp"
+#include "lib/ops/proxy.hpp"
 
 namespace codops::ops {
 namespace {
@@ -55,13 +55,6 @@ Json labels_of(const RunContext& context, const ServiceRecord& service, const Me
 std::string image_name_for(RunContext& context, const ServiceRecord& service, const Limits& limits) {
   const auto image = context.api.find_image(service.image, limits);
   return image && image->id == service.image_id ? service.image : service.image_id;
-}
-
-void put_upstreams(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
-  if (service.role != Role::proxy || context.proxy.upstreams.empty()) return;
-  // A new proxy starts with the upstreams of its own release: there is no old set that it could lead to.
-  context.api.put_archive(member.container, context.proxy.upstreams,
-                          io::write_tar({{upstream_file_name, context.next.upstreams, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
 }
 
 }  // namespace
@@ -124,13 +117,17 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
     first = false;
   }
   put_files(context, member.container, service.files, limits);
-  put_upstreams(context, service, member, limits);
+  // A new proxy starts with the upstreams of its own release: there is no old set that it could lead to.
+  if (service.role == Role::proxy && !context.proxy.upstreams.empty()) put_upstreams(context, member.container, context.next.upstreams, limits);
   if (!rolls(service.role)) join_traffic(context, service, member, limits);
 }
 
 void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   const auto details = context.api.inspect_container(member.container, limits);
-  if (details.state == target::RunState::running) return;
+  if (details.state == target::RunState::running) {
+    context.restarts_before[member.container] = details.restart_count;
+    return;
+  }
   if (rolls(service.role) && details.networks.count(context.traffic.name) != 0) {
     // Kept from before: its name must not lead callers to a container that still boots.
     context.api.disconnect_network(context.traffic.name, member.container, true, limits);

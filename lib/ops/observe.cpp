@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 
 namespace codops::ops {
@@ -45,20 +46,27 @@ std::string traffic_network_name(const std::string& project) { return project + 
 
 Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const std::string& project, const Limits& limits) {
   Observed observed;
-  const std::string of_project = "com.docker.compose.project=" + project;
-  for (const auto& summary : api.containers({{"label", {of_project, "com.docker.compose.oneoff=False"}}}, true, limits)) {
-    if (const auto details = api.find_container(summary.id, limits)) observed.containers.push_back(observed_from(*details));
-  }
   observed.traffic.name = traffic_network_name(project);
-  for (const auto& network : api.networks({}, limits)) {
-    observed.networks.push_back(network.name);
-    if (network.name == observed.traffic.name) {
+  const auto containers = [&] {
+    const auto summaries = api.containers({{"label", {"com.docker.compose.project=" + project, "com.docker.compose.oneoff=False"}}}, true, limits);
+    std::vector<std::optional<ContainerDetails>> found(summaries.size());
+    in_parallel(summaries.size(), calls_at_once, [&](std::size_t index) { found[index] = api.find_container(summaries[index].id, limits); });
+    for (const auto& details : found) {
+      if (details) observed.containers.push_back(observed_from(*details));
+    }
+  };
+  const auto networks = [&] {
+    for (const auto& network : api.networks({}, limits)) {
+      observed.networks.push_back(network.name);
+      if (network.name != observed.traffic.name) continue;
       observed.traffic.exists = true;
       observed.traffic.subnet = network.subnet;
     }
-  }
-  for (const auto& volume : api.volumes({}, limits)) observed.volumes.push_back(volume.name);
-  observed.snapshot = store.load(limits);
+  };
+  const auto volumes = [&] {
+    for (const auto& volume : api.volumes({}, limits)) observed.volumes.push_back(volume.name);
+  };
+  in_parallel({[&] { observed.snapshot = store.load(limits); }, containers, networks, volumes});
   observed.now = api.client().engine_now().value_or(WallTime{});
   return observed;
 }

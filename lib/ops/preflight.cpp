@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/fd.hpp"
@@ -60,17 +61,21 @@ std::vector<const release::ServiceRecord*> services_to_make(const Planned& plann
   return services;
 }
 
-void check_names(Host& host, const Planned& planned, const Limits& limits) {
+void check_names(Host& host, const Observed& observed, const Planned& planned, const Limits& limits) {
+  std::vector<std::string> names;
   for (const auto* service : services_to_make(planned)) {
     for (const auto& member : service->members) {
-      const auto existing = host.api().find_container(member.container, limits);
-      if (!existing) continue;
-      const auto project = existing->labels.find("com.docker.compose.project");
-      if (project != existing->labels.end() && project->second == host.project()) continue;
-      throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", member.container),
-                    fmt::format("rename it: docker rename {} OTHER", member.container)};
+      if (observed.container(member.container) == nullptr) names.push_back(member.container);
     }
   }
+  in_parallel(names.size(), calls_at_once, [&](std::size_t index) {
+    const auto existing = host.api().find_container(names[index], limits);
+    if (!existing) return;
+    const auto project = existing->labels.find("com.docker.compose.project");
+    if (project != existing->labels.end() && project->second == host.project()) return;
+    throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", names[index]),
+                  fmt::format("rename it: docker rename {} OTHER", names[index])};
+  });
 }
 
 void check_ports(Host& host, const Desired& desired, const Observed& observed, const Planned& planned) {
@@ -143,8 +148,8 @@ void check_memory(Host& host, const Desired& desired, std::uint64_t total, Plann
 
 void preflight(Host& host, const Desired& desired, const Observed& observed, Planned& planned, const Limits& limits) {
   if (planned.plan.empty()) return;
-  const auto info = host.api().info(limits);
-  check_names(host, planned, limits);
+  const auto& info = host.engine_info(limits);
+  check_names(host, observed, planned, limits);
   check_ports(host, desired, observed, planned);
   check_disk(host, info.root_dir, planned);
   check_memory(host, desired, info.memory_bytes, planned);

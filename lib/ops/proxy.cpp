@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/ops/members.hpp"
@@ -10,7 +11,7 @@
 namespace codops::ops {
 namespace {
 
-constexpr Milliseconds look_again{50};
+constexpr Milliseconds look_again{25};
 constexpr Milliseconds reload_time{10'000};
 
 struct Ran {
@@ -62,6 +63,40 @@ std::string essence(const std::string& output) {
   return kept.empty() ? output.substr(0, 500) : kept;
 }
 
+void stage(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  context.api.put_archive(proxy, context.proxy.upstreams, io::write_tar({{upstream_temp_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
+}
+
+std::string staged_path(const RunContext& context) { return context.proxy.upstreams + "/" + upstream_temp_name; }
+std::string place_of(const RunContext& context) { return context.proxy.upstreams + "/" + upstream_file_name; }
+
+[[noreturn]] void not_moved(const std::string& proxy, const std::string& output) {
+  throw Failure{Exit::failed, fmt::format("the upstream file could not be moved into place in {}: {}", proxy, output)};
+}
+
+void move_into_place(RunContext& context, const std::string& proxy, const Limits& limits) {
+  const auto moved = run(context, proxy, {"mv", "-f", staged_path(context), place_of(context)}, limits);
+  if (moved.exit != 0) not_moved(proxy, moved.output);
+}
+
+// Not the engine's own kill with SIGHUP, which would be quicker: engine 20.10 then takes the container for one that was
+// stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
+void move_and_reload(RunContext& context, const std::string& proxy, const Limits& limits) {
+  // An exec is what takes longest in a switch: one for both. The shell's text is constant, the paths are its parameters.
+  constexpr int mv_failed = 99;
+  const auto script = fmt::format("mv -f \"$1\" \"$2\" || exit {}; exec nginx -s reload", mv_failed);
+  auto ran = run(context, proxy, {"sh", "-c", script, "codops", staged_path(context), place_of(context)}, limits);
+  if (ran.exit == mv_failed) not_moved(proxy, ran.output);
+  // The engine's own codes for a command that is not there: an image without a shell.
+  if (ran.exit == 126 || ran.exit == 127) {
+    move_into_place(context, proxy, limits);
+    ran = run(context, proxy, {"nginx", "-s", "reload"}, limits);
+  }
+  if (ran.exit == 0) return;
+  throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(ran.output)),
+                "mend the proxy's configuration and deploy again; nothing was reloaded"};
+}
+
 }  // namespace
 
 std::vector<std::string> accepting_workers(RunContext& context, const std::string& proxy, const Limits& limits) {
@@ -80,33 +115,31 @@ std::vector<std::string> leaving_workers(RunContext& context, const std::string&
   return pids;
 }
 
-void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
-                     const std::vector<release::FileRef>& files, const Limits& limits) {
-  const auto& folder = context.proxy.upstreams;
-  if (!files.empty()) put_files(context, proxy, files, limits);
-  context.api.put_archive(proxy, folder, io::write_tar({{upstream_temp_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
-  const auto moved = run(context, proxy, {"mv", "-f", folder + "/" + upstream_temp_name, folder + "/" + upstream_file_name}, limits);
-  if (moved.exit != 0) {
-    throw Failure{Exit::failed, fmt::format("the upstream file could not be moved into place in {}: {}", proxy, moved.output)};
-  }
+void put_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  context.api.put_archive(proxy, context.proxy.upstreams, io::write_tar({{upstream_file_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
 }
 
-void reload(RunContext& context, const std::string& proxy, const Limits& limits) {
-  const auto before = accepting_workers(context, proxy, limits);
-  // Not the engine's own kill with SIGHUP, which would be quicker: engine 20.10 then takes the container for one that was
-  // stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
-  const auto reloaded = run(context, proxy, {"nginx", "-s", "reload"}, limits);
-  if (reloaded.exit != 0) {
-    throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(reloaded.output)),
-                  "mend the proxy's configuration and deploy again; nothing was reloaded"};
-  }
+void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  stage(context, proxy, text, limits);
+  move_into_place(context, proxy, limits);
+}
+
+std::vector<std::string> switch_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
+                                          const std::vector<release::FileRef>& files, const Limits& limits) {
+  std::vector<std::string> before;
+  in_parallel({[&] { before = accepting_workers(context, proxy, limits); },
+               [&] {
+                 put_files(context, proxy, files, limits);
+                 stage(context, proxy, text, limits);
+               }});
+  move_and_reload(context, proxy, limits);
   const Limits within = limits.within(reload_time);
   for (;;) {
     const auto now = accepting_workers(context, proxy, within);
     const bool old_left = std::any_of(now.begin(), now.end(), [&](const auto& pid) {
       return std::find(before.begin(), before.end(), pid) != before.end();
     });
-    if (!old_left && !now.empty()) return;
+    if (!old_left && !now.empty()) return before;
     if (within.deadline.expired()) {
       throw Failure{Exit::failed, fmt::format("nginx in {} still answers with its old workers after {} s", proxy, reload_time.count() / 1000),
                     fmt::format("docker logs {}", proxy)};
@@ -124,7 +157,7 @@ bool workers_gone(RunContext& context, const std::string& proxy, const std::vect
     });
     if (!left) return true;
     if (until.expired()) return false;
-    limits.within(look_again * 2).wait(-1, 0);
+    limits.within(look_again * 4).wait(-1, 0);
   }
 }
 

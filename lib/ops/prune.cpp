@@ -1,6 +1,7 @@
 // What no kept release needs any more. Nothing here may fail the command that was already recorded as done.
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/observe.hpp"
@@ -13,11 +14,11 @@ constexpr int kept_runs = 30;
 
 }  // namespace
 
-void Transaction::prune(const Limits& limits) {
+Milliseconds Transaction::prune(const Limits& limits) {
+  Milliseconds removing{};
   try {
-    observe_again(limits);
     const auto* current = observed_.snapshot.current();
-    if (current == nullptr) return;
+    if (current == nullptr) return removing;
     const auto retention = release::prune_plan(observed_.snapshot, current->number, host_.environment().keep_releases, kept_runs);
     const std::set<int> forgotten{retention.releases.begin(), retention.releases.end()};
     std::set<std::string> needed_members;
@@ -34,11 +35,14 @@ void Transaction::prune(const Limits& limits) {
         for (const auto& member : service.members) needed_members.insert(member.container);
       }
     }
+    std::vector<std::string> unneeded;
     for (const auto& container : observed_.containers) {
-      if (container.labels.count(label_token) == 0 || needed_members.contains(container.name)) continue;
-      lock_->check();
-      host_.api().remove_container(container.name, true, true, limits);
+      if (container.labels.count(label_token) != 0 && !needed_members.contains(container.name)) unneeded.push_back(container.name);
     }
+    lock_->check();
+    const auto start = host_.clock().steady();
+    in_parallel(unneeded.size(), calls_at_once, [&](std::size_t index) { host_.api().remove_container(unneeded[index], true, true, limits); });
+    removing = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
     for (const auto& image : lost_images) {
       if (needed_images.contains(image)) continue;
       try {
@@ -54,6 +58,7 @@ void Transaction::prune(const Limits& limits) {
   } catch (const Failure& failure) {
     host_.reporter().warn("old releases could not be cleaned up: " + failure.message() + "; the next deploy tries again");
   }
+  return removing;
 }
 
 }  // namespace codops::ops

@@ -38,7 +38,13 @@ std::string how_it_ended(const ContainerDetails& details, const std::string& nam
   return fmt::format("{} exited with {}{}", name, details.exit_code, after);
 }
 
-Judgement judge(const ContainerDetails& details, const Awaited& awaited, const Json& ready) {
+// The engine counts from the last start by somebody: a set that rested may have restarted long ago.
+std::int64_t restarts_in(const RunContext& context, const ContainerDetails& details, const std::string& name) {
+  const auto before = context.restarts_before.find(name);
+  return details.restart_count - (before == context.restarts_before.end() ? 0 : before->second);
+}
+
+Judgement judge(const RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Json& ready) {
   const auto& name = awaited.member.container;
   if (awaited.service->role == Role::one_shot) {
     if (details.state == RunState::exited && details.exit_code == 0 && !details.oom_killed) return {Verdict::ready, {}};
@@ -47,7 +53,7 @@ Judgement judge(const ContainerDetails& details, const Awaited& awaited, const J
   }
   // A restart by policy shows as running again: the count tells.
   if (has_ended(details)) return {Verdict::failed, how_it_ended(details, name)};
-  if (details.restart_count > 0) return {Verdict::failed, fmt::format("{} exited and was restarted {} times", name, details.restart_count)};
+  if (restarts_in(context, details, name) > 0) return {Verdict::failed, fmt::format("{} exited and was restarted by the engine", name)};
   if (details.state != RunState::running) return {};
   if (details.health == HealthState::unhealthy) {
     std::string output;
@@ -106,7 +112,7 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
       if (verdicts[index] == Verdict::ready) continue;
       const auto details = context.api.find_container(names[index], within);
       if (!details) throw Failure{Exit::failed, fmt::format("{} was removed while it started", names[index])};
-      auto judgement = judge(*details, awaited[index], ready[index]);
+      auto judgement = judge(context, *details, awaited[index], ready[index]);
       if (judgement.verdict == Verdict::failed) throw Failure{Exit::failed, judgement.why};
       if (judgement.verdict == Verdict::waiting && details->state == RunState::running && details->health == HealthState::none &&
           awaited[index].service->role != Role::one_shot) {
@@ -157,7 +163,7 @@ void watch_members(RunContext& context, const std::vector<std::string>& containe
       const auto details = context.api.find_container(name, limits);
       if (!details) throw Failure{Exit::failed, fmt::format("{} was removed", name)};
       if (has_ended(*details)) throw Failure{Exit::failed, how_it_ended(*details, name)};
-      if (details->restart_count > 0) throw Failure{Exit::failed, fmt::format("{} exited and was restarted", name)};
+      if (restarts_in(context, *details, name) > 0) throw Failure{Exit::failed, fmt::format("{} exited and was restarted", name)};
       if (details->health == HealthState::unhealthy) throw Failure{Exit::failed, fmt::format("{} turned unhealthy", name)};
     }
   };

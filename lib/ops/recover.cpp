@@ -41,6 +41,11 @@ std::string running_proxy(const Release& release, const Observed& observed) {
   return {};
 }
 
+// A run that had begun to go back must never be finished: what its last step takes away may be what serves again.
+bool had_turned_back(const plan::Record& record) {
+  return std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "undoing"; });
+}
+
 bool had_begun(const plan::Record& record) {
   return !record.damaged.empty() ||
          std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
@@ -70,10 +75,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     Desired stored;
     if (current) stored.specs = host_.store().load_specs(current->number, limits);
     auto run_context = context(current.value_or(Release{}), current, stored);
-    lock_->check();
+    lock_->write({}, limits);
     const auto removed = recover_blind(run_context, observed_, found.run, limits);
     recovery_.text = fmt::format("undid a run whose journal is damaged: {} containers of it removed", removed);
-    host_.store().write({run_journal.entry_file("ended", {}, "undone without its plan")}, limits);
+    lock_->write({run_journal.entry_file("ended", {}, "undone without its plan")}, limits);
     host_.reporter().note(recovery_.text);
     observe_again(limits);
     return;
@@ -82,7 +87,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     // It died before its first step: nothing was changed.
     recovery_.text = "an earlier run died before it changed anything";
     host_.reporter().note(recovery_.text);
-    host_.store().write({run_journal.entry_file("ended", {}, "nothing was done")}, limits);
+    lock_->write({run_journal.entry_file("ended", {}, "nothing was done")}, limits);
     observe_again(limits);
     return;
   }
@@ -91,7 +96,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  recovery_.forward = way == RecoveryWay::best && was_proven(*plan, *last) && all_run(next, observed_);
+  recovery_.forward = way == RecoveryWay::best && !had_turned_back(found) && was_proven(*plan, *last) && all_run(next, observed_);
   host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
                                     recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
   Desired stored;
@@ -103,7 +108,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(limits); }, {}};
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, {}};
   const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
   auto entry = entry_for(*plan, started);
   const auto& history = observed_.snapshot.history;
@@ -118,7 +123,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   seal(entry, history.empty() ? std::string{} : history.back().hash);
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
-  host_.store().write(files, limits);
+  lock_->write(files, limits);
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {

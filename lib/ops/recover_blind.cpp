@@ -58,9 +58,7 @@ int recover_blind(RunContext& context, const Observed& observed, const std::stri
     wait_ready(context, revived, [](const std::string&) {}, limits);
     if (!proxy.empty() && !context.proxy.upstreams.empty() && !context.current->upstreams.empty()) {
       const auto* service = context.current->service(context.proxy.service);
-      const auto leaving = accepting_workers(context, proxy, limits);
-      write_upstreams(context, proxy, context.current->upstreams, service == nullptr ? std::vector<release::FileRef>{} : service->files, limits);
-      reload(context, proxy, limits);
+      const auto leaving = switch_upstreams(context, proxy, context.current->upstreams, service == nullptr ? std::vector<release::FileRef>{} : service->files, limits);
       workers_gone(context, proxy, leaving, Deadline::after(context.drain), limits);
     }
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
@@ -14,6 +15,25 @@ using release::Role;
 using release::ServiceRecord;
 
 std::string age(const Observed& observed, WallTime then) { return format_age(observed.now - then); }
+
+// When what serves was last settled; a restart before that was seen then.
+WallTime settled(const Observed& observed) {
+  const auto& history = observed.snapshot.history;
+  const auto last = std::find_if(history.rbegin(), history.rend(), [](const auto& entry) { return entry.result == "ok"; });
+  return last == history.rend() ? WallTime{} : last->ended;
+}
+
+// The engine (or the host) was restarted: everything that was there by then started at about that time.
+bool all_started_with(const Observed& observed, const ObservedContainer& container) {
+  constexpr std::chrono::minutes about{2};
+  int others = 0;
+  for (const auto& other : observed.containers) {
+    if (&other == &container || !other.running() || other.created > container.started - about) continue;
+    ++others;
+    if (std::chrono::abs(other.started - container.started) > about) return false;
+  }
+  return others > 0;
+}
 
 // A container that its release wants, and what is odd about it.
 void compare(const Observed& observed, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
@@ -33,13 +53,18 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
   if (container->health == target::HealthState::healthy || container->health == target::HealthState::none) ++status.healthy;
   else drift.push_back(fmt::format("{} is {}", member.container, container->health == target::HealthState::starting ? "still starting" : "unhealthy"));
   if (container->image_id != service.image_id && !service.image_id.empty()) drift.push_back(fmt::format("{} runs another image than the release", member.container));
-  if (container->restart_count > 0) drift.push_back(fmt::format("{} was restarted {} times by the engine", member.container, container->restart_count));
+  if (container->restart_count > 0) {
+    if (container->started > settled(observed)) {
+      drift.push_back(fmt::format("{} was restarted by the engine{}, {}", member.container,
+                                  container->restart_count == 1 ? std::string{} : fmt::format(" {} times", container->restart_count), age(observed, container->started)));
+    }
+  }
   // Made and started within moments of each other, unless somebody restarted it.
   else if (container->started - container->created > std::chrono::minutes{2} && service.role == Role::stateless && service.set != 0) {
     const auto kept_before = std::any_of(observed.snapshot.history.begin(), observed.snapshot.history.end(), [&](const auto& entry) {
       return entry.started <= container->started && container->started <= entry.ended;
     });
-    if (!kept_before) drift.push_back(fmt::format("{} was restarted by hand {}", member.container, age(observed, container->started)));
+    if (!kept_before && !all_started_with(observed, *container)) drift.push_back(fmt::format("{} was restarted by hand {}", member.container, age(observed, container->started)));
   }
   const auto up = observed.now - container->started;
   if (!is_done && (!status.up || up < *status.up)) status.up = up;
@@ -50,8 +75,10 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
 
 }  // namespace
 
-bool Status::healthy() const {
-  return release.has_value() && !unfinished && std::all_of(services.begin(), services.end(), [](const ServiceStatus& service) {
+bool Status::healthy() const { return serves_well() && !unfinished; }
+
+bool Status::serves_well() const {
+  return release.has_value() && std::all_of(services.begin(), services.end(), [](const ServiceStatus& service) {
            return service.running >= service.wanted && service.healthy >= service.wanted;
          });
 }
@@ -106,13 +133,14 @@ Status status_of(const Observed& observed, const std::string& project, const std
 }
 
 Status status(Host& host, const Limits& limits) {
-  const auto observed = observe(host.api(), host.store(), host.project(), limits);
+  Observed observed;
+  std::optional<target::LockState> holder;
+  in_parallel({[&] { observed = observe(host.api(), host.store(), host.project(), limits); },
+               [&] { holder = host.lock("deploy")->inspect(limits); }});
   host.require_owner(observed.snapshot);
   auto found = status_of(observed, host.project(), host.environment().name, host.environment().old_set == settings::OldSet::running);
   found.engine = host.shown();
-  if (const auto holder = host.lock("deploy")->inspect(limits)) {
-    if (release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
-  }
+  if (holder && release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
   found.maintenance = observed.snapshot.maintenance;
   return found;
 }

@@ -32,6 +32,7 @@ struct Status {
   WallTime now{};
 
   bool healthy() const;
+  bool serves_well() const;  // the same, whatever was begun and not ended
 };
 
 // Pure: what an observation amounts to.

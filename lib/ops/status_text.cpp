@@ -28,6 +28,13 @@ std::string short_image(const ServiceStatus& service) {
   return fmt::format("{}  {}…", name, service.image_id.substr(colon + 1, 4));
 }
 
+// A run that is under way, or died, is no news about what serves.
+std::string health_word(const Status& status) {
+  if (!status.serves_well()) return "UNHEALTHY";
+  if (!status.unfinished) return "healthy";
+  return status.running ? "healthy, a run is under way" : "healthy, a run is unfinished";
+}
+
 }  // namespace
 
 std::string text(const Status& status) {
@@ -37,7 +44,7 @@ std::string text(const Status& status) {
     return out + fmt::format("  codops deploy {} VERSION\n", status.environment);
   }
   const auto& release = *status.release;
-  auto out = fmt::format("{}  {}  release {}  {}", status.environment, release.version, release.number, status.healthy() ? "healthy" : "UNHEALTHY");
+  auto out = fmt::format("{}  {}  release {}  {}", status.environment, release.version, release.number, health_word(status));
   if (status.last) out += fmt::format("   since {}, by {}", format_age(status.now - status.last->ended), status.last->by);
   out += fmt::format("   {}\n", status.engine);
   std::size_t name_width = 7;

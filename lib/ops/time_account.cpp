@@ -17,6 +17,8 @@ Milliseconds engine_part(const RunResult& run, const std::string& call) {
 TimeAccount time_account(const RunResult& run) {
   TimeAccount account;
   account.total = run.elapsed;
+  account.companions = run.after_hooks;
+  account.waited = run.waited;
   for (const auto& [call, time] : run.engine_time) account.engine += time;
   Milliseconds starting{};
   for (const auto& [step, elapsed] : run.outcome.timings) {
@@ -27,7 +29,7 @@ TimeAccount time_account(const RunResult& run) {
   }
   const auto calls = engine_part(run, "create") + engine_part(run, "start") + engine_part(run, "join");
   account.boot = std::max(Milliseconds{}, starting - calls);
-  const auto others = account.engine + account.boot + account.companions + account.drain + account.monitor;
+  const auto others = account.engine + account.boot + account.waited + account.companions + account.drain + account.monitor;
   account.own = std::max(Milliseconds{}, account.total - others);
   return account;
 }
@@ -37,6 +39,7 @@ std::string to_text(const TimeAccount& account) {
   const auto add = [&](const char* name, Milliseconds time) {
     if (time > Milliseconds{}) text += fmt::format(" {} {},", name, format_duration(time));
   };
+  add("waited", account.waited);
   add("boot", account.boot);
   add("engine", account.engine);
   add("backup and migrations", account.companions);

@@ -7,8 +7,9 @@
 namespace codops::ops {
 
 struct TimeAccount {
-  Milliseconds total{};       // from the moment the lock was asked for
-  Milliseconds engine{};      // its create, start, join and stop calls
+  Milliseconds total{};       // of the command, from its first look to the end of its hooks
+  Milliseconds waited{};      // for the lock, for images, for an answer
+  Milliseconds engine{};      // its create, start, join, stop and remove calls
   Milliseconds boot{};        // the new set's, until it was ready
   Milliseconds companions{};  // backup, migrations, hooks
   Milliseconds drain{}, monitor{};

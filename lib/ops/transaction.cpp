@@ -21,8 +21,6 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds record_time{10'000};
-// Asked before every step, not reckoned from the last heartbeat: `unlock` may evict a holder whose heartbeat is fresh.
-constexpr Milliseconds lock_proof_time{10'000};
 
 // Sorts by time, and carries the token so that what was made late can be told.
 std::string run_name(WallTime now, const std::string& token) {
@@ -70,8 +68,7 @@ std::string result_of(const plan::Outcome& outcome) {
 }  // namespace
 
 Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
-    : host_{host}, owner_{release::this_process(std::move(command))}, began_{host.clock().steady()} {
-  host_.require_owner(host_.store().load(limits));
+    : host_{host}, owner_{release::this_process(std::move(command))} {
   try {
     lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, lock, host_.clock(), host_.reporter(), limits);
   } catch (Failure& failure) {
@@ -85,6 +82,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
   try {
     plan::Faults{}.at("after", "lock");
     observe_again(limits);
+    host_.require_owner(observed_.snapshot);
     recover(way, limits);
   } catch (...) {
     release_lock();
@@ -115,7 +113,8 @@ void Transaction::choose_subnet(const Limits& limits) {
 WallTime Transaction::now() { return host_.api().client().engine_now().value_or(host_.clock().now()); }
 
 plan::Journal Transaction::journal(std::string run, int next_seq) {
-  return {host_.store().state(), std::move(run), [this] { return now(); }, next_seq};
+  return {[this](const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }, std::move(run),
+          [this] { return now(); }, next_seq};
 }
 
 HistoryEntry Transaction::entry_for(const plan::Plan& plan, WallTime started) const {
@@ -195,8 +194,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     if (!stored.contains(sha256)) files.push_back(ReleaseStore::blob(sha256, content));
   }
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
-  lock_->check();
-  host_.store().write(files, limits);
+  lock_->write(files, limits);
   const plan::Faults faults;
   faults.at("after", "plan");
 
@@ -207,7 +205,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [&] { lock_->prove(Limits{}.within(lock_proof_time)); }, save_evidence};
+  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, save_evidence};
   result.outcome = plan::run(run);
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;
@@ -234,8 +232,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
   faults.at("before", "record");
   try {
-    lock_->prove(Limits{}.within(lock_proof_time));
-    host_.store().write(ending, Limits{}.within(record_time));
+    lock_->write(ending, Limits{}.within(record_time));
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) {
       result.exit = failure.code();
@@ -251,7 +248,11 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
   }
   faults.at("after", "record");
-  result.elapsed = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - began_);
+  // What prune goes by; the containers that this run made are not among the observed ones, and stay.
+  auto& snapshot = observed_.snapshot;
+  if (planned.adopted) snapshot.releases.insert_or_assign(planned.adopted->number, *planned.adopted);
+  snapshot.releases.insert_or_assign(planned.next.number, planned.next);
+  snapshot.history.push_back(entry);
   return result;
 }
 
@@ -263,8 +264,7 @@ void Transaction::record(HistoryEntry entry, const Limits& limits) {
   entry.ended = now();
   if (entry.started == WallTime{}) entry.started = entry.ended;
   seal(entry, history.empty() ? std::string{} : history.back().hash);
-  lock_->check();
-  host_.store().write({ReleaseStore::file_of(entry)}, limits);
+  lock_->write({ReleaseStore::file_of(entry)}, limits);
 }
 
 }  // namespace codops::ops

@@ -21,7 +21,9 @@ struct RunResult {
   release::HistoryEntry entry;
   std::string evidence;                // JSON; empty when nothing failed
   std::vector<std::string> last_lines; // of the container that failed
-  Milliseconds elapsed{};
+  Milliseconds elapsed{};      // of the whole command, from its first look to the end of its hooks
+  Milliseconds waited{};       // for the lock, images, an answer
+  Milliseconds after_hooks{};
   std::map<std::string, Milliseconds> engine_time;
   int front_door_asked{}, front_door_answered{};
 };
@@ -50,13 +52,15 @@ class Transaction {
   void observe_again(const Limits& limits);
   const std::string& token() const { return token_; }
   const Recovery& recovery() const { return recovery_; }
+  Milliseconds waited() const { return lock_->waited(); }  // for the lock
   // The traffic network's subnet, chosen when it does not exist yet. Not for dry runs: asks the engine to try.
   void choose_subnet(const Limits& limits);
 
   // Journals and runs. `desired` supplies definitions and files; for a rollback those of the stored release.
   RunResult run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits);
   // Removes what no kept release needs: containers, images, state. Never fails the command: warns.
-  void prune(const Limits& limits);
+  // Returns the time that the engine took to remove containers.
+  Milliseconds prune(const Limits& limits);
   // A single history entry without a plan ("down").
   void record(release::HistoryEntry entry, const Limits& limits);
   void release_lock();
@@ -71,7 +75,6 @@ class Transaction {
   Host& host_;
   target::LockOwner owner_;
   std::unique_ptr<release::HeldLock> lock_;
-  std::chrono::steady_clock::time_point began_;
   std::string token_;
   Observed observed_;
   Recovery recovery_;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/units.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/upstreams.hpp"
 
@@ -302,8 +303,8 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
           for (const auto& member : change->make) members.push_back(member.container);
           for (const auto& member : change->start) members.push_back(member.container);
         }
-        const auto text = leaving.empty() ? fmt::format("{} s", options.monitor.count() / 1000)
-                                          : fmt::format("{} s, release {} still running as the backup", options.monitor.count() / 1000, plan.from);
+        const auto text = leaving.empty() ? format_duration(options.monitor)
+                                          : fmt::format("{}, release {} still running as the backup", format_duration(options.monitor), plan.from);
         steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
       }
       if (acts(during) != acts(settled)) {
@@ -322,7 +323,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       for (const auto* change : rolling) {
         for (const auto& member : change->make) members.push_back(member.container);
       }
-      steps.add("monitor", fmt::format("{} s", options.monitor.count() / 1000),
+      steps.add("monitor", format_duration(options.monitor),
                 {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
     }
     plan.steps.back().phase = plan::Phase::proven;

@@ -95,8 +95,8 @@ std::vector<Record> records_of(const std::vector<target::StateStore::File>& file
   return sorted;
 }
 
-Journal::Journal(target::StateStore& store, std::string run, std::function<WallTime()> now, int next_seq)
-    : store_{store}, run_{std::move(run)}, now_{std::move(now)}, next_seq_{next_seq} {}
+Journal::Journal(Write write, std::string run, std::function<WallTime()> now, int next_seq)
+    : write_{std::move(write)}, run_{std::move(run)}, now_{std::move(now)}, next_seq_{next_seq} {}
 
 target::StateStore::File Journal::entry_file(std::string event, std::string step, std::string text, std::string plan) {
   const Entry entry{next_seq_++, now_(), std::move(event), std::move(step), std::move(text), std::move(plan)};
@@ -104,7 +104,7 @@ target::StateStore::File Journal::entry_file(std::string event, std::string step
 }
 
 void Journal::write(std::string event, std::string step, std::string text, const Limits& limits, std::string plan) {
-  store_.write({entry_file(std::move(event), std::move(step), std::move(text), std::move(plan))}, limits);
+  write_({entry_file(std::move(event), std::move(step), std::move(text), std::move(plan))}, limits);
 }
 
 }  // namespace codops::plan

@@ -50,8 +50,11 @@ std::vector<Record> records_of(const std::vector<target::StateStore::File>& file
 
 class Journal {
  public:
+  // Puts files into the target's state, or throws; Failure{locked} when the run no longer holds its lock.
+  using Write = std::function<void(const std::vector<target::StateStore::File>&, const Limits&)>;
+
   // Writes below journal_folder/RUN. `now` is asked for the time of each entry (the engine's clock).
-  Journal(target::StateStore& store, std::string run, std::function<WallTime()> now, int next_seq = 1);
+  Journal(Write write, std::string run, std::function<WallTime()> now, int next_seq = 1);
 
   void write(std::string event, std::string step, std::string text, const Limits& limits, std::string plan = {});
   // The encoded entry and its path, for a caller that writes it together with other files.
@@ -59,7 +62,7 @@ class Journal {
   const std::string& run() const noexcept { return run_; }
 
  private:
-  target::StateStore& store_;
+  Write write_;
   std::string run_;
   std::function<WallTime()> now_;
   int next_seq_;

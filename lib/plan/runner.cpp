@@ -28,6 +28,19 @@ Phase phase_before(const Plan& plan, std::size_t index) {
   return index == 0 ? Phase::before : plan.steps[index - 1].phase;
 }
 
+// That a step is being undone is worth a line, and the way back must not end because there is no room for it: what was
+// begun is in the journal, and undoing twice does no harm.
+void journal_undo(const Run& run, const Step& step, const Limits& limits) {
+  try {
+    run.journal.write("undoing", step.name, {}, limits);
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::locked) throw;
+    limits.check("the undo");
+    if (run.still_holding) run.still_holding();
+    run.reporter.warn(fmt::format("the journal could not be written ({}); undoing {} all the same", failure.message(), step.name));
+  }
+}
+
 // Undoes the steps 0..last in reverse and completes `outcome`.
 void go_back(const Run& run, std::size_t last, const Record* record, const Limits& limits, Outcome& outcome) {
   const Faults faults;
@@ -42,8 +55,7 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
     }
     const auto start = run.clock.steady();
     try {
-      if (run.still_holding) run.still_holding();
-      run.journal.write("undoing", step.name, {}, limits);
+      journal_undo(run, step, limits);
       faults.at("undo", step.name);
       action_of(run, step).undo(step, limits);
       outcome.undone.push_back(step.name);
@@ -73,10 +85,7 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
     const auto start = run.clock.steady();
     try {
       run.limits.check("step \"" + step.name + "\"");
-      if (step.mutates) {
-        if (run.still_holding) run.still_holding();
-        run.journal.write("doing", step.name, step.text, run.limits);
-      }
+      if (step.mutates) run.journal.write("doing", step.name, step.text, run.limits);
       faults.at("before", step.name);
       run.reporter.report({Event::Kind::started, step.name, step.text, {}, {}, {}, {}});
       Action& action = action_of(run, step);

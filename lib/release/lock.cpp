@@ -96,22 +96,21 @@ struct HeldLock::State {
   std::unique_ptr<target::LockPrimitive> primitive;
   std::mutex using_primitive;
   std::string token;
-  WallTime since;
+  Milliseconds waited;
   const Clock& clock;
   std::atomic<bool> evicted{false};
   std::atomic<std::int64_t> last_accepted;  // Clock::since_boot
   CancelSource stop;
   std::thread heartbeat;
 
-  State(std::unique_ptr<target::LockPrimitive> primitive_, std::string token_, WallTime since_, const Clock& clock_)
-      : primitive{std::move(primitive_)}, token{std::move(token_)}, since{since_}, clock{clock_},
-        last_accepted{clock_.since_boot().count()} {}
+  State(std::unique_ptr<target::LockPrimitive> primitive_, std::string token_, Milliseconds waited_, const Clock& clock_)
+      : primitive{std::move(primitive_)}, token{std::move(token_)}, waited{waited_}, clock{clock_}, last_accepted{clock_.since_boot().count()} {}
 
-  void beat(const Limits& limits) {
+  void beat(const std::vector<target::StateStore::File>& files, const Limits& limits) {
     const std::lock_guard guard{using_primitive};
     // Taken before the call: what counts is when the engine could have seen it at the earliest.
     const auto asked = clock.since_boot().count();
-    if (primitive->heartbeat(token, limits)) last_accepted = asked;
+    if (primitive->heartbeat(token, files, limits)) last_accepted = asked;
     else evicted = true;
   }
 
@@ -120,7 +119,7 @@ struct HeldLock::State {
     while (!evicted) {
       try {
         until_stop.within(heartbeat_every).wait(-1, 0);
-        beat(until_stop.within(heartbeat_deadline));
+        beat({}, until_stop.within(heartbeat_deadline));
       } catch (const Failure&) {
         // Stopped, or the engine does not answer: check() judges by the age of the last accepted one.
         if (stop.token().requested()) return;
@@ -129,8 +128,8 @@ struct HeldLock::State {
   }
 };
 
-HeldLock::HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, WallTime since, const Clock& clock)
-    : state_{std::make_unique<State>(std::move(primitive), std::move(token), since, clock)} {
+HeldLock::HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, Milliseconds waited, const Clock& clock)
+    : state_{std::make_unique<State>(std::move(primitive), std::move(token), waited, clock)} {
   state_->heartbeat = std::thread{[state = state_.get()] { state->keep_beating(); }};
 }
 
@@ -141,7 +140,7 @@ HeldLock::~HeldLock() {
 
 const std::string& HeldLock::token() const noexcept { return state_->token; }
 
-WallTime HeldLock::since() const noexcept { return state_->since; }
+Milliseconds HeldLock::waited() const noexcept { return state_->waited; }
 
 void HeldLock::check() const {
   if (state_->evicted) {
@@ -151,7 +150,7 @@ void HeldLock::check() const {
   if (age <= mistrust_after) return;
   // Stopped for a while and continued: one heartbeat decides whether the lock is still ours.
   try {
-    state_->beat(Limits{}.within(heartbeat_deadline));
+    state_->beat({}, Limits{}.within(heartbeat_deadline));
   } catch (const Failure& failure) {
     throw Failure{Exit::locked, fmt::format("the lock can't be kept: no heartbeat was accepted for {}: {}",
                                             format_duration(age), failure.message())};
@@ -161,8 +160,8 @@ void HeldLock::check() const {
   }
 }
 
-void HeldLock::prove(const Limits& limits) {
-  state_->beat(limits);
+void HeldLock::write(const std::vector<target::StateStore::File>& files, const Limits& limits) {
+  state_->beat(files, limits);
   check();
 }
 
@@ -179,12 +178,13 @@ std::unique_ptr<HeldLock> acquire(const std::function<std::unique_ptr<target::Lo
   const auto give_up = Deadline::after(options.wait);
   Backoff backoff{Milliseconds{200}, Milliseconds{2000}};
   bool told = false;
+  std::optional<std::chrono::steady_clock::time_point> refused;
   for (;;) {
     if (auto token = primitive->try_create(owner, limits)) {
-      const auto state = primitive->inspect(limits);
-      const auto since = state ? state->owner.since : clock.now();
-      return std::make_unique<HeldLock>(std::move(primitive), std::move(*token), since, clock);
+      const auto waited = refused ? std::chrono::duration_cast<Milliseconds>(clock.steady() - *refused) : Milliseconds{};
+      return std::make_unique<HeldLock>(std::move(primitive), std::move(*token), waited, clock);
     }
+    if (!refused) refused = clock.steady();
     const auto state = primitive->inspect(limits);
     if (!state) continue;  // released between the two calls
     const auto verdict = judge(*state, owner, process_alive);

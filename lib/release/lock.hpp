@@ -30,17 +30,18 @@ std::string describe(const target::LockState& state);
 // A held lock. The heartbeat runs on a thread of its own with a primitive of its own (connections aren't shared).
 class HeldLock {
  public:
-  HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, WallTime since, const Clock& clock);
+  HeldLock(std::unique_ptr<target::LockPrimitive> primitive, std::string token, Milliseconds waited, const Clock& clock);
   HeldLock(const HeldLock&) = delete;
   HeldLock& operator=(const HeldLock&) = delete;
   ~HeldLock();  // stops the heartbeat; does not release: an exception on the way must leave what release() decides
 
   const std::string& token() const noexcept;
-  WallTime since() const noexcept;  // the engine's clock
+  Milliseconds waited() const noexcept;  // while another run held it
   // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after.
   void check() const;
-  // A heartbeat now, by the caller's thread: for a holder that was stopped and continued.
-  void prove(const Limits& limits);
+  // Writes to the environment's state, with a heartbeat in the same call: Failure{locked}, and nothing written, when the
+  // lock was evicted. Another Failure when it could not be written.
+  void write(const std::vector<target::StateStore::File>& files, const Limits& limits);
   void release(const Limits& limits);
 
  private:

@@ -51,8 +51,9 @@ class LockPrimitive {
   // The token, or nullopt when somebody holds it.
   virtual std::optional<std::string> try_create(const LockOwner& owner, const Limits& limits) = 0;
   virtual std::optional<LockState> inspect(const Limits& limits) = 0;
-  // False: the token's holding no longer exists (evicted).
-  virtual bool heartbeat(const std::string& token, const Limits& limits) = 0;
+  // False: the token's holding no longer exists (evicted), and nothing was written. `files` go to the environment's
+  // state in the same breath: who lost the lock can't write.
+  virtual bool heartbeat(const std::string& token, const std::vector<StateStore::File>& files, const Limits& limits) = 0;
   // Removes exactly that holding; absent is fine.
   virtual void remove(const std::string& token, const Limits& limits) = 0;
 };

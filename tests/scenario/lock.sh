@@ -50,6 +50,13 @@ for verb in "rollback test" "scale test web=3" "restart test" "resume test"; do
   try $verb
   expect "deploy against ${verb%% *}: exit 4" "$rc" 4
 done
+if command -v faketime >/dev/null; then
+  rc=0
+  faketime -f +2h "$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 || rc=$?
+  expect "a clock that is two hours ahead does not make the holder look dead" "$rc" 4
+else
+  skip "a client's clock that is wrong" "faketime is not installed"
+fi
 try status test
 expect "reading needs no lock" "$rc" 0
 try deploy test v1.0.0 --dry-run

@@ -69,8 +69,14 @@ void Client::refuse(const Call& call, int status, const std::string& body) const
 void Client::note_clock(const io::HttpResponse& response) {
   const auto date = parse_http_date(response.header("date"));
   if (!date) return;
+  const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock{mutex_};
-  clock_.emplace(*date, std::chrono::steady_clock::now());
+  // A Date is cut to the second: as long as what we reckon agrees with it, it is finer, and never runs backwards.
+  if (clock_) {
+    const auto reckoned = clock_->first + std::chrono::duration_cast<Milliseconds>(now - clock_->second);
+    if (*date <= reckoned && reckoned < *date + std::chrono::seconds{1}) return;
+  }
+  clock_.emplace(*date, now);
 }
 
 void Client::negotiate(const Limits& limits) {

@@ -6,6 +6,7 @@
 
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/docker/objects.hpp"
+#include "lib/engine/docker/state_store.hpp"
 
 namespace codops::engine::docker {
 namespace {
@@ -39,15 +40,17 @@ target::LockOwner owner_from(const ContainerDetails& container) {
 }  // namespace
 
 LockContainer::LockContainer(Api& api, std::string project, std::string_view purpose)
-    : api_{api}, project_{std::move(project)}, name_{fmt::format("codops-{}-lock-{}", project_, purpose)} {}
+    : api_{api}, project_{std::move(project)}, name_{fmt::format("codops-{}-lock-{}", project_, purpose)}, state_volume_{state_volume_name(project_)} {}
 
 std::optional<std::string> LockContainer::try_create(const target::LockOwner& owner, const Limits& limits) {
   try {
+    // With labels of its own, before the container would make it without.
+    api_.create_volume({.name = state_volume_, .labels = state_labels(project_)}, limits);
     return create_resting_container(api_, name_,
                                     {{std::string{role_label}, "lock"},
                                      {std::string{project_label}, project_},
                                      {owner_label, owner_text(owner)}},
-                                    {}, limits);
+                                    {{state_volume_, std::string{StateVolume::folder}}}, limits);
   } catch (const ApiError& error) {
     if (error.conflict()) return std::nullopt;
     throw;
@@ -67,17 +70,17 @@ std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
   return state;
 }
 
-bool LockContainer::heartbeat(const std::string& token, const Limits& limits) {
+bool LockContainer::heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) {
   // Asked, not reckoned: the steady clock stands still while a laptop sleeps.
   const auto now = std::chrono::floor<std::chrono::seconds>(api_.client().ask_engine_now(limits));
+  auto entries = state_entries(files, std::string{StateVolume::folder.substr(1)} + "/", now.time_since_epoch().count());
+  entries.push_back({.path = heartbeat_file, .mode = 0600, .mtime = now.time_since_epoch().count()});
   try {
-    api_.put_archive(token, "/",
-                     io::write_tar({{.path = heartbeat_file, .mode = 0600, .mtime = now.time_since_epoch().count()}}),
-                     limits);
+    api_.put_archive(token, "/", io::write_tar(entries), limits);
     return true;
   } catch (const ApiError& error) {
     if (error.not_found()) return false;
-    throw;
+    state_not_written(state_volume_, error);
   }
 }
 

@@ -31,16 +31,38 @@ void add_parents(const std::string& path, std::set<std::string>& folders) {
 
 }  // namespace
 
+std::string state_volume_name(const std::string& project) { return fmt::format("codops-{}-state", project); }
+
+Labels state_labels(const std::string& project) {
+  return {{std::string{role_label}, "state"}, {std::string{project_label}, project}};
+}
+
+void state_not_written(const std::string& volume, const ApiError& error) {
+  throw Failure{Exit::failed, fmt::format("the state on the engine (volume {}) can't be written: {}", volume, error.message()),
+                "make room there (docker system df), or make it writable; what had been written is kept"};
+}
+
+std::vector<io::TarEntry> state_entries(const std::vector<target::StateStore::File>& files, const std::string& prefix, std::int64_t now) {
+  std::set<std::string> folders;
+  for (const auto& file : files) {
+    check_path(file.path);
+    add_parents(file.path, folders);
+  }
+  std::vector<io::TarEntry> entries;
+  for (const auto& path : folders) {
+    entries.push_back({.path = prefix + path, .mode = 0700, .kind = io::TarEntry::Kind::directory, .mtime = now});
+  }
+  for (const auto& file : files) entries.push_back({.path = prefix + file.path, .content = file.content, .mode = 0600, .mtime = now});
+  return entries;
+}
+
 StateVolume::StateVolume(Api& api, std::string project)
-    : api_{api}, project_{std::move(project)}, name_{fmt::format("codops-{}-state", project_)} {}
+    : api_{api}, project_{std::move(project)}, name_{state_volume_name(project_)} {}
 
 void StateVolume::ensure(const Limits& limits) {
-  const auto labels = [this](std::string role) {
-    return Labels{{std::string{role_label}, std::move(role)}, {std::string{project_label}, project_}};
-  };
-  api_.create_volume({.name = name_, .labels = labels("state")}, limits);
+  api_.create_volume({.name = name_, .labels = state_labels(project_)}, limits);
   try {
-    create_resting_container(api_, name_, labels("state"), {{name_, std::string{folder}}}, limits);
+    create_resting_container(api_, name_, state_labels(project_), {{name_, std::string{folder}}}, limits);
   } catch (const ApiError& error) {
     if (!error.conflict()) throw;
     const auto found = api_.find_container(name_, limits);
@@ -71,7 +93,7 @@ void StateVolume::put(const std::vector<io::TarEntry>& entries, const Limits& li
   try {
     api_.put_archive(name_, std::string{folder}, tar, limits);
   } catch (const ApiError& error) {
-    if (!error.not_found()) throw;
+    if (!error.not_found()) state_not_written(name_, error);
     ensure(limits);
     api_.put_archive(name_, std::string{folder}, tar, limits);
   }
@@ -106,18 +128,7 @@ std::vector<target::StateStore::File> StateVolume::read_all(const std::string& b
 
 void StateVolume::write(const std::vector<File>& files, const Limits& limits) {
   if (files.empty()) return;
-  const auto now = seconds(api_.client().engine_now());
-  std::set<std::string> folders;
-  for (const auto& file : files) {
-    check_path(file.path);
-    add_parents(file.path, folders);
-  }
-  std::vector<io::TarEntry> entries;
-  for (const auto& path : folders) {
-    entries.push_back({.path = path, .mode = 0700, .kind = io::TarEntry::Kind::directory, .mtime = now});
-  }
-  for (const auto& file : files) entries.push_back({.path = file.path, .content = file.content, .mode = 0600, .mtime = now});
-  put(entries, limits);
+  put(state_entries(files, {}, seconds(api_.client().engine_now())), limits);
 }
 
 void StateVolume::remove(const std::vector<std::string>& paths, const Limits& limits) {

@@ -105,7 +105,10 @@ TEST_CASE("docker: the lock is held by one, fenced by its token") {
   CHECK(!state->heartbeat);
   CHECK(std::chrono::abs(state->engine_now - state->owner.since) < 10s);
 
-  CHECK(lock.heartbeat(*token, limits));
+  CHECK(lock.heartbeat(*token, {{"meta/a", "1"}, {"meta/b/c", "2"}}, limits));
+  docker::StateVolume volume{engine->api, project.name};
+  CHECK(volume.read("meta/a", limits) == "1");
+  CHECK(volume.read("meta/b/c", limits) == "2");
   state = lock.inspect(limits);
   REQUIRE(state->heartbeat);
   CHECK(state->engine_now - *state->heartbeat < 5s);
@@ -113,7 +116,8 @@ TEST_CASE("docker: the lock is held by one, fenced by its token") {
 
   lock.remove(*token, limits);
   lock.remove(*token, limits);
-  CHECK(!lock.heartbeat(*token, limits));
+  CHECK(!lock.heartbeat(*token, {{"meta/late", "3"}}, limits));
+  CHECK(!volume.read("meta/late", limits));
   CHECK(!lock.inspect(limits));
   const auto second = lock.try_create(owner, limits);
   REQUIRE(second);

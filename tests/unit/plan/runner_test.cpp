@@ -40,11 +40,15 @@ Step step(std::string name, Phase phase, std::string undo = "remove") {
 
 struct Fixture {
   testing::MemoryState state;
+  std::function<void()> before_write;
   testing::ManualClock clock;
   testing::RecordingReporter reporter;
   World world;
   Actions actions{{"world", &world}};
-  Journal journal{state, "run1", [this] { return clock.now(); }};
+  Journal journal{[this](const auto& files, const Limits& limits) {
+                    if (before_write) before_write();
+                    state.write(files, limits);
+                  }, "run1", [this] { return clock.now(); }};
   Plan plan;
   std::vector<std::string> evidence;
 
@@ -119,15 +123,29 @@ TEST_CASE_FIXTURE(Fixture, "the test hook fails a run where it is told to, and o
 }
 
 TEST_CASE_FIXTURE(Fixture, "a lost lock stops the run without touching anything more") {
-  auto lost = run();
   int calls = 0;
-  lost.still_holding = [&] {
+  before_write = [&] {
     if (++calls == 3) throw Failure{Exit::locked, "evicted"};
   };
-  const auto outcome = plan::run(lost);
+  const auto outcome = plan::run(run());
   CHECK(outcome.exit == Exit::locked);
   CHECK(world.things == std::set<std::string>{"a", "b"});
   CHECK(outcome.undone.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a journal that can't be written stops the run, and does not keep it from being undone") {
+  int calls = 0;
+  before_write = [&] {
+    if (++calls >= 3) throw Failure{Exit::failed, "no space left on device"};
+  };
+  const auto outcome = plan::run(run());
+  CHECK(outcome.exit == Exit::moved_back);  // of step c, which would have moved traffic
+  CHECK(outcome.failed_step == "c");
+  CHECK(world.things == std::set<std::string>{"b"});  // declares that it stays
+  auto unsure = run();
+  calls = 0;
+  unsure.still_holding = [] { throw Failure{Exit::locked, "evicted"}; };
+  CHECK(plan::run(unsure).undone.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a signal undoes and keeps its own exit code") {

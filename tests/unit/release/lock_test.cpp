@@ -18,6 +18,7 @@ struct Engine {
   std::mutex mutex;
   std::optional<target::LockState> held;
   int next = 1;
+  std::vector<std::string> written;
   testing::ManualClock clock;
 };
 
@@ -36,9 +37,10 @@ class FakePrimitive final : public target::LockPrimitive {
     if (engine_.held) engine_.held->engine_now = engine_.clock.now();
     return engine_.held;
   }
-  bool heartbeat(const std::string& token, const Limits&) override {
+  bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits&) override {
     const std::lock_guard guard{engine_.mutex};
     if (!engine_.held || engine_.held->token != token) return false;
+    for (const auto& file : files) engine_.written.push_back(file.path);
     engine_.held->heartbeat = engine_.clock.now();
     return true;
   }
@@ -114,6 +116,16 @@ TEST_CASE("a holder that was evicted, or was stopped for long, notices before it
   engine.clock.advance(std::chrono::minutes{5});
   engine.held.reset();
   CHECK_THROWS_AS(lock->check(), Failure);
+}
+
+TEST_CASE("who was evicted can't write to the state, however fresh its last heartbeat") {
+  Engine engine;
+  testing::RecordingReporter reporter;
+  const auto lock = acquire([&] { return std::make_unique<FakePrimitive>(engine); }, this_process("deploy production v1"), {}, engine.clock, reporter, {});
+  lock->write({{"a", "1"}}, {});
+  engine.held->token = "another";
+  CHECK_THROWS_AS(lock->write({{"b", "2"}}, {}), Failure);
+  CHECK(engine.written == std::vector<std::string>{"a"});
 }
 
 TEST_CASE("of twenty contenders exactly one holds the lock") {

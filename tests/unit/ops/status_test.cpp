@@ -1,0 +1,95 @@
+#include "lib/ops/status.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace codops;
+using namespace codops::ops;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Two backends and a proxy that were made an hour ago and deployed then.
+struct Shop {
+  Observed observed;
+  release::Release release;
+  WallTime made{std::chrono::sys_days{std::chrono::year{2026} / 11 / 23}};
+
+  Shop() {
+    observed.now = made + 1h;
+    release.number = 1;
+    release.version = "v1";
+    release::ServiceRecord web;
+    web.name = "web";
+    web.role = release::Role::stateless;
+    web.set = 1;
+    for (const char* name : {"web-1", "web-2"}) web.members.push_back({name, {}, 1});
+    release::ServiceRecord front;
+    front.name = "front";
+    front.role = release::Role::proxy;
+    front.members.push_back({"front-1", {}, 1});
+    release.services = {web, front};
+    for (const char* name : {"web-1", "web-2", "front-1"}) {
+      ObservedContainer container;
+      container.name = name;
+      container.state = target::RunState::running;
+      container.created = container.started = made;
+      container.labels["codops.token"] = "t";
+      observed.containers.push_back(container);
+    }
+    observed.snapshot.releases.emplace(1, release);
+    release::HistoryEntry entry;
+    entry.number = 1;
+    entry.action = "deploy";
+    entry.release = 1;
+    entry.result = "ok";
+    entry.started = made - 5s;
+    entry.ended = made + 5s;
+    release::seal(entry, {});
+    observed.snapshot.history.push_back(entry);
+  }
+  Status look() const { return status_of(observed, "shop", "production", false); }
+};
+
+}  // namespace
+
+TEST_CASE("status: what runs as deployed has no drift") {
+  const Shop shop;
+  CHECK(shop.look().healthy());
+  CHECK(shop.look().drift.empty());
+}
+
+TEST_CASE("status: one container that somebody restarted is drift, all of them are a restart of the engine") {
+  Shop shop;
+  shop.observed.containers[0].started = shop.made + 30min;
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0].find("web-1 was restarted by hand") == 0);
+  for (auto& container : shop.observed.containers) container.started = shop.made + 30min;
+  CHECK(shop.look().drift.empty());
+}
+
+TEST_CASE("status: a restart by the engine is told until something is deployed after it") {
+  Shop shop;
+  shop.observed.containers[2].restart_count = 1;
+  shop.observed.containers[2].started = shop.made + 30min;
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0].find("front-1 was restarted by the engine") == 0);
+  auto later = shop.observed.snapshot.history.front();
+  later.number = 2;
+  later.started = shop.made + 40min;
+  later.ended = shop.made + 41min;
+  release::seal(later, shop.observed.snapshot.history.front().hash);
+  shop.observed.snapshot.history.push_back(later);
+  CHECK(shop.look().drift.empty());
+}
+
+TEST_CASE("status: a run that died is no news about what serves") {
+  Shop shop;
+  plan::Record record;
+  record.run = "20261123T000000.000Z-t";
+  record.entries.push_back({1, shop.made, "planned", {}, {}, {}});
+  shop.observed.snapshot.journals.push_back(record);
+  const auto status = shop.look();
+  CHECK(status.serves_well());
+  CHECK_FALSE(status.healthy());
+  CHECK(text(status).find("healthy, a run is unfinished") != std::string::npos);
+}
