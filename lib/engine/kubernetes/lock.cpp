@@ -47,7 +47,7 @@ std::string micro_time(WallTime time) {
 }  // namespace
 
 LeaseLock::LeaseLock(Api& api, std::string namespace_, const std::string& project, std::string_view purpose)
-    : api_{api}, namespace_{std::move(namespace_)}, name_{fmt::format("codops-{}-{}", dns_label(project), purpose)} {}
+    : api_{api}, namespace_{std::move(namespace_)}, name_{fmt::format("codops-{}-{}", dns_label(project), purpose)}, store_{api, namespace_, project} {}
 
 std::optional<std::string> LeaseLock::try_create(const target::LockOwner& owner, const Limits& limits) {
   const json lease{{"apiVersion", "coordination.k8s.io/v1"},
@@ -77,7 +77,7 @@ std::optional<target::LockState> LeaseLock::inspect(const Limits& limits) {
   return state;
 }
 
-bool LeaseLock::heartbeat(const std::string& token, const Limits& limits) {
+bool LeaseLock::heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) {
   // The time is asked for, not reckoned: the steady clock stands still while a laptop sleeps.
   const auto seen = inspect(limits);
   if (!seen || seen->token != token) return false;
@@ -91,7 +91,9 @@ bool LeaseLock::heartbeat(const std::string& token, const Limits& limits) {
                                             .repeatable = true,
                                             .expected = {404, 409}},
                                            limits);
-  return response.status < 400;
+  if (response.status >= 400) return false;
+  if (!files.empty()) store_.write(files, limits.within(std::chrono::seconds{lease_seconds} / 2));
+  return true;
 }
 
 void LeaseLock::remove(const std::string& token, const Limits& limits) {

@@ -103,20 +103,25 @@ TEST_CASE("kubernetes: the lock is held by one, fenced by its token, judged by t
   CHECK(!state->heartbeat);
   CHECK(std::chrono::abs(state->engine_now - state->owner.since) < 10s);
 
-  CHECK(lock.heartbeat(*token, limits));
+  CHECK(lock.heartbeat(*token, {}, limits));
   state = lock.inspect(limits);
   REQUIRE(state->heartbeat);
   CHECK(state->engine_now - *state->heartbeat < 5s);
   CHECK(state->engine_now >= *state->heartbeat);
 
+  kubernetes::SecretStore store{cluster->api, cluster->ns, "shop_One"};
+  CHECK(lock.heartbeat(*token, {{"journal/1", "written"}}, limits));
+  CHECK(store.read("journal/1", limits) == "written");
   lock.remove(*token, limits);
   lock.remove(*token, limits);
-  CHECK(!lock.heartbeat(*token, limits));
+  CHECK(!lock.heartbeat(*token, {{"journal/2", "too late"}}, limits));
+  CHECK(!store.read("journal/2", limits));
+  CHECK(!lock.heartbeat(*token, {}, limits));
   CHECK(!lock.inspect(limits));
   const auto second = lock.try_create(owner, limits);
   REQUIRE(second);
   CHECK(*second != *token);
-  CHECK(!lock.heartbeat(*token, limits));
+  CHECK(!lock.heartbeat(*token, {}, limits));
   lock.remove(*token, limits);  // not ours any more
   CHECK(lock.inspect(limits)->token == *second);
 }
