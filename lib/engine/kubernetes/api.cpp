@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/json_fields.hpp"
-#include "lib/engine/kubernetes/parallel.hpp"
 
 namespace codops::engine::kubernetes {
 namespace {
@@ -136,7 +136,7 @@ json Api::get(const ObjectRef& object, const Limits& limits) {
 std::vector<json> Api::find_all(const std::vector<ObjectRef>& objects, const Limits& limits) {
   std::vector<json> found(objects.size());
   std::vector<std::exception_ptr> failures(objects.size());
-  in_parallel(objects.size(), [&](std::size_t i) {
+  in_parallel(objects.size(), most_connections, [&](std::size_t i) {
     try {
       if (auto object = find(objects[i], limits)) found[i] = *std::move(object);
     } catch (...) {

@@ -17,6 +17,9 @@
 namespace codops::engine::kubernetes {
 
 inline constexpr std::string_view field_manager = "codops";
+// For many objects. More gain nothing beside the server, whose own work is what takes the time; some hide the way to one
+// that is far.
+inline constexpr std::size_t most_connections = 4;
 
 struct ApplyOptions {
   bool force{false};     // takes fields from other managers

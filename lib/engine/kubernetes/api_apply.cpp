@@ -3,10 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/managed_fields.hpp"
-#include "lib/engine/kubernetes/parallel.hpp"
 
 namespace codops::engine::kubernetes {
 namespace {
@@ -53,7 +53,7 @@ Applied Api::apply(const json& object, const ApplyOptions& options, const Limits
 
 std::vector<ApplyOutcome> Api::apply_all(const std::vector<json>& objects, const ApplyOptions& options, const Limits& limits) {
   std::vector<ApplyOutcome> outcomes(objects.size());
-  in_parallel(objects.size(), [&](std::size_t i) {
+  in_parallel(objects.size(), most_connections, [&](std::size_t i) {
     try {
       outcomes[i].applied = apply(objects[i], options, limits);
     } catch (...) {

@@ -109,8 +109,13 @@ TEST_CASE("kubernetes: the lock is held by one, fenced by its token, judged by t
   CHECK(state->engine_now - *state->heartbeat < 5s);
   CHECK(state->engine_now >= *state->heartbeat);
 
+  kubernetes::SecretStore store{cluster->api, cluster->ns, "shop_One"};
+  CHECK(lock.heartbeat(*token, {{"journal/1", "written"}}, limits));
+  CHECK(store.read("journal/1", limits) == "written");
   lock.remove(*token, limits);
   lock.remove(*token, limits);
+  CHECK(!lock.heartbeat(*token, {{"journal/2", "too late"}}, limits));
+  CHECK(!store.read("journal/2", limits));
   CHECK(!lock.heartbeat(*token, {}, limits));
   CHECK(!lock.inspect(limits));
   const auto second = lock.try_create(owner, limits);
