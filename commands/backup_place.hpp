@@ -7,6 +7,7 @@
 #include "commands/services.hpp"
 #include "lib/backup/backup.hpp"
 #include "lib/ops/engine.hpp"
+#include "lib/ops/host.hpp"
 #include "lib/settings/environment.hpp"
 #include "lib/store/store.hpp"
 
