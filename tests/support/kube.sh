@@ -65,7 +65,11 @@ up() {
   fi
 }
 start_server() {
-  (cd "$1" && { setsid bash apiserver.sh >>apiserver.log 2>&1 </dev/null & echo $! >apiserver.pid; })
+  # Returns once it is in a session of its own: whoever called may end our process group.
+  rm -f "$1/apiserver.pid"
+  # shellcheck disable=SC2016 # for the inner shell
+  (cd "$1" && setsid bash -c 'echo $$ >apiserver.pid; exec bash apiserver.sh' >>apiserver.log 2>&1 </dev/null &)
+  until [[ -s $1/apiserver.pid ]]; do sleep 0.02; done
 }
 
 (($# >= 1)) || usage

@@ -47,7 +47,7 @@ std::string micro_time(WallTime time) {
 }  // namespace
 
 LeaseLock::LeaseLock(Api& api, std::string namespace_, const std::string& project, std::string_view purpose)
-    : api_{api}, namespace_{std::move(namespace_)}, name_{fmt::format("codops-{}-{}", dns_label(project), purpose)}, store_{api, namespace_, project} {}
+    : api_{api}, namespace_{std::move(namespace_)}, name_{fmt::format("codops-{}-{}", dns_label(project), purpose)}, store_{api, this->namespace_, project} {}
 
 std::optional<std::string> LeaseLock::try_create(const target::LockOwner& owner, const Limits& limits) {
   const json lease{{"apiVersion", "coordination.k8s.io/v1"},

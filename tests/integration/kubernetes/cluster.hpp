@@ -45,6 +45,10 @@ class Cluster {
     static std::atomic<int> count{0};
     ns = "test-" + what + "-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
     api.create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}}}}, limits);
+    // Pods need the account that a controller makes.
+    for (const auto& made : {ref("ServiceAccount", "default"), ref("ConfigMap", "kube-root-ca.crt")}) {
+      while (!api.find(made, limits)) limits.within(Milliseconds{20}).wait(-1, 0);
+    }
   }
   ~Cluster() {
     try {
