@@ -197,7 +197,7 @@ side_by_side() { # SCRIPT...
   : >"$lanes_dir/queue"
   for one in $(seq "$lanes"); do : >"$lanes_dir/queue$one"; done
   for script in "$@"; do
-    if grep -q CODOPS_TEST_KUBE "$script"; then echo "$script" >>"$lanes_dir/queue1"; else echo "$script" >>"$lanes_dir/queue"; fi
+    if grep -q kube_site.sh "$script"; then echo "$script" >>"$lanes_dir/queue1"; else echo "$script" >>"$lanes_dir/queue"; fi
   done
   args=(--inside --lanes "$lanes")
   [[ -z $full ]] || args+=(--full)

@@ -5,7 +5,6 @@
 #   check NAME COMMAND...        passes when the command exits 0; its last lines are the reason otherwise
 #   expect NAME GOT WANTED       passes when both are equal
 #   need_engine                  DOCKER_HOST answers and has the demo's images, or the script ends with a skip
-#   need_kube [node]             CODOPS_TEST_KUBE is a cluster's directory (kube.sh up), with a real node where asked, or a skip
 #   demo DIR [KEY=VALUE...]      a copy of the demo application in DIR, not rate-limited
 #   load_start NAME [OPTIONS...] load.mjs runs once this returns (not under `check`: that is a subshell)
 #   load_stop NAME               ends it; load_wait NAME waits for the end of its --duration
@@ -64,20 +63,6 @@ need_engine() {
     finish
   fi
 }
-need_kube() { # [node]
-  local reason='CODOPS_TEST_KUBE names no cluster (tests/run.sh starts one)'
-  if [[ ! -e ${CODOPS_TEST_KUBE:-/none}/admin.kubeconfig ]]; then
-    reason=$("$SUPPORT/kube.sh" why || echo "$reason")
-    skip "cluster" "$reason"
-    finish
-  fi
-  if [[ ${1:-} == node && ! -e $CODOPS_TEST_KUBE/kubelet.pid ]]; then
-    skip "cluster" "this cluster has no real node"
-    finish
-  fi
-  export KUBECONFIG=$CODOPS_TEST_KUBE/admin.kubeconfig
-}
-kubectl() { "$SUPPORT/kube.sh" kubectl "$CODOPS_TEST_KUBE" "$@"; }
 demo() { # DIR [KEY=VALUE...]
   # A commit does not wait for the disk: how busy that is is not what is tested.
   "$REPO/tests/app/prepare.sh" --into "$1" RATE_LIMIT_EXEMPT=0.0.0.0/0 'POSTGRES_OPTIONS=-c synchronous_commit=off' "${@:2}"

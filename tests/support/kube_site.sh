@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # A cluster and projects in it, for scenarios. Sourced after case.sh.
 #
-#   need_kube [--node]        starts one in $WORK/c (with the demo's images when it has a node), or ends the script with a skip; KUBECONFIG is set
+#   need_kube [--node]        takes CODOPS_TEST_KUBE, else starts one in $WORK/c (with the demo's images when it has a node), or ends the script with a
+#                             skip; KUBECONFIG is set
 #   k ARGS...                 that cluster's kubectl
 #   kube_tiny DIR NAME [YAML] a project of one Deployment "web" behind a NodePort, in the namespace NAME; the environment is "test"; leaves
 #                             the working directory in DIR. YAML goes into the container.
@@ -15,16 +16,16 @@ need_kube() {
   local why tags
   if ! why=$("$SUPPORT/kube.sh" why); then skip "kubernetes" "$why"; finish; fi
   if [[ ${1:-} == --node ]]; then need_engine; fi
-  # One that runs already, for work on a scenario: it is used and left.
-  if [[ -n ${CODOPS_KUBE_DIR:-} ]]; then
-    kube_given=$CODOPS_KUBE_DIR kube_dir=$CODOPS_KUBE_DIR
-    export KUBECONFIG=$kube_dir/admin.kubeconfig
-    return
-  fi
-  kube_dir=$WORK/c
-  if ! "$SUPPORT/kube.sh" up "$kube_dir" "$@" >"$WORK/kube-up.log" 2>&1; then
-    fail "the cluster comes up" "$(tail -n 5 "$WORK/kube-up.log")"
-    finish
+  # The suite's own cluster (a machine has one real node at a time), or one that runs already: used, and left.
+  if [[ -n ${CODOPS_TEST_KUBE:-} ]]; then
+    kube_given=$CODOPS_TEST_KUBE kube_dir=$CODOPS_TEST_KUBE
+    if [[ ${1:-} == --node && ! -e $kube_dir/kubelet.pid ]]; then skip "kubernetes" "this cluster has no real node"; finish; fi
+  else
+    kube_dir=$WORK/c
+    if ! "$SUPPORT/kube.sh" up "$kube_dir" "$@" >"$WORK/kube-up.log" 2>&1; then
+      fail "the cluster comes up" "$(tail -n 5 "$WORK/kube-up.log")"
+      finish
+    fi
   fi
   export KUBECONFIG=$kube_dir/admin.kubeconfig
   if [[ ${1:-} == --node ]]; then
