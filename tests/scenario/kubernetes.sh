@@ -28,7 +28,7 @@ no_difference() { "$CODOPS" config manifests test "$1" | k diff --server-side --
 
 # ---- a first release; nothing the second time; the next one under load
 works "the first deploy" deploy test v1.0.0
-expect "it serves" "$(kube_serves tiny)" "v1.0.0 "
+expect "it serves" "$(kube_serves tiny v1.0.0)" "v1.0.0 "
 run deploy test v1.0.0
 expect "the same again changes nothing" "$rc $(said .changed)" "0 false"
 check "kubectl diff --server-side sees no difference" no_difference v1.0.0
@@ -36,7 +36,7 @@ load_start up --url "$(kube_url)" --get-new 100 --get-keep 100 --post 0 --downlo
 works "the next version under load" deploy test v1.1.0
 load_stop up
 expect "no request failed" "$(load_value up .failed)" 0
-expect "it serves alone" "$(kube_serves tiny)" "v1.1.0 "
+expect "it serves alone" "$(kube_serves tiny v1.1.0)" "v1.1.0 "
 check "kubectl diff --server-side sees no difference afterwards" no_difference v1.1.0
 check "kubectl rollout status agrees" k -n tiny rollout status deployment/web --timeout=10s
 
@@ -63,7 +63,7 @@ rm k8s/migrate.yaml
 
 # ---- back
 works "rollback" rollback test
-expect "the release before serves" "$(kube_serves tiny)" "v1.0.0 "
+expect "the release before serves" "$(kube_serves tiny v1.0.0)" "v1.0.0 "
 expect "the history knows" "$("$CODOPS" history test -o json | jq -c '[.entries[] | [.action, .result, .exit]]')" \
   '[["deploy","ok",0],["deploy","ok",0],["deploy","undone",1],["deploy","undone",1],["deploy","undone",1],["rollback","ok",0]]'
 

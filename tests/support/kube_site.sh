@@ -9,7 +9,8 @@
 #   kube_image SWITCHES...    makes the tag v9.N.0-SWITCHES of the demo's back end and loads it into the node; prints it
 #   kube_print NAMESPACE      every object of the namespace as its owner sees it, one line each: what codops' state, controllers and
 #                             the server add is left out, but uids are in it
-#   kube_serves NAMESPACE     versions that answer at the NodePort
+#   kube_serves NAMESPACE [VERSION]  versions that answer at the NodePort; with VERSION once it alone does, or after 15 s: the node learns of
+#                             a new set of pods a moment after the API server, and pods that end go on serving until then
 
 kube_dir="" kube_given=""
 need_kube() {
@@ -107,7 +108,13 @@ environments: { test: {} }
 YAML
 }
 kube_url() { echo "http://127.0.0.1:$(k -n "${1:-$TINY}" get service web -o jsonpath='{.spec.ports[0].nodePort}')"; }
-kube_serves() { for _ in 1 2 3 4 5 6; do curl -fsS -m 5 "$(kube_url "$1")/version.json" | jq -r .version; done | sort -u | tr '\n' ' '; }
+kube_answers() { for _ in 1 2 3 4 5 6; do curl -fsS -m 5 "$(kube_url "$1")/version.json" | jq -r .version; done | sort -u | tr '\n' ' '; }
+kube_serves() { # NAMESPACE [VERSION]
+  local only="${2:-} "
+  only_that() { [[ $(kube_answers "$1") == "$2" ]]; }
+  [[ -z ${2:-} ]] || wait_for 15 only_that "$1" "$only" || true
+  kube_answers "$1"
+}
 
 kube_print() { # NAMESPACE
   k -n "$1" get deployments,statefulsets,daemonsets,services,configmaps,secrets,poddisruptionbudgets,horizontalpodautoscalers,ingresses,serviceaccounts,roles,leases,persistentvolumeclaims -o json |

@@ -62,7 +62,7 @@ wait_for 20 grep -q rollout "$WORK/away.txt"
 sleep 2
 "$SUPPORT/kube.sh" start-server "$kube_dir"
 rc=0; wait "$pid" || rc=$?
-expect "an API server that restarts mid-watch" "$rc $(kube_serves tiny)" "0 v1.1.0 "
+expect "an API server that restarts mid-watch" "$rc $(kube_serves tiny v1.1.0)" "0 v1.1.0 "
 before_deploy
 "$CODOPS" deploy test v1.1.0 >"$WORK/paused.txt" 2>&1 &
 pid=$!
@@ -71,7 +71,7 @@ wait_for 20 grep -q rollout "$WORK/paused.txt"
 sleep 4
 "$SUPPORT/kube.sh" resume-server "$kube_dir"
 rc=0; wait "$pid" || rc=$?
-expect "an API server that stands still for 4 s" "$rc $(kube_serves tiny)" "0 v1.1.0 "
+expect "an API server that stands still for 4 s" "$rc $(kube_serves tiny v1.1.0)" "0 v1.1.0 "
 before_deploy
 "$CODOPS" deploy test v1.1.0 >"$WORK/lost.txt" 2>&1 &
 pid=$!
