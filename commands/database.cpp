@@ -78,7 +78,9 @@ ReachedDatabase reach_database(Services& services, const settings::Environment& 
   if (resolves(reached.target.host)) return reached;
   if (why) throw *why;
   throw Failure{Exit::unavailable, fmt::format("the database is in the service \"{}\", of which no container runs", service),
-                fmt::format("codops status {0}, or: codops deploy {0} VERSION", environment.name)};
+                environment.engine == settings::Engine::kubernetes
+                    ? fmt::format("codops status {0}, or: codops deploy {0} VERSION", environment.name)
+                    : fmt::format("docker compose up -d {}, or: codops deploy {} VERSION", service, environment.name)};
 }
 
 std::optional<ReachedRedis> reach_redis(Services& services, const settings::Environment& environment) {

@@ -374,7 +374,7 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
   for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
   const auto aside = put_aside(server, live, limits);
   const auto redis = subject.redis ? redis_put_aside(*subject.redis, limits) : std::string{};
-  auto newest = std::max(aside ? aside->substr(aside->size() - 15) : std::string{}, redis);
+  auto newest = std::max(aside ? aside->substr(aside->size() - stamp_length) : std::string{}, redis);
   std::vector<std::pair<const FilesPlace*, std::string>> files;
   for (const auto& place : subject.files) {
     files.emplace_back(&place, files_put_aside(place, limits));

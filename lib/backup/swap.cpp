@@ -69,9 +69,9 @@ void copy_privileges(Connection& server, const std::string& from, const std::str
 }  // namespace
 
 std::string stamp_of(WallTime time) {
-  auto stamp = to_rfc3339(time).substr(0, 19);
+  auto stamp = to_rfc3339(time).substr(0, std::string_view{"2026-11-23T10:15:00.250"}.size());
   std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
-  std::replace(stamp.begin(), stamp.end(), 'T', '_');
+  std::replace_if(stamp.begin(), stamp.end(), [](char c) { return c == 'T' || c == '.'; }, '_');
   return stamp;
 }
 
@@ -158,9 +158,9 @@ std::vector<std::string> all_put_aside(Connection& server, const std::string& li
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string name{rows.text(i, 0)};
     const auto expected = side_name(live, aside_word, WallTime{});
-    const auto front = expected.substr(0, expected.size() - 15);
+    const auto front = expected.substr(0, expected.size() - stamp_length);
     if (name.size() == expected.size() && name.starts_with(front) &&
-        std::all_of(name.end() - 15, name.end(), [](char c) { return (c >= '0' && c <= '9') || c == '_'; })) {
+        std::all_of(name.end() - stamp_length, name.end(), [](char c) { return (c >= '0' && c <= '9') || c == '_'; })) {
       aside.push_back(name);
     }
   }

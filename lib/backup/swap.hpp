@@ -10,9 +10,11 @@
 
 namespace codops::backup {
 
-// "20261123_101500": sorts by time, and names all that one restore puts aside.
+// "20261123_101500_250": sorts by time, and names all that one restore puts aside. To the millisecond, because two restores of a small
+// database fit into a second.
+inline constexpr std::size_t stamp_length = 19;
 std::string stamp_of(WallTime time);
-// At most 63 bytes: "shop" + "_before_20261123_101500".
+// At most 63 bytes: "shop" + "_before_20261123_101500_250".
 std::string side_name(std::string_view database, std::string_view word, WallTime time);
 
 // A new, empty database as `like` is (encoding, locale, owner, tablespace). Failure{failed} when the name is taken.
