@@ -83,7 +83,7 @@ for ((i = 0; i < 1000; i++)); do
   arguments+=(--url "http://127.0.0.1:$port/$i")
 done
 measure codops-1000 0 "$codops" health-check --timeout 60s "${arguments[@]}"
-for most in 200 512; do measure "codops-1000-p$most" 0 "$codops" health-check --timeout 60s --parallel "$most" "${arguments[@]}"; done
+for most in 340 512; do measure "codops-1000-p$most" 0 "$codops" health-check --timeout 60s --parallel "$most" "${arguments[@]}"; done
 runs_before=$runs runs=3
 [[ -z $goss ]] || measure goss-1000 0 "$goss" -g "$work/many.yaml" validate
 ((${#hurl[@]} == 0)) || measure hurl-1000 0 "${hurl[@]}" --test --jobs 200 "$work"/[0-9]*.hurl
