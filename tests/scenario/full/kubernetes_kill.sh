@@ -15,11 +15,12 @@ metadata: { name: extra, namespace: tiny }
 data: { a: b }
 YAML
 
+served() { kube_serves tiny "$(serving)"; }
 fingerprint() { kube_print tiny; "$CODOPS" history test -o json | jq -c '[.entries[] | [.number, .result]]'; }
 converged() { # VERSION
   local said got
   said=$("$CODOPS" status test --check -o json 2>&1) || { echo "status --check: $said"; return 1; }
-  got=$(kube_serves tiny)
+  got=$(kube_serves tiny "$1")
   [[ $got == "$1 " ]] || { echo "$got is served, not $1"; return 1; }
   [[ -z $(k -n tiny get lease -o name) ]] || { echo "a lease is left"; return 1; }
   got=$(k -n tiny get deployment web -o json --show-managed-fields | jq -c '[.metadata.managedFields[].manager] | map(select(. == "codops-window"))')
