@@ -1,8 +1,6 @@
 # Warnings as errors and the hardening flags of the OpenSSF guide, each probed: compilers differ.
 include(CheckCXXCompilerFlag)
 
-
-
 add_library(codops_flags INTERFACE)
 target_compile_options(codops_flags INTERFACE
   -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wimplicit-fallthrough -Wshadow -Wnon-virtual-dtor
@@ -34,7 +32,9 @@ foreach(flag IN LISTS hardening)
 endforeach()
 # _FILE_OFFSET_BITS comes with libarchive's own flags: everyone has it, so that all share one precompiled header.
 target_compile_definitions(codops_flags INTERFACE _GLIBCXX_ASSERTIONS _FILE_OFFSET_BITS=64)
-target_compile_options(codops_flags INTERFACE $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+# It wants an optimised build: the tests (layers.cmake) are none.
+target_compile_options(codops_flags INTERFACE
+  $<$<AND:$<CONFIG:Release>,$<NOT:$<STREQUAL:$<TARGET_PROPERTY:CODOPS_OPTIMISED>,-O0>>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=3>)
 # -fPIE everywhere rather than per target: the one precompiled header serves libraries and programs.
 target_compile_options(codops_flags INTERFACE -fPIE)
 target_link_options(codops_flags INTERFACE -pie -Wl,-z,noexecstack,-z,relro,-z,now -Wl,--as-needed)

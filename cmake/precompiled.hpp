@@ -2,6 +2,8 @@
 // What nearly every source includes; each source still includes what it uses.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <array>
 #include <chrono>

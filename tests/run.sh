@@ -76,9 +76,10 @@ outside() {
     for one in $(seq "$lanes"); do
       if [[ -f $work/lane$one.pid ]]; then "${as_root[@]}" kill "$(<"$work/lane$one.pid")" 2>/dev/null || true; fi
     done
-    "${as_root[@]}" tests/support/netns.sh "$namespace" tests/support/kube.sh down "$work/k" >/dev/null || true
+    # Each with a limit of its own: a run that said its total must also end.
+    "${as_root[@]}" timeout -k 5 120 tests/support/netns.sh "$namespace" tests/support/kube.sh down "$work/k" >/dev/null || true
     for one in "$work/e" "$work"/[0-9]*/e; do
-      [[ ! -d $one ]] || "${as_root[@]}" tests/support/engine.sh destroy "$one" >/dev/null || true
+      [[ ! -d $one ]] || "${as_root[@]}" timeout -k 5 240 tests/support/engine.sh destroy "$one" >/dev/null || true
     done
     "${as_root[@]}" tests/support/netns.sh --delete "$namespace" || true
     for one in $(seq 2 "$lanes"); do "${as_root[@]}" tests/support/netns.sh --delete "$namespace-$one" || true; done
@@ -101,7 +102,8 @@ count() { # PASSED FAILED SKIPPED
 }
 broken() { # NAME LOG
   say "  FAILED: $1"
-  tail -n 40 "$2" | sed 's/^/    /'
+  # doctest's failures stand anywhere in its log.
+  { sed 's/\x1b\[[0-9;]*m//g' "$2" | grep -m 5 -B 8 -A 6 -E '(ERROR|FATAL ERROR):' || true; tail -n 40 "$2"; } | sed 's/^/    /'
 }
 
 # doctest counts cases; those that could not run say "skipped: why" and return.
@@ -172,6 +174,15 @@ engine() {
   unset DOCKER_HOST
 }
 
+# An engine that came to a stop would take every script after this one along.
+revive() {
+  local stacks=$logs/engine-hangs.$SECONDS.log
+  [[ -n ${DOCKER_HOST:-} ]] && tests/support/engine.sh hangs "$CODOPS_TEST_WORK/e" >"$stacks" || { rm -f "$stacks"; return 0; }
+  say "  the engine hangs: what its threads do is in $stacks"
+  tests/support/engine.sh destroy "$CODOPS_TEST_WORK/e" || true
+  engine
+}
+
 # ---- scenarios side by side: each lane takes the next script that nobody has taken
 take() { # QUEUE: the script, which leaves the queue
   exec 7>"$1.lock"
@@ -185,6 +196,7 @@ run_lane() {
   echo $$ >"$lanes_dir/lane$lane.pid"
   while script=$(take "$lanes_dir/queue$lane") && [[ -n $script ]] || { script=$(take "$lanes_dir/queue") && [[ -n $script ]]; }; do
     run_script "$script" 10 >"$said" 2>&1
+    revive >>"$said" 2>&1
     flock "$lanes_dir/said.lock" cat "$said" # whole, not line by line between another's
   done
 }

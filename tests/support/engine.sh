@@ -6,10 +6,11 @@
 #   engine.sh stop DIR                       as `systemctl stop docker` does
 #   engine.sh restart DIR                    stop, then start with the flags of the last start
 #   engine.sh kill DIR                       SIGKILL dockerd and its containerd, as a crash would
+#   engine.sh hangs DIR                      0 when it runs but does not list its containers in 20 s; then prints the stacks of its threads
 #   engine.sh destroy DIR                    stop it, end every container, unmount, remove DIR
 set -euo pipefail
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 die() { echo "error: $*" >&2; exit 1; }
 
 [[ $# -ge 2 ]] || usage
@@ -92,6 +93,16 @@ kill_now() {
   wait_until 10 gone || die "the engine in $dir can't be killed"
 }
 
+# 20.10 can come to a stop for good while containers die and are removed; `_ping` goes on answering.
+hangs() {
+  local pid
+  pid=$(dockerd_pid) || return 1
+  ! curl -fsS -m 20 -o /dev/null --unix-socket "$socket" 'http://docker/containers/json?all=1' 2>/dev/null || return 1
+  kill -USR1 "$pid"
+  wait_until 5 compgen -G "$dir/exec/goroutine-stacks-*.log" >/dev/null || true
+  cat "$dir"/exec/goroutine-stacks-*.log 2>/dev/null || true
+}
+
 # The shims (parents of the containers) that belong to this engine: they outlive it with --live-restore.
 shims() { pgrep -f -- "^/usr/bin/containerd-shim-runc-v2 .*-address $dir/exec/containerd/containerd.sock" || true; }
 
@@ -99,12 +110,13 @@ destroy() {
   local pid id mount
   # Nothing here is worth 10 s of grace to each container.
   if answers; then
-    curl -s --unix-socket "$socket" http://docker/containers/json | { grep -o '"Id":"[0-9a-f]*"' || true; } | cut -d'"' -f4 |
+    { curl -s -m 20 --unix-socket "$socket" http://docker/containers/json | { grep -o '"Id":"[0-9a-f]*"' || true; } | cut -d'"' -f4 |
       while read -r id; do
-        curl -s -o /dev/null --unix-socket "$socket" -X POST "http://docker/containers/$id/kill"
-      done
+        curl -s -m 20 -o /dev/null --unix-socket "$socket" -X POST "http://docker/containers/$id/kill" || break
+      done; } || true
   fi
-  stop
+  # An engine that hangs (20.10 can, for good) must not hold up whoever wants to be rid of it.
+  (stop) || kill_now
   for pid in $(shims); do
     # The container's first process is the shim's child; it would be left to init otherwise.
     pkill -KILL -P "$pid" || true
@@ -126,6 +138,7 @@ case $verb in
     start ${flags[@]+"${flags[@]}"}
     ;;
   kill) kill_now ;;
+  hangs) hangs ;;
   destroy) destroy ;;
   *) usage ;;
 esac

@@ -8,7 +8,7 @@
 #include "lib/base/reporter.hpp"
 #include "lib/target/state.hpp"
 
-namespace codops::testing {
+namespace codops::tests {
 
 class ManualClock final : public Clock {
  public:
@@ -53,4 +53,4 @@ class RecordingReporter final : public Reporter {
   std::vector<Event> events;
 };
 
-}  // namespace codops::testing
+}  // namespace codops::tests

@@ -70,7 +70,7 @@ tiny_down() {
   # shellcheck disable=SC2046 # two words each
   ids=$(docker ps -aq $(of_project); docker ps -aq --filter "name=^/codops-$PROJECT-")
   # shellcheck disable=SC2086
-  [[ -z $ids ]] || docker rm -f -v $ids >/dev/null 2>&1 || true
+  [[ -z $ids ]] || timeout 60 docker rm -f -v $ids >/dev/null 2>&1 || true
   # shellcheck disable=SC2046
   docker network ls -q $(of_project) | xargs -r docker network rm >/dev/null 2>&1 || true
   docker volume rm "codops-$PROJECT-state" "${PROJECT}_codops-upstreams" >/dev/null 2>&1 || true

@@ -1,4 +1,5 @@
 #include "tests/integration/compose/oracle.hpp"
+#include "tests/support/source_dir.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -78,7 +79,7 @@ std::optional<std::string> docker_compose(std::string& why) {
     const std::string text{*entry};
     all[text.substr(0, text.find('='))] = text.substr(text.find('=') + 1);
   }
-  auto ran = run({"/bin/sh", CODOPS_SOURCE_DIR "/tests/support/compose.sh"}, "/", all);
+  auto ran = run({"/bin/sh", codops::tests::source_dir() + "/tests/support/compose.sh"}, "/", all);
   if (ran.exit != 0) {
     why = ran.err;
     return std::nullopt;

@@ -15,6 +15,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/compose/load.hpp"
 #include "tests/integration/compose/oracle.hpp"
+#include "tests/support/source_dir.hpp"
 
 namespace fs = std::filesystem;
 using namespace codops;
@@ -173,7 +174,7 @@ TEST_CASE("compose: tricky cases come out as docker compose prints them, and wha
   const auto* docker_compose = oracle();
   if (!docker_compose) return;
   const fs::path base = fs::temp_directory_path() / fmt::format("codops-compose-{}", getpid());
-  for (const auto& path : sorted(CODOPS_SOURCE_DIR "/tests/integration/compose/cases")) {
+  for (const auto& path : sorted(codops::tests::source_dir() + "/tests/integration/compose/cases")) {
     const auto name = path.stem().string();
     CAPTURE(name);
     const auto folder = base / "project";

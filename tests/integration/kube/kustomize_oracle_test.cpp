@@ -13,6 +13,7 @@
 #include "lib/io/process.hpp"
 #include "lib/kube/from_yaml.hpp"
 #include "lib/kube/kustomize.hpp"
+#include "tests/support/source_dir.hpp"
 
 using namespace codops;
 
@@ -45,7 +46,7 @@ struct KustomizeCase {
 // The first case is "base", whose files all others have.
 std::vector<KustomizeCase> cases() {
   std::vector<KustomizeCase> all;
-  std::istringstream in{io::read_file(std::string{CODOPS_SOURCE_DIR} + "/tests/integration/kube/kustomize_cases.txt")};
+  std::istringstream in{io::read_file(codops::tests::source_dir() + "/tests/integration/kube/kustomize_cases.txt")};
   std::string line, *content = nullptr;
   while (std::getline(in, line)) {
     if (line.starts_with("=== ")) {

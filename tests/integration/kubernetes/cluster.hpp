@@ -15,6 +15,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/kubeconfig.hpp"
 #include "lib/io/process.hpp"
+#include "tests/support/source_dir.hpp"
 
 namespace codops::tests {
 
@@ -82,7 +83,7 @@ class Cluster {
   // tests/support/kube.sh VERB DIR ARGS…
   void kube(const std::string& verb, const std::vector<std::string>& arguments = {}) const {
     io::Program program;
-    program.argv = {std::string{CODOPS_SOURCE_DIR} + "/tests/support/kube.sh", verb, folder};
+    program.argv = {codops::tests::source_dir() + "/tests/support/kube.sh", verb, folder};
     program.argv.insert(program.argv.end(), arguments.begin(), arguments.end());
     program.env = io::usual_environment();
     for (const auto& [name, value] : io::environment_of({"CODOPS_KUBE", "KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"})) program.env[name] = value;

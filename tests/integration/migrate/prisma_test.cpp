@@ -10,6 +10,7 @@
 
 #include "lib/io/files.hpp"
 #include "tests/integration/migrate/support.hpp"
+#include "tests/support/source_dir.hpp"
 
 using namespace codops;
 using namespace codops::tests;
@@ -29,7 +30,7 @@ int shell(const std::string& command, std::string* output = nullptr) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-const std::string script = std::string{CODOPS_SOURCE_DIR} + "/tests/support/prisma.sh";
+const std::string script = codops::tests::source_dir() + "/tests/support/prisma.sh";
 
 bool have_prisma() {
   static const bool have = shell(script + " --check") == 0;

@@ -4,9 +4,10 @@
 
 #include "lib/io/files.hpp"
 #include "lib/kube/rollout.hpp"
+#include "tests/support/source_dir.hpp"
 
 inline codops::kube::Observation observation(const std::string& name) {
-  const auto json = nlohmann::json::parse(codops::io::read_file(std::string{CODOPS_SOURCE_DIR} + "/tests/unit/kube/observations/" + name + ".json"));
+  const auto json = nlohmann::json::parse(codops::io::read_file(codops::tests::source_dir() + "/tests/unit/kube/observations/" + name + ".json"));
   codops::kube::Observation observed;
   observed.workload = codops::kube::Object{json["workload"]};
   observed.generation = json["generation"].get<std::int64_t>();

@@ -8,13 +8,14 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/io/files.hpp"
+#include "tests/support/source_dir.hpp"
 
 using namespace codops;
 using namespace codops::kube;
 
 namespace {
 
-Object live() { return Object::parse(io::read_file(std::string{CODOPS_SOURCE_DIR} + "/tests/unit/kube/observations/kubectl_applied.json")); }
+Object live() { return Object::parse(io::read_file(codops::tests::source_dir() + "/tests/unit/kube/observations/kubectl_applied.json")); }
 
 Object desired() {
   return Object::parse(R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"own","labels":{"app":"web"}},"spec":{"replicas":3,"selector":{"matchLabels":{"app":"web"}},

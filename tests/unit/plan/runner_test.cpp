@@ -39,10 +39,10 @@ Step step(std::string name, Phase phase, std::string undo = "remove") {
 }
 
 struct Fixture {
-  testing::MemoryState state;
+  tests::MemoryState state;
   std::function<void()> before_write;
-  testing::ManualClock clock;
-  testing::RecordingReporter reporter;
+  tests::ManualClock clock;
+  tests::RecordingReporter reporter;
   World world;
   Actions actions{{"world", &world}};
   Journal journal{[this](const auto& files, const Limits& limits) {

@@ -19,7 +19,7 @@ struct Engine {
   std::optional<target::LockState> held;
   int next = 1;
   std::vector<std::string> written;
-  testing::ManualClock clock;
+  tests::ManualClock clock;
 };
 
 class FakePrimitive final : public target::LockPrimitive {
@@ -84,7 +84,7 @@ TEST_CASE("a lock is judged by its process where that can be seen, else by its h
 TEST_CASE("a fresh holder keeps others out and is named; a dead one is taken over") {
   Engine engine;
   const auto connect = [&] { return std::make_unique<FakePrimitive>(engine); };
-  testing::RecordingReporter reporter;
+  tests::RecordingReporter reporter;
   auto remote = this_process("deploy production v1");
   remote.boot_id = "another machine";
   remote.owner = "alice";
@@ -108,7 +108,7 @@ TEST_CASE("a fresh holder keeps others out and is named; a dead one is taken ove
 TEST_CASE("a holder that was evicted, or was stopped for long, notices before it mutates") {
   Engine engine;
   const auto connect = [&] { return std::make_unique<FakePrimitive>(engine); };
-  testing::RecordingReporter reporter;
+  tests::RecordingReporter reporter;
   const auto lock = acquire(connect, this_process("deploy production v1"), {}, engine.clock, reporter, {});
   CHECK_NOTHROW(lock->check());
   engine.clock.advance(std::chrono::minutes{5});  // SIGSTOP, SIGCONT
@@ -120,7 +120,7 @@ TEST_CASE("a holder that was evicted, or was stopped for long, notices before it
 
 TEST_CASE("who was evicted can't write to the state, however fresh its last heartbeat") {
   Engine engine;
-  testing::RecordingReporter reporter;
+  tests::RecordingReporter reporter;
   const auto lock = acquire([&] { return std::make_unique<FakePrimitive>(engine); }, this_process("deploy production v1"), {}, engine.clock, reporter, {});
   lock->write({{"a", "1"}}, {});
   engine.held->token = "another";
@@ -136,7 +136,7 @@ TEST_CASE("of twenty contenders exactly one holds the lock") {
   std::vector<std::unique_ptr<HeldLock>> locks;
   for (int index = 0; index < 20; ++index) {
     contenders.emplace_back([&] {
-      testing::RecordingReporter reporter;
+      tests::RecordingReporter reporter;
       try {
         auto lock = acquire([&] { return std::make_unique<FakePrimitive>(engine); }, this_process("deploy x v1"), {}, engine.clock, reporter, {});
         ++holders;

@@ -34,7 +34,7 @@ HistoryEntry entry(int number, int release, std::string result = "ok", std::stri
 }  // namespace
 
 TEST_CASE("a release and its history survive the store, secrets and files apart") {
-  testing::MemoryState state;
+  tests::MemoryState state;
   ReleaseStore store{state};
   auto first = entry(1, 1);
   seal(first, "");
@@ -92,7 +92,7 @@ TEST_CASE("pruning keeps the current release, the newest others that served, and
 }
 
 TEST_CASE("damage is named, a newer format stops everything") {
-  testing::MemoryState state;
+  tests::MemoryState state;
   ReleaseStore store{state};
   state.files["meta/releases/000001.json"] = "{\"format\":1,";
   state.files["meta/history/000001.json"] = "";

@@ -10,6 +10,7 @@
 #include "lib/settings/reference.hpp"
 #include "lib/settings/settings.hpp"
 #include "lib/text/yaml.hpp"
+#include "tests/support/source_dir.hpp"
 
 using namespace codops;
 using namespace codops::settings;
@@ -41,7 +42,7 @@ TEST_CASE("paths find their rows") {
 }
 
 TEST_CASE("the files in config/ are what the schema says") {
-  const std::filesystem::path config = std::filesystem::path{CODOPS_SOURCE_DIR} / "config";
+  const std::filesystem::path config = std::filesystem::path{codops::tests::source_dir()} / "config";
   CHECK_MESSAGE(io::read_file(config / "codops.example.yaml") == reference_yaml(),
                 "run: codops config reference > config/codops.example.yaml");
   CHECK_MESSAGE(io::read_file(config / "codops.schema.json") == schema_json(),

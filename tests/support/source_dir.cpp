@@ -1,0 +1,3 @@
+#include "tests/support/source_dir.hpp"
+
+std::string codops::tests::source_dir() { return CODOPS_SOURCE_DIR; }

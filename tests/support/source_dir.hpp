@@ -1,0 +1,7 @@
+#pragma once
+#include <string>
+
+namespace codops::tests {
+// The checkout that the tests were built from: absolute, without a slash at its end.
+std::string source_dir();
+}  // namespace codops::tests
