@@ -39,8 +39,12 @@ kube_load() { # IMAGE...
   "$SUPPORT/kube.sh" import "$kube_dir" "$WORK/images.tar" >"$WORK/import.log" 2>&1 || { fail "images load" "$(tail -n 3 "$WORK/import.log")"; return 1; }
   rm -f "$WORK/images.tar"
 }
-# The processes of the node hold the file descriptor of its lock: only `down` frees it.
-kube_down() { [[ -z $kube_dir || -n $kube_given ]] || "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; }
+# The processes of the node hold the file descriptor of its lock: only `down` frees it. In a cluster that stays, the next script finds no
+# namespace of this one.
+kube_down() {
+  if [[ -n $kube_given ]]; then [[ -z ${TINY:-} ]] || k delete namespace "$TINY" --ignore-not-found --wait >/dev/null 2>&1 || true
+  elif [[ -n $kube_dir ]]; then "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; fi
+}
 
 k() { "$SUPPORT/kube.sh" kubectl "$kube_dir" "$@"; }
 

@@ -45,6 +45,7 @@ metadata: { name: shop-data }
 spec: { capacity: { storage: 1Gi }, accessModes: [ReadWriteOnce], persistentVolumeReclaimPolicy: Retain, hostPath: { path: "$WORK/pgdata" } }
 YAML
 url=http://127.0.0.1:30300
+orders() { "$CODOPS" exec cluster postgres -- psql -U shop -d shop -Atc 'SELECT count(*) FROM orders'; }
 version() { curl -fsS -m 5 "$url/api/version" | jq -r .version; }
 deploys() { # NAME EXIT VERSION ARGS...
   local rc=0
@@ -60,10 +61,15 @@ deploys "the next release under load" 0 v1.1.0
 load_stop up
 expect "no request failed" "$(load_value up .failed)" 0
 expect "every acknowledged order is there" \
-  "$("$CODOPS" exec cluster postgres -- psql -U shop -d shop -Atc 'SELECT count(*) FROM orders')" "$(load_value up .orders_acknowledged)"
+  "$(orders)" "$(load_value up .orders_acknowledged)"
 check "a verified backup was taken before it" grep -qE 'backup .*verified' "$WORK/deploy.txt"
-check "backup by its own verb" "$CODOPS" backup cluster
-check "it verifies" "$CODOPS" backup verify cluster latest
+before=$(orders)
+check "backup by its own verb" "$CODOPS" backup cluster --label good
+check "it verifies" "$CODOPS" backup verify cluster good
+"$CODOPS" exec cluster postgres -- psql -U shop -d shop -Atqc 'TRUNCATE orders CASCADE' >/dev/null
+check "restore through the pod" "$CODOPS" restore cluster good --yes
+expect "every order is back" "$(orders)" "$before"
+check "and the application goes on" wait_for 20 curl -fsS -m 5 -o /dev/null "$url/api/version"
 check "health-check finds workloads and the database" "$CODOPS" health-check cluster
 if docker image inspect codops-demo/backend:v1.8.0-badmigration >/dev/null 2>&1 || "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" v1.8.0-badmigration; then
   kube_load codops-demo/backend:v1.8.0-badmigration codops-demo/frontend:v1.8.0-badmigration
