@@ -6,7 +6,7 @@
 #   k ARGS...                 that cluster's kubectl
 #   kube_tiny DIR NAME [YAML] a project of one Deployment "web" behind a NodePort, in the namespace NAME; the environment is "test"; leaves
 #                             the working directory in DIR. YAML goes into the container.
-#   kube_image SWITCHES...    makes the tag v9.N.0-SWITCHES of the demo's back end and loads it into the node; prints it
+#   kube_image TAG            makes one more version of the demo, "v9.1.0-SWITCHES" as images.sh has it, and loads it into the node
 #   kube_print NAMESPACE      every object of the namespace as its owner sees it, one line each: what codops' state, controllers and
 #                             the server add is left out, but uids are in it
 #   kube_serves NAMESPACE [VERSION]  versions that answer at the NodePort; with VERSION once it alone does, or after 15 s: the node learns of
@@ -48,13 +48,9 @@ kube_down() {
 
 k() { "$SUPPORT/kube.sh" kubectl "$kube_dir" "$@"; }
 
-kube_versions=0
-kube_image() { # SWITCHES
-  kube_versions=$((kube_versions + 1))
-  local tag=v9.$kube_versions.0-$1
-  "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" "$tag" >&2
-  kube_load "codops-demo/backend:$tag" "codops-demo/frontend:$tag" >&2
-  echo "$tag"
+kube_image() { # TAG
+  "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" "$1" >&2
+  kube_load "codops-demo/backend:$1" "codops-demo/frontend:$1" >&2
 }
 
 kube_tiny() { # DIR NAME [YAML]

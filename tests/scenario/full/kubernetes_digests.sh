@@ -7,7 +7,8 @@ source "$SUPPORT/kube_site.sh"
 registry_pid=
 clean_up() {
   [[ -z $registry_pid ]] || kill "$registry_pid" 2>/dev/null || true
-  docker images -q "$registry/*" | sort -u | xargs -r docker image rm -f >/dev/null 2>&1 || true
+  # By name: the demo's own tags are of the same images.
+  docker images --format '{{.Repository}}:{{.Tag}}' "$registry/*" | xargs -r docker image rm >/dev/null 2>&1 || true
   kube_down
 }
 command -v docker-registry >/dev/null && command -v htpasswd >/dev/null || { skip "registry" "docker-registry or htpasswd is not installed"; finish; }
