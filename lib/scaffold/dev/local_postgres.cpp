@@ -1,6 +1,7 @@
 #include "lib/scaffold/dev/local_postgres.hpp"
 
 #include <fmt/format.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,9 +93,14 @@ std::string LocalPostgres::trouble(std::string& hint) const {
     hint = package_hint({"postgresql"}) + ", or use an engine: --backend docker";
     return "PostgreSQL's server is not installed here";
   }
-  if (has_data() && !fs::exists(secret_)) {
+  // initdb wants a name for whoever runs it, which a container's made-up user has not.
+  if (!has_data() && ::getpwuid(::geteuid()) == nullptr) {
+    hint = "run setup-dev as a user of /etc/passwd, or use an engine: --backend docker";
+    return fmt::format("PostgreSQL needs a user with a name, and number {} has none here", ::geteuid());
+  }
+  if (has_data() && io::read_file_if_there(secret_, 4096).value_or("").find_first_not_of('\n') == std::string::npos) {
     hint = fmt::format("move \"{}\" away, then codops setup-dev", data_.string());
-    return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing", data_.string(), secret_.string());
+    return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing or empty", data_.string(), secret_.string());
   }
   try {
     run_as("postgres");
