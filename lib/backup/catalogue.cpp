@@ -151,11 +151,19 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
 }
 
 std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {
+  auto all = marked(now, limits);
+  std::erase_if(all, [](const Unfinished& it) { return it.published; });
+  return all;
+}
+
+std::vector<Unfinished> Catalogue::marked(WallTime now, const Limits& limits) {
   std::vector<Unfinished> all;
   for (const auto& [label, objects] : labels(limits)) {
-    if (std::find(objects.begin(), objects.end(), manifest_name) != objects.end()) continue;
+    const auto has = [&names = objects](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
     Unfinished it;
     it.label = label;
+    it.published = has(manifest_name);
+    if (it.published && !has(progress_name)) continue;
     const auto text = store_.get(object(label, progress_name), limits);
     const auto json = Json::parse(text.value_or(""), nullptr, false);
     try {
@@ -226,8 +234,15 @@ void Catalogue::remove(const std::string& label, const Limits& limits) {
 }
 
 void Catalogue::remove_stale(WallTime now, const Limits& limits) {
-  for (const auto& it : unfinished(now, limits)) {
-    if (it.stale) remove(it.label, limits);
+  for (const auto& it : marked(now, limits)) {
+    if (!it.stale) continue;
+    if (it.published) {
+      // It died between the manifest and the end: the backup is whole, only the marker goes.
+      store_.remove(object(it.label, progress_name), limits);
+      store_.sweep(folder_ + "/" + it.label, limits);
+    } else {
+      remove(it.label, limits);
+    }
   }
 }
 

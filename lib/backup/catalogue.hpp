@@ -42,7 +42,8 @@ struct Unfinished {
   std::string label, host;
   std::int64_t pid{};
   std::optional<WallTime> started;
-  bool stale{};  // nobody works at it any more
+  bool stale{};      // nobody works at it any more
+  bool published{};  // its manifest is there: it is listed all the same
 };
 
 class Catalogue {
@@ -76,6 +77,7 @@ class Catalogue {
 
  private:
   Entry read(const std::string& label, const Limits& limits);
+  std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest
   std::map<std::string, std::vector<std::string>> labels(const Limits& limits);  // label → names of its objects
 
   store::Store& store_;

@@ -180,7 +180,7 @@ std::unique_ptr<Programs> on_this_machine(int server_major, const io::postgres::
   return std::make_unique<HostPrograms>(best_folder, *best, target);
 }
 
-std::unique_ptr<Programs> in_container(const ContainerPlace& place, const io::postgres::Target& target,
+std::unique_ptr<Programs> in_container(int server_major, const ContainerPlace& place, const io::postgres::Target& target, std::string& seen,
                                        const Limits& limits) {
   std::string out;
   target::ExecRequest request;
@@ -189,6 +189,10 @@ std::unique_ptr<Programs> in_container(const ContainerPlace& place, const io::po
                                           limits.within(Milliseconds{10'000}));
   const auto version = parse_version(out);
   if (code != 0 || !version) return nullptr;
+  if (version->major < server_major) {
+    seen = version->text;
+    return nullptr;
+  }
   return std::make_unique<ContainerPrograms>(place, *version, target);
 }
 
@@ -206,7 +210,7 @@ std::unique_ptr<Programs> find_programs(int server_major, const io::postgres::Ta
   std::string seen;
   if (auto programs = on_this_machine(server_major, target, seen, limits)) return programs;
   if (container && container->containers != nullptr) {
-    if (auto programs = in_container(*container, target, limits)) return programs;
+    if (auto programs = in_container(server_major, *container, target, seen, limits)) return programs;
   }
   throw Failure{Exit::unavailable,
                 seen.empty() ? fmt::format("no pg_dump here, and the server is PostgreSQL {}", server_major)

@@ -9,34 +9,6 @@ namespace {
 
 using io::postgres::Connection;
 
-// Started again whatever happens, once it was told to stop.
-class Stopped {
- public:
-  explicit Stopped(const RestoreHooks& hooks) : hooks_{hooks} {}
-  Stopped(const Stopped&) = delete;
-  Stopped& operator=(const Stopped&) = delete;
-  ~Stopped() {
-    if (!active_ || !hooks_.start) return;
-    try {
-      hooks_.start(Limits{}.within(Milliseconds{120'000}));
-    } catch (const std::exception&) {
-      // The failure that brought us here is the one to tell.
-    }
-  }
-  void stop(const Limits& limits) {
-    active_ = true;
-    hooks_.stop(limits);
-  }
-  void start(const Limits& limits) {
-    if (!std::exchange(active_, false)) return;
-    if (hooks_.start) hooks_.start(limits);
-  }
-
- private:
-  const RestoreHooks& hooks_;
-  bool active_{};
-};
-
 // Writable again unless the swap saw to it.
 class ReadOnly {
  public:
@@ -322,7 +294,7 @@ class Restoring {
   std::optional<RedisRestore> redis_;
   std::vector<std::unique_ptr<FilesRestore>> files_;
   ReadOnly read_only_;
-  Stopped stopped_;
+  ApplicationHeld stopped_;
   std::unique_ptr<Programs> programs_;
   std::optional<Entry> entry_;
   DumpKind kind_{};
@@ -363,65 +335,6 @@ Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequ
                  const RestoreHooks& hooks, const Keyring& keys, const Clock& clock, Reporter& reporter,
                  const Limits& limits) {
   return Restoring{catalogue, subject, request, safety, hooks, keys, clock, reporter, limits}.run();
-}
-
-Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
-                      const Limits& limits) {
-  const auto started = clock.steady();
-  const auto& live = subject.database.database;
-  auto server = Connection::open(beside(subject.database, live), limits);
-  lock_restore(server, live, limits);
-  for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
-  const auto aside = put_aside(server, live, limits);
-  const auto redis = subject.redis ? redis_put_aside(*subject.redis, limits) : std::string{};
-  auto newest = std::max(aside ? aside->substr(aside->size() - stamp_length) : std::string{}, redis);
-  std::vector<std::pair<const FilesPlace*, std::string>> files;
-  for (const auto& place : subject.files) {
-    files.emplace_back(&place, files_put_aside(place, limits));
-    newest = std::max(newest, files.back().second);
-  }
-  if (newest.empty()) {
-    throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live),
-                  "see: codops backup list"};
-  }
-  Restored result;
-  result.source = newest;
-  Steps steps{reporter, clock};
-  steps.step("swap", [&] {
-    Stopped stopped{hooks};
-    const auto from = clock.steady();
-    if (hooks.stop) stopped.stop(limits);
-    std::string said;
-    // Only what that one restore had replaced.
-    if (aside && aside->ends_with(newest)) {
-      // Its name must not look like something that can be swapped in once more.
-      result.aside = side_name(live, "undone", clock.now());
-      const auto comment = comment_of(server, *aside, limits);
-      mark(server, *aside, {live, false, false, comment}, limits);
-      swap_databases(server, {live, *aside, result.aside, comment, false}, limits);
-      result.source = *aside;
-      said = fmt::format("\"{}\" is live again, what was live is \"{}\"", *aside, result.aside);
-    }
-    if (redis == newest) {
-      undo_redis(*subject.redis, newest, limits);
-      result.kept.emplace_back("Redis");
-    }
-    for (const auto& [place, stamp] : files) {
-      if (stamp != newest) continue;
-      undo_files(*place, stamp, limits);
-      result.kept.push_back(place->name);
-    }
-    stopped.start(limits);
-    result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
-    return said.empty() ? fmt::format("{} as before", fmt::join(result.kept, ", ")) : said;
-  });
-  if (hooks.health) steps.step("health", [&] {
-    result.unwell = hooks.health(limits);
-    return std::string{result.unwell.empty() ? "well" : "unwell"};
-  });
-  result.database = live;
-  result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
-  return result;
 }
 
 }  // namespace codops::backup

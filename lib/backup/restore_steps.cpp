@@ -1,5 +1,9 @@
 #include "lib/backup/restore_steps.hpp"
 
+#include <fmt/format.h>
+
+#include "lib/base/retry.hpp"
+
 namespace codops::backup {
 
 using io::postgres::Connection;
@@ -20,8 +24,23 @@ Target in_database(const Target& target, const std::string& name) {
 }
 
 void lock_restore(Connection& server, const std::string& live, const Limits& limits) {
-  const auto rows = server.query("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('codops restore ' || $1, 0))", {live}, limits);
-  if (!rows.boolean(0, 0)) throw Failure{Exit::locked, fmt::format("another restore of \"{}\" is running", live), "wait for it"};
+  constexpr auto key = "pg_catalog.hashtextextended('codops restore ' || $1, 0)";
+  // The session of a restore that was killed ends when its statement does.
+  const auto patience = limits.within(Milliseconds{15'000});
+  Backoff backoff{Milliseconds{40}, Milliseconds{500}};
+  while (!server.query(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", key), {live}, limits).boolean(0, 0)) {
+    if (backoff.wait(patience)) continue;
+    limits.check("the restore's lock");
+    // A bigint key is stored as two halves, objsubid 1 (documentation of pg_locks).
+    const auto holder = server.query(
+        fmt::format("SELECT a.pid, coalesce(pg_catalog.host(a.client_addr), 'local'), a.backend_start::timestamptz(0)::text FROM pg_catalog.pg_locks l "
+                    "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+                    "AND (l.classid::bigint << 32) | l.objid::bigint = {}", key),
+        {live}, limits);
+    const auto who = holder.empty() ? std::string{} : fmt::format(": session {} from {}, since {}", holder.text(0, 0), holder.text(0, 1), holder.text(0, 2));
+    throw Failure{Exit::locked, fmt::format("another restore of \"{}\" is running{}", live, who),
+                  holder.empty() ? "wait for it" : fmt::format("wait for it; if it is known to be dead: SELECT pg_terminate_backend({})", holder.text(0, 0))};
+  }
 }
 
 std::vector<const Part*> database_parts(const Manifest& manifest) {
@@ -75,6 +94,25 @@ Fresh::~Fresh() {
   } catch (const std::exception&) {
     // The server is gone; its comment says what it is, and the next run drops it.
   }
+}
+
+ApplicationHeld::~ApplicationHeld() {
+  if (!active_ || !hooks_.start) return;
+  try {
+    hooks_.start(Limits{}.within(Milliseconds{120'000}));
+  } catch (const std::exception&) {
+    // The failure that brought us here is the one to tell.
+  }
+}
+
+void ApplicationHeld::stop(const Limits& limits) {
+  active_ = true;
+  hooks_.stop(limits);
+}
+
+void ApplicationHeld::start(const Limits& limits) {
+  if (!std::exchange(active_, false)) return;
+  if (hooks_.start) hooks_.start(limits);
 }
 
 }  // namespace codops::backup

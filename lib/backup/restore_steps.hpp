@@ -33,6 +33,21 @@ class Steps {
   const Clock& clock_;
 };
 
+// The application: started again whatever happens, once it was told to stop.
+class ApplicationHeld {
+ public:
+  explicit ApplicationHeld(const RestoreHooks& hooks) : hooks_{hooks} {}
+  ApplicationHeld(const ApplicationHeld&) = delete;
+  ApplicationHeld& operator=(const ApplicationHeld&) = delete;
+  ~ApplicationHeld();
+  void stop(const Limits& limits);
+  void start(const Limits& limits);
+
+ private:
+  const RestoreHooks& hooks_;
+  bool active_{};
+};
+
 // The database that is being filled: dropped unless it was handed over.
 class Fresh {
  public:

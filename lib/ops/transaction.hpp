@@ -40,11 +40,14 @@ class Transaction {
   void record(release::HistoryEntry entry, const Limits& limits);
   void release_lock();
 
- private:
-  void recover(RecoveryWay way, const Limits& limits);
+  // Of a run under this lock, for who journals steps without run().
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const Desired& desired);
   plan::Journal journal(std::string run, int next_seq);
   WallTime now();
+  void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }
+
+ private:
+  void recover(RecoveryWay way, const Limits& limits);
 
   Host& host_;
   target::LockOwner owner_;

@@ -36,7 +36,7 @@ exits() { # NAME WANTED ARGUMENT...
   local name=$1 wanted=$2
   shift 2
   ops "$@"
-  if [[ $CODE == "$wanted" ]]; then pass "$name"; else fail "$name" "exit $CODE, not $wanted: $(tail -n 5 "$WORK/err")"; fi
+  if [[ $CODE == "$wanted" ]]; then pass "$name"; else fail "$name" "exit $CODE, not $wanted: $(tail -n 5 "$WORK/err") $(tail -n 3 "$WORK/out")"; fi
 }
 result() { jq -c "$1" "$WORK/out" 2>/dev/null || echo "no JSON"; }
 

@@ -55,6 +55,8 @@ int main(int argc, char** argv) {
       std::array<char, 4096> buffer;
       const auto got = ::recv(fd, buffer.data(), buffer.size(), 0);
       if (got <= 0) {
+        // The number is used again: its answer must not reach who comes next.
+        std::erase_if(waiting, [fd](const auto& answered) { return answered.second == fd; });
         ::close(fd);
       } else {
         waiting.emplace_back(Clock::now() + delay, fd);

@@ -155,6 +155,17 @@ TEST_CASE("marks are kept, and a broken manifest is named without hiding the oth
   CHECK(broken.size() == 1);
 }
 
+TEST_CASE("who died after the manifest left a whole backup, and a marker that goes") {
+  Place place;
+  place.add("20261122-100000F");
+  const auto marker = place.catalogue.object("20261122-100000F", "in-progress.json");
+  place.store.put(marker, R"({"host":"h","pid":1,"started":"2020-01-01T00:00:00Z"})", limits);
+  CHECK(place.catalogue.unfinished(now, limits).empty());
+  place.catalogue.remove_stale(now, limits);
+  CHECK_FALSE(place.store.find(marker, limits));
+  CHECK(place.catalogue.list(limits).size() == 1);
+}
+
 TEST_CASE("what anybody may write beside a manifest never stops a list") {
   const io::TemporaryFolder folder;
   store::DirectoryStore store{folder.path()};

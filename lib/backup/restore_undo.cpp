@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include "lib/backup/redis_part.hpp"
+#include "lib/backup/restore_steps.hpp"
+
+namespace codops::backup {
+
+using io::postgres::Connection;
+
+Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
+                      const Limits& limits) {
+  const auto started = clock.steady();
+  const auto& live = subject.database.database;
+  auto server = Connection::open(beside(subject.database, live), limits);
+  lock_restore(server, live, limits);
+  for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
+  const auto aside = put_aside(server, live, limits);
+  const auto redis = subject.redis ? redis_put_aside(*subject.redis, limits) : std::string{};
+  auto newest = std::max(aside ? aside->substr(aside->size() - stamp_length) : std::string{}, redis);
+  std::vector<std::pair<const FilesPlace*, std::string>> files;
+  for (const auto& place : subject.files) {
+    files.emplace_back(&place, files_put_aside(place, limits));
+    newest = std::max(newest, files.back().second);
+  }
+  if (newest.empty()) {
+    throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live),
+                  "see: codops backup list"};
+  }
+  Restored result;
+  result.source = newest;
+  Steps steps{reporter, clock};
+  steps.step("swap", [&] {
+    ApplicationHeld stopped{hooks};
+    const auto from = clock.steady();
+    if (hooks.stop) stopped.stop(limits);
+    std::string said;
+    // Only what that one restore had replaced.
+    if (aside && aside->ends_with(newest)) {
+      // Its name must not look like something that can be swapped in once more.
+      result.aside = side_name(live, "undone", clock.now());
+      const auto comment = comment_of(server, *aside, limits);
+      mark(server, *aside, {live, false, false, comment}, limits);
+      swap_databases(server, {live, *aside, result.aside, comment, false}, limits);
+      result.source = *aside;
+      said = fmt::format("\"{}\" is live again, what was live is \"{}\"", *aside, result.aside);
+    }
+    if (redis == newest) {
+      undo_redis(*subject.redis, newest, limits);
+      result.kept.emplace_back("Redis");
+    }
+    for (const auto& [place, stamp] : files) {
+      if (stamp != newest) continue;
+      undo_files(*place, stamp, limits);
+      result.kept.push_back(place->name);
+    }
+    stopped.start(limits);
+    result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
+    return said.empty() ? fmt::format("{} as before", fmt::join(result.kept, ", ")) : said;
+  });
+  if (hooks.health) steps.step("health", [&] {
+    result.unwell = hooks.health(limits);
+    return std::string{result.unwell.empty() ? "well" : "unwell"};
+  });
+  result.database = live;
+  result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
+  return result;
+}
+
+}  // namespace codops::backup
