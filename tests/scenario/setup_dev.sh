@@ -91,8 +91,16 @@ sleep 300 & bystander=$!
 cp -p "${data%/*}/PG_VERSION" "$WORK/" && printf '%s\n' "$bystander" >"${data%/*}/postmaster.pid" && printf '%s\n' "$bystander" >"${data%/data/*}/../redis/redis.pid"
 if ((EUID == 0)); then chown redis "${data%/data/*}/../redis/redis.pid"; fi
 expect "--down leaves it alone" "$(code setup --down) $(cat "$WORK/out") $(kill -0 $bystander && echo alive)" "0 nothing runs alive"
+# PostgreSQL would not start while one of its own user's processes has that number.
 kill $bystander
-rm -f "${data%/*}/postmaster.pid"
+as=()
+((EUID != 0)) || as=(setpriv --reuid=postgres --clear-groups)
+(cd / && exec "${as[@]}" sleep 300) & bystander=$!
+wait_for 10 test "$(stat -c %U "${data%/*}")" = "$(stat -c %U "/proc/$bystander")"
+printf '%s\n' "$bystander" >"${data%/*}/postmaster.pid"
+expect "and setup-dev starts beside it" "$(code setup -o json "${quick[@]}") $(kill -0 $bystander && echo alive) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "0 alive 3"
+kill $bystander
+"$CODOPS" setup-dev --down >/dev/null 2>&1
 
 # ---- a port that somebody else has
 listen_on 5432

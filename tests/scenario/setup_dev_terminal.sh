@@ -51,7 +51,7 @@ check "with the holder's name and number" grep -qF "Port 5432 is taken by python
 check "with every value that would change" grep -qF "Change POSTGRES_PORT in .env and DATABASE_URL in .env to port 5433?" <<<"$asked"
 terminal send-keys n Enter
 expect "n ends it" "$(ended)" 1
-expect "without a change, without a server" "$(sha256sum .env) $(ls -A .codops/dev | grep -c postgres) $(ls -A .codops/dev/replaced 2>/dev/null | wc -l)" "$before 0 0"
+expect "without a change, without a server" "$(sha256sum .env) $(find .codops/dev -name "*postgres*" | wc -l) $(ls -A .codops/dev/replaced 2>/dev/null | wc -l)" "$before 0 0"
 check "and says what to do" shows "end that process, or let codops move"
 begin setup-dev "${quick[@]}"
 wait_for 20 shows "[y/N]"
@@ -116,6 +116,14 @@ child=$(cat slow.pid)
 terminal send-keys C-c
 expect "Ctrl-C" "$(ended)" 130
 check "no child is left" test ! -e "/proc/$child"
+
+# ---- the window is closed
+rm -rf .codops slow.go quick.go slow.pid
+begin setup-dev
+wait_for 20 shows "slow at work" "quick at work"
+child=$(cat slow.pid)
+terminal kill-server
+check "a closed window: no child is left" wait_for 20 test ! -e "/proc/$child"
 touch slow.go quick.go
 expect "the next run does what was not done" "$(code setup -o json) $(ending generate:1) $(ending generate:2)" "0 done done"
 finish
