@@ -49,6 +49,7 @@ tests() {
   tool docker-registry docker-registry
   tool htpasswd apache2-utils
   tool python3 python3
+  tool tmux tmux
   library python3-venv
   library busybox-static
   # The real node of a Kubernetes (tests/support/kube.sh); containerd and runc come with the engine.

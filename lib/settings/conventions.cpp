@@ -35,7 +35,9 @@ Values conventions(const fs::path& directory, std::string_view environment) {
   const auto compose = find_compose_file(directory, environment == "development");
   if (compose) found(values, "compose_files", *compose, true, *compose + " is there");
   if (environment.empty()) return values;
-  const auto env_file = ".env." + std::string{environment};
+  auto env_file = ".env." + std::string{environment};
+  // A developer's machine has its values in .env: setup-dev makes it, and the other verbs have to find that database too.
+  if (environment == "development" && !is_there(directory / env_file)) env_file = ".env";
   if (is_there(directory / env_file)) found(values, "env_files", env_file, true, env_file + " is there");
   if (environment == "production") found(values, "backup.before_deploy", "true", false, "for production");
   return values;

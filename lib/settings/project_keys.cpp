@@ -12,7 +12,7 @@ std::vector<Key> project_keys() {
        "context, the local socket."},
       {"compose_files", Type::list, "", "docker-compose.prod.yml",
        "Unset: docker-compose.prod.yml (docker-compose.yml for development), else the name that compose would find."},
-      {"env_files", Type::list, "", ".env.production", "Unset: .env.ENVIRONMENT, when it is there. Later files win."},
+      {"env_files", Type::list, "", ".env.production", "Unset: .env.ENVIRONMENT, when it is there; for development else .env. Later files win."},
       {"profiles", Type::list, "", "mail", "Compose profiles that are on."},
       {"project", Type::text, "", "shop",
        "The compose project's name. Unset: compose's own rule. Two environments on one engine need two names."},

@@ -76,6 +76,15 @@ expect "npm ci killed half way" "$(PATH=$WORK/bin:$PATH code setup -o json)" 137
 expect "the next run knows that it is unfinished" "$(code "$CODOPS" doctor -o json) $(jq -r '.steps[] | select(.name == "install:root") | .text' "$WORK/code.out")" "2 node_modules is unfinished"
 expect "and installs, the links too" "$(code setup -o json) $(ending install:root) $(money) $(readlink node_modules/@shop/extra)" "0 done mine ../../../src/money"
 
+# ---- no network
+mkdir "$WORK/far" && cd "$WORK/far"
+printf '{"name":"far","private":true,"dependencies":{"money":"1.0.0"}}\n' >package.json
+printf '{"name":"far","lockfileVersion":3,"packages":{"":{"name":"far","dependencies":{"money":"1.0.0"}},"node_modules/money":{"version":"1.0.0","resolved":"http://127.0.0.1:9/money.tgz"}}}\n' >package-lock.json
+expect "a registry that can't be reached" "$(npm_config_offline=false npm_config_fetch_retries=0 code setup -o json) $(ending install:root)" "1 failed"
+check "is told with npm's own words and where to look" grep -q ECONNREFUSED "$WORK/out"
+check "not with the command that has just failed" grep -q '"hint":"the registry can.t be reached' "$WORK/out"
+cd "$WORK/npm shop"
+
 # ---- a checkout inside node_modules is somebody's work
 rm node_modules/money node_modules/.package-lock.json && mkdir -p node_modules/money/.git && echo 'hours of work' >node_modules/money/work.js
 expect "a git checkout in node_modules is not removed" "$(code setup -o json) $(ending install:root) $(cat node_modules/money/work.js)" "1 failed hours of work"

@@ -16,6 +16,9 @@ scaffold::dev::Finding look_at_service(const Workspace& workspace, const std::st
 // Networks and volumes of the whole project. Made by one step: the engine would make two of one name for two that ask at once.
 scaffold::dev::Finding look_at_networks(const Workspace& workspace, const Limits& limits);
 std::string make_networks(const Workspace& workspace, const Limits& limits);
+// An engine that a killed run had asked goes on making its network, beside the next run's: two of one name, which no container can
+// join. True when one was removed.
+bool merge_twin_networks(const Workspace& workspace, const Limits& limits);
 // Image, container; then waits until it is healthy. Returns what to show. A container that has to be made
 // anew keeps its volumes, unnamed ones included.
 std::string bring_up(const Workspace& workspace, const std::string& service, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock,

@@ -152,6 +152,7 @@ std::string run_migrations(const Context& context, const Progress& progress, con
   auto connection = connect(context.workspace.database(), limits);
   note_seed(context, connection, limits);
   migrate::Options options;
+  options.subject = "development";
   options.lock_wait = settings.lock_wait;
   options.lock_timeout = settings.lock_timeout;
   options.statement_timeout = settings.statement_timeout;

@@ -41,18 +41,22 @@ std::string told(const EnvFile& file) {
 Finding check_env(const Context& context) {
   const auto& workspace = context.workspace;
   std::vector<std::string> wanted, refused, names;
+  std::string hint;
   for (const auto& file : workspace.env) {
     names.push_back(file.path);
     if (!file.changes()) continue;
     wanted.push_back(file.before ? fmt::format("{} lacks {}", file.path, file.appended.empty() ? fmt::format("{}", fmt::join(file.changed, ", ")) : fmt::format("{}", fmt::join(file.appended, ", ")))
                                  : fmt::format("{} is missing ({} is there)", file.path, file.example));
-    if (auto why = why_not_writable(workspace.project, file); !why.empty()) refused.push_back(std::move(why));
+    if (auto no = why_not_writable(workspace.project, file)) {
+      refused.push_back(std::move(no->why));
+      hint = std::move(no->hint);
+    }
   }
   Finding finding{wanted.empty(), names.empty() ? "no .env files and no examples" : fmt::format("{}", fmt::join(names, ", ")), {}, {}};
   if (!wanted.empty()) finding.text = fmt::format("{}", fmt::join(wanted, "; "));
   if (!refused.empty()) {
     finding.text += fmt::format("; {}", fmt::join(refused, "; "));
-    finding.hint = "make it writable (chmod u+w), or add the lines yourself";
+    finding.hint = std::move(hint);
   }
   return finding;
 }
@@ -62,10 +66,10 @@ std::string write_all(const Context& context) {
   std::vector<std::string> done;
   for (const auto& file : workspace.env) {
     if (!file.changes()) continue;
-    if (auto why = why_not_writable(workspace.project, file); !why.empty()) {
+    if (const auto no = why_not_writable(workspace.project, file)) {
       std::string lines;
       for (const auto& name : file.appended) lines += "\n  │ missing: " + name;
-      throw Failure{Exit::failed, why + lines, fmt::format("chmod u+w {}, or add the keys yourself from {}", file.path, file.example)};
+      throw Failure{Exit::failed, no->why + lines, no->hint};
     }
   }
   for (const auto& file : workspace.env) {

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <deque>
 
@@ -30,12 +31,18 @@ int node_major(const Context& context, const Limits& limits) {
 
 std::string install_key(const Package& package) { return "install:" + package.name; }
 
+// In the ledger until an install has ended well. npm's own record can't tell: it is written, and npm ends with 0, after files that found no
+// room were left out with a warning.
+constexpr const char* begun = "begun";
+constexpr const char* left_out = "TAR_ENTRY_ERROR";
+
 Finding look_at_install(const Context& context, const Package& package, const Limits& limits) {
   const auto& project = context.workspace.project;
   const auto mark = install_mark(project, package);
   if (mark.empty()) return {false, fs::exists(project / package.directory / "node_modules") ? "node_modules is unfinished" : "not installed yet", {}, {}};
   const auto inputs = install_inputs(project, package, node_major(context, limits));
   const auto known = context.ledger.find(install_key(package));
+  if (known && known->note == begun) return {false, "an install did not end well", {}, {}};
   if (known && known->inputs == inputs && known->note == mark) return {true, fmt::format("as {} says", package.lockfile.empty() ? "package.json" : package.lockfile), {}, {}};
   // Installed by hand: npm's own record tells whether that is what the lockfile says.
   if (const auto installed = is_installed(project, package)) {
@@ -44,6 +51,12 @@ Finding look_at_install(const Context& context, const Package& package, const Li
     return {true, fmt::format("as {} says", package.lockfile), {}, {}};
   }
   return {false, known ? fmt::format("{} has changed", package.lockfile.empty() ? "package.json" : package.lockfile) : "not installed by setup-dev yet", {}, {}};
+}
+
+// The managers name the error as the system does.
+bool is_unreachable(std::string_view said) {
+  constexpr std::array codes{"EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCACHED"};
+  return std::any_of(codes.begin(), codes.end(), [&](const char* code) { return said.find(code) != std::string_view::npos; });
 }
 
 std::string install(const Context& context, const Package& package, const Progress& progress, const Limits& limits) {
@@ -55,21 +68,21 @@ std::string install(const Context& context, const Package& package, const Progre
                   fmt::format("move it out of node_modules and link it ({} link PATH), or leave this step out: --skip {}", command[0], install_key(package))};
   }
   note_links(context.workspace.folder, project, package);
-  // Unknown until it has ended well: a run that is killed leaves nothing that looks installed.
-  context.ledger.drop(install_key(package));
-  const auto inputs = install_inputs(project, package, node_major(context, limits));
+  // A run that is killed leaves nothing that looks installed.
+  context.ledger.put(install_key(package), {{}, begun});
   // pnpm asks before it removes node_modules, unless it believes to be alone.
   auto with_ci = command;
   if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
   try {
-    run_tool(context, with_ci, package.directory, progress, limits);
-  } catch (const Failure&) {
+    run_tool(context, with_ci, package.directory, progress, limits, left_out);
+  } catch (Failure& failure) {
     try {
       restore_links(context.workspace.folder, project, package);
     } catch (const Failure&) {
       // The note stays: the next run puts them back.
     }
-    throw;
+    if (!is_unreachable(failure.message())) throw;
+    throw Failure{failure.code(), failure.message(), fmt::format("the registry can't be reached: look at the network, its proxy and \"{} config get registry\", then codops setup-dev", command[0])};
   }
   const auto links = restore_links(context.workspace.folder, project, package);
   context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
@@ -109,7 +122,7 @@ std::string last_of(const std::deque<std::string>& lines) {
 
 }  // namespace
 
-void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits) {
+void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits, std::string_view fatal) {
   const auto folder = context.workspace.project / directory;
   io::Program program{argv, context.workspace.child_environment(directory), {}, folder};
   program.umask = context.caller_umask;
@@ -117,7 +130,7 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
   // "./scripts/seed.sh" means the folder where it runs.
   if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();
   std::deque<std::string> lines;
-  std::string out, err;
+  std::string out, err, complaint;
   const auto take = [&](std::string& line, std::string_view bytes) {
     for (const char c : bytes) {
       if (c != '\n' && c != '\r') {
@@ -126,6 +139,7 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
       }
       if (line.find_first_not_of(" \t") != std::string::npos) {
         progress(line);
+        if (!fatal.empty() && complaint.empty() && line.find(fatal) != std::string::npos) complaint = line;
         lines.push_back(line);
         if (lines.size() > evidence_lines) lines.pop_front();
       }
@@ -135,7 +149,9 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
   const auto outcome = io::run(program, {{}, [&](std::string_view bytes) { take(out, bytes); }, [&](std::string_view bytes) { take(err, bytes); }}, limits);
   take(out, "\n");
   take(err, "\n");
-  if (outcome.status.success()) return;
+  if (outcome.status.success() && complaint.empty()) return;
+  // It may have scrolled out of the last lines.
+  if (!complaint.empty() && std::find(lines.begin(), lines.end(), complaint) == lines.end()) lines.push_front(complaint);
   const auto where = directory.empty() ? std::string{} : fmt::format("cd {} && ", directory);
   throw Failure{Exit::failed, fmt::format("{} {}:{}", fmt::join(argv, " "), outcome.status.text(), last_of(lines)), fmt::format("{}{}", where, fmt::join(argv, " "))};
 }

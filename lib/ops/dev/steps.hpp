@@ -49,8 +49,10 @@ std::vector<std::string> generate_steps(const Workspace& workspace);
 // The commands of `generate`, or Prisma's by convention.
 std::vector<settings::DevCommand> generate_commands(const Workspace& workspace);
 
-// Runs a program of the checkout with its variables; its last line is the progress, its last lines the evidence.
-void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const scaffold::dev::Progress& progress, const Limits& limits);
+// Runs a program of the checkout with its variables; its last line is the progress, its last lines the evidence. A line with `fatal` in
+// it means that it failed, whatever it ends with.
+void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const scaffold::dev::Progress& progress, const Limits& limits,
+              std::string_view fatal = {});
 // Tells a database from every other, whatever its name.
 std::string database_identity(io::postgres::Connection& connection, const Limits& limits);
 // Is it the one that an earlier run prepared, with nothing of its role or extensions changed since?

@@ -33,14 +33,24 @@ std::uint16_t number(std::string_view text) {
   return value;
 }
 
+// A secrets manager may offer .env as a pipe: reading it would wait for whoever writes, for ever if nobody does.
+std::optional<std::string> read_env(const fs::path& project, const std::string& name) {
+  std::error_code error;
+  const auto status = fs::status(project / name, error);
+  if (!error && fs::exists(status) && !fs::is_regular_file(status)) {
+    throw Failure{Exit::config, fmt::format("\"{}\" is {}, and setup-dev reads plain files only", name, fs::is_directory(status) ? "a folder" : "a pipe or device"), "put a file in its place, or move it away"};
+  }
+  return io::read_file_if_there(project / name);
+}
+
 void find_env(const fs::path& project, const std::string& folder, std::vector<EnvSource>& sources) {
   for (const auto name : env_names) {
     EnvSource source;
     source.path = folder.empty() ? std::string{name} : fmt::format("{}/{}", folder, name);
-    source.text = io::read_file_if_there(project / source.path);
+    source.text = read_env(project, source.path);
     for (const auto ending : example_endings) {
       const auto example = source.path + std::string{ending};
-      auto text = io::read_file_if_there(project / example);
+      auto text = read_env(project, example);
       if (!text) continue;
       source.example = example;
       source.example_text = std::move(*text);

@@ -45,7 +45,8 @@ class Pool {
 };
 
 bool wants_secret(const EnvText::Statement& statement) {
-  return statement.value && is_own_secret(statement.name) && is_placeholder(*statement.value) && statement.value->find('$') == std::string::npos;
+  return statement.value && is_own_secret(statement.name) && is_placeholder(*statement.value) &&
+         (is_command(*statement.value) || statement.value->find('$') == std::string::npos);
 }
 
 // A password that somebody chose may have characters that end it in a URL, or that a .env file resolves.

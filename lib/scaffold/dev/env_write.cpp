@@ -24,48 +24,54 @@ bool inside(const fs::path& path, const fs::path& folder) {
 // Where the bytes are: behind links, as long as these stay inside the project.
 struct Place {
   fs::path path;
-  std::string refused;
+  std::optional<Unwritable> refused;
 };
 
 Place place_of(const fs::path& project, const std::string& relative) {
+  const auto no = [](std::string why, std::string hint) { return Place{{}, Unwritable{std::move(why), std::move(hint)}}; };
   std::error_code error;
   const auto root = fs::canonical(project, error);
   const auto folder = fs::canonical((project / relative).parent_path(), error);
-  if (error) return {{}, fmt::format("the folder of \"{}\" can't be read: {}", relative, error.message())};
-  if (folder != root && !inside(folder, root)) return {{}, fmt::format("the folder of \"{}\" is a link that leaves the project", relative)};
+  if (error) return no(fmt::format("the folder of \"{}\" can't be read: {}", relative, error.message()), "make it readable (chmod u+rx)");
+  if (folder != root && !inside(folder, root)) return no(fmt::format("the folder of \"{}\" is a link that leaves the project", relative), "put a folder in its place");
   auto path = folder / fs::path{relative}.filename();
   if (!fs::is_symlink(fs::symlink_status(path, error))) return {path, {}};
   const auto target = fs::canonical(path, error);
-  if (error) return {{}, fmt::format("\"{}\" is a link to nothing", relative)};
-  if (!inside(target, root)) return {{}, fmt::format("\"{}\" is a link to \"{}\", outside of the project", relative, target.string())};
+  if (error) return no(fmt::format("\"{}\" is a link to nothing", relative), "remove the link, or make what it leads to");
+  if (!inside(target, root)) {
+    return no(fmt::format("\"{}\" is a link to \"{}\", outside of the project", relative, target.string()), "add the lines there yourself, or put a file in the link's place");
+  }
   return {target, {}};
 }
 
-std::string refused(const fs::path& project, const EnvFile& file, Place& place) {
+// `place` is where to write when nothing is against it.
+std::optional<Unwritable> refused(const fs::path& project, const EnvFile& file, Place& place) {
   place = place_of(project, file.path);
-  if (!place.refused.empty()) return place.refused;
+  if (place.refused) return place.refused;
   struct stat status {};
   if (::stat(place.path.c_str(), &status) == 0) {
-    if (!S_ISREG(status.st_mode)) return fmt::format("\"{}\" is no file", file.path);
+    if (!S_ISREG(status.st_mode)) return Unwritable{fmt::format("\"{}\" is no file", file.path), "move it away"};
     // root may write everything: what counts is what its owner wanted.
-    if ((status.st_mode & S_IWUSR) == 0 || ::access(place.path.c_str(), W_OK) != 0) return fmt::format("\"{}\" is read-only", file.path);
+    if ((status.st_mode & S_IWUSR) == 0 || ::access(place.path.c_str(), W_OK) != 0) {
+      return Unwritable{fmt::format("\"{}\" is read-only", file.path), "make it writable (chmod u+w), or add the lines yourself"};
+    }
   }
   if (::access(place.path.parent_path().c_str(), W_OK | X_OK) != 0) {
-    return fmt::format("the folder of \"{}\" can't be written: {}", file.path, std::strerror(errno));
+    return Unwritable{fmt::format("the folder of \"{}\" can't be written: {}", file.path, std::strerror(errno)), "make it writable, or add the lines yourself"};
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::string why_not_writable(const fs::path& project, const EnvFile& file) {
+std::optional<Unwritable> why_not_writable(const fs::path& project, const EnvFile& file) {
   Place place;
   return refused(project, file, place);
 }
 
 void write_env(const fs::path& project, const EnvFile& file, const fs::path& copies) {
   Place place;
-  if (auto why = refused(project, file, place); !why.empty()) throw Failure{Exit::failed, std::move(why)};
+  if (auto no = refused(project, file, place)) throw Failure{Exit::failed, std::move(no->why), std::move(no->hint)};
   const auto now = io::read_file_if_there(place.path);
   if (now != file.before) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
 

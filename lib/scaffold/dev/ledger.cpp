@@ -12,6 +12,8 @@
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
+#include "lib/scaffold/dev/json_fields.hpp"
+#include "lib/scaffold/dev/ports.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -26,7 +28,7 @@ void make_folder(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) == 0) {
     if (::geteuid() == 0) ::chmod(folder.c_str(), 0711);
   } else if (errno != EEXIST) {
-    throw Failure{Exit::failed, fmt::format("cannot create \"{}\": {}", folder.string(), std::strerror(errno))};
+    throw Failure{Exit::failed, fmt::format("cannot create \"{}\": {}", folder.string(), std::strerror(errno)), "make the checkout writable, or use a clone of your own"};
   }
   struct stat status {};
   if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -45,12 +47,12 @@ void write_owner(const fs::path& folder, const std::string& command) {
 std::string owner_of(const fs::path& folder) {
   const auto text = io::read_file_if_there(folder / owner_file, 4096).value_or("");
   const auto json = Ordered::parse(text, nullptr, false);
-  if (!json.is_object()) return "another run";
+  if (text_of(json, "command").empty()) return "another run";
   std::string age;
-  if (const auto since = parse_rfc3339(json.value("since", ""))) {
+  if (const auto since = parse_rfc3339(text_of(json, "since"))) {
     age = ", begun " + format_age(std::chrono::duration_cast<Milliseconds>(SystemClock{}.now() - *since));
   }
-  return fmt::format("\"{}\" (pid {}{})", json.value("command", "codops"), json.value("pid", 0), age);
+  return fmt::format("\"{}\" (pid {}{})", text_of(json, "command"), number_of(json, "pid"), age);
 }
 
 }  // namespace
@@ -64,7 +66,15 @@ fs::path dev_folder(const fs::path& project) {
                     "remove the link"};
     }
   }
-  return outer / "dev";
+  const auto folder = outer / "dev";
+  // Two users' servers in one checkout: neither could read, stop or recover the other's.
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) == 0 && status.st_uid != ::geteuid()) {
+    const auto owner = user_name(status.st_uid);
+    throw Failure{Exit::failed, fmt::format("the development environment of this checkout is user \"{}\"'s (\"{}\"), and this is user \"{}\"", owner, folder.string(), user_name(::geteuid())),
+                  fmt::format("go on as \"{}\", or use a clone of your own", owner)};
+  }
+  return folder;
 }
 
 void make_dev_folder(const fs::path& project) {
@@ -78,11 +88,11 @@ void make_dev_folder(const fs::path& project) {
 Ledger::Ledger(fs::path folder) : folder_{std::move(folder)} {
   const auto text = io::read_file_if_there(folder_ / ledger_file);
   const auto json = text ? Ordered::parse(*text, nullptr, false) : Ordered{};
-  if (!json.is_object() || json.value("format", 0) != 1) return;
+  if (number_of(json, "format") != 1) return;
   const auto done = json.find("done");
   if (done == json.end() || !done->is_object()) return;
   for (const auto& [key, entry] : done->items()) {
-    if (entry.is_object()) done_[key] = {entry.value("inputs", ""), entry.value("note", "")};
+    if (entry.is_object()) done_[key] = {text_of(entry, "inputs"), text_of(entry, "note")};
   }
 }
 

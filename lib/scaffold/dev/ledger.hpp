@@ -13,7 +13,8 @@
 
 namespace codops::scaffold::dev {
 
-// The folder's path. `.codops` or `.codops/dev` being a link is refused: servers and secrets are kept there.
+// The folder's path. `.codops` or `.codops/dev` being a link is refused: servers and secrets are kept there. So is
+// another user's: two users' servers would stand in each other's way. Throws Failure{failed}.
 std::filesystem::path dev_folder(const std::filesystem::path& project);
 // Makes it (and a .gitignore inside, so that it is never committed). Throws Failure.
 void make_dev_folder(const std::filesystem::path& project);

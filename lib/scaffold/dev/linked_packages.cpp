@@ -11,6 +11,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/json_fields.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -58,7 +59,7 @@ std::vector<LinkedPackage> read_note(const fs::path& note) {
   const auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json{};
   if (!json.is_array()) return links;
   for (const auto& one : json) {
-    if (one.is_object()) links.push_back({one.value("name", ""), one.value("link", ""), one.value("leads_to", "")});
+    links.push_back({text_of(one, "name"), text_of(one, "link"), text_of(one, "leads_to")});
   }
   return links;
 }

@@ -1,6 +1,7 @@
 #include "lib/scaffold/dev/local_postgres.hpp"
 
 #include <fmt/format.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,9 +93,14 @@ std::string LocalPostgres::trouble(std::string& hint) const {
     hint = package_hint({"postgresql"}) + ", or use an engine: --backend docker";
     return "PostgreSQL's server is not installed here";
   }
-  if (has_data() && !fs::exists(secret_)) {
+  // initdb wants a name for whoever runs it, which a container's made-up user has not.
+  if (!has_data() && ::getpwuid(::geteuid()) == nullptr) {
+    hint = "run setup-dev as a user of /etc/passwd, or use an engine: --backend docker";
+    return fmt::format("PostgreSQL needs a user with a name, and number {} has none here", ::geteuid());
+  }
+  if (has_data() && io::read_file_if_there(secret_, 4096).value_or("").find_first_not_of('\n') == std::string::npos) {
     hint = fmt::format("move \"{}\" away, then codops setup-dev", data_.string());
-    return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing", data_.string(), secret_.string());
+    return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing or empty", data_.string(), secret_.string());
   }
   try {
     run_as("postgres");
@@ -127,8 +133,11 @@ void LocalPostgres::initialise(const fs::path& programs, const Limits& limits) {
   for (const auto& entry : fs::directory_iterator{folder_, ignored}) {
     if (entry.path().filename().string().starts_with("new-")) fs::remove_all(entry.path(), ignored);
   }
-  const Secret password{io::to_hex(io::random_bytes(16))};
-  io::write_file(secret_, password.reveal() + "\n");
+  // The one that is there may be that of data which only another path of this checkout finds again.
+  auto known = io::read_file_if_there(secret_, 4096).value_or("");
+  known = known.substr(0, known.find('\n'));
+  const Secret password{known.empty() ? io::to_hex(io::random_bytes(16)) : known};
+  if (known.empty()) io::write_file(secret_, password.reveal() + "\n");
   const auto made = folder_ / ("new-" + io::to_hex(io::random_bytes(6)));
   const auto file = io::memory_file(password.reveal() + "\n");
   if (!who.user.empty() && ::fchown(file.get(), who.uid, who.gid) != 0) throw Failure{Exit::failed, "cannot hand the password to initdb"};
@@ -154,6 +163,11 @@ void LocalPostgres::start(std::uint16_t port, const Limits& limits) {
   make_servers_folder(project_);
   make_server_folder(folder_, who);
   if (!has_data()) initialise(*folder, limits);
+  // After a crash and a restart of the machine: PostgreSQL refuses to start while anybody of its user has the number in its pid file.
+  if (const auto pid_file = data_ / "postmaster.pid"; ServerProcess::is_used_again(pid_file, data_)) {
+    std::error_code gone;
+    fs::remove(pid_file, gone);
+  }
   const auto log = open_log(log_);
   io::start_detached({argv_as(who, {(*folder / "postgres").string(), "-D", data_.string(), "-c", fmt::format("port={}", port), "-c",
                                     "listen_addresses=127.0.0.1,::1", "-c", "unix_socket_directories=", "-c", "shared_buffers=32MB", "-c",

@@ -42,6 +42,20 @@ std::string base_name(const fs::path& project) {
   return fmt::format("{}-{}", name.empty() ? "project" : name.substr(0, 40), io::sha256_hex(project.string()).substr(0, 12));
 }
 
+// The first line of a pid file.
+std::optional<pid_t> pid_in(const fs::path& pid_file) {
+  std::optional<std::string> text;
+  try {
+    text = io::read_file_if_there(pid_file, 64U << 10U);
+  } catch (const Failure&) {
+    return std::nullopt;
+  }
+  pid_t pid = 0;
+  if (!text) return std::nullopt;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), pid);
+  return error == std::errc{} && pid > 1 ? std::optional{pid} : std::nullopt;
+}
+
 }  // namespace
 
 RunAs run_as(const std::string& user) {
@@ -107,16 +121,16 @@ void make_server_folder(const fs::path& folder, const RunAs& who) {
 }
 
 std::optional<ServerProcess> ServerProcess::find(const fs::path& pid_file, const fs::path& folder, const std::string& name) {
-  std::optional<std::string> text;
-  try {
-    text = io::read_file_if_there(pid_file, 64U << 10U);
-  } catch (const Failure&) {
-    return std::nullopt;
-  }
-  if (!text) return std::nullopt;
-  pid_t pid = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), pid);
-  return error == std::errc{} ? of(pid, folder, name) : std::nullopt;
+  const auto pid = pid_in(pid_file);
+  return pid ? of(*pid, folder, name) : std::nullopt;
+}
+
+bool ServerProcess::is_used_again(const fs::path& pid_file, const fs::path& folder) {
+  const auto pid = pid_in(pid_file);
+  struct stat works_in {}, wanted {};
+  // Where it can't be told, it is not.
+  if (!pid || ::stat(fmt::format("/proc/{}/cwd", *pid).c_str(), &works_in) != 0 || ::stat(folder.c_str(), &wanted) != 0) return false;
+  return works_in.st_dev != wanted.st_dev || works_in.st_ino != wanted.st_ino;
 }
 
 std::optional<ServerProcess> ServerProcess::of(pid_t pid, const fs::path& folder, const std::string& name) {

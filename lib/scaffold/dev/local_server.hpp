@@ -38,6 +38,8 @@ class ServerProcess {
  public:
   // nullopt: no such process, or another one.
   static std::optional<ServerProcess> of(pid_t pid, const std::filesystem::path& folder, const std::string& name);
+  // Does `pid_file` name a process that lives, and that works somewhere else: is its number somebody else's by now?
+  static bool is_used_again(const std::filesystem::path& pid_file, const std::filesystem::path& folder);
   // The first line of `pid_file`.
   static std::optional<ServerProcess> find(const std::filesystem::path& pid_file, const std::filesystem::path& folder, const std::string& name);
 

@@ -10,6 +10,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/json_fields.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -28,11 +29,6 @@ constexpr std::array<Lock, 6> locks{{{"package-lock.json", "npm"},
                                      {"yarn.lock", "yarn"},
                                      {"bun.lock", "bun"},
                                      {"bun.lockb", "bun"}}};
-
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
 
 std::optional<Json> read_json(const fs::path& path, const std::string& shown) {
   const auto text = io::read_file_if_there(path, largest_lockfile);
@@ -197,25 +193,26 @@ std::string install_inputs(const fs::path& project, const Package& package, int 
 std::optional<bool> is_installed(const fs::path& project, const Package& package) {
   if (package.manager != "npm" || package.lockfile.empty()) return std::nullopt;
   const auto lock = read_json(project / package.directory / package.lockfile, package.lockfile);
-  const auto record = read_json(record_of(project, package), "node_modules/.package-lock.json");
-  if (!record) return false;
+  // npm's own file: one that it was killed over is torn, and means an install that did not end.
+  const auto record = Json::parse(io::read_file_if_there(record_of(project, package), largest_lockfile).value_or(""), nullptr, false);
+  if (!record.is_object()) return false;
   const auto wanted = lock->find("packages");
-  const auto there = record->find("packages");
-  if (wanted == lock->end() || there == record->end() || !wanted->is_object() || !there->is_object()) return std::nullopt;
+  const auto there = record.find("packages");
+  if (wanted == lock->end() || there == record.end() || !wanted->is_object() || !there->is_object()) return std::nullopt;
   for (const auto& [path, entry] : wanted->items()) {
-    if (path.empty() || !path.starts_with("node_modules/") || entry.value("link", false)) continue;
+    if (path.empty() || !path.starts_with("node_modules/") || flag_of(entry, "link")) continue;
     const auto found = there->find(path);
     if (found == there->end()) {
       // Those of another platform are never there.
-      if (entry.value("optional", false) || entry.value("devOptional", false) || entry.value("peer", false)) continue;
+      if (flag_of(entry, "optional") || flag_of(entry, "devOptional") || flag_of(entry, "peer")) continue;
       return false;
     }
-    if (found->value("link", false)) continue;  // somebody has put a link in its place
+    if (flag_of(*found, "link")) continue;  // somebody has put a link in its place
     if (text_of(entry, "version") != text_of(*found, "version") || text_of(entry, "integrity") != text_of(*found, "integrity")) return false;
     if (!fs::exists(project / package.directory / path / "package.json")) return false;
   }
   for (const auto& [path, entry] : there->items()) {
-    if (path.starts_with("node_modules/") && !wanted->contains(path) && !entry.value("link", false)) return false;
+    if (path.starts_with("node_modules/") && !wanted->contains(path) && !flag_of(entry, "link")) return false;
   }
   return true;
 }

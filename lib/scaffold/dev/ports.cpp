@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 
@@ -18,6 +19,16 @@ namespace codops::scaffold::dev {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct Listener {
+  std::string inode;
+  uid_t uid{};
+};
+
+std::optional<Listener> listener_on(std::uint16_t port);
+
+// An ordinary user may not try the low ports, on which an engine listens for it all the same: then who listens decides.
+bool is_refused(std::uint16_t port) { return errno != EACCES || listener_on(port).has_value(); }
 
 bool can_listen(int family, const std::string& address, std::uint16_t port) {
   const io::Fd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -30,21 +41,16 @@ bool can_listen(int family, const std::string& address, std::uint16_t port) {
     name.sin6_family = AF_INET6;
     name.sin6_port = htons(port);
     if (::inet_pton(AF_INET6, address.c_str(), &name.sin6_addr) != 1) return true;
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return errno == EADDRNOTAVAIL;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return errno == EADDRNOTAVAIL || !is_refused(port);
   } else {
     sockaddr_in name{};
     name.sin_family = AF_INET;
     name.sin_port = htons(port);
     if (::inet_pton(AF_INET, address.c_str(), &name.sin_addr) != 1) return true;
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return false;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return !is_refused(port);
   }
   return ::listen(fd.get(), 1) == 0;
 }
-
-struct Listener {
-  std::string inode;
-  uid_t uid{};
-};
 
 // Lines of /proc/net/tcp (proc(5)): "sl local_address rem_address st … uid timeout inode"; state 0A listens.
 std::optional<Listener> listener_in(const char* file, std::uint16_t port) {
@@ -69,11 +75,6 @@ std::optional<Listener> listener_in(const char* file, std::uint16_t port) {
     return found;
   }
   return std::nullopt;
-}
-
-std::string user_name(uid_t uid) {
-  const auto* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
 bool has_socket(const fs::path& process, const std::string& inode) {
@@ -125,6 +126,11 @@ std::uint16_t free_port(std::uint16_t near, const std::set<std::uint16_t>& taken
     if (taken.count(ntohs(name.sin_port)) == 0) return ntohs(name.sin_port);
   }
   return 0;
+}
+
+std::string user_name(uid_t uid) {
+  const auto* entry = ::getpwuid(uid);
+  return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
 std::string Holder::text() const {

@@ -24,6 +24,8 @@ struct Holder {
 };
 // Who listens there (any address of this machine), read from /proc. nullopt: nobody that can be seen.
 std::optional<Holder> holder_of(std::uint16_t port);
+// The user's name; the number where it has none.
+std::string user_name(uid_t uid);
 // Does that process listen there? Looks at its own descriptors only: holder_of() walks through every process.
 bool listens(pid_t pid, std::uint16_t port);
 

@@ -41,6 +41,8 @@ constexpr std::array<std::string_view, 48> others{
 
 }  // namespace
 
+bool is_command(std::string_view value) { return value.starts_with("$(") || value.starts_with('`'); }
+
 bool is_secret_name(std::string_view name) {
   const auto words = words_of(name);
   if (any_of(words, secret_words)) return true;
@@ -57,6 +59,8 @@ bool is_own_secret(std::string_view name) {
 }
 
 bool is_placeholder(std::string_view value) {
+  // A shell's words for "make one": in a .env file they are text, the same for everybody who copies it.
+  if (is_command(value)) return true;
   std::string plain;
   for (const char c : lower(value)) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '<' || c == '>') plain += c;

@@ -11,6 +11,8 @@ bool is_own_secret(std::string_view name);
 bool is_secret_name(std::string_view name);
 // "", "change-me", "your-secret-here", "<generate>", "xxxx": nobody meant it as a value.
 bool is_placeholder(std::string_view value);
+// "$(openssl rand -hex 32)", "`uuidgen`": what a shell would run, and a .env file does not. A placeholder, too.
+bool is_command(std::string_view value);
 
 // What a URL's scheme and the name of a key have in common.
 enum class Store { none, postgres, redis };

@@ -14,6 +14,12 @@
 namespace codops::scaffold::dev {
 namespace {
 
+// initdb, npm and servers in containers end with 1 whatever it was: only their words tell a full disk from the rest.
+bool is_full_disk(std::string_view evidence) {
+  return evidence.find("No space left on device") != std::string_view::npos || evidence.find("ENOSPC") != std::string_view::npos ||
+         evidence.find("Disk quota exceeded") != std::string_view::npos;
+}
+
 class Run {
  public:
   Run(const std::vector<Step>& steps, const GraphOptions& options, Reporter& reporter, const Clock& clock, const Limits& limits)
@@ -131,7 +137,7 @@ class Run {
   static void set_failed(StepResult& result, const Failure& failure) {
     result.ending = Ending::failed;
     result.code = failure.code();
-    result.hint = failure.hint();
+    result.hint = is_full_disk(failure.message()) ? "make room on the disk, then codops setup-dev" : failure.hint();
     result.lines.clear();
     std::string_view rest{failure.message()};
     result.text = std::string{rest.substr(0, rest.find('\n'))};

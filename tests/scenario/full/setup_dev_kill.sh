@@ -41,6 +41,28 @@ sound() { # NAME: the next run ends well, and so does the one after, without any
   [[ $backend == local ]] || expect "$1: one container each" "$(docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.Names}} {{.State}}' | sort | tr '\n' ' ')" "$project-postgres-1 running $project-redis-1 running "
 }
 
+# The engine is killed while setup-dev is in the middle of a step; its state is told, and the next run goes on once it is back.
+engine_dies() {
+  local dir rc step
+  dir=$(dirname "${DOCKER_HOST#unix://}")
+  [[ -f $dir/docker.pid ]] || { skip "engine" "not one that can be killed"; return; }
+  skip=("${stores[@]}") seeded=0
+  for step in networks postgres redis; do
+    fresh linked
+    CODOPS_TEST_KILL=before:$step:STOP "$CODOPS" setup-dev -o json "${skip[@]}" >"$WORK/out" 2>"$WORK/err" </dev/null & victim=$!
+    wait_for 30 is_stopped
+    "$SUPPORT/engine.sh" kill "$dir" >/dev/null
+    kill -CONT "$victim"
+    rc=0
+    wait "$victim" || rc=$?
+    expect "docker: the engine dies before $step" "$rc $(json '[.steps[] | select(.ending == "failed" and (.text | test("engine") | not))]')" "69 []"
+    expect "docker: which is told with the engine gone" "$(code setup "${skip[@]}")" 69
+    "$SUPPORT/engine.sh" start "$dir" >/dev/null
+    sound "docker: the engine died before $step"
+  done
+}
+is_stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$victim/status") == T ]]; }
+
 stores=(--skip "install,generate,seed")
 whole=(--skip install:frontend)
 run_backend() {
@@ -59,6 +81,19 @@ run_backend() {
       [[ -d $WORK/modules || ! -f backend/node_modules/.package-lock.json ]] || cp -al backend/node_modules "$WORK/modules"
     done
   done
+  # Ctrl-C and a job that is cancelled: an end of its own making, with its own code.
+  skip=("${stores[@]}") seeded=0
+  for step in env "${own[@]}" postgres redis database migrate; do
+    for when in before:INT:130 after:TERM:143; do
+      # Once the last step is done, everything is: no signal makes that a failure.
+      [[ $when$step != after*migrate ]] || continue
+      fresh linked
+      IFS=: read -r when signal wanted <<<"$when"
+      expect "$backend: SIG$signal $when $step" "$(CODOPS_TEST_KILL=$when:$step:$signal code env --default-signal=INT "$CODOPS" setup-dev "${skip[@]}")" "$wanted"
+      sound "$backend: SIG$signal $when $step"
+    done
+  done
+  [[ $backend == local ]] || engine_dies
   # Moments of a run with the stores alone, then of one with everything.
   for kind in stores whole; do
     if [[ $kind == stores ]]; then skip=("${stores[@]}") seeded=0; else skip=("${whole[@]}") seeded=3; fi

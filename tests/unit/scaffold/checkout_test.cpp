@@ -90,7 +90,7 @@ TEST_CASE("a link inside the project is followed and stays; one that leaves it i
   fs::create_directories(checkout.root / "c");
   fs::create_symlink(outside.root / "profile", checkout.root / "c/.env");
   const auto file = planned(checkout, "c/.env", "A=1\nB=2\n");
-  CHECK(why_not_writable(checkout.root, file).find("outside of the project") != std::string::npos);
+  CHECK(why_not_writable(checkout.root, file).value().why.find("outside of the project") != std::string::npos);
   CHECK_THROWS_AS(write_env(checkout.root, file, checkout.root / "copies"), Failure);
   CHECK(outside.get("profile") == "A=0\n");
 
@@ -108,7 +108,7 @@ TEST_CASE("a read-only .env is left alone, for root too") {
   checkout.put(".env", "A=0\n");
   ::chmod((checkout.root / ".env").c_str(), 0444);
   const auto file = planned(checkout, ".env", "A=1\nB=2\n");
-  CHECK(why_not_writable(checkout.root, file) == "\".env\" is read-only");
+  CHECK(why_not_writable(checkout.root, file).value().why == "\".env\" is read-only");
   CHECK_THROWS_AS(write_env(checkout.root, file, checkout.root / "copies"), Failure);
   CHECK(checkout.get(".env") == "A=0\n");
 }
@@ -146,6 +146,11 @@ TEST_CASE("the ledger: what is put is on disk, what is dropped is not, a torn on
   CHECK_FALSE(again.find("tool:node"));
   io::write_file(folder / "ledger.json", "{\"format\":1,\"done\":{\"install:a\":");
   CHECK_FALSE(Ledger{folder}.find("install:a"));
+  for (const auto* odd : {R"({"format":"1"})", R"({"format":1,"done":[1]})", R"({"format":1,"done":{"install:a":{"inputs":5,"note":{}}}})", "[1]", "", "\xff"}) {
+    io::write_file(folder / "ledger.json", odd);
+    CAPTURE(odd);
+    CHECK_FALSE(Ledger{folder}.is("install:a", "hash"));
+  }
   CHECK(io::read_file(folder / ".gitignore") == "*\n");
 }
 

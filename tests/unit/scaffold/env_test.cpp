@@ -153,7 +153,7 @@ TEST_CASE("whose secrets may be invented") {
     CAPTURE(name);
     CHECK_FALSE(is_own_secret(name));
   }
-  for (const auto* value : {"", "change-me", "CHANGE_ME_IN_PRODUCTION", "<generate>", "your-secret-here", "xxxxxxxx", "***", "TODO", "replace-with-a-long-string"}) {
+  for (const auto* value : {"", "change-me", "CHANGE_ME_IN_PRODUCTION", "<generate>", "your-secret-here", "xxxxxxxx", "***", "TODO", "replace-with-a-long-string", "$(openssl rand -hex 32)", "`uuidgen`"}) {
     CAPTURE(value);
     CHECK(is_placeholder(value));
   }

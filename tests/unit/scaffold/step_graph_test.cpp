@@ -59,6 +59,12 @@ TEST_CASE("a failed step blocks those that need it, and no others") {
   CHECK(results[3].ending == Ending::done);
 }
 
+TEST_CASE("a full disk is told as that, whoever met it") {
+  const auto results = run({step("a", {}, false, []() -> std::string { throw Failure{Exit::failed, "initdb exited with 1:\n  │ could not write: No space left on device", "initdb"}; })});
+  CHECK(results[0].hint.find("make room") == 0);
+  CHECK(results[0].lines == std::vector<std::string>{"could not write: No space left on device"});
+}
+
 TEST_CASE("checking only never acts") {
   std::atomic<bool> acted{false};
   const auto results = run({step("a", {}, false, [&] {

@@ -67,6 +67,13 @@ TEST_CASE("without codops.yaml the seed's layout works") {
   CHECK(development.compose_files == std::vector{(project.path() / "docker-compose.yml").string()});
   CHECK(development.env_files.empty());
   CHECK_FALSE(development.backup.before_deploy);
+
+  // What setup-dev makes; a file for development alone comes first.
+  project.file(".env", "A=1");
+  CHECK(project.load().environment("development").env_files == std::vector{(project.path() / ".env").string()});
+  CHECK(project.load().environment("staging").env_files.empty());
+  project.file(".env.development", "A=1");
+  CHECK(project.load().environment("development").env_files == std::vector{(project.path() / ".env.development").string()});
 }
 
 TEST_CASE("manifests alone mean Kubernetes; a compose file wins; engine: wins over both") {
