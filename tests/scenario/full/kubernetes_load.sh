@@ -18,7 +18,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   moves=$((moves + 2))
 done
 load_stop all
-echo "  $moves moves, $(load_value all .sent) requests, $(load_value all .failed) failed: $(load_value all .reasons)"
+echo "  $moves moves, $(load_value all .sent) requests in $(load_value all .seconds) s, $(load_value all .failed) failed: $(load_value all .reasons)"
 expect "twenty moves" "$moves" 20
 expect "no request failed" "$(load_value all .failed)" 0
 finish
