@@ -1,5 +1,9 @@
 #include "commands/health.hpp"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
@@ -157,6 +161,10 @@ class HealthCheck final : public Command {
   health::HttpCheck http(const std::string& url) const {
     health::HttpCheck what;
     what.request.url = url.find("://") == std::string::npos ? "http://" + url : url;
+    const auto scheme = what.request.url.substr(0, what.request.url.find("://"));
+    if ((scheme != "http" && scheme != "https") || what.request.url.size() == scheme.size() + 3) {
+      throw usage("\"" + io::shown_url(url) + "\" is not a URL of http or https", "--url https://host/path");
+    }
     what.request.trust = trust();
     what.request.via = via();
     what.request.server_name = server_name_.value_or("");
@@ -251,6 +259,13 @@ class HealthCheck final : public Command {
     return table(report, services.terminal().width, services.terminal().color);
   }
 
+  // As much as the terminal shows now, which may have been resized: what is higher than it can't be replaced.
+  static std::string fitted(const std::string& text, std::size_t width) {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) size = {24, static_cast<unsigned short>(width), 0, 0};
+    return health::fitted_rows(health::fitted_lines(text, std::min<std::size_t>(width, size.ws_col)), size.ws_row - 1U);
+  }
+
   // On a terminal each table replaces the last one; elsewhere they follow each other.
   Result watch(Services& services, const health::Convention& found, const health::Options& options, Milliseconds deadline) const {
     const auto limits = services.limits();
@@ -267,7 +282,7 @@ class HealthCheck final : public Command {
       if (!stopped) {
         const bool live = services.terminal().out && !json && services.options().format == "text";
         const auto back = live && lines > 0 ? fmt::format("\033[{}A\033[J", lines) : std::string{};
-        const auto shown = live ? health::fitted_lines(text, services.terminal().width) : text;
+        const auto shown = live ? fitted(text, services.terminal().width) : text;
         if (!services.write(back + shown)) return {Exit::ok, "", ""};
         lines = static_cast<std::size_t>(std::count(shown.begin(), shown.end(), '\n'));
       }

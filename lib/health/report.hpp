@@ -27,6 +27,8 @@ std::string github(const Report& report);
 std::string summary(const Report& report);
 // Each line cut to `width` columns, colours not counted: a line that wraps would be two for who counts lines.
 std::string fitted_lines(std::string_view text, std::size_t width);
+// At most `rows` lines: the first ones, how many are left out, and the last one (the summary).
+std::string fitted_rows(std::string_view text, std::size_t rows);
 // Worst first, equal ones in the order of the checks.
 std::vector<const Outcome*> worst_first(const Report& report);
 

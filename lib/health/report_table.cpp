@@ -109,6 +109,21 @@ std::string fitted_lines(std::string_view text, std::size_t width) {
   return out;
 }
 
+std::string fitted_rows(std::string_view text, std::size_t rows) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size() - 1) + 1;
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  rows = std::max<std::size_t>(rows, 3);
+  std::string out;
+  const auto shown = lines.size() <= rows ? lines.size() : rows - 2;
+  for (std::size_t i = 0; i < shown; ++i) out += lines[i];
+  if (shown == lines.size()) return out;
+  return out + fmt::format("  … and {} more lines\n{}", lines.size() - shown - 1, lines.back());
+}
+
 std::string table(const Report& report, std::size_t width, bool color) {
   std::size_t names = 5, targets = 6;
   for (const auto& outcome : report.outcomes) {

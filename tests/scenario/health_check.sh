@@ -152,6 +152,33 @@ assert "503" in plain and "1 failed" in plain, plain
 assert max(len(line.rstrip("\r")) for line in plain.split("\n")) <= 100, plain
 PY
 pass "--watch on a terminal: frames replace each other, Ctrl-C is 130"
+# A terminal of 8 rows: no frame is higher, or its head (the failures) would scroll away and never be replaced.
+python3 - "$codops" "$url" >out 2>err <<'PY' || fail "--watch on a low terminal"
+import fcntl, os, pty, re, select, struct, sys, termios, time
+codops, url = sys.argv[1:3]
+parent, child = pty.openpty()
+fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 100, 0, 0))
+pid = os.fork()
+if pid == 0:
+    os.login_tty(child) if hasattr(os, "login_tty") else (os.setsid(), fcntl.ioctl(child, termios.TIOCSCTTY, 0), [os.dup2(child, n) for n in range(3)])
+    os.environ["TERM"] = "xterm"
+    os.execv(codops, [codops, "health-check", "--watch", "--interval", "100ms"] + [word for n in range(12) for word in ("--url", f"{url}/bad?{n}")])
+os.close(child)
+seen, end = b"", time.monotonic() + 30
+while time.monotonic() < end and seen.count(b"TIME") < 3:
+    if select.select([parent], [], [], 0.2)[0]: seen += os.read(parent, 65536)
+os.kill(pid, 15)
+os.waitpid(pid, 0)
+frames = re.split(r"\x1b\[\d+A\x1b\[J", seen.decode())
+assert len(frames) >= 3, seen
+for frame in frames[:-1]:
+    assert frame.count("\n") <= 7 and "more lines" in frame and "0 of 12 checks are well" in frame and "TIME" in frame, frame
+PY
+pass "--watch on a low terminal: the head and the summary stay"
+expect 64 health-check --url ''
+expect 64 health-check --url 'ht!tp://x'
+expect 64 health-check --url 'ftp://127.0.0.1/x'
+pass "what is no URL of http is an error of arguments"
 expect 0 health-check --watch --interval 0s --timeout 400ms -o json --url "$url/health"
 python3 -c '
 import json

@@ -137,6 +137,13 @@ TEST_CASE("lines are cut by columns, not bytes, and colours cost none") {
   CHECK(fitted_lines("\033[31m✗\033[0m abcdef\n", 4) == "\033[31m✗\033[0m ab\n");
 }
 
+TEST_CASE("what is higher than the terminal keeps its head and its summary") {
+  CHECK(fitted_rows("1\n2\n3\n", 3) == "1\n2\n3\n");
+  CHECK(fitted_rows("1\n2\n3\n4\n5\n", 4) == "1\n2\n  … and 2 more lines\n5\n");
+  CHECK(fitted_rows("1\n2\n3\n4\n5\n", 0) == "1\n  … and 3 more lines\n5\n");
+  CHECK(fitted_rows("", 5).empty());
+}
+
 TEST_CASE("what others said is made readable") {
   CHECK(readable("plain – ✓ 😀") == "plain – ✓ 😀");
   CHECK(readable("a\033[2Jb\nc\x7f") == "a [2Jb c ");
