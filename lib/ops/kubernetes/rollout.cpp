@@ -17,6 +17,8 @@ using State = kube::Verdict::State;
 
 // Events come in bursts: judging each of them would read all pods again and again.
 constexpr Milliseconds gather{30};
+// Kubernetes' own clients ask again after up to 30 s and some chance once they were refused (seen: 37 s after a restart).
+constexpr Milliseconds controllers_find_back{45'000};
 
 std::string id_of(const kube::Object& object) { return object.uid().empty() ? key_of(object) : object.uid(); }
 
@@ -151,7 +153,7 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
   std::string shown;
   auto moved_at = Clock::now();
   // While the API server is away, and until its controllers have found back to it, nothing can move.
-  const auto stalled_since = [&] { return std::max(moved_at, api.client().last_lost()); };
+  const auto stalled_since = [&] { return std::max(moved_at, api.client().last_lost() + controllers_find_back); };
   for (;;) {
     limits.check("the rollout");
     // Wait for news, or for the time at which a grace ends, then take what came with it.
