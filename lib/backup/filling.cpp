@@ -1,6 +1,7 @@
 // What a restore leaves on the server while it runs, written there so that whoever comes after its death can take it back.
 #include <nlohmann/json.hpp>
 
+#include "lib/backup/restore_steps.hpp"
 #include "lib/backup/swap.hpp"
 #include "lib/store/process_identity.hpp"
 
@@ -18,6 +19,25 @@ bool reads_only(Connection& server, const std::string& database, const Limits& l
                        " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c LIKE $2 || '=%')",
                        {database, std::string{read_only_setting}}, limits)
               .empty();
+}
+
+// A database is made before it can be marked: who died between left an empty one without a word on it. Nobody is at it if no
+// restore holds the lock.
+void drop_unmarked(Connection& server, const std::string& live, std::vector<std::string>& done, const Limits& limits) {
+  if (live.empty() || !try_lock_restore(server, live, limits)) return;
+  const auto rows = server.query("SELECT datname FROM pg_catalog.pg_database WHERE datname ~ '_(new|tables)_[0-9]{8}_[0-9]{6}_[0-9]{3}$'"
+                                 " AND pg_catalog.shobj_description(oid, 'pg_database') IS NULL", {}, limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string name{rows.text(i, 0)};
+    const auto front = [&](const char* word) {
+      const auto like = side_name(live, word, WallTime{});
+      return name.size() == like.size() && name.starts_with(std::string_view{like}.substr(0, like.size() - stamp_length));
+    };
+    if (!front("new") && !front("tables")) continue;
+    drop_database(server, name, limits);
+    done.push_back(fmt::format("\"{}\", which a restore that died had just made, is dropped", name));
+  }
+  unlock_restore(server, live, limits);
 }
 
 }  // namespace
@@ -46,6 +66,7 @@ void mark(Connection& server, const std::string& name, const Mark& mark, const L
 
 std::vector<std::string> mend_restores(Connection& server, const std::string& live, const Limits& limits) {
   std::vector<std::string> done;
+  drop_unmarked(server, live, done, limits);
   const auto rows = server.query("SELECT datname, pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
                                  " WHERE pg_catalog.starts_with(pg_catalog.shobj_description(oid, 'pg_database'), $1)",
                                  {std::string{mark_prefix}}, limits);

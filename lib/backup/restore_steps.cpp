@@ -23,19 +23,30 @@ Target in_database(const Target& target, const std::string& name) {
   return other;
 }
 
+namespace {
+constexpr auto lock_key = "pg_catalog.hashtextextended('codops restore ' || $1, 0)";
+}  // namespace
+
+bool try_lock_restore(Connection& server, const std::string& live, const Limits& limits) {
+  return server.query(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", lock_key), {live}, limits).boolean(0, 0);
+}
+
+void unlock_restore(Connection& server, const std::string& live, const Limits& limits) {
+  server.query(fmt::format("SELECT pg_catalog.pg_advisory_unlock({})", lock_key), {live}, limits);
+}
+
 void lock_restore(Connection& server, const std::string& live, const Limits& limits) {
-  constexpr auto key = "pg_catalog.hashtextextended('codops restore ' || $1, 0)";
   // The session of a restore that was killed ends when its statement does.
   const auto patience = limits.within(Milliseconds{15'000});
   Backoff backoff{Milliseconds{40}, Milliseconds{500}};
-  while (!server.query(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", key), {live}, limits).boolean(0, 0)) {
+  while (!try_lock_restore(server, live, limits)) {
     if (backoff.wait(patience)) continue;
     limits.check("the restore's lock");
     // A bigint key is stored as two halves, objsubid 1 (documentation of pg_locks).
     const auto holder = server.query(
         fmt::format("SELECT a.pid, coalesce(pg_catalog.host(a.client_addr), 'local'), a.backend_start::timestamptz(0)::text FROM pg_catalog.pg_locks l "
                     "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
-                    "AND (l.classid::bigint << 32) | l.objid::bigint = {}", key),
+                    "AND (l.classid::bigint << 32) | l.objid::bigint = {}", lock_key),
         {live}, limits);
     const auto who = holder.empty() ? std::string{} : fmt::format(": session {} from {}, since {}", holder.text(0, 0), holder.text(0, 1), holder.text(0, 2));
     throw Failure{Exit::locked, fmt::format("another restore of \"{}\" is running{}", live, who),

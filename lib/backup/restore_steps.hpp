@@ -12,8 +12,12 @@ namespace codops::backup {
 io::postgres::Target beside(const io::postgres::Target& target, const std::string& database);
 io::postgres::Target in_database(const io::postgres::Target& target, const std::string& name);
 
-// Held by the session: one restore of a database at a time. Failure{locked}.
+// Held by the session: one restore of a database at a time. Waits for a session that is ending; Failure{locked} names its holder.
 void lock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+
+// At once. A session that holds it may take it again, and must give it back as often.
+bool try_lock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+void unlock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 
 // The parts that fill a database: archive and rows, else SQL. Failure{data}: it has none.
 std::vector<const Part*> database_parts(const Manifest& manifest);

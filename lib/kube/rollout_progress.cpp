@@ -100,6 +100,11 @@ Progress of_job(const Observation& observed) {
   return progress;
 }
 
+// The controller has not seen what was applied last.
+bool is_stale(const Observation& observed) {
+  return number_in(observed.workload.json(), "/status/observedGeneration") < std::max(observed.generation, observed.workload.generation());
+}
+
 }  // namespace
 
 const Object* current_revision(const Observation& observed) {
@@ -131,7 +136,7 @@ Progress progress_of(const Observation& observed, WallTime wall) {
   const auto kind = observed.workload.kind();
   Progress progress;
   // A Job has no observedGeneration: its template can't change.
-  if (kind != "Job" && number_in(json, "/status/observedGeneration") < std::max(observed.generation, observed.workload.generation())) {
+  if (kind != "Job" && is_stale(observed)) {
     progress.stale = true;
     progress.text = "waits for its controller";
     return progress;
@@ -151,6 +156,8 @@ std::vector<Object> new_pods(const Observation& observed) {
   std::vector<Object> pods;
   const auto& workload = observed.workload;
   const auto kind = workload.kind();
+  // Until the controller has seen it, its newest revision is that of the pods before.
+  if (kind != "Job" && is_stale(observed)) return pods;
   const auto* revision = current_revision(observed);
   std::string owner = workload.uid(), hash;
   if (kind == "Deployment") {
@@ -174,7 +181,7 @@ std::vector<Object> stuck_pods(const Observation& observed) {
   if (observed.workload.kind() != "StatefulSet") return stuck;
   const auto& json = observed.workload.json();
   const auto update = text_in(json, "/status/updateRevision");
-  if (update.empty() || number_in(json, "/status/observedGeneration") < std::max(observed.generation, observed.workload.generation())) return stuck;
+  if (update.empty() || is_stale(observed)) return stuck;
   for (const auto& pod : observed.pods) {
     if (controller_of(pod) != observed.workload.uid() || pod.label("controller-revision-hash") == update) continue;
     const auto view = view_of(pod);

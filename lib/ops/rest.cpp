@@ -54,6 +54,7 @@ struct ApplicationRest::Stopped {
   RunContext context;
   plan::Journal journal;
   std::unique_ptr<plan::Action> action;
+  WallTime began;
 };
 
 ApplicationRest::ApplicationRest(Host& host, std::string command) : host_{host}, command_{std::move(command)} {}
@@ -68,12 +69,14 @@ void ApplicationRest::stop(const Limits& limits) {
   if (members.empty()) return;
   Desired stored;
   stored.specs = host_.store().load_specs(current->number, limits);
+  const auto now = transaction_->now();
   stopped_ = std::make_unique<Stopped>(Stopped{plan_of(*current, host_.environment().name, transaction_->token(), std::move(members)),
                                                transaction_->context(*current, current, stored),
-                                               transaction_->journal(run_name(transaction_->now(), transaction_->token()), 1),
-                                               {}});
+                                               transaction_->journal(run_name(now, transaction_->token()), 1),
+                                               {},
+                                               now});
   stopped_->action = stop_action(stopped_->context);
-  auto& [plan, context, journal, action] = *stopped_;
+  auto& [plan, context, journal, action, began] = *stopped_;
   const auto& step = plan.steps.front();
   transaction_->write({journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)), journal.entry_file("doing", step.name, step.text)},
                       limits);
@@ -83,11 +86,16 @@ void ApplicationRest::stop(const Limits& limits) {
 void ApplicationRest::start(const Limits& limits) {
   if (!transaction_) return;
   if (stopped_) {
-    auto& [plan, context, journal, action] = *stopped_;
+    auto& [plan, context, journal, action, began] = *stopped_;
     const auto& step = plan.steps.front();
     journal.write("undoing", step.name, {}, limits);
     action->undo(step, limits);
     transaction_->write({journal.entry_file("undone", step.name, {}), journal.entry_file("ended", {}, "done")}, limits);
+    // That these containers were started again was no hand's work. Not "ok": it made no release.
+    auto entry = entry_for(plan, began, {});
+    entry.result = "done";
+    entry.run = journal.run();
+    transaction_->record(std::move(entry), limits);
     stopped_.reset();
   }
   transaction_->release_lock();

@@ -21,6 +21,7 @@ class StateStore {
     std::string content;
   };
   virtual std::vector<File> read_all(const std::string& folder, const Limits& limits) = 0;
+  // The last one only once all the others are there.
   virtual void write(const std::vector<File>& files, const Limits& limits) = 0;
   virtual void remove(const std::vector<std::string>& paths, const Limits& limits) = 0;
 };

@@ -47,6 +47,13 @@ pid_of_server() {
   pid=$(cat "$1/apiserver.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null && echo "$pid"
 }
 
+# A Docker engine in the same namespace drops what it does not know, and so what pods send to each other.
+pods_may_talk() { # -I|-D DIR
+  local range side
+  range=$(sed -n 's/^clusterCIDR: *//p' "$2/proxy.yaml" 2>/dev/null) && [[ -n $range ]] || return 0
+  for side in -s -d; do PATH=$PATH:/usr/sbin:/sbin iptables -w "$1" FORWARD "$side" "$range" -j ACCEPT 2>/dev/null || true; done
+}
+
 up() {
   local dir=$1 reason
   reason=$(why) || die "$reason"
@@ -63,6 +70,7 @@ up() {
     bash "$(launcher)" down "$dir" || true
     die "Kubernetes did not come up in $dir"
   fi
+  pods_may_talk -I "$dir"
 }
 start_server() {
   # Returns once it is in a session of its own: whoever called may end our process group.
@@ -85,6 +93,6 @@ case $verb in
   start-server) start_server "$1" ;;
   pause-server) kill -STOP "$(pid_of_server "$1")" ;;
   resume-server) kill -CONT "$(pid_of_server "$1")" ;;
-  down) [[ ! -d $1 ]] || bash "$(launcher)" down "$1" ;;
+  down) [[ ! -d $1 ]] || { pods_may_talk -D "$1"; bash "$(launcher)" down "$1"; } ;;
   *) usage ;;
 esac

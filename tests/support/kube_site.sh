@@ -6,7 +6,7 @@
 #   k ARGS...                 that cluster's kubectl
 #   kube_tiny DIR NAME [YAML] a project of one Deployment "web" behind a NodePort, in the namespace NAME; the environment is "test"; leaves
 #                             the working directory in DIR. YAML goes into the container.
-#   kube_image SWITCHES...    makes the tag v9.N.0-SWITCHES of the demo's back end and loads it into the node; prints it
+#   kube_image TAG            makes one more version of the demo, "v9.1.0-SWITCHES" as images.sh has it, and loads it into the node
 #   kube_print NAMESPACE      every object of the namespace as its owner sees it, one line each: what codops' state, controllers and
 #                             the server add is left out, but uids are in it
 #   kube_serves NAMESPACE [VERSION]  versions that answer at the NodePort; with VERSION once it alone does, or after 15 s: the node learns of
@@ -39,18 +39,18 @@ kube_load() { # IMAGE...
   "$SUPPORT/kube.sh" import "$kube_dir" "$WORK/images.tar" >"$WORK/import.log" 2>&1 || { fail "images load" "$(tail -n 3 "$WORK/import.log")"; return 1; }
   rm -f "$WORK/images.tar"
 }
-# The processes of the node hold the file descriptor of its lock: only `down` frees it.
-kube_down() { [[ -z $kube_dir || -n $kube_given ]] || "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; }
+# The processes of the node hold the file descriptor of its lock: only `down` frees it. In a cluster that stays, the next script finds no
+# namespace of this one.
+kube_down() {
+  if [[ -n $kube_given ]]; then [[ -z ${TINY:-} ]] || k delete namespace "$TINY" --ignore-not-found --wait >/dev/null 2>&1 || true
+  elif [[ -n $kube_dir ]]; then "$SUPPORT/kube.sh" down "$kube_dir" >/dev/null 2>&1 || true; fi
+}
 
 k() { "$SUPPORT/kube.sh" kubectl "$kube_dir" "$@"; }
 
-kube_versions=0
-kube_image() { # SWITCHES
-  kube_versions=$((kube_versions + 1))
-  local tag=v9.$kube_versions.0-$1
-  "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" "$tag" >&2
-  kube_load "codops-demo/backend:$tag" "codops-demo/frontend:$tag" >&2
-  echo "$tag"
+kube_image() { # TAG
+  "$SUPPORT/images.sh" version "${DOCKER_HOST#unix://}" "$1" >&2
+  kube_load "codops-demo/backend:$1" "codops-demo/frontend:$1" >&2
 }
 
 kube_tiny() { # DIR NAME [YAML]

@@ -58,7 +58,7 @@ void Api::follow_lines(const std::string& namespace_, const std::string& pod, co
   const auto before = instance_of(get(ref, limits), container);
   LogLines lines{each};
   Backoff backoff{Milliseconds{100}, Milliseconds{2'000}};
-  const auto outage = Deadline::after(std::max(client_.options().outage, Milliseconds{10'000}));
+  const auto outage = Deadline::after(std::max(client_.outage(), Milliseconds{10'000}));
   bool ended = before.ended;
   for (;;) {
     try {

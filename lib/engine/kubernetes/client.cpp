@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int most_repeats = 10;
+constexpr Milliseconds roles_are_known_after{15'000};  // of an outage
 constexpr std::size_t largest_refusal = 256 * 1024;
 
 std::string what_of(const Call& call) { return call.what.empty() ? fmt::format("{} {}", call.method, call.path) : call.what; }
@@ -49,7 +50,8 @@ Client::Client(Connection connection, ClientOptions options)
     : connection_{std::move(connection)},
       options_{options},
       authenticator_{connection_, system_clock_},
-      http_{std::make_shared<io::HttpClient>(connection_.server)} {}
+      http_{std::make_shared<io::HttpClient>(connection_.server)},
+      outage_{options.outage} {}
 Client::~Client() = default;
 
 std::shared_ptr<io::HttpClient> Client::http_for(const Authenticator::Proof& proof) {
@@ -68,13 +70,13 @@ void Client::note_clock(const io::HttpResponse& response) {
   const auto date = parse_http_date(response.header("date"));
   if (!date) return;
   const std::lock_guard lock{mutex_};
-  clock_.emplace(*date, std::chrono::steady_clock::now());
+  clock_.emplace(*date, system_clock_.since_boot());
 }
 
 std::optional<WallTime> Client::server_now() const {
   const std::lock_guard lock{mutex_};
   if (!clock_) return std::nullopt;
-  return clock_->first + std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - clock_->second);
+  return clock_->first + (system_clock_.since_boot() - clock_->second);
 }
 
 WallTime Client::ask_server_now(const Limits& limits) {
@@ -111,10 +113,12 @@ void Client::refuse(const io::HttpResponse& response, const Call& call) const {
 
 io::HttpResponse Client::repeat(const Call& call, io::HttpRequest request, const Attempt& attempt, const Limits& limits) {
   const auto patience = call.timeout.value_or(options_.patience);
-  // Attempts share the call's time; a stream without a limit of its own has the patience for each attempt.
-  const auto until = call.timeout && call.timeout->count() == 0 ? Deadline::never() : Deadline::after(patience);
-  const auto outage_ends = Deadline::after(options_.outage);
-  const Limits pauses{limits.deadline.sooner(until), limits.cancel};
+  // Attempts share the call's time; a stream without a limit of its own has the patience for each attempt. What an outage
+  // takes is not counted: each attempt after one has the whole patience again.
+  const auto whole = [&] { return call.timeout && call.timeout->count() == 0 ? Deadline::never() : Deadline::after(patience); };
+  auto until = whole();
+  const auto outage_ends = Deadline::after(outage_);
+  const Limits waits{limits.deadline.sooner(outage_ends), limits.cancel};
   Backoff backoff{Milliseconds{50}, Milliseconds{1000}};
   bool renewed = false;
   for (int repeats = 0;; ++repeats) {
@@ -128,11 +132,13 @@ io::HttpResponse Client::repeat(const Call& call, io::HttpRequest request, const
       response = attempt(*http, request);
     } catch (const io::HttpFailure& failure) {
       using Kind = io::HttpFailure::Kind;
-      const bool lost = failure.kind() == Kind::connect || failure.kind() == Kind::reset;
+      const bool lost = failure.kind() == Kind::connect || failure.kind() == Kind::reset || (failure.kind() == Kind::timeout && !call.timeout);
+      if (lost) last_lost_ = std::chrono::steady_clock::now();
       // Nothing was sent where no connection was made.
       const bool safe = may_repeat(call) || failure.kind() == Kind::connect;
-      if (!lost || !safe || outage_ends.expired() || !backoff.wait(pauses)) explain(failure, call);
+      if (!lost || !safe || outage_ends.expired() || !backoff.wait(waits)) explain(failure, call);
       request.secret_headers = std::move(headers);
+      until = whole();
       continue;
     }
     request.secret_headers = std::move(headers);
@@ -142,11 +148,17 @@ io::HttpResponse Client::repeat(const Call& call, io::HttpRequest request, const
     if (status == 401 && !std::exchange(renewed, true) && authenticator_.refused(proof)) continue;
     if ((status == 429 || status >= 500) && repeats < most_repeats) {
       const auto pause = parse_retry_after(response.header("retry-after"), parse_http_date(response.header("date")));
+      const Limits pauses{limits.deadline.sooner(until), limits.cancel};
       if (pause && (pauses.deadline.is_never() ? *pause <= patience : *pause < pauses.deadline.remaining())) {
         pauses.within(*pause).wait(-1, 0);
         continue;
       }
-      if (!pause && passes(status) && may_repeat(call) && !outage_ends.expired() && backoff.wait(pauses)) continue;
+    }
+    // A server that has just started may not know its roles yet.
+    const bool forgot = status == 403 && std::chrono::steady_clock::now() - last_lost_.load() < roles_are_known_after;
+    if ((passes(status) || forgot) && may_repeat(call) && !outage_ends.expired() && backoff.wait(waits)) {
+      until = whole();
+      continue;
     }
     if (std::count(call.expected.begin(), call.expected.end(), status) == 0) refuse(response, call);
     return response;

@@ -1,5 +1,6 @@
 #pragma once
 // One API server, its protocol and its errors: credentials, retries, JSON, the server's clock. The calls are in api.hpp.
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -22,8 +23,8 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 
 struct ClientOptions {
   Milliseconds patience{30'000};  // for one call that has no limit of its own, retries included
-  // How long repeatable calls are tried again while the server can't be reached. Commands that only ask leave it at
-  // zero; those that change something have the time in which an API server restarts.
+  // How long repeatable calls are tried again while the server can't be reached, beyond the patience if need be. Commands
+  // that only ask leave it at zero; those that change something have the time in which an API server restarts.
   Milliseconds outage{0};
 };
 
@@ -60,13 +61,17 @@ class Client {
   // Subprotocols in order of preference; the one that the server chose is WebSocket::protocol().
   std::unique_ptr<io::WebSocket> websocket(const Call& call, const std::vector<std::string>& protocols, const Limits& limits);
 
-  // The server's clock by the Date of its last answer and the time since, to the second.
+  // The server's clock by the Date of its last answer and the time since, suspension included, to the second.
   std::optional<WallTime> server_now() const;
   // Asks the server and returns its Date.
   WallTime ask_server_now(const Limits& limits);
 
   const Connection& connection() const noexcept { return connection_; }
-  const ClientOptions& options() const noexcept { return options_; }
+  Milliseconds outage() const noexcept { return outage_; }
+  // When a call found nobody at last; the clock's epoch: never.
+  std::chrono::steady_clock::time_point last_lost() const noexcept { return last_lost_; }
+  // For calls that begin from now on.
+  void bear_outages(Milliseconds outage) noexcept { outage_ = outage; }
 
  private:
   // Runs `attempt` until it succeeds or may not be repeated, as call() says. `attempt` returns the answer, with the body
@@ -85,7 +90,9 @@ class Client {
   mutable std::mutex mutex_;
   std::shared_ptr<io::HttpClient> http_;
   std::uint64_t http_generation_{0};
-  std::optional<std::pair<WallTime, std::chrono::steady_clock::time_point>> clock_;
+  std::optional<std::pair<WallTime, Milliseconds>> clock_;  // Clock::since_boot: a laptop that slept does not lag behind
+  std::atomic<Milliseconds> outage_;
+  std::atomic<std::chrono::steady_clock::time_point> last_lost_{};
 };
 
 }  // namespace codops::engine::kubernetes

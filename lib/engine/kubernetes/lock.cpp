@@ -78,19 +78,21 @@ std::optional<target::LockState> LeaseLock::inspect(const Limits& limits) {
 }
 
 bool LeaseLock::heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) {
-  // The time is asked for, not reckoned: the steady clock stands still while a laptop sleeps.
-  const auto seen = inspect(limits);
-  if (!seen || seen->token != token) return false;
+  auto& client = api_.client();
+  // To the second, as the Date headers are: nobody sees a heartbeat of the future.
+  const auto reckoned = client.server_now();
+  const auto now = std::chrono::floor<std::chrono::seconds>(reckoned ? *reckoned : client.ask_server_now(limits));
   const Resource leases = well_known_resource("coordination.k8s.io/v1", "Lease").value();
-  const auto response = api_.client().call({.method = "PATCH",
-                                            .path = leases.path(namespace_, name_),
-                                            .query = {{"fieldManager", std::string{field_manager}}},
-                                            .body = json{{"metadata", {{"uid", token}}}, {"spec", {{"renewTime", micro_time(seen->engine_now)}}}}.dump(),
-                                            .content_type = "application/merge-patch+json",
-                                            .what = "renew the lock",
-                                            .repeatable = true,
-                                            .expected = {404, 409}},
-                                           limits);
+  // Another uid than that of the Lease is refused.
+  const auto response = client.call({.method = "PATCH",
+                                     .path = leases.path(namespace_, name_),
+                                     .query = {{"fieldManager", std::string{field_manager}}},
+                                     .body = json{{"metadata", {{"uid", token}}}, {"spec", {{"renewTime", micro_time(now)}}}}.dump(),
+                                     .content_type = "application/merge-patch+json",
+                                     .what = "renew the lock",
+                                     .repeatable = true,
+                                     .expected = {404, 409}},
+                                    limits);
   if (response.status >= 400) return false;
   if (!files.empty()) store_.write(files, limits.within(std::chrono::seconds{lease_seconds} / 2));
   return true;

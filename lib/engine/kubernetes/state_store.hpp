@@ -30,6 +30,9 @@ class SecretStore final : public target::StateStore {
   // Of the packed content in one Secret; the cluster's own limit is 1 MiB for all of an object.
   static constexpr std::size_t largest_part = 900 * 1024;
 
+  // What kubectl takes as -l for everything at or below a path.
+  std::string selector_of(const std::string& path) const;
+
  private:
   std::string name_of(const std::string& path) const;
   nlohmann::json secret(const std::string& name, const std::string& path, const char* kind) const;

@@ -47,7 +47,13 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
         continue;
       }
     }
-    context.generations[key_of(wave[index])] = kube::Object{*outcome.applied.object}.generation();
+    const kube::Object applied{*outcome.applied.object};
+    const auto key = key_of(wave[index]);
+    context.generations[key] = applied.generation();
+    // Most objects have nothing to wait for: to watch them would mean to list all of their kind.
+    const bool settled = !kube::is_workload(applied) && kube::judge_other(applied, applied.generation()).state == kube::Verdict::State::done;
+    if (settled) context.settled.insert(key);
+    else context.settled.erase(key);
   }
   if (first) throw *first;
 }

@@ -10,13 +10,9 @@
 #include "lib/engine/kubernetes/kubeconfig.hpp"
 #include "lib/engine/kubernetes/lock.hpp"
 #include "lib/engine/kubernetes/state_store.hpp"
-#include "lib/kube/manifests.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
-
-// A changing command bears a restart of the API server; one that asks says soon that nobody answers.
-constexpr Milliseconds outage_borne{45'000};
 
 // By compose's rule for a folder's name, so that it can be part of an object's.
 std::string project_of(const settings::Environment& environment) {
@@ -30,11 +26,46 @@ std::string project_of(const settings::Environment& environment) {
   return name.empty() ? "project" : name.substr(0, 40);
 }
 
-// The only namespace that the manifests name; empty: none, several, or manifests that can't be read (deploy says why).
-std::string namespace_of_manifests(const settings::Environment& environment) {
+k8s::Connection connection_of(const settings::Environment& environment, const std::map<std::string, std::string>& shell, std::string namespace_) {
+  const auto look = [&](std::string_view name) -> std::optional<std::string> {
+    const auto found = shell.find(std::string{name});
+    return found == shell.end() ? std::nullopt : std::optional{found->second};
+  };
+  return k8s::resolve_connection({environment.kubernetes.kubeconfig, environment.kubernetes.context, std::move(namespace_)}, look);
+}
+
+}  // namespace
+
+Cluster::Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock)
+    : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
+      project_{project_of(environment_)} {
+  const auto& configured = environment_.kubernetes.namespace_;
+  auto connection = connection_of(environment_, shell_, configured.empty() ? only_namespace() : configured);
+  namespace__ = connection.namespace_;
+  api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine});
+  state_ = std::make_unique<k8s::SecretStore>(*api_, namespace__, project_);
+  store_ = std::make_unique<release::ReleaseStore>(*state_);
+  containers_ = std::make_unique<k8s::PodContainers>(*api_, namespace__);
+  dialer_ = std::make_unique<k8s::PodDialer>(*api_, namespace__);
+}
+
+Cluster::~Cluster() = default;
+
+const kube::Manifests& Cluster::manifests() {
+  if (!manifests_) manifests_ = kube::load_manifests(environment_.kubernetes.manifests, environment_.directory);
+  return *manifests_;
+}
+
+Digests& Cluster::digests() {
+  if (!digests_) digests_.emplace(shell_);
+  return *digests_;
+}
+
+// The one that the manifests name; empty: none, several, or manifests that can't be read (deploy says why).
+std::string Cluster::only_namespace() {
   std::set<std::string> names;
   try {
-    for (const auto& object : kube::load_manifests(environment.kubernetes.manifests, environment.directory).objects) {
+    for (const auto& object : manifests().objects) {
       if (object.kind() == "Namespace" && object.group().empty()) names.insert(object.name());
       else if (!object.namespace_().empty()) names.insert(object.namespace_());
     }
@@ -43,32 +74,6 @@ std::string namespace_of_manifests(const settings::Environment& environment) {
   }
   return names.size() == 1 ? *names.begin() : std::string{};
 }
-
-k8s::Connection connection_of(const settings::Environment& environment, const std::map<std::string, std::string>& shell) {
-  const auto look = [&](std::string_view name) -> std::optional<std::string> {
-    const auto found = shell.find(std::string{name});
-    return found == shell.end() ? std::nullopt : std::optional{found->second};
-  };
-  auto namespace_ = environment.kubernetes.namespace_;
-  if (namespace_.empty()) namespace_ = namespace_of_manifests(environment);
-  return k8s::resolve_connection({environment.kubernetes.kubeconfig, environment.kubernetes.context, namespace_}, look);
-}
-
-}  // namespace
-
-Cluster::Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock)
-    : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
-      project_{project_of(environment_)} {
-  auto connection = connection_of(environment_, shell_);
-  namespace__ = connection.namespace_;
-  api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine, outage_borne});
-  state_ = std::make_unique<k8s::SecretStore>(*api_, namespace__, project_);
-  store_ = std::make_unique<release::ReleaseStore>(*state_);
-  containers_ = std::make_unique<k8s::PodContainers>(*api_, namespace__);
-  dialer_ = std::make_unique<k8s::PodDialer>(*api_, namespace__);
-}
-
-Cluster::~Cluster() = default;
 
 std::string Cluster::shown() const {
   const auto& connection = api_->client().connection();

@@ -2,11 +2,14 @@
 // An environment in a Kubernetes cluster, opened: the API server, the namespace, the environment's state there.
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lib/base/reporter.hpp"
 #include "lib/kube/applyset.hpp"
+#include "lib/kube/manifests.hpp"
 #include "lib/kube/order.hpp"
+#include "lib/ops/kubernetes/digests.hpp"
 #include "lib/release/release_store.hpp"
 #include "lib/settings/environment.hpp"
 #include "lib/target/containers.hpp"
@@ -34,10 +37,14 @@ class Cluster {
   const std::string& namespace_() const { return namespace__; }
   std::string shown() const;
 
+  // Read once. Failure{config} when they can't be.
+  const kube::Manifests& manifests();
+
   k8s::Api& api() { return *api_; }
   release::ReleaseStore& store() { return *store_; }
   target::Containers& containers() { return *containers_; }
   target::Dialer& dialer() { return *dialer_; }
+  Digests& digests();
   Reporter& reporter() { return reporter_; }
   const Clock& clock() const { return clock_; }
   WallTime now() const;  // the API server's by its last answer, else ours
@@ -52,17 +59,21 @@ class Cluster {
   void rediscover();
 
  private:
+  std::string only_namespace();
+
   settings::Environment environment_;
   std::map<std::string, std::string> shell_;
   Reporter& reporter_;
   const Clock& clock_;
   std::string project_, namespace__;
+  std::optional<kube::Manifests> manifests_;
   std::unique_ptr<k8s::Api> api_;
   std::unique_ptr<target::StateStore> state_;
   std::unique_ptr<release::ReleaseStore> store_;
   std::unique_ptr<target::Containers> containers_;
   std::unique_ptr<target::Dialer> dialer_;
   std::unique_ptr<kube::ResourceTypes> types_;
+  std::optional<Digests> digests_;
 };
 
 // Of an object, as the client names it.

@@ -20,9 +20,8 @@ std::string run_migrations(RunContext& context, const std::vector<kube::Object>&
   std::string text;
   for (const auto& manifest : manifests) {
     const auto job = migration_job(manifest, context.next.number);
-    const auto end = run_job(context.cluster, job, [&](std::string_view line) {
-      context.cluster.reporter().report({Event::Kind::progress, "migrate", fmt::format("{}: {}", job.name(), line), {}, {}, {}, {}});
-    }, context.troubles, limits);
+    // Each line stays: a step's progress would show the last one alone.
+    const auto end = run_job(context.cluster, job, [&](std::string_view line) { context.cluster.reporter().note(fmt::format("{}: {}", job.name(), line)); }, context.troubles, limits);
     if (end.exit_code != 0) {
       throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" exited with {}{}", job.name(), end.container, end.exit_code,
                                               end.out_of_memory ? ", out of memory" : end.deadline ? ", its activeDeadlineSeconds ran out" : ""),
@@ -81,7 +80,16 @@ Companies plan_companions(Cluster& cluster, const Desired& desired, const Observ
   const auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service);
   if (!named) return companies;
   companies.database = io::postgres::parse_target(named->url, fmt::format("{} of {}", database_variable(environment), named->workload));
-  if (!pod_behind(cluster, companies.database->host, port_of(*companies.database), limits)) return companies;
+  const auto& host = companies.database->host;
+  if (!pod_behind(cluster, host, port_of(*companies.database), limits)) {
+    // A backup that was asked for is not left out because its database happens to be away.
+    if (service_of(cluster, host, limits)) {
+      throw Failure{Exit::unavailable, fmt::format("the backup before this deploy can't be taken: no pod behind the service \"{}\" is ready", host),
+                    fmt::format("nothing was changed; codops status {} shows why, --skip-backup deploys without one", environment.name)};
+    }
+    companies.warning = fmt::format("no backup before this deploy: the database's host \"{}\" is no service of the cluster", host);
+    return companies;
+  }
   companies.backup_text = fmt::format("\"{}\" to {}, verified", companies.database->database, environment.backup.store);
   return companies;
 }

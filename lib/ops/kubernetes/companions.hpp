@@ -16,6 +16,7 @@ struct Companies {
   std::optional<io::postgres::Target> database;  // as the pods reach it
   std::string backup_text;   // empty: none is due
   std::string migrate_text;  // empty: none runs
+  std::string warning;
 };
 
 Companies plan_companions(Cluster& cluster, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits);

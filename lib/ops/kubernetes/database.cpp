@@ -22,9 +22,10 @@ std::optional<std::string> value_in(const std::vector<kube::Object>& objects, co
     const auto& json = object.json();
     for (const char* field : {"stringData", "data"}) {
       if (!json.contains(field) || !json.at(field).is_object() || !json.at(field).contains(key)) continue;
-      const auto text = json.at(field).at(key).get<std::string>();
-      const bool encoded = std::string_view{kind} == "Secret" && std::string_view{field} == "data";
-      return encoded ? io::from_base64(text) : std::optional{text};
+      auto text = json.at(field).at(key).get<std::string>();
+      if (std::string_view{kind} != "Secret" || std::string_view{field} != "data") return text;
+      std::erase(text, '\n');  // kustomize breaks long ones into lines
+      return io::from_base64(text);
     }
   }
   return std::nullopt;
@@ -67,7 +68,7 @@ std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& object
   return std::nullopt;
 }
 
-std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, int port, const Limits& limits) {
+std::optional<nlohmann::json> service_of(Cluster& cluster, const std::string& host, const Limits& limits) {
   // SERVICE, SERVICE.NAMESPACE, SERVICE.NAMESPACE.svc…
   const auto dot = host.find('.');
   const auto service_name = host.substr(0, dot);
@@ -79,8 +80,15 @@ std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, 
     if (end != std::string::npos && !rest.substr(end + 1).starts_with("svc")) return std::nullopt;
   }
   if (service_name.empty() || service_name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) return std::nullopt;
-  const auto service = cluster.api().find({"v1", "Service", namespace_, service_name}, limits);
+  auto service = cluster.api().find({"v1", "Service", namespace_, service_name}, limits);
   if (!service || !service->at("spec").contains("selector")) return std::nullopt;
+  return service;
+}
+
+std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, int port, const Limits& limits) {
+  const auto service = service_of(cluster, host, limits);
+  if (!service) return std::nullopt;
+  const auto namespace_ = service->at("metadata").at("namespace").get<std::string>();
   std::string selector;
   for (const auto& [name, value] : service->at("spec").at("selector").items()) selector += fmt::format("{}{}={}", selector.empty() ? "" : ",", name, value.get<std::string>());
   for (const auto& json : cluster.api().list("v1", "Pod", namespace_, {selector, {}}, limits)) {

@@ -1,6 +1,7 @@
 #pragma once
 // The application's database as its pods see it, and a way to it from here.
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@ struct ServicePod {
   std::string container;  // id, as lib/engine/kubernetes/containers.hpp names it
   std::string name;
 };
-// A ready pod behind the Service that a host name means ("postgres", "postgres.shop.svc.cluster.local"). nullopt: it is no Service of
-// the cluster, or no pod of it is ready.
+// The Service with pods that a host name means ("postgres", "postgres.shop.svc.cluster.local"); nullopt: the cluster has none.
+std::optional<nlohmann::json> service_of(Cluster& cluster, const std::string& host, const Limits& limits);
+// A ready pod behind it; nullopt: there is no such Service, or no pod of it is ready.
 std::optional<ServicePod> pod_behind(Cluster& cluster, const std::string& host, int port, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

@@ -90,6 +90,8 @@ Desired one_workload_moved(Cluster& cluster, const DeployRequest& request, const
       desired.objects.push_back(object);
     }
     desired.warnings.insert(desired.warnings.end(), fresh.warnings.begin(), fresh.warnings.end());
+    desired.notes.insert(desired.notes.end(), fresh.notes.begin(), fresh.notes.end());
+    desired.digests.insert(fresh.digests.begin(), fresh.digests.end());
     desired.version += fmt::format(" + {} {}", name, version);
   }
   kube::sort_for_apply(desired.objects);
@@ -114,6 +116,7 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   auto& plan = prepared.planned.plan;
   plan.notes.insert(plan.notes.begin(), desired.notes.begin(), desired.notes.end());
   plan.warnings.insert(plan.warnings.begin(), desired.warnings.begin(), desired.warnings.end());
+  if (!prepared.companies.warning.empty()) plan.warnings.push_back(prepared.companies.warning);
   add_advice(prepared.planned, desired.objects);
   require_permissions(cluster, prepared.planned, limits);
   return prepared;

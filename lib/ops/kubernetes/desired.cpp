@@ -7,7 +7,6 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/kube/applyset.hpp"
-#include "lib/kube/manifests.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/release/release_store.hpp"
@@ -29,6 +28,25 @@ kube::VersionRules rules_for(const settings::Environment& environment, const std
 
 bool is_migration(const kube::Object& object) { return object.kind() == "Job" && object.group() == "batch" && object.annotation(phase_annotation) == "migrate"; }
 
+// Images that change with the version get the digest that their tag means now. Others keep what the manifest says: that somebody moved the
+// database's tag must not replace the database.
+void pin_digests(Cluster& cluster, std::vector<kube::Object>& objects, Desired& desired, const Limits& limits) {
+  std::vector<std::string> images;
+  for (const auto& image : kube::images_of(objects)) {
+    const auto parts = kube::parse_image(image.image);
+    if (parts.digest.empty() && parts.tag.find(desired.version) != std::string::npos && image.pull_policy != "Never") images.push_back(image.image);
+  }
+  const auto& known = cluster.digests().of(images, limits);
+  const auto pinned = kube::pin_images(objects, [&](const std::string& image) -> std::optional<std::string> {
+    const auto found = known.find(image);
+    return found == known.end() || found->second.digest.empty() ? std::nullopt : std::optional{found->second.digest};
+  });
+  for (const auto& [image, digest] : pinned.digests) desired.digests[image + "@" + digest] = digest;
+  for (const auto& image : pinned.unresolved) {
+    if (const auto found = known.find(image); found != known.end()) desired.notes.push_back(fmt::format("{} stays a tag: {}", image, found->second.why));
+  }
+}
+
 std::string first_image(const kube::Object& workload) {
   const auto pointer = kube::pod_spec_pointer(workload);
   if (pointer.empty()) return {};
@@ -42,17 +60,18 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
   const auto& environment = cluster.environment();
   Desired desired;
   desired.version = version;
-  auto manifests = kube::load_manifests(environment.kubernetes.manifests, environment.directory);
+  const auto& manifests = cluster.manifests();
   desired.warnings = manifests.warnings;
   if (manifests.objects.empty()) {
     throw Failure{Exit::config, fmt::format("there is no manifest in {}", environment.kubernetes.manifests), "kubernetes: {manifests: FOLDER} in codops.yaml"};
   }
-  auto objects = std::move(manifests.objects);
+  auto objects = manifests.objects;
   if (!kube::put_version(objects, rules_for(environment, version))) {
     throw Failure{Exit::config, "no image of the manifests changes with the version",
                   fmt::format("write image: NAME:${{{}}} in the manifests, or images: {{WORKLOAD: \"NAME:{{version}}\"}} in codops.yaml",
                               environment.version_variable.empty() ? "VERSION" : environment.version_variable)};
   }
+  pin_digests(cluster, objects, desired, limits);
   const auto refused = kube::refuse_early(objects);
   if (!refused.empty()) throw Failure{Exit::config, fmt::format("{}", fmt::join(refused, "\n       ")), "nothing was changed"};
   desired.later = kube::place(objects, cluster.types(objects, limits), cluster.namespace_()).later;

@@ -5,7 +5,6 @@
 
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/containers.hpp"
-#include "lib/kube/manifests.hpp"
 #include "lib/ops/database.hpp"
 #include "lib/ops/kubernetes/database.hpp"
 #include "lib/ops/kubernetes/deploy.hpp"
@@ -71,7 +70,7 @@ class KubernetesEngine final : public Engine {
     const auto& environment = cluster_.environment();
     std::vector<kube::Object> objects;
     try {
-      objects = kube::load_manifests(environment.kubernetes.manifests, environment.directory).objects;
+      objects = cluster_.manifests().objects;
     } catch (const Failure&) {
       return std::nullopt;  // deploy says what is wrong with them
     }

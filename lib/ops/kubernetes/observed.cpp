@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 
@@ -10,6 +11,22 @@ namespace codops::ops::kubernetes {
 namespace {
 
 constexpr std::size_t worth_a_list = 10;  // objects of one kind, that else are asked for one by one
+
+struct Place {
+  std::string api_version, kind, namespace_;
+  k8s::Selection selection;
+};
+
+std::vector<kube::Object> list_all(k8s::Api& api, const std::vector<Place>& places, const Limits& limits) {
+  std::vector<std::vector<kube::Object>> found(places.size());
+  in_parallel(places.size(), k8s::most_connections, [&](std::size_t index) {
+    const auto& place = places[index];
+    api.list(place.api_version, place.kind, place.namespace_, place.selection, [&](nlohmann::json&& json) { found[index].emplace_back(std::move(json)); }, limits);
+  });
+  std::vector<kube::Object> all;
+  for (auto& some : found) all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  return all;
+}
 
 }  // namespace
 
@@ -39,17 +56,18 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
   add(wanted);
   add(observed.current_objects);
   const auto& types = cluster.types(wanted, limits);
-  std::set<std::array<std::string, 3>> listed;  // an older version of a group lists the same objects
+  std::set<std::array<std::string, 3>> known;  // an older version of a group lists the same objects
+  std::vector<Place> listed;
   for (const auto& [api_version, kind, namespace_] : places) {
     const auto group = api_version.substr(0, api_version.find('/') == std::string::npos ? 0 : api_version.find('/'));
-    if (!listed.insert({group, kind, namespace_}).second) continue;
+    if (!known.insert({group, kind, namespace_}).second) continue;
     const auto version = api_version.substr(group.empty() ? 0 : group.size() + 1);
     if (types.find(group, version, kind) == nullptr) continue;  // its CRD comes with this very release
-    api.list(api_version, kind, namespace_, {label, {}}, [&](nlohmann::json&& json) {
-      kube::Object object{std::move(json)};
-      observed.live.insert_or_assign(object.ref(), object);
-      observed.members.push_back(std::move(object));
-    }, limits);
+    listed.push_back({api_version, kind, namespace_, {label, {}}});
+  }
+  for (auto& object : list_all(api, listed, limits)) {
+    observed.live.insert_or_assign(object.ref(), object);
+    observed.members.push_back(std::move(object));
   }
   std::vector<k8s::ObjectRef> rest;
   std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
@@ -57,18 +75,19 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
     if (observed.live.contains(object.ref()) || types.find(object) == nullptr) continue;
     strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
   }
+  std::vector<Place> many;
+  std::set<kube::Ref> asked;
+  for (const auto& object : wanted) asked.insert(object.ref());
   for (const auto& [place, refs] : strangers) {
     if (refs.size() < worth_a_list) {
       rest.insert(rest.end(), refs.begin(), refs.end());
       continue;
     }
-    std::set<std::string> names;
-    for (const auto& ref : refs) names.insert(ref.name);
     const auto& [api_version, kind, namespace_] = place;
-    api.list(api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}, [&](nlohmann::json&& json) {
-      kube::Object object{std::move(json)};
-      if (names.contains(object.name())) observed.live.insert_or_assign(object.ref(), std::move(object));
-    }, limits);
+    many.push_back({api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}});
+  }
+  for (auto& object : list_all(api, many, limits)) {
+    if (asked.contains(object.ref())) observed.live.insert_or_assign(object.ref(), std::move(object));
   }
   for (auto& json : api.find_all(rest, limits)) {
     if (json.is_null()) continue;

@@ -43,7 +43,7 @@ void add_drops(kube::ObjectDiff& diff, const std::vector<std::string>& drops) {
 bool needs_window(const kube::ObjectDiff& diff) { return diff.sign == Sign::changed && diff.new_pods; }
 
 struct Sorted {
-  std::vector<std::string> changed, added, restarted, windows, adopted, watched;
+  std::vector<std::string> changed, added, restarted, windows, left_open, adopted, watched;
   Json was = Json::object();  // key → the former restart's time
   std::vector<std::string> rolled;  // names for people
 };
@@ -144,6 +144,8 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
       sorted.watched.push_back(key_of(object));
     } else {
       plan.untouched.push_back(object.ref().text());
+      // Of a run whose journal is gone.
+      if (live != nullptr && kube::has_window(*live)) sorted.left_open.push_back(key_of(object));
     }
     planned.diffs.push_back(std::move(diff));
   }
@@ -154,7 +156,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
 
   const bool changes = !sorted.changed.empty() || !sorted.added.empty() || !sorted.restarted.empty();
   const bool same_release = current != nullptr && current->version == next.version;
-  if (!changes && prune.gone.empty() && same_release) return planned;
+  if (!changes && prune.gone.empty() && sorted.left_open.empty() && same_release) return planned;
 
   for (std::size_t index = 0; index < options.pre_hooks.size(); ++index) {
     auto made = step(index == 0 ? "hook" : fmt::format("hook-{}", index + 1), options.pre_hooks[index], {{"index", index}}, plan::Phase::before);
@@ -201,8 +203,9 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     plan.steps.push_back(std::move(made));
   }
   if (!plan.steps.empty() && changes) plan.steps.back().phase = plan::Phase::proven;
-  if (!sorted.windows.empty()) {
-    auto made = step("settle", "the old pods' window ends", {{"windows", sorted.windows}}, plan::Phase::proven);
+  sorted.left_open.insert(sorted.left_open.end(), sorted.windows.begin(), sorted.windows.end());
+  if (!sorted.left_open.empty()) {
+    auto made = step("settle", "the old pods' window ends", {{"windows", sorted.left_open}}, plan::Phase::proven);
     plan.steps.push_back(std::move(made));
   }
   if (!prune.gone.empty()) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
@@ -150,12 +151,15 @@ void require_permissions(Cluster& cluster, const Planned& planned, const Limits&
     for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, object.namespace_(), "watch"});
     if (object.kind() == "Deployment") wanted.insert({"apps", "replicasets", object.namespace_(), "watch"});
   }
+  const std::vector<std::array<std::string, 4>> asked{wanted.begin(), wanted.end()};
+  std::vector<std::string> answers(asked.size());
+  in_parallel(asked.size(), k8s::most_connections, [&](std::size_t index) {
+    const auto& [group, plural, namespace_, verb] = asked[index];
+    if (api.allowed({verb, group, plural, {}, namespace_, {}}, limits)) return;
+    answers[index] = fmt::format("{} {}{}{}", verb, plural, group.empty() ? "" : "." + group, namespace_.empty() ? "" : " in " + namespace_);
+  });
   std::vector<std::string> missing;
-  for (const auto& [group, plural, namespace_, verb] : wanted) {
-    if (!api.allowed({verb, group, plural, {}, namespace_, {}}, limits)) {
-      missing.push_back(fmt::format("{} {}{}{}", verb, plural, group.empty() ? "" : "." + group, namespace_.empty() ? "" : " in " + namespace_));
-    }
-  }
+  std::copy_if(answers.begin(), answers.end(), std::back_inserter(missing), [](const auto& text) { return !text.empty(); });
   if (missing.empty()) return;
   throw Failure{Exit::failed, fmt::format("the cluster does not allow: {}", fmt::join(missing, ", ")),
                 fmt::format("grant it, then see: kubectl auth can-i --list -n {}", cluster.namespace_())};

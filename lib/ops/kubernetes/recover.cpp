@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 #include "lib/ops/run_record.hpp"
@@ -51,7 +52,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto close = [&](const std::string& text, const std::string& how) {
     recovery_.text = text;
     cluster_.reporter().note(text);
-    cluster_.store().write({run_journal.entry_file("ended", {}, how)}, limits);
+    lock_->write({run_journal.entry_file("ended", {}, how)}, limits);
     observed_ = observe_state(cluster_, limits);
   };
   // The record is several writes here: the history may know the end that the journal misses.
@@ -63,7 +64,8 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   if (!plan && had_begun(found)) {
     throw Failure{Exit::data, fmt::format("the journal of an earlier run is damaged ({}): what it was about to change is not known", fmt::join(found.damaged, ", ")),
-                  fmt::format("kubectl -n {} get secrets -l codops.state shows it; deploy again once that Secret is removed", cluster_.namespace_())};
+                  fmt::format("kubectl -n {} delete secret -l {}; then deploy the version that shall serve: that puts every object right", cluster_.namespace_(),
+                              k8s::SecretStore{cluster_.api(), cluster_.namespace_(), cluster_.project()}.selector_of(std::string{plan::journal_folder} + found.run))};
   }
   if (!plan || !last) {
     close("an earlier run died before it changed anything", "nothing was done");
@@ -99,7 +101,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   seal(entry, history.empty() ? std::string{} : history.back().hash);
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
-  cluster_.store().write(files, limits);
+  lock_->write(files, limits);
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {

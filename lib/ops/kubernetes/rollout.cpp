@@ -137,16 +137,25 @@ Failure failed(RunContext& context, const Awaited& one, const kube::Trouble& tro
 
 std::string await_rollout(RunContext& context, const std::vector<kube::Object>& objects, const RolloutOptions& options, const Limits& limits) {
   if (objects.empty()) return "nothing to wait for";
-  auto& api = context.cluster.api();
-  Cache cache{api, objects};
   std::vector<Awaited> all;
-  for (const auto& object : objects) all.push_back({object, key_of(object), {}, {}});
+  std::vector<kube::Object> awaited;
+  for (const auto& object : objects) {
+    auto key = key_of(object);
+    if (context.settled.contains(key)) continue;
+    awaited.push_back(object);
+    all.push_back({object, std::move(key), {}, {}});
+  }
+  if (all.empty()) return done_text(all);
+  auto& api = context.cluster.api();
+  Cache cache{api, awaited};
   std::string shown;
   auto moved_at = Clock::now();
+  // While the API server is away, and until its controllers have found back to it, nothing can move.
+  const auto stalled_since = [&] { return std::max(moved_at, api.client().last_lost()); };
   for (;;) {
     limits.check("the rollout");
     // Wait for news, or for the time at which a grace ends, then take what came with it.
-    auto wake = moved_at + context.stall;
+    auto wake = stalled_since() + context.stall;
     for (const auto& one : all) {
       if (one.verdict.state == State::waiting && one.verdict.next) wake = std::min(wake, *one.verdict.next);
     }
@@ -156,7 +165,7 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
       }
     }
     if (!cache.synced()) {
-      if (Clock::now() - moved_at > context.stall) throw Failure{Exit::unavailable, "the API server does not say what the objects look like now"};
+      if (Clock::now() - stalled_since() > context.stall) throw Failure{Exit::unavailable, "the API server does not say what the objects look like now"};
       continue;
     }
     const auto now = Clock::now();
@@ -184,7 +193,7 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
       moved_at = now;
       if (options.progress) options.progress(text);
     }
-    if (now - moved_at < context.stall) continue;
+    if (now - stalled_since() < context.stall) continue;
     for (const auto& one : all) {
       if (one.verdict.state == State::done) continue;
       const kube::Trouble silent{"no progress", one.verdict.text, "timeouts.ready in codops.yaml allows more", one.object.ref(), {}, {{kube::Evidence::Kind::events, one.object.ref(), {}}}};

@@ -2,6 +2,7 @@
 // What the actions of one run share. Lives as long as the run.
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct RunContext {
   // What the run learns on the way.
   std::optional<WallTime> applied_at;               // the server's time: events before it are another rollout's
   std::map<std::string, std::int64_t> generations;  // by key: what the last apply returned
+  std::set<std::string> settled;                    // by key: what the last apply returned was as it should be already
   bool traffic_moved{false};                        // a pod of the new release was ready
   std::vector<kube::Trouble> troubles;              // of the rollout that failed
   int front_door_asked{0}, front_door_answered{0};

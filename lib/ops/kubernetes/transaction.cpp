@@ -21,6 +21,7 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 // An API server that is being restarted, or elects a new leader of its store, is no reason to lose the record.
+constexpr Milliseconds outage_borne{45'000};
 constexpr Milliseconds record_time{60'000};
 constexpr Milliseconds lock_release_time{15'000};
 constexpr Milliseconds evidence_time{10'000};
@@ -35,7 +36,6 @@ bool by_signal(const Failure& failure) { return failure.code() == Exit::interrup
 
 Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds lock_wait, const Limits& limits, RecoveryWay way)
     : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()} {
-  cluster_.require_owner(cluster_.store().load(limits));
   try {
     lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait}, cluster_.clock(), cluster_.reporter(), limits);
   } catch (Failure& failure) {
@@ -46,7 +46,9 @@ Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds loc
   token_ = lock_->token().substr(0, token_length);
   try {
     plan::Faults{}.at("after", "lock");
+    cluster_.api().client().bear_outages(outage_borne);
     observed_ = observe_state(cluster_, limits);
+    cluster_.require_owner(observed_.snapshot);
     recover(way, limits);
   } catch (...) {
     release_lock();
@@ -96,7 +98,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   const auto started = cluster_.now();
   auto run_journal = journal(run_name(started, token_), 1);
 
-  // Written in this order: a plan without its release and objects can't be undone.
+  // The plan is written last: without its release and objects it could not be undone.
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(planned.next.number, specs_of(planned.objects, planned.before)), ReleaseStore::file_of(planned.next),
                                               run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan))};
   if (observed_.snapshot.environment.empty()) files.insert(files.begin(), ReleaseStore::environment_file(cluster_.environment().name));

@@ -81,6 +81,7 @@ with 'command: [sh, -c, "exit 3"]'
 fails "what was added goes" 1 'exited with 3|CrashLoopBackOff' 30
 k -n tiny set env deployment/web EDITED=1 --field-manager=somebody >/dev/null 2>&1
 k -n tiny patch deployment web --field-manager=somebody --type=merge -p '{"spec":{"replicas":3}}' >/dev/null
+k -n tiny rollout status deployment/web --timeout=60s >/dev/null
 fails "somebody else's field" 1 'somebody' 10
 k -n tiny patch deployment web --field-manager=somebody --type=merge -p '{"spec":{"replicas":2}}' >/dev/null
 finish

@@ -52,32 +52,4 @@ for point in before:apply before:rollout after:rollout before:settle before:reco
   strike "$point" "rollback, $point" rollback test --to v1.0.0
 done
 expect "every cell ($matrix_cells) converged" "$matrix_bad" 0
-
-# ---- the API server goes away in the middle
-before_deploy
-"$CODOPS" deploy test v1.1.0 >"$WORK/away.txt" 2>&1 &
-pid=$!
-wait_for 20 grep -q rollout "$WORK/away.txt"
-"$SUPPORT/kube.sh" stop-server "$kube_dir"
-sleep 2
-"$SUPPORT/kube.sh" start-server "$kube_dir"
-rc=0; wait "$pid" || rc=$?
-expect "an API server that restarts mid-watch" "$rc $(kube_serves tiny v1.1.0)" "0 v1.1.0 "
-before_deploy
-"$CODOPS" deploy test v1.1.0 >"$WORK/paused.txt" 2>&1 &
-pid=$!
-wait_for 20 grep -q rollout "$WORK/paused.txt"
-"$SUPPORT/kube.sh" pause-server "$kube_dir"
-sleep 4
-"$SUPPORT/kube.sh" resume-server "$kube_dir"
-rc=0; wait "$pid" || rc=$?
-expect "an API server that stands still for 4 s" "$rc $(kube_serves tiny v1.1.0)" "0 v1.1.0 "
-before_deploy
-"$CODOPS" deploy test v1.1.0 >"$WORK/lost.txt" 2>&1 &
-pid=$!
-wait_for 20 grep -q rollout "$WORK/lost.txt"
-k -n tiny delete lease --all >/dev/null
-rc=0; wait "$pid" || rc=$?
-expect "a lost Lease" "$rc" 4
-check "and whoever comes next recovers" "$CODOPS" resume test
 finish

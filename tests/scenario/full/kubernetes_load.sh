@@ -6,8 +6,9 @@ source "$SUPPORT/kube_site.sh"
 clean_up() { kube_down; }
 need_kube --node
 kube_tiny "$WORK/tiny" tiny
-first=$(kube_image exit)
-second=$(kube_image exit)
+first=v9.1.0-exit second=v9.2.0-exit
+kube_image "$first"
+kube_image "$second"
 "$CODOPS" deploy test "$first" >"$WORK/first.txt" 2>&1 || { fail "the first deploy" "$(tail -n 5 "$WORK/first.txt")"; finish; }
 load_start all --url "$(kube_url)" --get-new 120 --get-keep 120 --post 0 --downloads 0 --websockets 0
 moves=0
@@ -17,7 +18,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   moves=$((moves + 2))
 done
 load_stop all
-echo "  $moves moves, $(load_value all .sent) requests, $(load_value all .failed) failed: $(load_value all .reasons)"
+echo "  $moves moves, $(load_value all .sent) requests in $(load_value all .seconds) s, $(load_value all .failed) failed: $(load_value all .reasons)"
 expect "twenty moves" "$moves" 20
 expect "no request failed" "$(load_value all .failed)" 0
 finish

@@ -101,9 +101,26 @@ TEST_CASE("kubernetes client: an outage is sat out by what may be repeated, for 
     Api api{connection_to(server)};
     CHECK_THROWS_AS(api.get(one, half_a_minute()), io::HttpFailure);
   }
+  SUBCASE("one that stands still is asked again") {
+    ScriptedHttp server{{{"", Then::hang}, {ScriptedHttp::ok("{}")}}};
+    Api api{connection_to(server), {.patience = 200ms, .outage = 10s}};
+    api.get(one, half_a_minute());
+    CHECK(server.requests().size() == 2);
+  }
+  SUBCASE("one that has just come back does not know its roles yet") {
+    ScriptedHttp server{{{"", Then::close}, {refusal(403, "x")}, {ScriptedHttp::ok("{}")}}};
+    Api api{connection_to(server), {.outage = 10s}};
+    api.get(one, half_a_minute());
+    CHECK(server.requests().size() == 3);
+  }
+  SUBCASE("one that never went away does") {
+    ScriptedHttp server{{{refusal(403, "x")}, {ScriptedHttp::ok("{}")}}};
+    Api api{connection_to(server), {.outage = 10s}};
+    CHECK(refused([&] { api.get(one, half_a_minute()); }).status() == 403);
+  }
   SUBCASE("a server that is silent") {
     ScriptedHttp server{{{"", Then::hang}}};
-    Api api{connection_to(server), {.patience = 200ms, .outage = 10s}};
+    Api api{connection_to(server), {.patience = 200ms}};
     try {
       api.get(one, half_a_minute());
       FAIL("no answer");

@@ -183,7 +183,9 @@ TEST_CASE("crashes") {
 
 TEST_CASE("a stale status decides nothing") {
   auto observed = observation("deployment_done");
+  CHECK_FALSE(new_pods(observed).empty());
   observed.generation += 1;
+  CHECK(new_pods(observed).empty());  // those of its newest revision are the ones before
   CHECK(static_cast<int>(after(observed, 1000s).state) == static_cast<int>(State::waiting));
   auto failed = observation("deployment_deadline");
   failed.generation += 1;
