@@ -83,7 +83,7 @@ bool LeaseLock::heartbeat(const std::string& token, const std::vector<target::St
   const auto reckoned = client.server_now();
   const auto now = std::chrono::floor<std::chrono::seconds>(reckoned ? *reckoned : client.ask_server_now(limits));
   const Resource leases = well_known_resource("coordination.k8s.io/v1", "Lease").value();
-  // Another uid than that of the Lease is refused.
+  // Another uid than that of the Lease is refused: 409, or 422 for what is found by name and is another one.
   const auto response = client.call({.method = "PATCH",
                                      .path = leases.path(namespace_, name_),
                                      .query = {{"fieldManager", std::string{field_manager}}},
@@ -91,8 +91,9 @@ bool LeaseLock::heartbeat(const std::string& token, const std::vector<target::St
                                      .content_type = "application/merge-patch+json",
                                      .what = "renew the lock",
                                      .repeatable = true,
-                                     .expected = {404, 409}},
+                                     .expected = {404, 409, 422}},
                                     limits);
+  if (response.status == 422 && response.body.find("metadata.uid") == std::string::npos) throw api_error(response.status, response.body, "renew the lock");
   if (response.status >= 400) return false;
   if (!files.empty()) store_.write(files, limits.within(std::chrono::seconds{lease_seconds} / 2));
   return true;
