@@ -62,6 +62,23 @@ ln -s nowhere .env
 expect "a link to nothing is told with its own way out" "$(code setup -o json "${quick[@]}") $(ending env) $(grep -c '"hint":"remove the link' "$WORK/out") $(readlink .env)" "1 failed 1 nowhere"
 rm .env && mv "$WORK/env" .env
 
+# ---- URLs that can't be meant: told by the step that needs them, never "ready", never with what stands in them
+cp .env "$WORK/env"
+while read -r url; do
+  grep -v '^DATABASE_URL=' "$WORK/env" >.env
+  printf 'DATABASE_URL=%s\n' "$url" >>.env
+  expect "DATABASE_URL=$url" "$(code setup -o json "${quick[@]}") $(ending database) $(ending migrate) $(ending redis) $(cat "$WORK/out" "$WORK/err" | grep -c 'pa55')" "78 failed blocked unchanged 0"
+done <<'X'
+not a url at pa55 all
+postgresql://shop:pa55@[::1
+postgresql://shop@127.0.0.1:5432/shop
+postgresql://codops_admin:pa55@127.0.0.1:5432/shop
+X
+{ grep -v '^DATABASE_URL=' "$WORK/env"; echo 'DATABASE_URL=file:./dev.db'; } >.env
+expect "another kind of database is left alone" "$(code setup -o json "${quick[@]}") $(json '[.steps[].name] | index("database")') $(json .notes | grep -c '"file')" "0 null 1"
+cp "$WORK/env" .env
+expect "with its own URL all is there" "$(code setup -o json "${quick[@]}") $(nothing_to_do)" '0 [true,0]'
+
 # ---- hardly any environment
 expect "HOME unset" "$(code env -u HOME "$CODOPS" setup-dev "${quick[@]}")" 0
 expect "nothing set at all" "$(code env -i "CODOPS_SETUP_DEV_BACKEND=local" "$CODOPS" setup-dev "${quick[@]}")" 0

@@ -46,9 +46,20 @@ std::string provision_key(const Workspace& workspace) {
   return io::sha256_hex(text).substr(0, 16);
 }
 
+// What the private server can't do for any role.
+void require_usable(const Workspace& workspace, const pg::Target& target) {
+  if (workspace.backend != Backend::local) return;
+  const auto where = fmt::format("{} in {}", workspace.postgres.variable, workspace.postgres.file);
+  if (target.password.empty()) throw Failure{Exit::config, where + " has no password", "postgresql://USER:PASSWORD@localhost:5432/NAME"};
+  if (target.user == LocalPostgres::superuser) {
+    throw Failure{Exit::config, fmt::format("{} names the role \"{}\", which is setup-dev's own", where, target.user), "name another role there: it is made"};
+  }
+}
+
 Finding look_at_database(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const auto target = workspace.database();
+  require_usable(workspace, target);
   try {
     auto connection = context.connection.take(target, limits.within(connect_time));
     const bool known = is_known_database(context, connection, limits);
@@ -74,9 +85,6 @@ void set_password(pg::Connection& admin, const migrate::Provision& wanted, const
 std::string make_database(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const auto wanted = provision_of(workspace);
-  if (wanted.owner_password.empty() && workspace.backend == Backend::local) {
-    throw Failure{Exit::config, fmt::format("{} in {} has no password", workspace.postgres.variable, workspace.postgres.file), "postgresql://USER:PASSWORD@localhost:5432/NAME"};
-  }
   const auto admin = admin_of(workspace);
   SilentReporter silent;
   // Values of the environment count only while a volume is made.

@@ -129,8 +129,14 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
     plan.variable = variable;
     plan.file = file.path;
     const auto place = url_place(*url);
-    if (!place || store_of_scheme(place->scheme) != plan.store) {
-      plan.elsewhere = place ? place->scheme : "no URL";
+    const auto scheme = place ? place->scheme : url->substr(0, url->find(':'));
+    const bool foreign = place ? store_of_scheme(scheme) != plan.store : scheme == "file" || scheme == "sqlite" || scheme == "jdbc";
+    if (foreign) {
+      plan.elsewhere = scheme;
+      continue;
+    }
+    if (!place || place->host.empty()) {
+      plan.port = standard;  // no URL at all: the step that reads it tells
       continue;
     }
     const bool is_service = workspace.compose && workspace.compose->services.count(place->host) != 0;

@@ -126,6 +126,7 @@ std::optional<UrlPlace> url_place(std::string_view url) {
   }
   const auto where = url.substr(place.begin, place.end - place.begin);
   const auto bracket = where.rfind(']');
+  if (where.starts_with('[') && bracket == std::string_view::npos) return std::nullopt;  // no address that could be told
   // ${PORT:-5432} has a colon of its own.
   const auto brace = where.find("${");
   auto colon = bracket == std::string_view::npos ? where.find(':') : where.find(':', bracket);

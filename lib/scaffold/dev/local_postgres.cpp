@@ -23,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int password_fd = 9;
-constexpr const char* superuser = "codops_admin";
 
 // By major, newest first.
 std::vector<std::pair<int, fs::path>> installed() {

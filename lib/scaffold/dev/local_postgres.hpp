@@ -12,6 +12,8 @@ namespace codops::scaffold::dev {
 
 class LocalPostgres {
  public:
+  static constexpr const char* superuser = "codops_admin";
+
   explicit LocalPostgres(const std::filesystem::path& project);
 
   // The folder with the server's programs: of the data's own major when there is data, else the newest. nullopt: not installed.
