@@ -79,6 +79,9 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   for (const auto& line : run.last_lines) text += "\n  │ " + line;
   if (run.exit == Exit::undo_failed) {
     text += "\n  not undone  " + fmt::format("{}", fmt::join(run.outcome.not_undone, "\n              "));
+    text += fmt::format("\n  next        codops resume {0} tries again; what is true now: codops status {0}", environment);
+  } else if (run.exit == Exit::locked) {
+    text += fmt::format("\n  next        whoever holds the lock now recovers this run; what is true: codops status {}", environment);
   } else {
     if (run.plan.from != 0) {
       text += fmt::format("\n  {}   {} (release {}) serves{}", run.exit == Exit::moved_back ? "moved back" : "unchanged ", run.plan.from_version, run.plan.from,
@@ -89,7 +92,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
     if (!run.outcome.undone.empty()) text += fmt::format("\n  undone      {}", fmt::join(run.outcome.undone, ", "));
     for (const auto& stays : run.outcome.not_undone) text += "\n  stays       " + stays;
   }
-  if (!run.evidence.empty()) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
+  if (!run.evidence.empty() && run.recorded) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
   throw Failure{run.exit, text, failure.hint()};
 }
 

@@ -140,8 +140,8 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
     if (!host.environment().database.service.empty()) database = planned.next.service(host.environment().database.service);
     access->container = database != nullptr && !database->members.empty() ? database->members.front().container : std::string{};
   }
-  companions.pre_hook = [&host, version = planned.plan.version, next = planned.next](std::size_t index, const Limits& limits) {
-    return run_hook(host, host.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, next.number, "running"}, &next, limits);
+  companions.pre_hook = [&host, version = planned.plan.version, next = planned.next, token = planned.plan.run](std::size_t index, const Limits& limits) {
+    return run_hook(host, host.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, next.number, "running", token}, &next, limits);
   };
   companions.backup = [&host, access, take_backup](const Limits& limits) {
     if (!take_backup || !access) throw Failure{Exit::bug, "a backup is planned and nothing takes it"};
@@ -164,7 +164,7 @@ void run_after_hooks(Host& host, const RunResult& run, const Limits& limits) {
   const auto& hooks = good ? host.environment().hooks.post_deploy : host.environment().hooks.on_failure;
   for (const auto& hook : hooks) {
     try {
-      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result}, nullptr, good ? limits : Limits{});
+      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, run.plan.run}, nullptr, good ? limits : Limits{});
     } catch (const Failure& failure) {
       host.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
     }

@@ -57,12 +57,13 @@ bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool ado
   return wanted.same_definition(current);
 }
 
-// Members that exist and run, lowest numbers first.
+// Members that exist, run and are as they were made, lowest numbers first.
 std::vector<Member> alive(const ServiceRecord& service, const Observed& observed) {
   std::vector<Member> members;
   for (const auto& member : service.members) {
     const auto* container = observed.container(member.container);
-    if (container != nullptr && (container->running() || service.role == Role::one_shot)) members.push_back(member);
+    if (container == nullptr) continue;
+    if (service.role == Role::one_shot || (container->running() && altered(observed, service, member, *container).empty())) members.push_back(member);
   }
   return members;
 }

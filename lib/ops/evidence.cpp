@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -104,6 +105,17 @@ bool is_well(const ContainerDetails& details) {
   return details.state == target::RunState::running && details.restart_count == 0 && details.health != target::HealthState::unhealthy;
 }
 
+// A container that the engine restarted runs again: how it ended is in the events only.
+void add_last_exits(Json& json) {
+  for (auto& container : json["containers"]) {
+    if (container.at("exit_code") != 0) continue;
+    for (const auto& event : json["events"]) {
+      if (event.at("action") != "die" || event.at("container") != container.at("container")) continue;
+      container["exit_code"] = std::atoi(event.at("exit_code").get_ref<const std::string&>().c_str());
+    }
+  }
+}
+
 }  // namespace
 
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message,
@@ -134,6 +146,7 @@ std::string collect_evidence(RunContext& context, const std::string& step, const
                                   {"exit_code", exit == event->attributes.end() ? "" : exit->second}});
       }
     }
+    add_last_exits(json);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::deadline) json["incomplete"] = failure.message();
   } catch (const std::exception& error) {

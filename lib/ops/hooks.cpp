@@ -8,6 +8,8 @@
 namespace codops::ops {
 namespace {
 
+constexpr std::size_t most_words = 2000;
+
 std::map<std::string, std::string> variables_of(const Host& host, const HookFacts& facts) {
   std::map<std::string, std::string> env{{"CODOPS_EVENT", facts.event},
                                          {"CODOPS_ENVIRONMENT", host.environment().name},
@@ -27,8 +29,17 @@ std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& fa
   const auto within = limits.within(hook.timeout);
   try {
     if (!hook.service.empty()) {
-      const int code = run_one_off(host, {hook.service, hook.run, variables_of(host, facts), false}, next, within);
-      if (code != 0) throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}", name, hook.service, code)};
+      std::string tail;
+      const auto keep = [&](std::string_view bytes) {
+        tail += bytes;
+        if (tail.size() > 2 * most_words) tail.erase(0, tail.size() - most_words);
+      };
+      const int code = run_one_off(host, {hook.service, hook.run, variables_of(host, facts), false, facts.token}, next, within, {{}, keep, keep});
+      if (code != 0) {
+        if (tail.size() > most_words) tail.erase(0, tail.size() - most_words);
+        while (!tail.empty() && tail.back() == '\n') tail.pop_back();
+        throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}{}{}", name, hook.service, code, tail.empty() ? "" : ": ", redact_urls_in(tail))};
+      }
       return name;
     }
     io::Program program;

@@ -12,6 +12,7 @@ struct HookFacts {
   std::string version;
   int release{};
   std::string result;
+  std::string token;    // of the run: what a hook's container is known by, should the run die
 };
 
 // Gets CODOPS_EVENT, _ENVIRONMENT, _VERSION, _RELEASE and _RESULT beside PATH, HOME and LANG; nothing else of ours. Ends

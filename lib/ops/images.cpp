@@ -138,6 +138,12 @@ void pull_images(Host& host, const std::vector<ImageState>& images, const Limits
       if (!tag.empty() || tagged.tag.empty()) host.api().tag_image(name.familiar(), tagged, limits);
     } catch (Failure& failure) {
       failure.add_context(fmt::format("pulling \"{}\"", image.name));
+      // The whole run's own deadline stays one.
+      if (failure.code() == Exit::deadline && !limits.deadline.expired()) {
+        throw Failure{Exit::unavailable,
+                      fmt::format("pulling \"{}\" did not end within {}; nothing was changed", image.name, format_duration(host.environment().timeouts.pull)),
+                      fmt::format("is the registry \"{}\" well? timeouts.pull in codops.yaml gives it longer", name.registry)};
+      }
       throw with_login_hint(failure, name.registry);
     }
     host.reporter().report({Event::Kind::done, "pull", image.name, {}, std::chrono::duration_cast<Milliseconds>(host.clock().steady() - start), {}, {}});

@@ -77,6 +77,7 @@ void put_files(RunContext& context, const std::string& container, const std::vec
 }
 
 void make_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  context.require_lock();
   if (const auto existing = context.api.find_container(member.container, limits)) {
     const auto label = existing->labels.find(label_environment);
     if (label == existing->labels.end() || label->second != context.environment) {
@@ -123,6 +124,7 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
 }
 
 void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  context.require_lock();
   const auto details = context.api.inspect_container(member.container, limits);
   if (details.state == target::RunState::running) {
     context.restarts_before[member.container] = details.restart_count;
@@ -140,6 +142,7 @@ void start_member(RunContext& context, const ServiceRecord& service, const Membe
 
 void join_traffic(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   if (member.address.empty()) return;
+  context.require_lock();
   const auto details = context.api.inspect_container(member.container, limits);
   if (const auto joined = details.networks.find(context.traffic.name); joined != details.networks.end()) {
     if (joined->second.configured_address == member.address) return;
@@ -156,6 +159,7 @@ void join_traffic(RunContext& context, const ServiceRecord& service, const Membe
 }
 
 void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits) {
+  context.require_lock();
   std::mutex mutex;
   std::exception_ptr failed;
   const EngineTime timed{context, "stop"};
@@ -182,6 +186,7 @@ void stop_members(RunContext& context, const std::vector<Leaving>& members, cons
 }
 
 void rest_member(RunContext& context, const std::string& container, const Limits& limits) {
+  context.require_lock();
   const auto details = context.api.find_container(container, limits);
   if (!details || details->networks.count(context.traffic.name) == 0) return;
   context.api.disconnect_network(context.traffic.name, container, true, limits);
@@ -189,6 +194,7 @@ void rest_member(RunContext& context, const std::string& container, const Limits
 
 void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
                    const std::string& alias, const Limits& limits) {
+  context.require_lock();
   const auto details = context.api.find_container(container, limits);
   if (!details) return;
   const auto policy = parse_policy(restart);
@@ -202,6 +208,7 @@ void revive_member(RunContext& context, const std::string& container, const std:
 }
 
 void remove_member(RunContext& context, const std::string& container, const Limits& limits) {
+  context.require_lock();
   context.api.remove_container(container, true, true, limits);
 }
 

@@ -48,7 +48,17 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
   Observed observed;
   observed.traffic.name = traffic_network_name(project);
   const auto containers = [&] {
-    const auto summaries = api.containers({{"label", {"com.docker.compose.project=" + project, "com.docker.compose.oneoff=False"}}}, true, limits);
+    auto summaries = api.containers({{"label", {"com.docker.compose.project=" + project}}}, true, limits);
+    std::erase_if(summaries, [&](const auto& summary) {
+      const auto has = [&](const char* label, const char* value) {
+        const auto found = summary.labels.find(label);
+        return found != summary.labels.end() && found->second == value;
+      };
+      if (has("com.docker.compose.oneoff", "False")) return false;
+      // `codops run` is somebody's own.
+      if (summary.labels.count(label_token) != 0 && !has(label_token, one_off_token)) observed.hooks.push_back(summary.id);
+      return true;
+    });
     std::vector<std::optional<ContainerDetails>> found(summaries.size());
     in_parallel(summaries.size(), calls_at_once, [&](std::size_t index) { found[index] = api.find_container(summaries[index].id, limits); });
     for (const auto& details : found) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 namespace codops::ops {
 namespace {
@@ -88,6 +89,26 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
   }
   if (release.services.empty()) return std::nullopt;
   return release;
+}
+
+std::string altered(const Observed& observed, const ServiceRecord& service, const release::Member& member, const ObservedContainer& container) {
+  if (!member.address.empty() && observed.traffic.exists) {
+    const auto joined = container.addresses.find(observed.traffic.name);
+    if (joined == container.addresses.end()) return fmt::format("{} was taken off the network {}, where traffic reaches it", container.name, observed.traffic.name);
+    if (joined->second != member.address) {
+      return fmt::format("{} has the address {} on {}, and traffic goes to {}", container.name, joined->second, observed.traffic.name, member.address);
+    }
+  }
+  const auto networks = service.networks.empty() ? nlohmann::json::object() : nlohmann::json::parse(service.networks, nullptr, false);
+  for (const auto& [network, endpoint] : networks.items()) {
+    if (!container.addresses.contains(network)) return fmt::format("{} was taken off the network {}", container.name, network);
+  }
+  // An engine says both "no" and nothing for none.
+  const auto policy = [](const std::string& text) { return text.empty() ? std::string{"no"} : text.substr(0, text.find(':')); };
+  if (service.has_spec && policy(container.restart_policy) != policy(service.restart)) {
+    return fmt::format("{} has the restart policy {} instead of {}", container.name, policy(container.restart_policy), policy(service.restart));
+  }
+  return {};
 }
 
 int resting_release(const Observed& observed, bool old_set_running) {

@@ -17,6 +17,7 @@ inline constexpr const char* label_version = "codops.version";
 inline constexpr const char* label_hash = "codops.hash";
 inline constexpr const char* label_token = "codops.token";
 inline constexpr const char* label_role = "codops.role";
+inline constexpr const char* one_off_token = "run";  // of `codops run`, which is no run with a journal
 
 struct ObservedContainer {
   std::string id;
@@ -46,6 +47,7 @@ struct TrafficNetwork {
 
 struct Observed {
   std::vector<ObservedContainer> containers;  // of the project, stopped ones too, one-off ones not
+  std::vector<std::string> hooks;             // ids of containers that hooks run in
   std::vector<std::string> networks;          // names of those that exist
   std::vector<std::string> volumes;
   TrafficNetwork traffic;
@@ -58,6 +60,10 @@ struct Observed {
 // The release that serves: by record; without one (taken over from docker compose, or the state was lost) made up from
 // labels and what runs; nullopt: nothing is deployed.
 std::optional<release::Release> serving(const Observed& observed, const std::string& project);
+
+// What somebody changed of a running container that its release wants as it was made, for people; empty: nothing.
+std::string altered(const Observed& observed, const release::ServiceRecord& service, const release::Member& member,
+                    const ObservedContainer& container);
 
 // old_set: running: the release whose set was left running when traffic moved last; 0: none.
 int resting_release(const Observed& observed, bool old_set_running);

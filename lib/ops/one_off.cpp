@@ -71,7 +71,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   body["Labels"]["com.docker.compose.service"] = one_off.service;
   body["Labels"]["com.docker.compose.oneoff"] = "True";
   body["Labels"][label_environment] = host.environment().name;
-  body["Labels"][label_token] = "run";
+  body["Labels"][label_token] = one_off.token;
   const auto networks = service->networks.empty() ? Json::object() : Json::parse(service->networks);
   bool first = true;
   for (const auto& [network, endpoint] : networks.items()) {

@@ -11,7 +11,7 @@
 namespace codops::ops {
 namespace {
 
-constexpr Milliseconds look_again{25};
+constexpr Milliseconds look_again{10};
 constexpr Milliseconds reload_time{10'000};
 
 struct Ran {
@@ -79,16 +79,24 @@ void move_into_place(RunContext& context, const std::string& proxy, const Limits
   if (moved.exit != 0) not_moved(proxy, moved.output);
 }
 
-// Not the engine's own kill with SIGHUP, which would be quicker: engine 20.10 then takes the container for one that was
-// stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
-void move_and_reload(RunContext& context, const std::string& proxy, const Limits& limits) {
-  // An exec is what takes longest in a switch: one for both. The shell's text is constant, the paths are its parameters.
-  constexpr int mv_failed = 99;
-  const auto script = fmt::format("mv -f \"$1\" \"$2\" || exit {}; exec nginx -s reload", mv_failed);
-  auto ran = run(context, proxy, {"sh", "-c", script, "codops", staged_path(context), place_of(context)}, limits);
-  if (ran.exit == mv_failed) not_moved(proxy, ran.output);
+// Longer ones go through the archive API: the kernel bounds an argument at 128 KiB.
+constexpr std::size_t longest_argument = 100 * 1024;
+
+// The file goes into place and nginx reads it. Each call of the engine costs more than the work itself: one exec does all of it where
+// the image has a shell, whose script is constant and gets the rest as parameters. Not the engine's own kill with SIGHUP, which would
+// be quicker still: engine 20.10 then takes the container for one that was stopped by hand, and "unless-stopped" does not bring it back
+// when the engine restarts.
+void put_and_reload(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  constexpr int not_put = 99;
+  Ran ran{126, {}};
+  if (text.size() <= longest_argument) {
+    const auto script = fmt::format("printf %s \"$3\" >\"$1\" && mv -f \"$1\" \"$2\" || exit {}; exec nginx -s reload", not_put);
+    ran = run(context, proxy, {"sh", "-c", script, "codops", staged_path(context), place_of(context), text}, limits);
+    if (ran.exit == not_put) not_moved(proxy, ran.output);
+  }
   // The engine's own codes for a command that is not there: an image without a shell.
   if (ran.exit == 126 || ran.exit == 127) {
+    stage(context, proxy, text, limits);
     move_into_place(context, proxy, limits);
     ran = run(context, proxy, {"nginx", "-s", "reload"}, limits);
   }
@@ -128,11 +136,9 @@ std::vector<std::string> switch_upstreams(RunContext& context, const std::string
                                           const std::vector<release::FileRef>& files, const Limits& limits) {
   std::vector<std::string> before;
   in_parallel({[&] { before = accepting_workers(context, proxy, limits); },
-               [&] {
-                 put_files(context, proxy, files, limits);
-                 stage(context, proxy, text, limits);
-               }});
-  move_and_reload(context, proxy, limits);
+               [&] { put_files(context, proxy, files, limits); }});
+  context.require_lock();
+  put_and_reload(context, proxy, text, limits);
   const Limits within = limits.within(reload_time);
   for (;;) {
     const auto now = accepting_workers(context, proxy, within);

@@ -6,6 +6,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/transaction.hpp"
+#include "lib/plan/fault.hpp"
 
 namespace codops::ops {
 namespace {
@@ -16,6 +17,7 @@ constexpr int kept_runs = 30;
 
 Milliseconds Transaction::prune(const Limits& limits) {
   Milliseconds removing{};
+  const plan::Faults faults;
   try {
     const auto* current = observed_.snapshot.current();
     if (current == nullptr) return removing;
@@ -43,6 +45,7 @@ Milliseconds Transaction::prune(const Limits& limits) {
     const auto start = host_.clock().steady();
     in_parallel(unneeded.size(), calls_at_once, [&](std::size_t index) { host_.api().remove_container(unneeded[index], true, true, limits); });
     removing = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
+    faults.at("in", "prune");
     for (const auto& image : lost_images) {
       if (needed_images.contains(image)) continue;
       try {
@@ -58,6 +61,7 @@ Milliseconds Transaction::prune(const Limits& limits) {
   } catch (const Failure& failure) {
     host_.reporter().warn("old releases could not be cleaned up: " + failure.message() + "; the next deploy tries again");
   }
+  faults.at("after", "prune");
   return removing;
 }
 

@@ -41,19 +41,26 @@ std::string running_proxy(const Release& release, const Observed& observed) {
 }  // namespace
 
 void Transaction::recover(RecoveryWay way, const Limits& limits) {
+  // Whoever started them held the lock that is ours now.
+  for (const auto& id : observed_.hooks) {
+    lock_->check();
+    host_.reporter().note(fmt::format("removing container {} of a hook whose run died", id.substr(0, 12)));
+    host_.api().remove_container(id, true, true, limits);
+  }
   const auto* record = observed_.snapshot.unfinished();
   if (record == nullptr) return;
   recovery_.needed = true;
   const auto found = *record;
-  int next_seq = 1;
-  for (const auto& entry : found.entries) next_seq = std::max(next_seq, entry.seq + 1);
-  next_seq += static_cast<int>(found.damaged.size());
-  auto run_journal = journal(found.run, next_seq);
+  int last_seq = 0;
+  for (const auto& entry : found.entries) last_seq = std::max(last_seq, entry.seq);
+  auto run_journal = journal(found.run, last_seq + 1 + static_cast<int>(found.damaged.size()), last_seq);
   const auto plan = found.plan();
-  auto last = plan ? found.last_begun(*plan) : std::nullopt;
-  // A damaged entry may be the one that says that a step was begun. Undoing one that was not does nothing.
+  const auto last = plan ? found.last_maybe_begun(*plan) : std::nullopt;
   const bool unsure = plan && !found.damaged.empty();
-  if (unsure && !last) last = 0;
+  if (unsure) {
+    host_.reporter().warn(fmt::format("the journal of an earlier run is damaged ({}): it is taken to have come as far as it can have",
+                                      fmt::join(found.damaged, ", ")));
+  }
   if (!plan && had_begun(found)) {
     // What it meant to do can't be read, what it made can be told by its token.
     host_.reporter().warn(fmt::format("the journal of an earlier run is damaged ({}): going back to what served before it",
@@ -83,7 +90,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  recovery_.forward = way == RecoveryWay::best && !had_turned_back(found) && was_proven(*plan, *last) && all_run(next, observed_);
+  recovery_.forward = way == RecoveryWay::best && !unsure && !had_turned_back(found) && was_proven(*plan, *last) && all_run(next, observed_);
   host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
                                     recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
   Desired stored;
@@ -95,8 +102,8 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, {}};
-  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
+  const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, {}};
+  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, *last, &found);
   auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
   entry.number = history.empty() ? 1 : history.back().number + 1;

@@ -78,6 +78,7 @@ struct OneOff {
   std::vector<std::string> argv;
   std::map<std::string, std::string> env;  // beside the service's own
   bool tty{false};
+  std::string token{"run"};  // of the run whose hook it is; "run": of nobody's
 };
 
 struct DownRequest {

@@ -47,6 +47,9 @@ struct RunContext {
   std::map<std::string, std::string> blobs;   // contents of next's files; others are read from the store
   std::vector<NamedObject> networks, volumes;
 
+  // Before every change: throws Failure{locked} when somebody else holds the lock by now.
+  std::function<void()> require_lock = [] {};
+
   // What the run learns on the way.
   std::vector<std::string> old_workers;       // the proxy's worker pids before the first switch
   std::optional<Deadline> drained_by;

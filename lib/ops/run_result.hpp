@@ -17,6 +17,7 @@ struct RunResult {
   plan::Outcome outcome;
   release::HistoryEntry entry;
   std::string evidence;                // JSON; empty when nothing failed
+  bool recorded{true};                 // false: the history does not have it; the next command's recovery writes it
   std::vector<std::string> last_lines; // of the container that failed
   Milliseconds elapsed{};      // of the whole command, from its first look to the end of its hooks
   Milliseconds waited{};       // for the lock, images, an answer

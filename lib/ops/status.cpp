@@ -52,6 +52,7 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
   status.has_health = status.has_health || container->health != target::HealthState::none;
   if (container->health == target::HealthState::healthy || container->health == target::HealthState::none) ++status.healthy;
   else drift.push_back(fmt::format("{} is {}", member.container, container->health == target::HealthState::starting ? "still starting" : "unhealthy"));
+  if (auto change = altered(observed, service, member, *container); !change.empty() && !is_done) drift.push_back(std::move(change));
   if (container->image_id != service.image_id && !service.image_id.empty()) drift.push_back(fmt::format("{} runs another image than the release", member.container));
   if (container->restart_count > 0) {
     if (container->started > settled(observed)) {
@@ -120,7 +121,13 @@ Status status_of(const Observed& observed, const std::string& project, const std
     }
   }
   for (const auto& container : observed.containers) {
-    if (wanted.contains(container.name) || !container.running()) continue;
+    if (wanted.contains(container.name)) continue;
+    // A run that had lost its lock may have made it: no release names it.
+    if (const auto token = container.labels.find(label_token); token != container.labels.end() && !known.contains(container.name)) {
+      if (!status.unfinished) status.drift.push_back(fmt::format("{} was left by run {}; the next deploy removes it", container.name, token->second));
+      continue;
+    }
+    if (!container.running()) continue;
     if (known.contains(container.name)) {
       if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release runs too", container.name));
     } else if (container.labels.count(label_token) == 0) {

@@ -98,9 +98,9 @@ void Transaction::choose_subnet(const Limits& limits) {
 
 WallTime Transaction::now() { return host_.api().client().engine_now().value_or(host_.clock().now()); }
 
-plan::Journal Transaction::journal(std::string run, int next_seq) {
+plan::Journal Transaction::journal(std::string run, int next_seq, int last_written) {
   return {[this](const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }, std::move(run),
-          [this] { return now(); }, next_seq};
+          [this] { return now(); }, next_seq, last_written};
 }
 
 RunContext Transaction::context(const Release& next, const std::optional<Release>& current, const Desired& desired) {
@@ -109,6 +109,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   context.project = host_.project();
   context.environment = environment.name;
   context.token = token_;
+  context.require_lock = [this] { lock_->check(release::just_now); };
   context.traffic = observed_.traffic;
   context.proxy = {environment.proxy.service, environment.proxy.upstreams, desired.proxy.set_connect_timeout};
   context.front_door = front_door_of(host_, desired);
@@ -178,7 +179,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, [this] { lock_->check(); }, save_evidence};
+  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, save_evidence};
   result.outcome = plan::run(run);
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;
@@ -217,6 +218,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
       result.outcome.done = false;
       return result;
     }
+    result.recorded = false;
     // What happened counts more than that it could not be written down; the next command finds the open journal.
     host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
   }

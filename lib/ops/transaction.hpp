@@ -42,7 +42,7 @@ class Transaction {
 
   // Of a run under this lock, for who journals steps without run().
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const Desired& desired);
-  plan::Journal journal(std::string run, int next_seq);
+  plan::Journal journal(std::string run, int next_seq, int last_written = 0);
   WallTime now();
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }
 

@@ -1,7 +1,8 @@
 #pragma once
 // The journal of a run: one new, checksummed file per entry in the target's state, never overwritten, written before
 // each mutating step. Format (version 1), one line of JSON a file at "meta/journal/RUN/NNNNNN.json":
-//   {"format":1,"seq":N,"at":RFC3339,"event":E,"step":NAME,"text":…,"plan":{…},"sum":SHA-256 of the line without sum}
+//   {"format":1,"seq":N,"prev":N,"at":RFC3339,"event":E,"step":NAME,"text":…,"plan":{…},"sum":SHA-256 of the line without sum}
+// prev: the entry before it that was surely written, so that one that is gone is missed; a number may be left out when a write failed.
 // E: planned (with the plan), doing, undoing, undone, failed, ended. RUN: time of its start on the engine's clock and the
 // token, so that runs sort by age.
 #include <functional>
@@ -24,19 +25,22 @@ struct Entry {
   std::string step;
   std::string text;
   std::string plan;  // JSON, of event "planned" only
+  int prev{};        // 0: none, or not known
 };
 
 // What a reader finds of one run.
 struct Record {
   std::string run;
   std::vector<Entry> entries;  // by seq
-  std::vector<std::string> damaged;  // paths of entries that are torn, altered or of an unknown format
+  std::vector<std::string> damaged;  // paths of entries that are torn, altered, of an unknown format, or gone
 
   bool ended() const;
   // The plan of the "planned" entry; nullopt when that entry is missing or damaged.
   std::optional<Plan> plan() const;
   // Index into plan.steps of the last step that was begun ("doing"); nullopt: none.
   std::optional<std::size_t> last_begun(const Plan& plan) const;
+  // The same where entries are damaged: each may be the one that says that a further step was begun.
+  std::optional<std::size_t> last_maybe_begun(const Plan& plan) const;
   // Steps whose undo was written as done.
   bool was_undone(const std::string& step) const;
 };
@@ -54,10 +58,10 @@ class Journal {
   using Write = std::function<void(const std::vector<target::StateStore::File>&, const Limits&)>;
 
   // Writes below journal_folder/RUN. `now` is asked for the time of each entry (the engine's clock).
-  Journal(Write write, std::string run, std::function<WallTime()> now, int next_seq = 1);
+  Journal(Write write, std::string run, std::function<WallTime()> now, int next_seq = 1, int last_written = 0);
 
   void write(std::string event, std::string step, std::string text, const Limits& limits, std::string plan = {});
-  // The encoded entry and its path, for a caller that writes it together with other files.
+  // The encoded entry and its path, for a caller that writes it together with other files, and ends when it can't.
   target::StateStore::File entry_file(std::string event, std::string step, std::string text, std::string plan = {});
   const std::string& run() const noexcept { return run_; }
 
@@ -66,6 +70,7 @@ class Journal {
   std::string run_;
   std::function<WallTime()> now_;
   int next_seq_;
+  int last_written_;
 };
 
 }  // namespace codops::plan

@@ -46,7 +46,7 @@ std::string padded(std::string text, std::size_t width) {
 
 NewerFormat::NewerFormat(std::string_view what, int found, int known)
     : Failure{Exit::data, fmt::format("{} has format {}, this codops reads up to {}", what, found, known),
-              "use the codops that wrote it, or a newer one"} {}
+              "nothing was changed: use the codops that wrote it, or a newer one"} {}
 
 std::string to_json(const Plan& plan) {
   Json steps = Json::array();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <future>
+
 #include "lib/plan/fault.hpp"
 
 namespace codops::plan {
@@ -76,6 +78,15 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
   if (failed) outcome.exit = Exit::undo_failed;
 }
 
+// Written before the step begins. Where a step has nothing to undo, and does not say that it leaves something, it changes nothing (the
+// monitor window): its entry only says how far the run came, and is written while it runs.
+std::future<void> journal_step(const Run& run, const Step& step) {
+  const auto write = [&run, &step] { run.journal.write("doing", step.name, step.text, run.limits); };
+  if (step.undo.empty() && step.no_undo.empty()) return std::async(std::launch::async, write);
+  write();
+  return {};
+}
+
 Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
   for (const auto& step : run.plan.steps) action_of(run, step);
   const Faults faults;
@@ -85,12 +96,16 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
     const auto start = run.clock.steady();
     try {
       run.limits.check("step \"" + step.name + "\"");
-      if (step.mutates) run.journal.write("doing", step.name, step.text, run.limits);
+      std::future<void> written;
+      if (step.mutates) written = journal_step(run, step);
       faults.at("before", step.name);
+      // The process may have been stopped since that entry was written.
+      if (step.mutates && run.still_holding) run.still_holding();
       run.reporter.report({Event::Kind::started, step.name, step.text, {}, {}, {}, {}});
       Action& action = action_of(run, step);
       const bool again = first_was_begun && index == first;
       const auto text = again ? action.resume(step, run.limits) : action.perform(step, run.limits);
+      if (written.valid()) written.get();
       faults.at("after", step.name);
       outcome.timings.push_back({step.name, since(run, start)});
       run.reporter.report({Event::Kind::done, step.name, text, {}, since(run, start), {}, {}});

@@ -50,7 +50,7 @@ struct Run {
   Reporter& reporter;
   const Clock& clock;
   Limits limits;
-  // Called before an undo whose journal entry could not be written (a full disk); throws when the lock was lost.
+  // Called before each step, and before an undo whose journal entry could not be written (a full disk); throws when the lock was lost.
   std::function<void()> still_holding;
   // Called after a step failed and before anything is undone: saves evidence. Never throws.
   std::function<void(const Step&, const Failure&)> save_evidence;

@@ -142,16 +142,17 @@ const std::string& HeldLock::token() const noexcept { return state_->token; }
 
 Milliseconds HeldLock::waited() const noexcept { return state_->waited; }
 
-void HeldLock::check() const {
+void HeldLock::check(Milliseconds trusted) const {
   if (state_->evicted) {
     throw Failure{Exit::locked, "the lock was taken over by another run", "see: codops history ENV"};
   }
   const Milliseconds age{state_->clock.since_boot().count() - state_->last_accepted.load()};
-  if (age <= mistrust_after) return;
+  if (age <= trusted) return;
   // Stopped for a while and continued: one heartbeat decides whether the lock is still ours.
   try {
     state_->beat({}, Limits{}.within(heartbeat_deadline));
   } catch (const Failure& failure) {
+    if (age <= mistrust_after) return;  // nobody may call it stale yet
     throw Failure{Exit::locked, fmt::format("the lock can't be kept: no heartbeat was accepted for {}: {}",
                                             format_duration(age), failure.message())};
   }

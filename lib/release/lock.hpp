@@ -15,6 +15,9 @@ inline constexpr Milliseconds stale_after{std::chrono::seconds{30}};
 // A holder stops mutating well before anyone may call it stale.
 inline constexpr Milliseconds mistrust_after{std::chrono::seconds{20}};
 
+// Before a change: somebody may have evicted this run while it was stopped for a moment.
+inline constexpr Milliseconds just_now{std::chrono::seconds{1}};
+
 // This process, as a lock's owner. `command`: "deploy production v1.0.0". Owner: $CODOPS_USER, a CI system's run, else the login name.
 target::LockOwner this_process(std::string command);
 
@@ -37,8 +40,9 @@ class HeldLock {
 
   const std::string& token() const noexcept;
   Milliseconds waited() const noexcept;  // while another run held it
-  // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after.
-  void check() const;
+  // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after. One that is older
+  // than `trusted` is renewed first, which tells of an eviction.
+  void check(Milliseconds trusted = mistrust_after) const;
   // Writes to the environment's state, with a heartbeat in the same call: Failure{locked}, and nothing written, when the
   // lock was evicted. Another Failure when it could not be written.
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits);

@@ -6,25 +6,8 @@ source "$(dirname "$0")/../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"
-holder=
-clean_up() {
-  [[ -z $holder ]] || kill -KILL "$holder" 2>/dev/null
-  tiny_down
-}
-stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) == T ]]; }
-hold() { # POINT COMMAND...: a run that stops itself there and keeps the lock; its pid in $holder
-  local point=$1
-  shift
-  CODOPS_USER=ann CODOPS_TEST_KILL=$point:STOP "$CODOPS" "$@" >"$WORK/holder.out" 2>&1 &
-  holder=$!
-  wait_for 60 stopped "$holder" || { fail "the holder stops at $point" "$(tail -n 3 "$WORK/holder.out")"; finish; }
-}
-go_on() { # its exit code in $holder_rc
-  kill -CONT "$holder"
-  holder_rc=0
-  wait "$holder" || holder_rc=$?
-  holder=
-}
+clean_up() { tiny_down; }
+export CODOPS_USER=ann
 entries() { "$CODOPS" history test -o json | jq '.entries | length'; }
 try() { # its exit code in $rc, its words in out, its time in $took (ms)
   local began
@@ -54,6 +37,9 @@ if command -v faketime >/dev/null; then
   rc=0
   faketime -f +2h "$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 || rc=$?
   expect "a clock that is two hours ahead does not make the holder look dead" "$rc" 4
+  rc=0
+  faketime -f -2h "$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 || rc=$?
+  expect "nor does one that is two hours behind" "$rc" 4
 else
   skip "a client's clock that is wrong" "faketime is not installed"
 fi
@@ -72,6 +58,28 @@ wait "$waiter" || rc=$?
 expect "--lock-wait: then the other" "$rc" 0
 expect "one after the other" "$(($(entries) - before))" 2
 expect "all is well" "$(converged v1.1.0 || true)" ""
+
+# ---- a holder whose clock is wrong: everything goes by the engine's
+for skew in -2h +2h; do
+  rc=0
+  faketime -f "$skew" "$CODOPS" deploy test v1.1.0 --force >"$WORK/out" 2>&1 || rc=$?
+  expect "a deploy by a clock of $skew" "$rc $(converged v1.1.0 || true)" "0 "
+  expect "its times are the engine's" "$("$CODOPS" history test -o json | jq --argjson now "$(date +%s)" \
+    '.entries[-1] | [.started, .ended] | map($now - (sub("\\.[0-9]+"; "") | fromdate) | . > -5 and . < 120) | all')" true
+done
+# Not by the command faketime, which stays between this shell and the run.
+export LD_PRELOAD FAKETIME=+2h
+LD_PRELOAD=$(dpkg -L libfaketime | grep -m 1 '/libfaketime.so.1$')
+CODOPS_TEST_KILL=after:plan:STOP "$CODOPS" deploy test v1.0.0 >"$WORK/holder.out" 2>&1 &
+holder=$!
+unset LD_PRELOAD FAKETIME
+wait_for 60 stopped "$holder" || fail "a holder whose clock is wrong stops" "$(tail -n 3 "$WORK/holder.out")"
+try deploy test v1.0.0
+expect "who holds the lock by a wrong clock is not stale" "$rc" 4
+kill -KILL "$holder"
+holder=
+try resume test
+expect "and is taken over once it is dead" "$rc $(converged v1.1.0 || true)" "0 "
 
 # ---- twenty at once
 before=$(entries)
@@ -110,6 +118,46 @@ go_on
 expect "the evicted one notices: exit 4" "$holder_rc" 4
 expect "and changes nothing more" "$(fingerprint)" "$state"
 expect "not even the history" "$(entries)" "$count"
+
+# ---- evicted just before it changes something: what it had decided to do is not done, or is taken away again
+load_start late --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
+for point in before:start before:switch before:stop; do
+  hold "$point" deploy test v1.1.0
+  try unlock test --yes
+  try abort test
+  expect "evicted $point: undone" "$rc $(converged v1.0.0 || true)" "0 "
+  go_on
+  expect "evicted $point: it notices: exit 4" "$holder_rc" 4
+  expect "evicted $point: traffic goes where it went" "$(served)" v1.0.0
+done
+load_stop late
+expect "no request failed (of $(load_value late .sent))" "$(load_value late '[.failed, .reasons]')" "[0,{}]"
+# A call that was on its way to the engine when the lock was lost can't be taken back.
+docker run -d --name "$PROJECT-web-r99-1" --network none --label "com.docker.compose.project=$PROJECT" --label com.docker.compose.service=web \
+  --label com.docker.compose.oneoff=False --label codops.environment=test --label codops.token=0123456789ab codops-demo/frontend:v1.1.0 >/dev/null
+try status test --check
+expect "what was made late is named, with the run that made it" "$rc $(grep -c "$PROJECT-web-r99-1 was left by run 0123456789ab" "$WORK/out")" "2 1"
+try deploy test v1.1.0
+expect "and the next deploy removes it" "$rc $(converged v1.1.0 || true)" "0 "
+check "back to v1.0.0" tiny_deploy v1.0.0
+
+# ---- another machine: its processes can't be seen, only its silence
+# Not as its first process: that one ignores even SIGKILL from inside.
+elsewhere() { unshare --pid --fork --mount-proc --uts sh -c 'hostname elsewhere; "$@"; exit $?' sh env HOME=/nonexistent "$@"; }
+expect "another machine reads the same journal" "$(elsewhere "$CODOPS" history test --journal | sha256sum)" "$("$CODOPS" history test --journal | sha256sum)"
+{ elsewhere env CODOPS_TEST_KILL=after:start "$CODOPS" deploy test v1.1.0 >/dev/null 2>&1 || true; } 2>/dev/null
+try deploy test v1.1.0
+expect "who died on another machine holds the lock" "$rc $(grep -c 'on elsewhere' "$WORK/out")" "4 1"
+try resume test --lock-wait 60s
+expect "until it has been silent for 30 s; its journal is recovered from here" "$rc $(grep -c 'went silent' "$WORK/out") $(converged v1.0.0 || true)" "0 1 "
+hold after:start deploy test v1.1.0
+rc=0
+elsewhere "$CODOPS" resume test >"$WORK/out" 2>&1 || rc=$?
+expect "and a run here is not dead for who can't see it" "$rc" 4
+kill -KILL "$holder"
+holder=
+try resume test
+expect "but is for who can" "$rc $(converged v1.0.0 || true)" "0 "
 
 # ---- silence: stopped for longer than 30 s
 hold after:start deploy test v1.1.0

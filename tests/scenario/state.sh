@@ -26,6 +26,11 @@ put() { # PATH <content
 }
 take() { docker cp "$state:$1" - | tar -xO; } # PATH
 
+# A file disappears: the engine's API removes nothing from a container that never runs, so one that does is given the volume.
+without() { # PATH...
+  docker run --rm -v "$state:/state" codops-demo/nginx:1.22 rm -f "$@"
+}
+
 # ---- an unfinished journal whose entries are damaged
 damage() { # NAME KIND POINT
   kill_at "$3" deploy test v1.0.0
@@ -36,14 +41,28 @@ damage() { # NAME KIND POINT
   case $2 in
     *torn) take "$path" | head -c 60 | put "$path" ;;
     *altered) take "$path" | sed 's/v1\.0\.0/v6.6.6/' | put "$path" ;;
+    *empty) put "$path" </dev/null ;;
+    *rubbish) head -c 500 /dev/urandom | put "$path" ;;
+    *older) take "$path" | sed 's/"format":1/"format":0/' | put "$path" ;;
+    gone*) without "/state/meta/journal/$run/00000${2#gone-}.json" ;;
   esac
   try resume test
-  expect "$1: resume" "$rc" 0
+  expect "$1: resume, which says what is damaged" "$rc $(($(said 'damaged') > 0))" "0 1"
   expect "$1: what served serves" "$(converged v1.1.0 || true)" ""
 }
+load_start damaged --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
 damage "its plan is torn, killed after start" plan-torn after:start
 damage "its plan was altered, killed after switch" plan-altered after:switch
 damage "its last entry is torn, killed after start" entry-torn after:start
+damage "its last entry is empty, killed after switch" entry-empty after:switch
+damage "its last entry is rubbish, killed before stop" entry-rubbish before:stop
+damage "its plan is empty, killed after switch" plan-empty after:switch
+damage "its plan is rubbish, killed after start" plan-rubbish after:start
+damage "its plan has a format before the first" plan-older after:start
+damage "its plan is gone" gone-1 after:switch
+damage "an entry in the middle is gone" gone-2 after:switch
+load_stop damaged
+expect "no request failed (of $(load_value damaged .sent))" "$(load_value damaged '[.failed, .reasons]')" "[0,{}]"
 
 # ---- newer formats are not touched
 kill_at after:start deploy test v1.0.0

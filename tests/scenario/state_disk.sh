@@ -6,9 +6,7 @@ need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"
 disk=$WORK/disk
-holder=
 clean_up() {
-  [[ -z $holder ]] || kill -KILL "$holder" 2>/dev/null
   tiny_down
   umount "$disk" 2>/dev/null || true
 }
@@ -18,25 +16,11 @@ tiny_project "$WORK/p" 18880 300ms
 docker volume create -o type=none -o o=bind -o "device=$disk" "codops-$PROJECT-state" >/dev/null
 fill() { dd if=/dev/zero of="$disk/ballast" bs=4k 2>/dev/null || true; }
 room() { rm -f "$disk/ballast"; }
-stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) == T ]]; }
-hold() { # POINT COMMAND...
-  local point=$1
-  shift
-  CODOPS_TEST_KILL=$point:STOP "$CODOPS" "$@" >"$WORK/out" 2>&1 &
-  holder=$!
-  wait_for 60 stopped "$holder" || { fail "a run stops at $point" "$(tail -n 3 "$WORK/out")"; finish; }
-}
-go_on() {
-  kill -CONT "$holder"
-  rc=0
-  wait "$holder" || rc=$?
-  holder=
-}
 try() {
   rc=0
   "$CODOPS" "$@" >"$WORK/out" 2>&1 || rc=$?
 }
-said() { grep -c -- "$1" "$WORK/out" | awk '{print ($1 > 0)}'; }
+said() { grep -c -- "$1" "${2:-$WORK/out}" | awk '{print ($1 > 0)}'; }
 
 check "a first deploy" tiny_deploy v1.0.0
 check "a second" tiny_deploy v1.1.0
@@ -65,8 +49,8 @@ for point in after:start after:switch; do
   hold "$point" deploy test v1.0.0
   fill
   go_on
-  expect "full at $point: exit 1 or 5" "$(((rc == 1) || (rc == 5)))" 1
-  expect "full at $point: it is said" "$(said 'can.t be written.*no space left')" 1
+  expect "full at $point: exit 1 or 5" "$(((holder_rc == 1) || (holder_rc == 5)))" 1
+  expect "full at $point: it is said" "$(said 'can.t be written.*no space left' "$WORK/holder.out")" 1
   expect "full at $point: all is as before" "$(diff <(fingerprint) "$WORK/before")" ""
   room
   try resume test

@@ -27,6 +27,8 @@ points_of() {
   done
   echo before:record
   echo after:record
+  echo in:prune
+  echo after:prune
 }
 undo_points_of() { "$CODOPS" "$@" --dry-run -o json | jq -r '.steps | reverse[] | select(.undo != "") | "undo:\(.name)"'; }
 
@@ -62,11 +64,18 @@ recovers() { # NAME [WHAT]
   said=$("$CODOPS" resume test 2>&1) || true
   after=$(fingerprint)
   [[ $said == *"nothing is unfinished"* && $before == "$after" ]] || struck_badly "$1" "the second resume did something: $said"
-  printf '    %-44s %-9s then %s serves\n' "$1" "${2:-}" "$(served)"
+  printf '    %(%T)T  %-44s %-9s then %s serves\n' -1 "$1" "${2:-}" "$(served)"
 }
 struck_badly() {
   matrix_bad=$((matrix_bad + 1))
   fail "$1" "$2"
+}
+
+# A failed request is either the program's or the machine's: its moment, among those of the cells, and what the proxy said then.
+what_failed() {
+  echo "  the machine: load $(cut -d' ' -f1-3 /proc/loadavg)"
+  load_value part '.failures[]'
+  docker logs --timestamps --tail 60 "$(docker ps -q --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.service=front)" 2>&1 | sed 's/^/  proxy: /'
 }
 
 matrix_part() { # NAME COMMAND...
@@ -80,6 +89,7 @@ matrix_part() { # NAME COMMAND...
     requests=$(load_value part .sent)
     failed=$(load_value part .failed)
     expect "$name: no request failed (of $requests)" "$(load_value part '[.failed, .reasons]')" "[0,{}]"
+    ((failed == 0)) || what_failed
   else
     "$@"
   fi

@@ -7,6 +7,8 @@
 #   tiny_down                         removes everything of it
 #   converged VERSION                 0 when exactly one complete release of VERSION serves and nothing else is left; says what is wrong
 #   lock_free | orphans | served      pieces of that
+#   hold POINT COMMAND...   a run of codops that stops itself there; its pid in $holder, its words in $WORK/holder.out; go_on lets it run to
+#                    its end, its exit code in $holder_rc; tiny_down ends what is left of it
 #   fingerprint                       what can be observed of the project, as text: two equal ones mean that nothing changed
 # Versions: v1.0.0 and v1.1.0, of the demo application's front end.
 
@@ -63,10 +65,28 @@ YAML
 
 tiny_deploy() { "$CODOPS" deploy test "$1" >"$WORK/deploy.out" 2>&1 || { cat "$WORK/deploy.out"; return 1; }; }
 
+holder=
+holder_rc=
+stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) == T ]]; }
+hold() { # POINT COMMAND...
+  local point=$1
+  shift
+  CODOPS_TEST_KILL=$point:STOP "$CODOPS" "$@" >"$WORK/holder.out" 2>&1 &
+  holder=$!
+  wait_for 60 stopped "$holder" || { fail "a run stops at $point" "$(tail -n 3 "$WORK/holder.out")"; finish; }
+}
+go_on() {
+  kill -CONT "$holder"
+  holder_rc=0
+  wait "$holder" || holder_rc=$?
+  holder=
+}
+
 of_project() { echo --filter "label=com.docker.compose.project=$PROJECT"; }
 
 tiny_down() {
   local ids
+  [[ -z $holder ]] || kill -KILL "$holder" 2>/dev/null || true
   # shellcheck disable=SC2046 # two words each
   ids=$(docker ps -aq $(of_project); docker ps -aq --filter "name=^/codops-$PROJECT-")
   # shellcheck disable=SC2086

@@ -12,12 +12,13 @@ address=10.213.5.1
 port=$((20000 + RANDOM % 20000))
 registry=$address:$port
 trust=/etc/docker/certs.d/$registry
-server=
+server='' proxy=''
 clean_up() {
   [[ -z $server ]] || { kill -CONT "$server"; kill "$server"; } 2>/dev/null || true
   docker images -q "$registry/*" | sort -u | xargs -r docker image rm -f >/dev/null 2>&1 || true
   tiny_down
   rm -rf "$trust"
+  [[ -z $proxy ]] || kill "$proxy" 2>/dev/null || true
   ip address del "$address/32" dev lo 2>/dev/null || true
 }
 ip address add "$address/32" dev lo 2>/dev/null || { skip "registry" "no address can be added here"; finish; }
@@ -122,10 +123,68 @@ try deploy test v1.1.0
 refused "its authority is no longer trusted" 69 'certificate'
 cp "$WORK/r/cert" "$trust/ca.crt"
 
+# ---- a stall in the middle of a pull: a layer of 64 MB of which 8 arrive
+head -c 64M /dev/urandom >"$WORK/p/web/ballast"
+printf 'FROM codops-demo/frontend:v1.1.0\nCOPY ballast /ballast\n' >web/Dockerfile
+sed -i "s,^    image: $registry.*,&\n    build: ./web," docker-compose.prod.yml
+check "a version with a large layer is pushed" "$CODOPS" build test v1.4.0 --push
+sed -i '/build: .\/web/d' docker-compose.prod.yml
+rm web/ballast
+forget_unused() { docker image rm -f "$registry/shop/web:v1.4.0" >/dev/null 2>&1 || true; docker images -qf dangling=true | xargs -r docker image rm -f >/dev/null 2>&1 || true; }
+forget_unused
+fingerprint >"$WORK/before"
+# The registry moves behind a proxy that goes silent after 8 MB of a connection.
+kill "$server"
+wait "$server" 2>/dev/null || true
+inner=$((port + 1))
+sed "s,addr: \"$registry\",addr: \"127.0.0.1:$inner\"\, host: \"https://$registry\"," "$WORK/r/config.yml" >"$WORK/r/behind.yml"
+docker-registry serve "$WORK/r/behind.yml" >"$WORK/r/log" 2>&1 &
+server=$!
+"$SUPPORT/stalling_proxy.mjs" "$address" "$port" 127.0.0.1 "$inner" 8000000 "$WORK/stalled" &
+proxy=$!
+wait_for 20 curl -s -o /dev/null --cacert "$WORK/r/cert" "https://$registry/v2/" || fail "the registry answers through the proxy" "$(tail -n 3 "$WORK/r/log")"
+load_start stall --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
+try deploy test v1.4.0 --set timeouts.pull=10s
+expect "the pull had begun" "$(cat "$WORK/stalled" 2>/dev/null)" stalled
+refused "a registry that stalls in the middle of a pull" 69 'pulling .*v1.4.0'
+expect "its time is said" "$(said 'timeouts.pull')" 1
+if ((took < 30)); then pass "within timeouts.pull ($took s)"; else fail "within timeouts.pull" "$took s"; fi
+kill "$proxy" "$server"
+wait "$proxy" "$server" 2>/dev/null || true
+docker-registry serve "$WORK/r/config.yml" >"$WORK/r/log" 2>&1 &
+server=$!
+wait_for 20 curl -s -o /dev/null --cacert "$WORK/r/cert" "https://$registry/v2/"
+load_stop stall
+expect "no request failed meanwhile (of $(load_value stall .sent))" "$(load_value stall '[.failed, .reasons]')" "[0,{}]"
+
+# ---- an image for another machine: as a build on a laptop with another processor would push it
+other=arm64
+[[ $(uname -m) == x86_64 ]] || other=amd64
+forget_unused
+proxy=''
+manifest=$(curl -s --cacert "$WORK/r/cert" -u ci:KanarienvogelQ7x-registry -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "https://$registry/v2/shop/web/manifests/v1.1.0")
+send() { curl -s --cacert "$WORK/r/cert" -u ci:KanarienvogelQ7x-registry "$@"; }
+send -L "https://$registry/v2/shop/web/blobs/$(jq -r .config.digest <<<"$manifest")" | jq -c --arg other $other '.architecture = $other' | tr -d '\n' >"$WORK/config"
+digest=sha256:$(sha256sum "$WORK/config" | cut -d' ' -f1)
+place=$(send -D - -o /dev/null -X POST "https://$registry/v2/shop/web/blobs/uploads/" | tr -d '\r' | awk 'tolower($1) == "location:" {print $2}')
+send -o /dev/null -X PUT -H 'Content-Type: application/octet-stream' --data-binary "@$WORK/config" "$place&digest=$digest"
+jq -c --arg digest "$digest" --argjson size "$(stat -c %s "$WORK/config")" '.config.digest = $digest | .config.size = $size' <<<"$manifest" >"$WORK/manifest"
+expect "an image for $other is pushed" "$(send -o /dev/null -w '%{http_code}' -X PUT -H 'Content-Type: application/vnd.docker.distribution.manifest.v2+json' \
+  --data-binary "@$WORK/manifest" "https://$registry/v2/shop/web/manifests/v1.5.0")" 201
+try deploy test v1.5.0
+refused "an image for another machine" 1 "is for $other, and the engine runs on"
+expect "what to do is said" "$(said 'build it for linux/')" 1
+
 # ---- it goes on, and a tag that moves is seen
 load_start pull --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
-try deploy test v1.1.0
+rc=0
+strace -f -qq -e trace=execve -s 100000 -v -e signal=none -o "$WORK/trace" "$CODOPS" deploy test v1.1.0 -vv >"$WORK/out" 2>"$WORK/err" || rc=$?
 expect "another version is pulled and serves" "$rc $(served)" "0 v1.1.0"
+secret=KanarienvogelQ7x-registry
+encoded=$(printf 'ci:%s' "$secret" | base64)
+# Its first process is codops itself, whose environment is ours.
+expect "the registry's password is in no argv, no child's environment, no output, no label" \
+  "$(tail -n +2 "$WORK/trace" | cat - "$WORK/out" "$WORK/err" <(docker ps -aq | xargs docker inspect) | grep -c -e "$secret" -e "$encoded" || true)" 0
 sed -i "s,^    image: $registry.*,&\n    build: ./web," docker-compose.prod.yml
 printf 'FROM codops-demo/frontend:v1.0.0\nLABEL moved=1\n' >web/Dockerfile
 "$CODOPS" build test v1.1.0 --push >/dev/null 2>&1

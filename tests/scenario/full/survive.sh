@@ -6,25 +6,7 @@ source "$(dirname "$0")/../../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"
-holder=
-clean_up() {
-  [[ -z $holder ]] || kill -KILL "$holder" 2>/dev/null
-  tiny_down
-}
-stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) == T ]]; }
-hold() { # POINT COMMAND...: a run that stops itself there; its pid in $holder
-  local point=$1
-  shift
-  CODOPS_TEST_KILL=$point:STOP "$CODOPS" "$@" >"$WORK/holder.out" 2>&1 &
-  holder=$!
-  wait_for 60 stopped "$holder" || { fail "a run stops at $point" "$(tail -n 3 "$WORK/holder.out")"; finish; }
-}
-go_on() { # its exit code in $rc
-  kill -CONT "$holder"
-  rc=0
-  wait "$holder" || rc=$?
-  holder=
-}
+clean_up() { tiny_down; }
 try() { # its exit code in $rc, its words in out
   rc=0
   "$CODOPS" "$@" >"$WORK/out" 2>&1 || rc=$?
@@ -59,6 +41,7 @@ load one-dies
 hold after:start deploy test v1.1.0
 crash "$(web_of v1.0.0 | head -n 1)"
 go_on
+rc=$holder_rc
 ends_as "12: an old container crashes during the deploy" 0 v1.1.0
 unharmed one-dies 2
 load all-die
@@ -67,6 +50,7 @@ mapfile -t old < <(web_of v1.1.0)
 docker update --restart no "${old[@]}" >/dev/null
 crash "${old[@]}"
 go_on
+rc=$holder_rc
 ends_as "12: all old containers die during the deploy: it goes forward" 0 v1.0.0
 load_stop all-die # what is asked between their death and the switch can't be answered
 load in-window
@@ -74,6 +58,7 @@ hold after:switch deploy test v1.1.0
 mapfile -t old < <(web_of v1.0.0)
 crash "${old[@]}"
 go_on
+rc=$holder_rc
 ends_as "12: all old containers die in the monitor window" 0 v1.1.0
 unharmed in-window
 
@@ -85,6 +70,7 @@ for point in before:switch after:switch after:monitor; do
   hold "$point" deploy test "$want"
   crash "$(of_service front)"
   go_on
+  rc=$holder_rc
   case $rc in
     0) ends_as "13: the proxy dies at $point and comes back" 0 "$want" ;;
     *) expect "13: the proxy dies at $point: exit 1 or 5" "$(((rc == 1) || (rc == 5)))" 1; check "13: the proxy dies at $point: undone, $was serves" wait_for 30 serves_whole "$was" ;;
@@ -95,6 +81,7 @@ other=$([[ $serving == v1.0.0 ]] && echo v1.1.0 || echo v1.0.0)
 hold before:switch deploy test "$other"
 docker stop -t 1 "$(of_service front)" >/dev/null
 go_on
+rc=$holder_rc
 expect "13: the proxy is stopped by hand before the switch: exit" "$rc" 5
 expect "13: nothing of the new set is left" "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=codops.version=$other" --filter status=running)" ""
 try deploy test "$other"
@@ -107,6 +94,7 @@ load by-hand
 hold after:start deploy test "$other"
 docker rm -f "$(web_of "$other" | head -n 1)" >/dev/null
 go_on
+rc=$holder_rc
 expect "19: a new container is removed by hand: exit 1 or 5" "$(((rc == 1) || (rc == 5)))" 1
 if wait_for 30 converged "$serving"; then pass "19: what served serves"; else fail "19: what served serves" "$(converged "$serving")"; fi
 unharmed by-hand
@@ -114,6 +102,7 @@ load old-by-hand
 hold after:start deploy test "$other"
 docker rm -f "$(web_of "$serving" | head -n 1)" >/dev/null
 go_on
+rc=$holder_rc
 ends_as "19: an old container is removed by hand: it goes on" 0 "$other"
 unharmed old-by-hand 1
 docker run -d --name "$PROJECT-web-9" --label "com.docker.compose.project=$PROJECT" --label com.docker.compose.service=web --label com.docker.compose.oneoff=False \

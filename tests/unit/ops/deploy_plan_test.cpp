@@ -107,6 +107,26 @@ TEST_CASE("the first deploy: data, migrate, the rest, the proxy last") {
   CHECK(planned.plan.downtime.empty());
 }
 
+TEST_CASE("a container that somebody changed is replaced, the others stay") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  REQUIRE(plan_deploy(shop("v1"), observed, {}).plan.empty());
+  const auto change = [&](const std::function<void(ObservedContainer&)>& act) {
+    auto changed = observed;
+    for (auto& container : changed.containers) {
+      if (container.name == "shop-backend-r1-1") act(container);
+    }
+    return plan_deploy(shop("v1"), changed, {});
+  };
+  for (const auto& planned : {change([](auto& container) { container.restart_policy = "always"; }),
+                              change([](auto& container) { container.addresses.clear(); }),
+                              change([](auto& container) { container.addresses["shop_codops"] = "172.20.0.200"; })}) {
+    CHECK(members_of(planned.next, "backend") == Names{"shop-backend-r1-2", "shop-backend-r2-1"});
+    CHECK(planned.plan.untouched == Names{"postgres", "frontend", "nginx"});
+    CHECK(names(planned.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
+  }
+}
+
 TEST_CASE("a new version: the changed service rolls, the others stay and belong to both releases") {
   auto observed = empty_host();
   apply(observed, plan_deploy(shop("v1"), observed, {}));

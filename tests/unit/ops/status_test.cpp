@@ -93,3 +93,35 @@ TEST_CASE("status: a run that died is no news about what serves") {
   CHECK_FALSE(status.healthy());
   CHECK(text(status).find("healthy, a run is unfinished") != std::string::npos);
 }
+
+TEST_CASE("status: what somebody changed of a container is drift, as is what a run left that no release names") {
+  Shop shop;
+  auto& web = shop.observed.snapshot.releases.at(1).services[0];
+  auto& container = shop.observed.containers[0];
+  container.restart_policy = "always";
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-1 has the restart policy always instead of no");
+  web.restart = "always:3";
+  shop.observed.containers[1].restart_policy = "always";
+  CHECK(shop.look().drift.empty());
+  shop.observed.traffic = {"shop_codops", "172.20.0.0/16", true};
+  web.members[0].address = "172.20.0.2";
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0].find("web-1 was taken off the network shop_codops") == 0);
+  container.addresses["shop_codops"] = "172.20.0.9";
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-1 has the address 172.20.0.9 on shop_codops, and traffic goes to 172.20.0.2");
+  container.addresses["shop_codops"] = "172.20.0.2";
+  web.networks = R"({"shop_default":{}})";
+  CHECK(shop.look().drift.size() == 2);
+  for (auto& one : shop.observed.containers) one.addresses["shop_default"] = "172.19.0.2";
+  CHECK(shop.look().drift.empty());
+
+  ObservedContainer late;
+  late.name = "web-r9-1";
+  late.state = target::RunState::created;
+  late.labels["codops.token"] = "0123456789ab";
+  shop.observed.containers.push_back(late);
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-r9-1 was left by run 0123456789ab; the next deploy removes it");
+}

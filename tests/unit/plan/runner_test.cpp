@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <future>
+
 #include "tests/support/fakes.hpp"
 
 using namespace codops;
@@ -15,6 +17,7 @@ class World final : public Action {
   std::string perform(const Step& step, const Limits&) override {
     if (step.name == fails_before) throw Failure{Exit::failed, "no"};
     things.insert(step.name);
+    if (performed) performed(step.name);
     if (step.name == fails_after) throw Failure{Exit::failed, "half way"};
     if (step.name == cancelled_in) throw Failure{Exit::interrupted, "interrupted"};
     return "done";
@@ -24,6 +27,7 @@ class World final : public Action {
     things.erase(step.name);
   }
   std::set<std::string> things;
+  std::function<void(const std::string&)> performed;
   std::string fails_before, fails_after, undo_fails, cancelled_in;
 };
 
@@ -122,6 +126,35 @@ TEST_CASE_FIXTURE(Fixture, "the test hook fails a run where it is told to, and o
   CHECK(plan::run(run()).done);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a step that changes nothing runs while its entry is written; that it can't be written is a failure all the same") {
+  auto looks = step("look", Phase::moved, "");
+  looks.no_undo.clear();
+  plan.steps = {step("a", Phase::before), looks, step("z", Phase::proven)};
+  std::promise<void> performed;
+  world.performed = [&](const std::string& name) {
+    if (name == "look") performed.set_value();
+  };
+  int calls = 0;
+  bool beside = false;
+  before_write = [&] {
+    if (++calls == 2) beside = performed.get_future().wait_for(std::chrono::seconds{10}) == std::future_status::ready;
+  };
+  CHECK(plan::run(run()).done);
+  CHECK(beside);
+  CHECK(journalled() == std::vector<std::string>{"doing a", "doing look", "doing z"});
+
+  Fixture full;
+  full.plan = plan;
+  calls = 0;
+  full.before_write = [&] {
+    if (++calls == 2) throw Failure{Exit::failed, "no space left on device"};
+  };
+  const auto outcome = plan::run(full.run());
+  CHECK(outcome.failed_step == "look");
+  CHECK(outcome.undone == std::vector<std::string>{"a"});
+  CHECK(full.world.things == std::set<std::string>{"look"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "a lost lock stops the run without touching anything more") {
   int calls = 0;
   before_write = [&] {
@@ -131,6 +164,17 @@ TEST_CASE_FIXTURE(Fixture, "a lost lock stops the run without touching anything 
   CHECK(outcome.exit == Exit::locked);
   CHECK(world.things == std::set<std::string>{"a", "b"});
   CHECK(outcome.undone.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "who was evicted between a step's entry and the step does not begin it") {
+  auto evicted = run();
+  evicted.still_holding = [&] {
+    if (journalled().size() == 3) throw Failure{Exit::locked, "evicted"};
+  };
+  const auto outcome = plan::run(evicted);
+  CHECK(outcome.exit == Exit::locked);
+  CHECK(outcome.failed_step == "c");
+  CHECK(world.things == std::set<std::string>{"a", "b"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a journal that can't be written stops the run, and does not keep it from being undone") {
@@ -144,7 +188,9 @@ TEST_CASE_FIXTURE(Fixture, "a journal that can't be written stops the run, and d
   CHECK(world.things == std::set<std::string>{"b"});  // declares that it stays
   auto unsure = run();
   calls = 0;
-  unsure.still_holding = [] { throw Failure{Exit::locked, "evicted"}; };
+  unsure.still_holding = [&] {
+    if (calls >= 3) throw Failure{Exit::locked, "evicted"};
+  };
   CHECK(plan::run(unsure).undone.empty());
 }
 

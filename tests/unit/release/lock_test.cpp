@@ -118,6 +118,16 @@ TEST_CASE("a holder that was evicted, or was stopped for long, notices before it
   CHECK_THROWS_AS(lock->check(), Failure);
 }
 
+TEST_CASE("who was stopped for moments only asks before it changes something") {
+  Engine engine;
+  tests::RecordingReporter reporter;
+  const auto lock = acquire([&] { return std::make_unique<FakePrimitive>(engine); }, this_process("deploy production v1"), {}, engine.clock, reporter, {});
+  engine.clock.advance(std::chrono::seconds{3});
+  engine.held->token = "another";
+  CHECK_NOTHROW(lock->check());
+  CHECK_THROWS_AS(lock->check(just_now), Failure);
+}
+
 TEST_CASE("who was evicted can't write to the state, however fresh its last heartbeat") {
   Engine engine;
   tests::RecordingReporter reporter;

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Somebody's hands between deploys: what was removed, stopped, changed or added is seen and named, and the next deploy of the same version
+# puts it right without a failed request.
+# shellcheck source=tests/support/case.sh
+source "$(dirname "$0")/../support/case.sh"
+need_engine
+# shellcheck source=tests/support/tiny.sh
+source "$SUPPORT/tiny.sh"
+clean_up() { tiny_down; }
+tiny_project "$WORK/p" 18780 300ms
+check "a first deploy" tiny_deploy v1.0.0
+web() { docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.service=web --format '{{.Names}}' | sort | head -n "${1:-1}"; }
+drifted() { # NAME WORDS: after something was done by hand
+  rc=0
+  "$CODOPS" status test --check >"$WORK/out" 2>&1 || rc=$?
+  expect "$1: status --check" "$rc" 2
+  expect "$1: it is named" "$(grep -c -- "$2" "$WORK/out")" 1
+  rc=0
+  "$CODOPS" deploy test v1.0.0 >"$WORK/out" 2>&1 || rc=$?
+  expect "$1: the next deploy puts it right" "$rc $(converged v1.0.0 || true)" "0 "
+  [[ $rc == 0 ]] || tail -n 5 "$WORK/out"
+}
+load_start drift --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
+victim=$(web)
+docker update --restart no "$victim" >/dev/null
+drifted "another restart policy" "$victim has the restart policy no instead of unless-stopped"
+victim=$(web)
+docker network disconnect "${PROJECT}_default" "$victim"
+drifted "off its own network" "$victim was taken off the network ${PROJECT}_default"
+docker run -d --name "$PROJECT-web-7" --label "com.docker.compose.project=$PROJECT" --label com.docker.compose.service=web --label com.docker.compose.oneoff=False \
+  --label com.docker.compose.config-hash=x --label com.docker.compose.container-number=7 codops-demo/frontend:v1.0.0 >/dev/null
+drifted "one more" "$PROJECT-web-7 was not made by codops"
+load_stop drift
+expect "no request failed (of $(load_value drift .sent))" "$(load_value drift '[.failed, .reasons]')" "[0,{}]"
+
+# What takes a container away from under the proxy may cost the request that is in it; what comes after goes to the other one.
+load_start taken --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
+victim=$(web)
+docker rm -f "$victim" >/dev/null
+drifted "removed" "$victim was removed"
+victim=$(web)
+docker stop -t 1 "$victim" >/dev/null
+drifted "stopped" "$victim is stopped"
+victim=$(web)
+docker network disconnect "${PROJECT}_codops" "$victim"
+drifted "off the network of traffic" "$victim was taken off the network ${PROJECT}_codops"
+victim=$(web)
+docker network disconnect "${PROJECT}_codops" "$victim"
+docker network connect "${PROJECT}_codops" "$victim"
+drifted "at another address" "$victim has the address .* and traffic goes to"
+load_stop taken
+lost=$(load_value taken .failed)
+if ((lost <= 8)); then pass "at most what was inside them failed ($lost of $(load_value taken .sent))"; else fail "at most what was inside them failed" "$(load_value taken '[.failed, .reasons]')"; fi
+
+# And the proxy itself.
+front=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.service=front --format '{{.Names}}')
+docker stop -t 1 "$front" >/dev/null
+drifted "a stopped proxy" "$front is stopped"
+docker rm -f "$front" >/dev/null
+drifted "a removed proxy" "$front was removed"
+finish

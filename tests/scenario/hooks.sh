@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Hooks: on this machine or inside a service's image, each with a time limit; what they are told, what they can't do.
+# (What a failing and a hanging pre_deploy do to a deploy is in state.sh, that no secret reaches them in canary.sh.)
+# shellcheck source=tests/support/case.sh
+source "$(dirname "$0")/../support/case.sh"
+need_engine
+# shellcheck source=tests/support/tiny.sh
+source "$SUPPORT/tiny.sh"
+clean_up() { tiny_down; }
+tiny_project "$WORK/p" 18380 300ms
+cp codops.yaml "$WORK/settings"
+hooks() { cp "$WORK/settings" codops.yaml; printf 'hooks:\n%s\n' "$1" >>codops.yaml; }
+try() { # its exit code in $rc, its words in out, its time in $took (s)
+  local began=$SECONDS
+  rc=0
+  "$CODOPS" "$@" >"$WORK/out" 2>&1 || rc=$?
+  took=$((SECONDS - began))
+}
+said() { grep -c -- "$1" "$WORK/out" | awk '{print ($1 > 0)}'; }
+cat >note.sh <<'HOOK'
+#!/bin/sh
+echo "$CODOPS_EVENT $CODOPS_ENVIRONMENT $CODOPS_VERSION $CODOPS_RELEASE $CODOPS_RESULT" >>hooks.log
+HOOK
+cat >hang.sh <<'HOOK'
+#!/bin/sh
+echo $$ >"$1"
+exec sleep 1000
+HOOK
+chmod +x note.sh hang.sh
+gone() { [[ -s $1 ]] && ! kill -0 "$(cat "$1")" 2>/dev/null; }
+
+hooks '  pre_deploy: [{ run: [./note.sh] }]
+  post_deploy: [{ run: [./note.sh] }]
+  on_failure: [{ run: [./note.sh] }]'
+try deploy test v1.0.0
+expect "what hooks are told" "$rc $(tr '\n' ',' <hooks.log)" "0 pre_deploy test v1.0.0 1 running,post_deploy test v1.0.0 1 ok,"
+: >hooks.log
+CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0
+expect "and when it fails" "$rc $(tr '\n' ',' <hooks.log)" "5 pre_deploy test v1.1.0 2 running,on_failure test v1.1.0 2 undone,"
+
+# ---- inside a service's image: that of the new version
+before=$(docker ps -aq | sort)
+hooks '  pre_deploy: [{ service: web, run: [sh, -c, "test -d /usr/share/nginx && hostname >/dev/null && exit 0"] }]'
+try deploy test v1.1.0
+expect "a command inside a service's image" "$rc $(converged v1.1.0 || true)" "0 "
+hooks '  pre_deploy: [{ service: web, run: [sh, -c, "echo not today; exit 9"] }]'
+before=$(fingerprint)
+try deploy test v1.0.0
+cp "$WORK/out" "$WORK/failed"
+expect "one that fails: exit 1, its code is said" "$rc $(said 'exited with 9')" "1 1"
+expect "and nothing has changed, no container of it is left" "$(diff <(fingerprint) <(echo "$before") | head -n 4)" ""
+hooks '  pre_deploy: [{ service: web, run: [sleep, "1000"], timeout: 2s }]'
+try deploy test v1.0.0
+expect "one that hangs: exit 1, its time limit is said" "$rc $(said 'time limit')" "1 1"
+if ((took < 25)); then pass "in time ($took s)"; else fail "in time" "$took s"; fi
+expect "nothing has changed then either, its container is gone" "$(diff <(fingerprint) <(echo "$before") | head -n 4)$(docker ps -q --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.oneoff=True)" ""
+
+expect "and its words too" "$(grep -c "not today" "$WORK/failed" | awk "{print (\$1 > 0)}")" 1
+# The run dies while the hook's container runs.
+one_offs() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.oneoff=True; }
+hooks '  pre_deploy: [{ service: web, run: [sleep, "1000"] }]'
+"$CODOPS" deploy test v1.0.0 >"$WORK/out" 2>&1 &
+run=$!
+one_off_runs() { [[ -n $(one_offs) ]]; }
+wait_for 30 one_off_runs
+{ kill -KILL "$run"; wait "$run"; } 2>/dev/null || true
+try resume test
+expect "the run is killed while the hook's container runs: resume removes it" "$rc $(one_offs) $(converged v1.1.0 || true)" "0  "
+
+# ---- afterwards: a warning at most
+hooks "  post_deploy: [{ run: [./hang.sh, $WORK/post.pid], timeout: 1s }]
+  on_failure: [{ run: [./hang.sh, $WORK/failure.pid], timeout: 1s }]"
+try deploy test v1.0.0
+expect "post_deploy hangs: it is killed, a warning, exit 0" "$rc $(said 'time limit') $(gone "$WORK/post.pid" && echo gone)" "0 1 gone"
+if ((took < 25)); then pass "in time too ($took s)"; else fail "in time too" "$took s"; fi
+expect "and the deploy stands" "$(converged v1.0.0 || true)" ""
+CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0
+expect "on_failure hangs: it is killed, the exit code stays" "$rc $(gone "$WORK/failure.pid" && echo gone)" "5 gone"
+expect "and all is undone" "$(converged v1.0.0 || true)" ""
+# A signal must not wait for a hook.
+hooks "  pre_deploy: [{ run: [./hang.sh, $WORK/signal.pid], timeout: 100s }]"
+"$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 &
+run=$!
+wait_for 30 test -s "$WORK/signal.pid"
+began=$SECONDS
+rc=0
+kill -TERM "$run"
+wait "$run" || rc=$?
+expect "SIGTERM while a hook runs: 143, the hook is killed" "$rc $(gone "$WORK/signal.pid" && echo gone) $((SECONDS - began < 8))" "143 gone 1"
+expect "and nothing is left" "$(converged v1.0.0 || true)" ""
+finish
