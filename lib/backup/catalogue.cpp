@@ -239,7 +239,6 @@ void Catalogue::remove_stale(WallTime now, const Limits& limits) {
     if (it.published) {
       // It died between the manifest and the end: the backup is whole, only the marker goes.
       store_.remove(object(it.label, progress_name), limits);
-      store_.sweep(folder_ + "/" + it.label, limits);
     } else {
       remove(it.label, limits);
     }

@@ -73,6 +73,8 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   report(reporter, Event::Kind::started, fmt::format("of {}", subject.database.describe()));
   const auto held = lock(catalogue, limits);
   catalogue.remove_stale(clock.now(), limits);
+  // Whoever died before its marker was in place has no name there yet. Under the lock nobody else is at that.
+  catalogue.store().sweep(catalogue.folder(), limits);
 
   mend(subject, reporter, limits);
   Snapshot snapshot{subject.database, options.dump.lock_wait, limits};

@@ -118,14 +118,19 @@ void DirectoryStore::remove(const std::string& name, const Limits&) {
   }
 }
 
-void DirectoryStore::sweep(const std::string& folder, const Limits&) {
+void DirectoryStore::sweep(const std::string& folder, const Limits& limits) {
   const auto start = root_ / folder;
   std::error_code none;
   if (!fs::is_directory(start, none)) return;
   std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::recursive_directory_iterator{start}) {
-    if (is_hidden(entry.path()) && entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
+  bool other = false;
+  for (const auto& entry : fs::directory_iterator{start}) {
+    limits.check("sweeping backups");
+    if (entry.is_directory(none) && !entry.is_symlink(none)) sweep((fs::path{folder} / entry.path().filename()).string(), limits);
+    else if (is_hidden(entry.path()) && entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
+    else other = true;
   }
+  if (other) return;
   for (const auto& path : leftovers) fs::remove(path, none);
   if (start != root_ && fs::is_empty(start, none)) fs::remove(start, none);
 }

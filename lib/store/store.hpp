@@ -48,7 +48,8 @@ class Store {
   // Every object below `folder` ("" for all), sorted by name.
   virtual std::vector<Object> list(const std::string& folder, const Limits& limits) = 0;
   virtual void remove(const std::string& name, const Limits& limits) = 0;  // absent is fine
-  // What a killed upload left below `folder`: temporary files, unfinished multipart uploads.
+  // What a killed upload left in `folder` or a folder of it that holds nothing else (what holds something may be at work):
+  // temporary files, unfinished multipart uploads.
   virtual void sweep(const std::string& folder, const Limits& limits) = 0;
   // nullptr: somebody else holds it.
   virtual std::unique_ptr<StoreLock> try_lock(const std::string& name, const Limits& limits) = 0;

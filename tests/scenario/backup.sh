@@ -92,6 +92,7 @@ wait "$one" || true
 expect "the second of two at once is kept out" "$rc" 4
 
 # ---- kill -9 at every tenth of a run
+unfinished() { find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) -printf '%P %s %TT\n'; }
 before=$(count)
 started=$(date +%s%N)
 "$CODOPS" backup test >/dev/null 2>&1
@@ -107,7 +108,7 @@ done
 invariant "kill -9 at every tenth" "$before"
 before=$(count)
 check "the next run" "$CODOPS" backup test
-expect "it sweeps what killed runs left" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+expect "it sweeps what killed runs left" "$(unfinished)" ""
 expect "folders without a manifest are gone" "$(find "$WORK/store/shop/test" -mindepth 1 -maxdepth 1 -type d | wc -l)" "$(count)"
 
 # ---- kill -9 at each step of publication: every rename, sync and removal. With --full only: strace counts calls per thread,
@@ -124,7 +125,7 @@ elif command -v strace >/dev/null; then
   done
   invariant "kill -9 at each rename, fsync and unlink" "$before"
   check "the run after those" "$CODOPS" backup test
-  expect "nothing unfinished stays" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+  expect "nothing unfinished stays" "$(unfinished)" ""
   # The k-th write, sync or rename fails with an error instead.
   before=$(count)
   for fault in write:error=ENOSPC:when=40 fsync:error=EIO:when=1 fsync:error=EIO:when=5 renameat:error=EIO:when=2 renameat:error=ENOSPC:when=4 renameat:error=EIO:when=5; do
@@ -133,7 +134,7 @@ elif command -v strace >/dev/null; then
     if ((rc != 0)); then pass "$fault is a failure"; else fail "$fault is a failure" "exit 0: $(tail -n 1 "$WORK/out")"; fi
   done
   invariant "failing system calls" "$before"
-  expect "a failed run leaves nothing" "$(find "$WORK/store" \( -name '*.tmp' -o -name in-progress.json \) | wc -l)" 0
+  expect "a failed run leaves nothing" "$(unfinished)" ""
 else
   skip "publication steps" "no strace"
 fi

@@ -37,6 +37,14 @@ TEST_CASE("the leftovers of a killed upload are swept, an emptied folder goes") 
   io::make_folders(folder.path() / "label");
   io::write_file(folder.path() / "label" / ".part.0123.tmp", "half");
   CHECK(tests::names_in(store, "").empty());
+  io::make_folders(folder.path() / "shop" / "other");
+  io::write_file(folder.path() / "shop" / "other" / ".part.0123.tmp", "half");
+  io::make_folders(folder.path() / "shop" / "whole");
+  io::write_file(folder.path() / "shop" / "whole" / "manifest.json", "{}");
+  io::write_file(folder.path() / "shop" / "whole" / ".marks.json.0123.tmp", "of somebody at work");
   store.sweep("label", Limits{});
   CHECK_FALSE(std::filesystem::exists(folder.path() / "label"));
+  store.sweep("shop", Limits{});
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "shop" / "other"));
+  CHECK(std::filesystem::exists(folder.path() / "shop" / "whole" / ".marks.json.0123.tmp"));
 }
