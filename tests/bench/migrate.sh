@@ -43,10 +43,11 @@ cd "$work/project"
 fresh() { psql_in postgres -c "DROP DATABASE IF EXISTS bench" -c "CREATE DATABASE bench" -c CHECKPOINT >/dev/null 2>&1; }
 export DATABASE_URL
 DATABASE_URL=$(postgres_url bench)
-measure() { # NAME COMMAND... → a line "seconds kilobytes" in its file
+${CXX:-g++} -std=c++20 -O2 -o "$work/launch" "$here/health/launch.cpp"
+measure() { # NAME COMMAND... → a line "milliseconds megabytes processor" in its file
   local name=$1
   shift
-  { /usr/bin/time -f '%e %M' "$@" >/dev/null 2>"$work/err"; tail -n 1 "$work/err"; } >>"$work/times.$name"
+  "$work/launch" 0 "$@" >>"$work/times.$name"
 }
 prisma=
 if "$here/../support/prisma.sh" --check; then prisma=yes; fi
@@ -68,5 +69,5 @@ for ((r = 0; r < runs; ++r)); do
 done
 for times in "$work"/times.*; do
   sort -n "$times" | awk -v name="${times#*/times.}" '{ seconds[NR] = $1; if ($2 > most) most = $2 }
-    END { printf "%-24s median %7.3f s  least %7.3f s  peak %6.1f MB  (%d runs)\n", name, seconds[int((NR + 1) / 2)], seconds[1], most / 1024, NR }'
+    END { printf "%-24s median %8.1f ms  least %8.1f ms  peak %6.1f MB  (%d runs)\n", name, seconds[int((NR + 1) / 2)], seconds[1], most, NR }'
 done
