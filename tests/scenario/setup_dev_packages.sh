@@ -73,8 +73,34 @@ REAL_NPM=$(command -v npm)
 export REAL_NPM
 rm node_modules/.package-lock.json
 expect "npm ci killed half way" "$(PATH=$WORK/bin:$PATH code setup -o json)" 137
-expect "the next run knows that it is unfinished" "$(code "$CODOPS" doctor -o json) $(jq -r '.steps[] | select(.name == "install:root") | .text' "$WORK/code.out")" "2 node_modules is unfinished"
+expect "the next run knows that it is unfinished" "$(code "$CODOPS" doctor -o json) $(jq -r '.steps[] | select(.name == "install:root") | .text' "$WORK/code.out")" "2 node_modules is unfinished; the one from before is kept"
 expect "and installs, the links too" "$(code setup -o json) $(ending install:root) $(money) $(readlink node_modules/@shop/extra)" "0 done mine ../../../src/money"
+
+# ---- an install that fails after npm has removed what was there: the tree that worked is back, whole, and again after a kill
+rm -f node_modules/money node_modules/@shop/extra && rmdir node_modules/@shop
+rm node_modules/.package-lock.json
+expect "a tree as the lockfile has it" "$(code setup -o json) $(ending install:root) $(money)" "0 done registry"
+tree() { (find node_modules | LC_ALL=C sort; find node_modules -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum; }
+whole=$(tree)
+cp package-lock.json "$WORK/lock.good"
+jq '.packages["node_modules/money"].integrity = "sha512-" + ("A" * 86) + "=="' "$WORK/lock.good" >package-lock.json
+expect "another package than the lockfile has: fails" "$(code setup -o json) $(ending install:root)" "1 failed"
+check "for that reason" grep -q EINTEGRITY "$WORK/out"
+expect "and costs nothing that worked" "$(tree) $(money)" "$whole registry"
+check "which is told" grep -q 'node_modules.* is as it was before' "$WORK/out"
+cp package-lock.json "$WORK/lock.bad"
+cp "$WORK/lock.good" package-lock.json
+expect "with the lockfile of before there is nothing to do" "$(code setup -o json) $(ending install:root)" "0 unchanged"
+cp "$WORK/lock.bad" package-lock.json
+expect "killed half way" "$(PATH=$WORK/bin:$PATH code setup -o json)" 137
+expect "and the next install fails: what was there before is back" "$(code setup -o json) $(ending install:root) $(tree)" "1 failed $whole"
+expect "killed half way again" "$(PATH=$WORK/bin:$PATH code setup -o json)" 137
+cp "$WORK/lock.good" package-lock.json
+npm ci --no-audit --no-fund >/dev/null 2>&1 && echo mine >node_modules/money/by-hand
+mv money.tgz away.tgz && npm cache clean --force >/dev/null 2>&1
+expect "what was installed by hand after a kill is not replaced by the older" "$(code setup -o json) $(ending install:root) $(cat node_modules/money/by-hand)" "1 failed mine"
+mv away.tgz money.tgz && cp "$WORK/lock.good" package-lock.json
+expect "and with it all is well, nothing is left aside" "$(code setup -o json) $(ending install:root) $(money) $(find .codops/dev -name 'modules-*' | wc -l)" "0 done registry 0"
 
 # ---- no network
 mkdir "$WORK/far" && cd "$WORK/far"
@@ -86,7 +112,7 @@ check "not with the command that has just failed" grep -q '"hint":"the registry 
 cd "$WORK/npm shop"
 
 # ---- a checkout inside node_modules is somebody's work
-rm node_modules/money node_modules/.package-lock.json && mkdir -p node_modules/money/.git && echo 'hours of work' >node_modules/money/work.js
+rm -rf node_modules/money node_modules/.package-lock.json && mkdir -p node_modules/money/.git && echo 'hours of work' >node_modules/money/work.js
 expect "a git checkout in node_modules is not removed" "$(code setup -o json) $(ending install:root) $(cat node_modules/money/work.js)" "1 failed hours of work"
 check "and the way out is told" grep -q -- '--skip install:root' "$WORK/out"
 finish

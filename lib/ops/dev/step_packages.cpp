@@ -12,6 +12,7 @@
 #include "lib/io/files.hpp"
 #include "lib/io/process.hpp"
 #include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/kept_modules.hpp"
 #include "lib/scaffold/dev/linked_packages.hpp"
 #include "lib/scaffold/dev/tools.hpp"
 #include "lib/scaffold/dev/version_range.hpp"
@@ -39,7 +40,10 @@ constexpr const char* left_out = "TAR_ENTRY_ERROR";
 Finding look_at_install(const Context& context, const Package& package, const Limits& limits) {
   const auto& project = context.workspace.project;
   const auto mark = install_mark(project, package);
-  if (mark.empty()) return {false, fs::exists(project / package.directory / "node_modules") ? "node_modules is unfinished" : "not installed yet", {}, {}};
+  if (mark.empty()) {
+    if (KeptModules{context.workspace.folder, project, package}.is_aside()) return {false, "node_modules is unfinished; the one from before is kept", {}, {}};
+    return {false, fs::exists(project / package.directory / "node_modules") ? "node_modules is unfinished" : "not installed yet", {}, {}};
+  }
   const auto inputs = install_inputs(project, package, node_major(context, limits));
   const auto known = context.ledger.find(install_key(package));
   if (known && known->note == begun) return {false, "an install did not end well", {}, {}};
@@ -68,23 +72,42 @@ std::string install(const Context& context, const Package& package, const Progre
                   fmt::format("move it out of node_modules and link it ({} link PATH), or leave this step out: --skip {}", command[0], install_key(package))};
   }
   note_links(context.workspace.folder, project, package);
+  KeptModules kept_modules{context.workspace.folder, project, package};
+  if (kept_modules.is_aside()) {
+    kept_modules.recover(is_installed(project, package).value_or(false));
+    note_links(context.workspace.folder, project, package);
+  }
+  const auto known = context.ledger.find(install_key(package));
   // A run that is killed leaves nothing that looks installed.
   context.ledger.put(install_key(package), {{}, begun});
+  // Of those known here only this command begins with removing what is there.
+  const bool removes_first = command[0] == "npm" && command[1] == "ci";
+  if (removes_first && !kept_modules.put_aside() && fs::exists(project / package.directory / "node_modules")) {
+    progress("node_modules is on another file system and can't be kept meanwhile");
+  }
   // pnpm asks before it removes node_modules, unless it believes to be alone.
   auto with_ci = command;
   if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
   try {
     run_tool(context, with_ci, package.directory, progress, limits, left_out);
   } catch (Failure& failure) {
+    auto said = failure.message();
     try {
+      if (kept_modules.put_back()) {
+        said += fmt::format("\n\"{}\" is as it was before", (fs::path{package.directory} / "node_modules").string());
+        if (known) context.ledger.put(install_key(package), *known);
+        else context.ledger.drop(install_key(package));
+      }
       restore_links(context.workspace.folder, project, package);
-    } catch (const Failure&) {
-      // The note stays: the next run puts them back.
+    } catch (const Failure& second) {
+      // What is noted or aside stays so: the next run puts it back.
+      said += "\n" + second.message();
     }
-    if (!is_unreachable(failure.message())) throw;
-    throw Failure{failure.code(), failure.message(), fmt::format("the registry can't be reached: look at the network, its proxy and \"{} config get registry\", then codops setup-dev", command[0])};
+    if (!is_unreachable(failure.message())) throw Failure{failure.code(), said, failure.hint()};
+    throw Failure{failure.code(), said, fmt::format("the registry can't be reached: look at the network, its proxy and \"{} config get registry\", then codops setup-dev", command[0])};
   }
   const auto links = restore_links(context.workspace.folder, project, package);
+  kept_modules.let_go();
   context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
   std::string kept;
   for (const auto& link : links) kept += fmt::format("{}{} -> {}", kept.empty() ? "; still linked: " : ", ", link.name, link.leads_to);
