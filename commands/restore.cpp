@@ -49,14 +49,15 @@ class Restore final : public Command {
   }
 
   Result undo(Services& services, const BackupPlace& place, const backup::Subject& subject) const {
-    if (!services.confirm(fmt::format("put the database \"{}\" of before the last restore back?", subject.database.database))) return {Exit::failed, "nothing was changed\n", {}};
+    if (!services.confirm(fmt::format("put back what the last restore into \"{}\" replaced?", subject.database.database))) return {Exit::failed, "nothing was changed\n", {}};
     auto wanted = ways(place);
     wanted.migrate = false;
     RestoreWiring wiring{services, place.environment(), subject, wanted};
     const auto undone = backup::undo_restore(subject, wiring.hooks(), services.clock(), services.reporter(), services.limits());
-    std::string text = fmt::format("\"{}\" is again what it was before the restore of {} · {}\n", undone.database, undone.source, format_duration(undone.took));
+    const auto what = undone.database.empty() ? fmt::format("{}", fmt::join(undone.kept, ", ")) : "\"" + undone.database + "\"";
+    std::string text = fmt::format("{} is again what it was before the restore of {} · {}\n", what, undone.source, format_duration(undone.took));
     if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
-    if (!undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
+    if (!undone.database.empty() && !undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
     return with_health(text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
   }
 

@@ -26,7 +26,7 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
     throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live),
                   "see: codops backup list"};
   }
-  Restored result;
+  Restored result;  // its database is named only if it was swapped
   result.source = newest;
   Steps steps{reporter, clock};
   steps.step("swap", [&] {
@@ -42,6 +42,7 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
       mark(server, *aside, {live, false, false, comment}, limits);
       swap_databases(server, {live, *aside, result.aside, comment, false}, limits);
       result.source = *aside;
+      result.database = live;
       said = fmt::format("\"{}\" is live again, what was live is \"{}\"", *aside, result.aside);
     }
     if (redis == newest) {
@@ -61,7 +62,6 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
     result.unwell = hooks.health(limits);
     return std::string{result.unwell.empty() ? "well" : "unwell"};
   });
-  result.database = live;
   result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   return result;
 }

@@ -191,6 +191,7 @@ TEST_CASE("files: only a name with a stamp is a restore's; a user's .codops-… 
   backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == before);
   undone = undo();
+  CHECK(undone.database.empty());
   CHECK(undone.aside.empty());
   CHECK(undone.kept == std::vector<std::string>{uploads.string()});
   CHECK(tree(uploads) == changed);
