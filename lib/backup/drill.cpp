@@ -40,6 +40,8 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   load.no_owner = true;
   Drill result;
   try {
+    // As a restore does: what the server makes of damaged rows depends on which of them it meets first.
+    check_parts(catalogue, entry, database_parts(manifest), keys, limits);
     load_backup(catalogue, manifest, keys, target, *programs, load, progress, limits);
     result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
     result.difference = difference(manifest.tables, read_back(target, manifest.tables, progress, limits));
