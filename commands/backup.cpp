@@ -33,12 +33,10 @@ class Backup final : public Command {
     if (services.options().dry_run) return plan(services, place);
     const auto ping = open_ping(services, place);
     ping.start(services.limits());
+    std::optional<backup::Taken> taken;
     try {
-      const auto taken = backup::take(place.catalogue(), place.subject(url_variable_), options(place), place.keys(),
-                                      services.clock(), services.reporter(), services.limits());
-      write_metrics(services, place);
-      ping.success(services.limits());
-      return told(taken, place);
+      taken = backup::take(place.catalogue(), place.subject(url_variable_), options(place), place.keys(), services.clock(), services.reporter(),
+                           services.limits());
     } catch (const Failure&) {
       // The failure is what counts; that it could not be told elsewhere is only worth a warning.
       try {
@@ -49,6 +47,17 @@ class Backup final : public Command {
       }
       throw;
     }
+    std::optional<Failure> untold;
+    for (const auto& tell : std::initializer_list<std::function<void()>>{[&] { write_metrics(services, place); }, [&] { ping.success(services.limits()); }}) {
+      try {
+        tell();
+      } catch (const Failure& failure) {
+        untold = failure;
+      }
+    }
+    if (!untold) return told(*taken, place);
+    untold->add_context(fmt::format("backup {} is published and verified, but whoever watches could not be told", taken->manifest.label));
+    throw *untold;
   }
 
  private:

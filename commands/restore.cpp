@@ -34,6 +34,8 @@ class Restore final : public Command {
 
   Result run(Services& services) override {
     if (undo_ == !source_.empty()) throw Failure{Exit::usage, "restore takes a backup, or --undo", fmt::format("codops restore {} latest", environment_.empty() ? "ENV" : environment_)};
+    // PostgreSQL would cut it off, and the database have another name than we say.
+    if (into_ && into_->size() > 63) throw Failure{Exit::usage, fmt::format("--into: a database's name has at most 63 bytes, this one {}", into_->size())};
     if (!tables_.empty() && (into_ || !parts_.empty())) throw Failure{Exit::usage, "--table goes with neither --into nor --part"};
     BackupPlace place{services, environment_, store_};
     const auto subject = place.subject(url_variable_);

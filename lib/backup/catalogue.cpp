@@ -80,15 +80,27 @@ Catalogue::Catalogue(store::Store& store, std::string folder, std::string truste
   store::check_name(folder_);
 }
 
-std::map<std::string, std::vector<std::string>> Catalogue::labels(const Limits& limits) {
-  std::map<std::string, std::vector<std::string>> found;
+std::map<std::string, Catalogue::Objects> Catalogue::labels(const Limits& limits) {
+  std::map<std::string, Objects> found;
   for (const auto& object : store_.list(folder_, limits)) {
     const auto rest = std::string_view{object.name}.substr(folder_.size() + 1);
     const auto slash = rest.find('/');
     if (slash == std::string_view::npos || !is_label(rest.substr(0, slash))) continue;
-    found[std::string{rest.substr(0, slash)}].emplace_back(rest.substr(slash + 1));
+    found[std::string{rest.substr(0, slash)}].emplace(rest.substr(slash + 1), object.size);
   }
   return found;
+}
+
+std::string Catalogue::missing(const Manifest& manifest, const Objects& objects, const Limits& limits) {
+  for (const auto& part : manifest.parts) {
+    const auto listed = objects.find(part.name);
+    if (listed != objects.end() && listed->second == part.size) continue;
+    // It may have been published while the listing was made: only what is asked for by name decides.
+    const auto found = store_.find(object(manifest.label, part.name), limits);
+    if (!found) return part.name + " is gone";
+    if (found->size != part.size) return fmt::format("{} has {} bytes, not {}", part.name, found->size, part.size);
+  }
+  return {};
 }
 
 Entry Catalogue::read(const std::string& label, const Limits& limits) {
@@ -115,9 +127,11 @@ Entry Catalogue::read(const std::string& label, const Limits& limits) {
 std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<std::string>* broken) {
   std::vector<Entry> entries;
   for (const auto& [label, objects] : labels(limits)) {
-    if (std::find(objects.begin(), objects.end(), manifest_name) == objects.end()) continue;
+    if (!objects.contains(manifest_name)) continue;
     try {
-      entries.push_back(read(label, limits));
+      auto entry = read(label, limits);
+      if (auto damage = missing(entry.manifest, objects, limits); !damage.empty()) entry.marks.damage = std::move(damage);
+      entries.push_back(std::move(entry));
     } catch (const Failure& failure) {
       if (failure.code() != Exit::data || broken == nullptr) throw;
       broken->push_back(failure.message());
@@ -159,7 +173,7 @@ std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits
 std::vector<Unfinished> Catalogue::marked(WallTime now, const Limits& limits) {
   std::vector<Unfinished> all;
   for (const auto& [label, objects] : labels(limits)) {
-    const auto has = [&names = objects](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+    const auto has = [&names = objects](const char* name) { return names.contains(name); };
     Unfinished it;
     it.label = label;
     it.published = has(manifest_name);

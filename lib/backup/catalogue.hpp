@@ -23,7 +23,7 @@ namespace codops::backup {
 struct Marks {
   bool pinned{};
   std::optional<WallTime> verified;    // the last time that it was read to its end, and was whole
-  std::string damage;                  // what the last verification or drill found; empty: nothing
+  std::string damage;                  // what the last verification or drill found, or list() sees; empty: nothing
   std::optional<WallTime> drilled;     // the last time that it was restored and compared
   std::optional<Milliseconds> drill_took;
 };
@@ -51,7 +51,7 @@ class Catalogue {
   // `trusted`: the public key that manifests must be signed with; empty: any signature, or none, will do.
   Catalogue(store::Store& store, std::string folder, std::string trusted = {});
 
-  // Finished ones, oldest first by label. A manifest that can't be read is in `broken`, when given, else a Failure.
+  // Finished ones, oldest first by label; one whose parts are gone or of another size than its manifest says is damaged. A manifest that can't be read is in `broken`, when given, else a Failure.
   std::vector<Entry> list(const Limits& limits, std::vector<std::string>* broken = nullptr);
   // By label, by tag (its newest), or "latest" (the newest that is sound). Throws Failure{usage} when there is none,
   // Failure{data} when its signature is wrong.
@@ -78,7 +78,9 @@ class Catalogue {
  private:
   Entry read(const std::string& label, const Limits& limits);
   std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest
-  std::map<std::string, std::vector<std::string>> labels(const Limits& limits);  // label → names of its objects
+  using Objects = std::map<std::string, std::uint64_t>;            // name below the label's folder → size
+  std::map<std::string, Objects> labels(const Limits& limits);
+  std::string missing(const Manifest& manifest, const Objects& objects, const Limits& limits);  // empty: every part is there
 
   store::Store& store_;
   std::string folder_, trusted_;

@@ -19,8 +19,8 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \""); });
   require_possible(findings);
 
-  // SQL names owners, and can't be told not to.
-  if (own && manifest.find("archive") == nullptr) {
+  // Privileges and policies name roles, and SQL its owners.
+  if (own) {
     for (const auto& role : manifest.database->roles) {
       if (server.query("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", {role}, limits).empty()) {
         server.run("CREATE ROLE " + io::postgres::quote_identifier(role), limits);

@@ -16,8 +16,6 @@ namespace codops::backup {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view own_prefix = ".codops-";
-
 [[noreturn]] void unreadable(const fs::path& path) {
   throw Failure{Exit::failed, fmt::format("cannot read \"{}\": {}", path.string(), std::strerror(errno))};
 }
@@ -69,7 +67,7 @@ class FolderWalk {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator{folder}) {
       auto name = entry.path().filename().string();
-      if (!top || !name.starts_with(own_prefix)) names.push_back(std::move(name));
+      if (!top || !is_laid_aside(name)) names.push_back(std::move(name));
     }
     std::sort(names.begin(), names.end());
     return names;
@@ -206,7 +204,7 @@ io::ByteSource moved_below(std::shared_ptr<io::TarReader> tar, std::string folde
       auto next = tar->next();
       if (!next) return false;
       const auto inner = io::inner_path(next->path, strip);
-      if (inner.empty() || inner.starts_with(own_prefix)) continue;
+      if (inner.empty() || is_laid_aside(std::string_view{inner}.substr(0, inner.find('/')))) continue;
       if (next->kind == io::TarEntry::Kind::other) throw Failure{Exit::data, fmt::format("\"{}\" is a device or the like", inner)};
       if (next->kind == io::TarEntry::Kind::hardlink) next->link_target = folder + "/" + io::inner_path(next->link_target, strip);
       next->path = folder + "/" + inner;

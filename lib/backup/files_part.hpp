@@ -33,6 +33,9 @@ FilesTaken take_files(const FilesPlace& place, std::size_t number, const Destina
 // Reads a stored tar to its end. Failure{data} for damage, or other numbers than the part has.
 void check_files(io::Reader& reader, const Part& part);
 
+// ".codops-before-STAMP" and the like: what restores lay beside the live files. Any other ".codops-…" is a file like the rest.
+bool is_laid_aside(std::string_view name);
+
 // The entries of a folder by name, and moving them: on this machine, or by `find` and `mv` inside a container.
 class Entries {
  public:

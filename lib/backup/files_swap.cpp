@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "lib/backup/files_part.hpp"
+#include "lib/backup/swap.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 
@@ -111,19 +112,27 @@ class ContainerEntries final : public Entries {
 
 std::vector<std::string> live_names(Entries& entries, const Limits& limits) {
   auto names = entries.names("", limits);
-  std::erase_if(names, [](const std::string& name) { return name.starts_with(".codops-"); });
+  std::erase_if(names, is_laid_aside);
   return names;
 }
 
 std::vector<std::string> stamps_of(Entries& entries, std::string_view word, const Limits& limits) {
   std::vector<std::string> stamps;
   for (const auto& name : entries.names("", limits)) {
-    if (name.starts_with(word)) stamps.push_back(name.substr(word.size()));
+    // Anything may be called ".codops-before-…" by whoever can write into the folder.
+    if (name.starts_with(word) && is_stamp(std::string_view{name}.substr(word.size()))) stamps.push_back(name.substr(word.size()));
   }
   return stamps;
 }
 
 }  // namespace
+
+bool is_laid_aside(std::string_view name) {
+  for (const auto word : {fresh_word, moving_word, before_word, undone_word}) {
+    if (name.starts_with(word) && is_stamp(name.substr(word.size()))) return true;
+  }
+  return false;
+}
 
 std::unique_ptr<Entries> local_entries(const fs::path& folder) { return std::make_unique<LocalEntries>(folder); }
 std::unique_ptr<Entries> container_entries(target::Containers& containers, std::string container, std::string path) {
@@ -158,7 +167,7 @@ void swap_entries(Entries& entries, const std::string& stamp, const Limits& limi
     entries.move(live_names(entries, limits), "", moving, limits);
     entries.rename(moving, before, limits);
     auto names = entries.names(fresh, limits);
-    std::erase_if(names, [](const std::string& name) { return name.starts_with(".codops-"); });
+    std::erase_if(names, is_laid_aside);
     entries.move(names, fresh, "", limits);
     entries.remove(fresh, limits);
   } catch (...) {

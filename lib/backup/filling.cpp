@@ -16,28 +16,26 @@ constexpr std::string_view mark_prefix = "codops restore: ";
 
 bool reads_only(Connection& server, const std::string& database, const Limits& limits) {
   return !server.query("SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
-                       " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c LIKE $2 || '=%')",
+                       " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c IN ($2 || '=on', $2 || '=true', $2 || '=1', $2 || '=yes'))",
                        {database, std::string{read_only_setting}}, limits)
               .empty();
 }
 
-// A database is made before it can be marked: who died between left an empty one without a word on it. Nobody is at it if no
-// restore holds the lock.
+bool is_side(const std::string& name, const std::string& live, const char* word) {
+  const auto like = side_name(live, word, WallTime{});
+  return name.size() == like.size() && name.starts_with(std::string_view{like}.substr(0, like.size() - stamp_length));
+}
+
+// A database is made before it can be marked: who died between left an empty one without a word on it.
 void drop_unmarked(Connection& server, const std::string& live, std::vector<std::string>& done, const Limits& limits) {
-  if (live.empty() || !try_lock_restore(server, live, limits)) return;
   const auto rows = server.query("SELECT datname FROM pg_catalog.pg_database WHERE datname ~ '_(new|tables)_[0-9]{8}_[0-9]{6}_[0-9]{3}$'"
                                  " AND pg_catalog.shobj_description(oid, 'pg_database') IS NULL", {}, limits);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string name{rows.text(i, 0)};
-    const auto front = [&](const char* word) {
-      const auto like = side_name(live, word, WallTime{});
-      return name.size() == like.size() && name.starts_with(std::string_view{like}.substr(0, like.size() - stamp_length));
-    };
-    if (!front("new") && !front("tables")) continue;
+    if (!is_side(name, live, "new") && !is_side(name, live, "tables")) continue;
     drop_database(server, name, limits);
     done.push_back(fmt::format("\"{}\", which a restore that died had just made, is dropped", name));
   }
-  unlock_restore(server, live, limits);
 }
 
 }  // namespace
@@ -66,7 +64,9 @@ void mark(Connection& server, const std::string& name, const Mark& mark, const L
 
 std::vector<std::string> mend_restores(Connection& server, const std::string& live, const Limits& limits) {
   std::vector<std::string> done;
-  drop_unmarked(server, live, done, limits);
+  // While nobody else holds the restore's lock, every mark of a restore is a dead one's, whichever machine or container it ran on.
+  const bool alone = !live.empty() && try_lock_restore(server, live, limits);
+  if (alone) drop_unmarked(server, live, done, limits);
   const auto rows = server.query("SELECT datname, pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
                                  " WHERE pg_catalog.starts_with(pg_catalog.shobj_description(oid, 'pg_database'), $1)",
                                  {std::string{mark_prefix}}, limits);
@@ -74,25 +74,36 @@ std::vector<std::string> mend_restores(Connection& server, const std::string& li
     const std::string name{rows.text(i, 0)};
     const auto json = nlohmann::json::parse(rows.text(i, 1).substr(mark_prefix.size()), nullptr, false);
     if (!json.is_object()) continue;
-    const auto of = json.value("live", "");
+    std::string of, comment;
+    bool gone = false, read_only = false, drop = true;
+    try {
+      of = json.value("live", "");
+      comment = json.value("comment", "");
+      read_only = json.value("read_only", false);
+      drop = json.value("drop", true);
+      gone = store::is_gone({json.value("boot_id", ""), json.value("pid_namespace", ""), json.value("pid", std::int64_t{}), json.value("start_time", std::uint64_t{})});
+    } catch (const nlohmann::json::exception&) {
+      continue;  // no mark of ours
+    }
     if (!live.empty() && of != live) continue;
-    if (!store::is_gone({json.value("boot_id", ""), json.value("pid_namespace", ""), json.value("pid", std::int64_t{}), json.value("start_time", std::uint64_t{})})) continue;
+    const bool dead = alone && !is_side(name, of, "drill");  // a drill takes no lock
+    if (!dead && !gone) continue;
     if (!server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND NOT datallowconn", {of}, limits).empty()) {
       server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_identifier(of)), limits);
       done.push_back(fmt::format("\"{}\" takes connections again: a restore that died had closed it", of));
     }
-    if (json.value("read_only", false) && reads_only(server, of, limits)) {
+    if (read_only && reads_only(server, of, limits)) {
       make_writable(server, of, limits);
       done.push_back(fmt::format("\"{}\" takes writes again: a restore that died had made it read-only", of));
     }
-    if (json.value("drop", true)) {
+    if (drop) {
       drop_database(server, name, limits);
       done.push_back(fmt::format("\"{}\", which a restore that died was filling, is dropped", name));
     } else {
-      const auto comment = json.value("comment", "");
       server.run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(name), comment.empty() ? std::string{"NULL"} : quote_literal(comment)), limits);
     }
   }
+  if (alone) unlock_restore(server, live, limits);
   return done;
 }
 

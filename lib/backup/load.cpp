@@ -1,5 +1,6 @@
 #include "lib/backup/load.hpp"
 
+#include "lib/backup/restricted_sql.hpp"
 #include "lib/backup/copy_in.hpp"
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/verify.hpp"
@@ -72,7 +73,10 @@ class BackupLoader {
     std::vector<char> buffer(buffer_size);
     while (!known) {
       const auto got = reader.read(buffer.data(), buffer.size());
-      if (got == 0) throw Failure{Exit::data, "the archive is empty"};
+      if (got == 0) {
+        scanner.finish();  // a short one is read as a whole only at its end
+        break;
+      }
       scanner.feed({buffer.data(), got});
     }
     Call call{"pg_restore", {"--section=pre-data", "--exit-on-error", "--no-owner", "--no-privileges", "{file}"}, into_.database, {}, head_.bytes};
@@ -94,8 +98,9 @@ class BackupLoader {
     if (sql == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest_.label)};
     PartReader reader{catalogue_.store(), folder_, *sql, keys_, limits_};
     Call call{"psql", {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}, into_.database};
+    RestrictedSql restricted{reader, psql_restricts(programs_, limits_)};
     call.streams.in = [&](char* at, std::size_t size) {
-      const auto got = reader.read(at, size);
+      const auto got = restricted.read(at, size);
       progress_.advance(got);
       return got;
     };

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "lib/backup/load.hpp"
+#include "lib/backup/restricted_sql.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/compression.hpp"
 
@@ -106,7 +107,8 @@ void load_file(const std::filesystem::path& file, DumpKind kind, const io::postg
   } else {
     SqlFile sql{file};
     Call call{"psql", {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}, into.database};
-    call.streams.in = [&](char* at, std::size_t size) { return sql.read(at, size); };
+    RestrictedSql restricted{sql, psql_restricts(programs, limits)};
+    call.streams.in = [&](char* at, std::size_t size) { return restricted.read(at, size); };
     call.streams.out = [](std::string_view) {};
     programs.must(call, Exit::failed, limits);
   }

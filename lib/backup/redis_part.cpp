@@ -1,4 +1,5 @@
 #include "lib/backup/redis_part.hpp"
+#include "lib/backup/swap.hpp"
 
 #include "lib/base/failure.hpp"
 #include "lib/io/channel.hpp"
@@ -296,7 +297,10 @@ std::string RedisRestore::kept() const {
 std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits) {
   RedisServer server{target, limits};
   std::string newest;
-  for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) newest = std::max(newest, what.substr(0, what.find(' ')));
+  for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
+    auto stamp = what.substr(0, what.find(' '));
+    if (is_stamp(stamp)) newest = std::max(newest, std::move(stamp));
+  }
   return newest;
 }
 

@@ -1,13 +1,12 @@
 #include "lib/backup/scratch_server.hpp"
 
-#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "lib/backup/scratch_folder.hpp"
 #include "lib/base/failure.hpp"
-#include "lib/io/files.hpp"
 #include "lib/io/process.hpp"
 
 namespace codops::backup {
@@ -26,33 +25,26 @@ fs::path server_folder(int major) {
                 fmt::format("apt-get install postgresql-{}, or name a server with --server-env", major)};
 }
 
-// postgres refuses to run as root.
+// postgres refuses to run as root. Who changes its user loses the signal that ends it with us, unless it is set again.
 std::vector<std::string> as_server(std::vector<std::string> argv) {
   if (::geteuid() != 0) return argv;
-  std::vector<std::string> all{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
+  std::vector<std::string> all{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"};
   all.insert(all.end(), argv.begin(), argv.end());
   return all;
-}
-
-void give_to_server(const fs::path& folder) {
-  if (::geteuid() != 0) return;
-  const auto* user = ::getpwnam("postgres");
-  if (user == nullptr || ::chown(folder.c_str(), user->pw_uid, user->pw_gid) != 0) {
-    throw Failure{Exit::unavailable, "no user \"postgres\" to run a server as", "run the drill as another user than root"};
-  }
 }
 
 }  // namespace
 
 struct ScratchServer::State {
-  io::TemporaryFolder folder;
+  ScratchFolder folder;
   std::unique_ptr<io::Child> server;
 };
 
-ScratchServer::ScratchServer(int major, const Limits& limits) : state_{std::make_unique<State>()} {
+ScratchServer::ScratchServer(int major, const Limits& limits) {
+  sweep_scratch(scratch_parent(), limits);
   const auto programs = server_folder(major);
-  const auto data = (state_->folder.path() / "data").string();
-  give_to_server(state_->folder.path());
+  state_ = std::make_unique<State>();
+  const auto data = state_->folder.data().string();
   io::capture({as_server({(programs / "initdb").string(), "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8",
                           "--locale=C.UTF-8", "--no-sync"}),
                io::usual_environment(), {}, state_->folder.path()},

@@ -1,6 +1,6 @@
 #pragma once
 // A PostgreSQL server for one drill: a cluster in a temporary folder, reachable through a socket there and by nobody
-// else, gone when the object goes. As root it runs as the user "postgres".
+// else, gone when the object goes; what a killed drill left goes when the next begins. As root it runs as the user "postgres".
 #include <memory>
 
 #include "lib/base/cancel.hpp"

@@ -75,6 +75,16 @@ std::string stamp_of(WallTime time) {
   return stamp;
 }
 
+bool is_stamp(std::string_view text) {
+  if (text.size() != stamp_length) return false;
+  for (std::size_t i = 0; i < stamp_length; ++i) {
+    if (i == 8 || i == 15 ? text[i] != '_' : text[i] < '0' || text[i] > '9') return false;
+  }
+  const auto time = parse_rfc3339(fmt::format("{}-{}-{}T{}:{}:{}.{}Z", text.substr(0, 4), text.substr(4, 2), text.substr(6, 2), text.substr(9, 2),
+                                              text.substr(11, 2), text.substr(13, 2), text.substr(16)));
+  return time && stamp_of(*time) == text;
+}
+
 std::string side_name(std::string_view database, std::string_view word, WallTime time) {
   const auto suffix = fmt::format("_{}_{}", word, stamp_of(time));
   return std::string{database.substr(0, longest_name - suffix.size())} + suffix;
@@ -159,10 +169,7 @@ std::vector<std::string> all_put_aside(Connection& server, const std::string& li
     const std::string name{rows.text(i, 0)};
     const auto expected = side_name(live, aside_word, WallTime{});
     const auto front = expected.substr(0, expected.size() - stamp_length);
-    if (name.size() == expected.size() && name.starts_with(front) &&
-        std::all_of(name.end() - stamp_length, name.end(), [](char c) { return (c >= '0' && c <= '9') || c == '_'; })) {
-      aside.push_back(name);
-    }
+    if (name.size() == expected.size() && name.starts_with(front) && is_stamp(std::string_view{name}.substr(front.size()))) aside.push_back(name);
   }
   return aside;
 }

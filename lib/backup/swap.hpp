@@ -14,6 +14,7 @@ namespace codops::backup {
 // database fit into a second.
 inline constexpr std::size_t stamp_length = 19;
 std::string stamp_of(WallTime time);
+bool is_stamp(std::string_view text);  // of a time that there is
 // At most 63 bytes: "shop" + "_before_20261123_101500_250".
 std::string side_name(std::string_view database, std::string_view word, WallTime time);
 

@@ -19,12 +19,14 @@ std::string own_namespace() {
   return std::filesystem::read_symlink("/proc/self/ns/pid", none).string();
 }
 
+// nullopt: it has ended; a zombie has, whoever should have reaped it.
 std::optional<std::uint64_t> start_time_of(std::int64_t pid) {
   const auto stat = io::read_file_if_there(fmt::format("/proc/{}/stat", pid), 4096);
   if (!stat) return std::nullopt;
   // The command's name, in brackets, may hold anything; field 22 is the 20th after it.
   std::string_view rest{*stat};
   rest.remove_prefix(std::min(rest.size(), rest.rfind(')') + 1));
+  if (rest.starts_with(" Z") || rest.starts_with(" X")) return std::nullopt;
   for (int field = 2; field < 22; ++field) {
     const auto space = rest.find(' ');
     if (space == std::string_view::npos) return std::nullopt;

@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
 PG_PASSWORD='c4nary-pa:ss\word'
 source "$SUPPORT/backup_postgres.sh"
 clean_up() {
-  umount "$WORK/small" 2>/dev/null || true
+  umount "$WORK/small-store" || true
   postgres_stop "$WORK/pg" || true
 }
 if ! postgres_start "$WORK/pg"; then
@@ -71,6 +71,24 @@ check "export reads without codops" "$CODOPS" backup export test latest "$WORK/o
 check "pg_restore lists the export" "$pg_bin/pg_restore" -f /dev/null "$WORK/out.dump"
 check "drill" "$CODOPS" backup drill test
 expect "a drill is recorded" "$("$CODOPS" backup list test -o json | jq '[.backups[] | select(.drilled)] | length')" 1
+
+# ---- a small schema, a role, and somebody else's SQL
+sql postgres "CREATE ROLE reader"
+sql postgres "CREATE DATABASE small"
+sql small "CREATE TABLE t AS SELECT generate_series(1, 100) a; GRANT SELECT ON t TO reader; CREATE POLICY p ON t TO reader USING (true)"
+sed 's,/shop$,/small,' .env.test >.env.small
+small() { "$CODOPS" "$1" "${@:2}" --store "$WORK/store-of-small"; }
+check "a backup of a small database" small backup small
+check "its drill: grants and policies name roles that a scratch server lacks" "$CODOPS" backup drill small --store "$WORK/store-of-small"
+check "restore --table out of a short archive" small restore small latest --table t --yes
+plain() { "$pg_bin/pg_dump" -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -N 'restored_*' small; }
+plain >"$WORK/plain.sql"
+check "a plain dump of pg_dump restores" small restore small "$WORK/plain.sql" --yes
+sed "s,^-- PostgreSQL database dump complete,\\\\! touch $WORK/owned\n\\\\o |touch $WORK/owned\n&," "$WORK/plain.sql" >"$WORK/evil.sql"
+rc=0
+small restore small "$WORK/evil.sql" --yes >"$WORK/out" 2>&1 || rc=$?
+expect "a dump that runs commands here is refused, and runs none" "$rc $(find "$WORK" -maxdepth 1 -name owned)" "1 "
+sql postgres "DROP ROLE reader" 2>/dev/null || true
 
 # ---- secrets
 if command -v strace >/dev/null; then
@@ -172,15 +190,15 @@ kill "$holder" 2>/dev/null || true
 sql postgres "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()" >/dev/null
 
 # ---- a full disk
-mkdir "$WORK/small"
-if mount -t tmpfs -o size=12m tmpfs "$WORK/small" 2>/dev/null; then
-  check "it fits once" "$CODOPS" backup test --store "$WORK/small" --no-prune
+mkdir "$WORK/small-store"
+if mount -t tmpfs -o size=12m tmpfs "$WORK/small-store"; then
+  check "it fits once" "$CODOPS" backup test --store "$WORK/small-store" --no-prune
   rc=0
-  for _ in 1 2 3 4 5; do "$CODOPS" backup test --store "$WORK/small" >"$WORK/out" 2>"$WORK/err" || { rc=$?; break; }; done
+  for _ in 1 2 3 4 5; do "$CODOPS" backup test --store "$WORK/small-store" >"$WORK/out" 2>"$WORK/err" || { rc=$?; break; }; done
   expect "a full disk is a failure" "$rc" 1
   check "it is named" grep -q "No space left" "$WORK/err"
-  check "what was there is whole" "$CODOPS" backup verify test all --store "$WORK/small"
-  expect "nothing half-written stays" "$(find "$WORK/small" -name '*.tmp' | wc -l)" 0
+  check "what was there is whole" "$CODOPS" backup verify test all --store "$WORK/small-store"
+  expect "nothing half-written stays" "$(find "$WORK/small-store" -name '*.tmp' | wc -l)" 0
 else
   skip "a full disk" "no tmpfs may be mounted"
 fi

@@ -100,6 +100,18 @@ exits "killed: a deploy starts it too" 0 deploy demo v1.1.0
 serving "killed: it serves again" v1.1.0 2
 exits "history tells" 0 history demo
 
+# ---- a backup does not wait for a deploy
+"$CODOPS" -C "$APP" --progress none deploy demo v1.0.0 >"$WORK/deploying" 2>&1 </dev/null &
+deploying=$!
+check "a deploy holds its lock" wait_for 60 sh -c "docker ps -a --format '{{.Names}}' | grep -q '^codops-$PROJECT-lock'"
+kill -STOP "$deploying"
+exits "a backup meanwhile" 0 backup demo
+kill -CONT "$deploying"
+rc=0; wait "$deploying" || rc=$?
+# Stopped for too long it may have lost its lock, and says so; it is never left half done.
+expect "the deploy went on, or stopped as one that lost its lock" "$((rc == 0 || rc == 4))" 1
+exits "and can be had again" 0 deploy demo v1.1.0
+
 # ---- a backup that must come before a deploy
 sed -i 's/^backup:/backup:\n  before_deploy: true/' "$APP/codops.yaml"
 listed() { "$CODOPS" -C "$APP" backup list demo -o json | jq '.backups | length'; }

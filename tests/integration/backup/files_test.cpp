@@ -20,7 +20,7 @@ std::map<std::string, std::string> tree(const fs::path& folder) {
   std::map<std::string, std::string> all;
   for (auto at = fs::recursive_directory_iterator{folder}; at != fs::recursive_directory_iterator{}; ++at) {
     const auto name = at->path().lexically_relative(folder).string();
-    if (name.starts_with(".codops-")) {
+    if (backup::is_laid_aside(name)) {
       at.disable_recursion_pending();
       continue;
     }
@@ -116,32 +116,84 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
 }
 
 TEST_CASE("files: killed at any change of a swap, the next restore finds what was live") {
+  const std::string stamp = "20261123_101500_250", fresh = ".codops-new-" + stamp;
   for (int lives = 0; lives < 40; ++lives) {
     CAPTURE(lives);
     const io::TemporaryFolder folder;
     make_uploads(folder.path());
     const auto before = tree(folder.path());
     const auto entries = backup::local_entries(folder.path());
-    io::make_folders(folder.path() / ".codops-new-1");
-    for (const auto* name : {"a.txt", "fresh", "other"}) io::write_file(folder.path() / ".codops-new-1" / name, "new");
+    io::make_folders(folder.path() / fresh);
+    for (const auto* name : {"a.txt", "fresh", "other"}) io::write_file(folder.path() / fresh / name, "new");
     DyingEntries dying{*entries, lives};
     try {
       // The mending that a failure starts at once dies with it.
-      backup::swap_entries(dying, "1", Limits{});
+      backup::swap_entries(dying, stamp, Limits{});
     } catch (const Failure&) {
     }
     if (dying.survived()) {
       CHECK(tree(folder.path()).size() == 3);
       CHECK(lives > 8);
-      backup::swap_entries_back(*entries, "1", Limits{});
+      backup::swap_entries_back(*entries, stamp, Limits{});
       CHECK(tree(folder.path()) == before);
       return;
     }
     backup::mend_swap(*entries, Limits{});
     CHECK(tree(folder.path()) == before);
-    CHECK(entries->names(".codops-new-1", Limits{}).empty());
+    CHECK(entries->names(fresh, Limits{}).empty());
   }
   FAIL("a swap never survived");
+}
+
+TEST_CASE("files: only a name with a stamp is a restore's; a user's .codops-… is a file like the rest, and no undo takes it") {
+  CHECK(backup::is_laid_aside(".codops-before-20261123_101500_250"));
+  CHECK(backup::is_laid_aside(".codops-undone-20261123_101500_250"));
+  for (const char* users : {".codops-before-zz", ".codops-before-", ".codops-before-20261123_101500_25", ".codops-before-20261123_101500_250x", ".codops-before-20261399_101500_250",
+                            ".codops-before-99999999_999999_999", ".codops-20261123_101500_250", "x.codops-before-20261123_101500_250", ".codops-new-1"}) {
+    CAPTURE(users);
+    CHECK_FALSE(backup::is_laid_aside(users));
+  }
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  const io::TemporaryFolder folder;
+  const auto uploads = folder.path() / "uploads";
+  make_uploads(uploads);
+  for (const char* mine : {".codops-before-zz", ".codops-new-mine", ".codops-moving-mine"}) {
+    fs::create_directory(uploads / mine);
+    io::write_file(uploads / mine / "f", mine);
+  }
+  io::write_file(uploads / ".codops-notes", "mine");
+  const auto before = tree(uploads);
+  REQUIRE(before.contains(".codops-new-mine/f"));
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.files.push_back({uploads.string(), uploads, nullptr, {}});
+  const auto undo = [&] { return backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute()); };
+  // Nothing was restored: there is nothing to undo, and nothing moves.
+  CHECK_THROWS_AS(undo(), Failure);
+  CHECK(tree(uploads) == before);
+  const auto taken = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  fs::remove_all(uploads / ".codops-before-zz");
+  io::write_file(uploads / ".codops-notes", "changed");
+  const auto changed = tree(uploads);
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == before);
+  // The whole of it is undone, database and files, though ".codops-before-zz" sorts last.
+  auto undone = undo();
+  CHECK(undone.database == shop.name);
+  CHECK(undone.kept == std::vector<std::string>{uploads.string()});
+  CHECK(tree(uploads) == changed);
+  // The files alone: the database is not named.
+  request.parts = {uploads.string()};
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == before);
+  undone = undo();
+  CHECK(undone.aside.empty());
+  CHECK(undone.kept == std::vector<std::string>{uploads.string()});
+  CHECK(tree(uploads) == changed);
 }
 
 TEST_CASE("files: an archive of somebody else writes nothing outside, and no devices or setuid bits") {

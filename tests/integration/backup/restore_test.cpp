@@ -1,3 +1,4 @@
+#include "lib/backup/restore_steps.hpp"
 #include "lib/backup/restore.hpp"
 
 #include <filesystem>
@@ -380,15 +381,30 @@ TEST_CASE("restore: what one that was killed left is taken back by the next run"
   Restoring it{shop};
   it.take(shop.target());
   // As a killed one leaves it: the mark of a process that is no more, the live database closed and read-only.
-  const auto left = shop.name + "_new_20260101_000000";
-  ask(shop.target("postgres"), "CREATE DATABASE " + left);
+  const auto left = shop.name + "_new_20260101_000000_000";
   auto connection = io::postgres::Connection::open(shop.target("postgres"), a_minute());
-  backup::mark(connection, left, {shop.name, true}, a_minute());
-  CHECK(backup::mend_restores(connection, shop.name, a_minute()).empty());  // we live
-  ask(shop.target("postgres"), "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE " + left + " IS %L', regexp_replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '" + left +
-                                   "'), 'pg_database'), '\"start_time\":[0-9]+', '\"start_time\":1')); END $$");
-  ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " SET default_transaction_read_only TO on");
-  ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " ALLOW_CONNECTIONS false");
+  const auto leave = [&](const std::string& field, const std::string& value) {
+    ask(shop.target("postgres"), "CREATE DATABASE " + left);
+    backup::mark(connection, left, {shop.name, true}, a_minute());
+    ask(shop.target("postgres"), "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE " + left + " IS %L', regexp_replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '" + left +
+                                     "'), 'pg_database'), '" + field + ":[^,}]+', '" + field + ":" + value + "')); END $$");
+    ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " SET default_transaction_read_only TO on");
+    ask(shop.target("postgres"), "ALTER DATABASE " + shop.name + " ALLOW_CONNECTIONS false");
+  };
+  // A container's, or one of before the machine was restarted: nobody can see that it has ended, but it no longer holds the restore's lock.
+  leave("\"boot_id\"", "\"1\"");
+  {
+    auto holder = io::postgres::Connection::open(shop.target("postgres"), a_minute());
+    backup::lock_restore(holder, shop.name, a_minute());
+    CHECK(backup::mend_restores(connection, shop.name, a_minute()).empty());
+    CHECK(backup::mend_restores(connection, "", a_minute()).empty());
+    backup::unlock_restore(holder, shop.name, a_minute());
+  }
+  CHECK(backup::mend_restores(connection, shop.name, a_minute()).size() == 3);
+  CHECK(it.databases() == shop.name);
+  CHECK(answer(shop.target(), "SHOW default_transaction_read_only") == "off");
+  // One whose process has another start than the mark says.
+  leave("\"start_time\"", "1");
   CHECK(backup::mend_restores(connection, "", a_minute()).size() == 3);
   CHECK(it.databases() == shop.name);
   ask(shop.target(), "INSERT INTO t VALUES (0)");

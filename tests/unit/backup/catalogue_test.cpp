@@ -39,7 +39,7 @@ struct Place {
   Catalogue catalogue{store, "shop/production"};
   void add(const std::string& label, const std::string& tag = {}, const std::optional<io::SigningKey>& key = {}) {
     catalogue.begin(label, now, limits);
-    store.put(catalogue.object(label, "database.dump.zst"), "data", limits);
+    for (const auto& part : manifest(label).parts) store.put(catalogue.object(label, part.name), std::string(part.size, 'x'), limits);
     catalogue.publish(manifest(label, tag), key, limits);
   }
   std::vector<std::string> labels() {
@@ -88,6 +88,29 @@ TEST_CASE("only what is published is listed, and it is found by label, tag and a
   }
   place.catalogue.mark("20261122-100000F", [](Marks& marks) { marks.damage = "a part is missing"; }, limits);
   CHECK(place.catalogue.find("latest", limits).manifest.label == "20261121-100000F");
+}
+
+TEST_CASE("a backup whose part is gone or has another size is damaged, and the latest is the one before") {
+  Place place;
+  place.add("20261121-100000F");
+  place.add("20261122-100000F");
+  CHECK(place.catalogue.find("latest", limits).manifest.label == "20261122-100000F");
+  const auto dump = place.catalogue.object("20261122-100000F", "database.dump.zst");
+  place.store.put(dump, "", limits);
+  auto entries = place.catalogue.list(limits);
+  REQUIRE(entries.size() == 2);
+  CHECK(entries[0].sound());
+  CHECK_FALSE(entries[1].sound());
+  CHECK(entries[1].marks.damage == "database.dump.zst has 0 bytes, not 10");
+  CHECK(place.catalogue.find("latest", limits).manifest.label == "20261121-100000F");
+  place.store.put(dump, "0123456789", limits);
+  CHECK(place.catalogue.list(limits)[1].sound());
+  place.store.remove(dump, limits);
+  CHECK(place.catalogue.list(limits)[1].marks.damage == "database.dump.zst is gone");
+  // By its label it is still found: somebody may want to know what is wrong with it.
+  CHECK(place.catalogue.find("20261122-100000F", limits).marks.damage == "database.dump.zst is gone");
+  // It is seen, not remembered.
+  place.catalogue.mark("20261122-100000F", [](Marks& marks) { CHECK(marks.damage.empty()); }, limits);
 }
 
 TEST_CASE("what a dead process left goes, what a living one is at stays") {
