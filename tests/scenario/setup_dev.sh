@@ -170,7 +170,72 @@ cp "$WORK/env" .env
 expect "--reset without a person or --yes changes nothing" "$(code setup --reset) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL')" "64 3"
 check "and says what would be lost" grep -q 'local PostgreSQL' "$WORK/err"
 env_before=$(sha256sum .env)
+# Redis writes its file only later: what it holds is asked of the server itself.
+setup "${quick[@]}" || true
+redis_folder=$("$CODOPS" dev redis-cli -- config get dir | tail -n 1)
+"$CODOPS" dev redis-cli -- flushall >/dev/null
+"$CODOPS" dev redis-cli -- config set save "" >/dev/null
+rm -f "$redis_folder/dump.rdb"
+expect "a Redis without a key has nothing to lose" "$(code setup --reset) $(grep -c 'local Redis' "$WORK/err")" "64 0"
+"$CODOPS" dev redis-cli -- set mine 42 >/dev/null
+expect "one that has not written its file yet has" "$(code setup --reset) $(grep -c 'local Redis.*(keys: 1)' "$WORK/err") $(test -e "$redis_folder/dump.rdb"; echo $?) $("$CODOPS" dev redis-cli -- get mine)" "64 1 1 42"
 expect "--reset --yes starts anew" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending migrate) $(sha256sum .env)" "0 done $env_before"
+
+# ---- the seed: not over somebody's data, and one that was killed half way is told
+mkdir "$WORK/seeded" && cd "$WORK/seeded" && checkouts+=("$WORK/seeded")
+(cd "$app" && "$CODOPS" setup-dev --down >/dev/null 2>&1) || true
+(cd "$WORK/old" && "$CODOPS" setup-dev --down >/dev/null 2>&1) || true
+mkdir -p prisma/migrations/20250101000000_first
+echo 'provider = "postgresql"' >prisma/migrations/migration_lock.toml
+echo "CREATE TABLE kinds (name text); INSERT INTO kinds VALUES ('of the migration'); CREATE TABLE things (name text);" >prisma/migrations/20250101000000_first/migration.sql
+printf 'DATABASE_URL=postgresql://me:secret@127.0.0.1:5432/seeded\n' >.env
+cat >seed.sh <<'SH'
+#!/bin/sh
+"$CODOPS" dev psql -- -qc "INSERT INTO things VALUES ('seed')"
+[ ! -e killed ] || kill -KILL $PPID
+SH
+chmod 755 seed.sh
+cat >codops.yaml <<'Y'
+project: seeded
+setup_dev:
+  seed:
+    - run: [./seed.sh]
+Y
+things() { "$CODOPS" dev psql -- -Atc "SELECT string_agg(name, ',') FROM things"; }
+expect "rows of a migration are no reason against a seed" "$(code setup -o json) $(ending seed) $(things)" "0 done seed"
+expect "which runs once" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged seed"
+expect "a run without its seed" "$(code setup -o json --reset --yes --skip seed) $(things)" "0 "
+"$CODOPS" dev psql -- -qc "INSERT INTO things VALUES ('mine')"
+expect "then somebody's own data: no seed runs over it" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged mine"
+expect "which is said, with the way to run it" "$(json '.steps[] | select(.name == "seed") | .text') $(grep -c 'seed: not run.*by hand: (./seed.sh)' "$WORK/err")" '"not run: the database has data of somebody'"'"'s by now" 1'
+touch killed
+expect "a seed that is killed half way, and setup-dev with it" "$(code setup -o json --reset --yes) $(things)" "137 seed"
+rm killed
+expect "is not run over its own half" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged seed"
+expect "and not taken as done either" "$(json '.steps[] | select(.name == "seed") | .text' | cut -c1-28) $(tr -s '\n ' ' ' <"$WORK/err" | grep -c 'seed: began once and did not end.*by hand: .*seed.sh.*--reset')" '"began once and did not end: 1'
+"$CODOPS" dev psql -- -qc 'TRUNCATE things'
+expect "without what it wrote it runs again" "$(code setup -o json) $(ending seed) $(things)" "0 done seed"
+
+# ---- root's two places for the servers' data: what decides changes, and the data is where it was
+if ((EUID == 0)); then
+  own=.codops/dev
+  if [[ -d $own/postgres ]]; then
+    "$CODOPS" setup-dev --down >/dev/null 2>&1
+    chmod o-x "$WORK/seeded"
+    expect "others can't enter any more: the data is not passed over" "$(code setup -o json) $(ending postgres) $(test -d "$own/postgres/data"; echo $?)" "69 failed 0"
+    check "both places are told, and the way out" grep -q "\"$WORK/seeded/.codops/dev/postgres.*/var/lib/codops/dev/seeded-.*chmod o+x .*$WORK/seeded" "$WORK/out"
+    expect "nor by --reset" "$(code setup --reset --yes) $(test -d "$own/postgres/data"; echo $?) $(grep -c 'data of postgres is in' "$WORK/err")" "1 0 1"
+    expect "nothing was made at the other" "$(find /var/lib/codops/dev -maxdepth 1 -name 'seeded-*' -newer seed.sh 2>/dev/null | wc -l)" 0
+    chmod o+x "$WORK/seeded"
+    expect "and with the way out it is there" "$(code setup -o json) $(things)" "0 seed"
+  else
+    # The tests' own folder is closed to others: the data is aside already.
+    skip "two places" "$WORK can't be entered by others"
+  fi
+fi
+"$CODOPS" setup-dev --down >/dev/null 2>&1
+cd "$WORK/old"
+expect "a last start" "$(code setup -o json "${quick[@]}")" 0
 expect "--down" "$(code setup --down)" 0
 expect "nothing of it runs" "$(ss -Hltn 'sport = :5432 or sport = :5433 or sport = :6379' | wc -l)" 0
 finish

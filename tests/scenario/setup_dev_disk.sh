@@ -66,7 +66,8 @@ if [[ -d $npm_config_cache ]]; then
   expect "the files are as they were" "$(sha256sum .env) $(mv .env "$WORK/env" && fingerprint . && mv "$WORK/env" .env) $(cat "$WORK/src/money/package.json")" "$secrets $before {\"name\":\"money\",\"version\":\"2.0.0\"}"
   room 800M
   expect "with room the next run ends well" "$(code setup -o json --skip install:frontend) $(test -d backend/node_modules/pg && readlink backend/node_modules/money)" "0 $WORK/src/money"
-  expect "and the database has kept its data" "$("$CODOPS" dev psql -- -Atc 'SELECT answer, (SELECT count(*) FROM orders) FROM mine')" "42|3"
+  expect "and the database has kept its data, which no seed was run over" "$("$CODOPS" dev psql -- -Atc 'SELECT answer, (SELECT count(*) FROM orders) FROM mine')" "42|0"
+  expect "and that is said" "$(tr -s '\n ' ' ' <"$WORK/err" | grep -c 'seed: not run.*by hand: (cd backend .*seed)')" 1
 else
   skip "npm" "no npm cache: tests/support/images.sh fetch"
 fi

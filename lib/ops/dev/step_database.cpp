@@ -7,6 +7,7 @@
 #include "lib/io/crypto.hpp"
 #include "lib/migrate/migrate.hpp"
 #include "lib/migrate/provision.hpp"
+#include "lib/ops/dev/seed_rows.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 
@@ -130,7 +131,28 @@ bool is_empty(pg::Connection& connection, const Limits& limits) {
 // A seed is due from before the first migration of an empty database until it has run: whatever dies in between, it comes.
 void note_seed(const Context& context, pg::Connection& connection, const Limits& limits) {
   if (context.workspace.environment.setup_dev.seed.empty() || !is_empty(connection, limits)) return;
+  context.ledger.drop(rows_before_seed);
   context.ledger.put("seed", {database_identity(connection, limits), "due"});
+}
+
+bool is_seed(const Context& context, const std::string& identity, std::string_view note) {
+  const auto known = context.ledger.find("seed");
+  return known && known->inputs == identity && known->note == note;
+}
+
+// Are the rows that are there those that the migrations brought, and nobody's else?
+bool has_no_data(const Context& context, pg::Connection& connection, const Limits& limits) {
+  const auto known = context.ledger.find(rows_before_seed);
+  return rows_of(connection, limits) == (known ? known->inputs : std::string{});
+}
+
+std::string seed_by_hand(const Context& context) {
+  std::string text;
+  for (const auto& command : context.workspace.environment.setup_dev.seed) {
+    const auto where = command.directory.empty() ? std::string{} : fmt::format("cd {} && ", command.directory);
+    text += fmt::format("{}({}{})", text.empty() ? "" : " && ", where, fmt::join(command.run, " "));
+  }
+  return text;
 }
 
 Finding look_at_migrations(const Context& context, const Limits& limits) {
@@ -159,6 +181,7 @@ std::string run_migrations(const Context& context, const Progress& progress, con
   const auto& settings = context.workspace.environment.migrate;
   auto connection = connect(context.workspace.database(), limits);
   note_seed(context, connection, limits);
+  const bool seed_is_due = is_seed(context, database_identity(connection, limits), "due") && has_no_data(context, connection, limits);
   migrate::Options options;
   options.subject = "development";
   options.lock_wait = settings.lock_wait;
@@ -166,6 +189,8 @@ std::string run_migrations(const Context& context, const Progress& progress, con
   options.statement_timeout = settings.statement_timeout;
   Forwarding reporter{progress};
   const auto outcome = migrate::apply(source_of(context.workspace), connection, options, reporter, limits);
+  // A migration may bring rows: they are no reason against the seed.
+  if (seed_is_due) context.ledger.put(rows_before_seed, {rows_of(connection, limits), {}});
   if (outcome.applied.empty()) return "up to date";
   return fmt::format("{} applied, the last is {}", outcome.applied.size(), outcome.applied.back().name);
 }
@@ -174,17 +199,26 @@ Finding look_at_seed(const Context& context, const Limits& limits) {
   auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
   const auto identity = database_identity(connection, limits);
   const bool empty = context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits);
+  const bool due = is_seed(context, identity, "due"), begun = is_seed(context, identity, "begun");
+  const bool no_data = (due || begun) && has_no_data(context, connection, limits);
   context.connection.keep(std::move(connection));
   if (empty) return {false, "the database is empty", {}, {}};
-  const auto known = context.ledger.find("seed");
-  if (known && known->inputs == identity && known->note == "due") return {false, "is due: the database was empty", {}, {}};
-  return {true, known && known->inputs == identity ? "done" : "not due: the database was there before", {}, {}};
+  if (no_data) return {false, due ? "is due: the database has no data" : "began once, did not end, and left no data", {}, {}};
+  if (due || begun) {
+    const auto why = due ? "not run: the database has data of somebody's by now" : "began once and did not end: what it wrote may be half of it";
+    const auto hint = fmt::format("by hand: {}; anew, without any of the data: codops setup-dev --reset", seed_by_hand(context));
+    context.reporter.note(fmt::format("seed: {}; {}", why, hint));
+    return {true, why, hint, {}};
+  }
+  return {true, is_seed(context, identity, "done") ? "done" : "not due: the database was there before", {}, {}};
 }
 
 std::string run_seed(const Context& context, const Progress& progress, const Limits& limits) {
-  for (const auto& command : context.workspace.environment.setup_dev.seed) run_tool(context, command.run, command.directory, progress, limits);
   auto connection = connect(context.workspace.database(), limits);
-  context.ledger.put("seed", {database_identity(connection, limits), "done"});
+  const auto identity = database_identity(connection, limits);
+  context.ledger.put("seed", {identity, "begun"});
+  for (const auto& command : context.workspace.environment.setup_dev.seed) run_tool(context, command.run, command.directory, progress, limits);
+  context.ledger.put("seed", {identity, "done"});
   return fmt::format("{}", fmt::join(context.workspace.environment.setup_dev.seed.front().run, " "));
 }
 

@@ -6,7 +6,9 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
+#include "lib/io/redis.hpp"
 #include "lib/ops/dev/containers.hpp"
+#include "lib/ops/dev/seed_rows.hpp"
 #include "lib/ops/dev/setup.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
@@ -28,6 +30,36 @@ std::uint64_t size_of(const fs::path& folder) {
   return bytes;
 }
 
+// Redis writes its file a minute after a change, or at its end: the running server knows more. Empty: there is nothing to lose.
+std::string redis_loss(const Workspace& workspace, const Limits& limits) {
+  const LocalRedis redis{workspace.project};
+  const auto running = redis.process();
+  const auto text = fmt::format("the data of the local Redis: \"{}\"", redis.folder().string());
+  if (!running) return redis.has_data() ? text : std::string{};
+  try {
+    const auto bounded = limits.within(Milliseconds{3'000});
+    io::RedisConnection connection{workspace.redis_target(), bounded};
+    const auto info = connection.command({"INFO"}, bounded).text;
+    // Another one may have the port by now.
+    if (info.find(fmt::format("process_id:{}\r", running->pid())) != std::string::npos) {
+      const auto keys = keys_in_redis_info(info);
+      if (keys == 0 && !redis.has_data()) return {};
+      return fmt::format("{} (keys: {})", text, keys);
+    }
+  } catch (const Failure&) {
+    limits.check("asking Redis");
+  }
+  return text + " (it runs, and does not tell how much it holds)";
+}
+
+// As root the data may be where this run does not look: nobody may be told that there is none.
+void require_none_elsewhere(const fs::path& project) {
+  std::string hint;
+  auto why = data_elsewhere(project, "postgres", "data/PG_VERSION", hint);
+  if (why.empty()) why = data_elsewhere(project, "redis", "dump.rdb", hint);
+  if (!why.empty()) throw Failure{Exit::failed, why, hint};
+}
+
 // The engine, whatever backend the settings choose: containers may be there from an earlier run.
 bool has_engine(const Workspace& workspace) { return workspace.api && workspace.compose; }
 
@@ -35,10 +67,10 @@ bool has_engine(const Workspace& workspace) { return workspace.api && workspace.
 
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits) {
   std::vector<std::string> lost;
+  require_none_elsewhere(workspace.project);
   const LocalPostgres postgres{workspace.project};
   if (postgres.has_data()) lost.push_back(fmt::format("every database of the local PostgreSQL: \"{}\" ({})", postgres.data().string(), format_bytes(size_of(postgres.data()))));
-  const LocalRedis redis{workspace.project};
-  if (redis.has_data()) lost.push_back(fmt::format("the data of the local Redis: \"{}\"", redis.folder().string()));
+  if (auto redis = redis_loss(workspace, limits); !redis.empty()) lost.push_back(std::move(redis));
   if (!has_engine(workspace)) return lost;
   require_ours(workspace, limits);
   for (const auto& volume : volumes_of(workspace, limits)) lost.push_back(fmt::format("volume \"{}\" of the engine", volume));
@@ -54,7 +86,7 @@ void remove_data(const Workspace& workspace, Ledger& ledger, const Limits& limit
   redis.stop(limits);
   if (fs::exists(redis.folder())) redis.remove();
   if (has_engine(workspace)) remove_containers(workspace, limits);
-  for (const auto* key : {"database", "seed", "redis"}) ledger.drop(key);
+  for (const auto* key : {"database", "seed", rows_before_seed, "redis"}) ledger.drop(key);
 }
 
 Outcome take_down(const Request& request, Reporter& reporter, const Limits& limits) {
@@ -74,6 +106,7 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
     redis.stop(limits);
     stopped.emplace_back("Redis");
   }
+  require_none_elsewhere(project);
   auto inputs = request.inputs;
   if (inputs.backend != "local") {
     const auto workspace = observe(inputs, {}, limits);

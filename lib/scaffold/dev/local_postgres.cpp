@@ -84,6 +84,7 @@ std::optional<fs::path> LocalPostgres::programs() const {
 }
 
 std::string LocalPostgres::trouble(std::string& hint) const {
+  if (auto elsewhere = data_elsewhere(project_, "postgres", "data/PG_VERSION", hint); !elsewhere.empty()) return elsewhere;
   if (!programs()) {
     if (has_data()) {
       hint = fmt::format("install PostgreSQL {0}: {1}", major(), package_hint({"postgresql-" + major()}));

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
@@ -41,6 +42,18 @@ std::string redis_configuration(const RedisAccount& account) {
   return text + fmt::format("user {} on {} ~* &* +@all\nuser default off\n", account.user, quoted(">", account.password.reveal()));
 }
 
+std::uint64_t keys_in_redis_info(std::string_view info) {
+  // "db0:keys=12,expires=0,…", one line for each database that has any.
+  std::uint64_t all = 0;
+  constexpr std::string_view word{":keys="};
+  for (auto at = info.find(word); at != std::string_view::npos; at = info.find(word, at + 1)) {
+    std::uint64_t keys = 0;
+    std::from_chars(info.data() + at + word.size(), info.data() + info.size(), keys);
+    all += keys;
+  }
+  return all;
+}
+
 LocalRedis::LocalRedis(const fs::path& project) : project_{project}, folder_{servers_folder(project) / "redis"}, log_{dev_folder(project) / "redis.log"} {}
 
 std::string LocalRedis::trouble(std::string& hint) const {
@@ -48,6 +61,7 @@ std::string LocalRedis::trouble(std::string& hint) const {
     hint = package_hint({"redis"}) + ", or use an engine: --backend docker";
     return "Redis' server is not installed here";
   }
+  if (auto elsewhere = data_elsewhere(project_, "redis", "dump.rdb", hint); !elsewhere.empty()) return elsewhere;
   try {
     run_as("redis");
   } catch (const Failure& failure) {

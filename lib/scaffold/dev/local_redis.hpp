@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lib/base/secret.hpp"
 #include "lib/scaffold/dev/local_server.hpp"
@@ -22,6 +23,9 @@ struct RedisAccount {
 
 // Pure: what redis-server reads.
 std::string redis_configuration(const RedisAccount& account);
+
+// Pure: the keys of all databases, of what INFO answers.
+std::uint64_t keys_in_redis_info(std::string_view info);
 
 class LocalRedis {
  public:

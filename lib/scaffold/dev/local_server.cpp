@@ -25,15 +25,15 @@ namespace fs = std::filesystem;
 constexpr std::string_view aside_folder = "/var/lib/codops/dev";
 constexpr off_t largest_log = 4 << 20;
 
-// Can every user walk down to it?
-bool all_may_enter(const fs::path& folder) {
+// The folder at which another user who walks down to this one is stopped; empty: none.
+fs::path closed_to_others(const fs::path& folder) {
   std::error_code error;
   for (auto path = fs::canonical(folder, error); !error; path = path.parent_path()) {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0 || (status.st_mode & S_IXOTH) == 0) return false;
-    if (path == path.parent_path()) return true;
+    if (::stat(path.c_str(), &status) != 0 || (status.st_mode & S_IXOTH) == 0) return path;
+    if (path == path.parent_path()) return {};
   }
-  return false;
+  return folder;
 }
 
 std::string base_name(const fs::path& project) {
@@ -88,7 +88,22 @@ fs::path servers_folder(const fs::path& project) {
   // The folder is made with 0711; until it is there its parents decide.
   auto nearest = own;
   while (!fs::exists(nearest, error)) nearest = nearest.parent_path();
-  return all_may_enter(nearest) ? own : aside;
+  return closed_to_others(nearest).empty() ? own : aside;
+}
+
+std::string data_elsewhere(const fs::path& project, const std::string& server, const std::string& proof, std::string& hint) {
+  if (::geteuid() != 0) return {};
+  const auto own = dev_folder(project), aside = fs::path{aside_folder} / base_name(project), chosen = servers_folder(project);
+  const auto& other = chosen == own ? aside : own;
+  std::error_code error;
+  if (fs::exists(chosen / server / proof, error) || !fs::exists(other / server / proof, error)) return {};
+  const auto from = (other / server).string(), to = (chosen / server).string();
+  hint = fmt::format("end its server if it runs, then: mkdir -p -m 711 \"{}\" && mv -T \"{}\" \"{}\"", chosen.string(), from, to);
+  // Once there is a folder aside, it is taken whatever others may enter.
+  if (const auto closed = closed_to_others(own); chosen == aside && !fs::exists(aside, error) && !closed.empty()) {
+    hint = fmt::format("chmod o+x \"{}\"; or, to have the data there: {}", closed.string(), hint);
+  }
+  return fmt::format("this checkout's data of {} is in \"{}\", and \"{}\", which is used now, has none: nothing was started or made", server, from, to);
 }
 
 void make_servers_folder(const fs::path& project) {

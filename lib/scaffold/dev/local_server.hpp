@@ -28,6 +28,9 @@ std::vector<std::string> argv_as(const RunAs& who, std::vector<std::string> argv
 // Where the servers' folders are: `.codops/dev`, or, as root in a checkout that other users can't enter,
 // /var/lib/codops/dev/NAME-HASH (of the checkout's path). Makes nothing.
 std::filesystem::path servers_folder(const std::filesystem::path& project);
+// As root there are two such places, and what decides (may others enter?) can change. Not empty: the place chosen now has no `proof`
+// ("data/PG_VERSION") of `server`'s data, and the other one has; `hint` is the way out.
+std::string data_elsewhere(const std::filesystem::path& project, const std::string& server, const std::string& proof, std::string& hint);
 void make_servers_folder(const std::filesystem::path& project);
 // Makes a server's own folder, mode 0700, its user's.
 void make_server_folder(const std::filesystem::path& folder, const RunAs& who);
