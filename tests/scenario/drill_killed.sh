@@ -3,7 +3,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../support/case.sh"
 PG_PASSWORD=drill
 source "$SUPPORT/backup_postgres.sh"
-server= bystander=
+server='' bystander=''
 clean_up() {
   if [[ -n $bystander ]]; then kill "$bystander" 2>/dev/null || true; fi
   if [[ -n $server && $(readlink "/proc/$server/cwd") == "$WORK"/* ]]; then kill -QUIT "$server" 2>/dev/null || true; fi
