@@ -6,6 +6,7 @@
 
 #include "lib/ops/actions.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/proxy.hpp"
 #include "lib/ops/readiness.hpp"
 
 namespace codops::ops {
@@ -47,7 +48,9 @@ class Start final : public plan::Action {
       }
       const auto members = members_of(service, entry);
       for (const auto& name : entry.at("make")) make_member(context_, service, member_named(service, name), limits);
+      for (const auto& name : entry.value("rejoin", Json::array())) reach_again(service, member_named(service, name), args, limits);
       for (const auto& member : members) {
+        if (service.role == Role::proxy && !is_made(entry, member)) lead_anew(service, member, args, limits);
         start_member(context_, service, member, limits);
         pending.push_back({&service, member});
       }
@@ -74,6 +77,25 @@ class Start final : public plan::Action {
   }
 
  private:
+  static bool is_made(const Json& entry, const Member& member) {
+    const auto& made = entry.at("make");
+    return std::find(made.begin(), made.end(), member.container) != made.end();
+  }
+
+  // A proxy that was stopped has the upstreams and files of the release that it served last.
+  void lead_anew(const ServiceRecord& service, const Member& member, const Json& args, const Limits& limits) {
+    context_.require_lock();
+    put_files(context_, member.container, service.files, limits);
+    if (!context_.proxy.upstreams.empty()) put_upstreams(context_, member.container, args.at("upstreams"), limits);
+    join_traffic(context_, service, member, limits);
+  }
+
+  // One that runs and was taken off the network reaches nobody: nothing is lost by joining it again.
+  void reach_again(const ServiceRecord& service, const Member& member, const Json& args, const Limits& limits) {
+    join_traffic(context_, service, member, limits);
+    if (!context_.proxy.upstreams.empty()) switch_upstreams(context_, member.container, args.at("upstreams"), service.files, limits);
+  }
+
   const ServiceRecord& record_of(const std::string& name) const {
     const auto* service = context_.next.service(name);
     if (service == nullptr) throw Failure{Exit::bug, fmt::format("the plan starts \"{}\", which its release does not have", name)};

@@ -30,12 +30,14 @@ class Stop final : public plan::Action {
         leaving.push_back({member.at("container"), member.at("grace")});
       }
     }
-    in_parallel({[&] { stop_members(context_, leaving, limits); },
+    std::size_t stopped = 0;
+    in_parallel({[&] { stopped = stop_members(context_, leaving, limits); },
                  [&] {
                    if (context_.taking_over) context_.taking_over(limits);
                  }});
     for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
-    std::string done = leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", leaving.size());
+    std::string done = leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", stopped);
+    if (stopped < leaving.size()) done += fmt::format("; {} had been removed by somebody", leaving.size() - stopped);
     if (resting > 0) done += fmt::format("{}{} left running for rollback", done.empty() ? "" : "; ", resting);
     return done;
   }

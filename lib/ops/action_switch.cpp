@@ -5,6 +5,8 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
+#include "lib/ops/bring_back.hpp"
+#include "lib/ops/members.hpp"
 #include "lib/ops/proxy.hpp"
 
 namespace codops::ops {
@@ -33,8 +35,12 @@ class Switch final : public plan::Action {
     const std::string proxy = args.at("proxy");
     const std::string back = args.at("back");
     if (back.empty()) return;  // nothing was served through this file before
+    // Traffic is led to what answers only: somebody may have stopped or removed it meanwhile.
+    if (context_.current && args.value("drain_back", false)) {
+      bring_back(context_, *context_.current, [](const auto& service, const auto&) { return rolls(service.role); }, limits);
+    }
     const auto details = context_.api.find_container(proxy, limits);
-    if (!details) return;  // removed by hand: the next deploy makes one, with the upstreams of its release
+    if (!details) return;  // removed by hand: it is made again when all is undone
     if (details->state != target::RunState::running) return put_upstreams(context_, proxy, back, limits);
     const auto leaving = switch_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
     if (!args.value("drain_back", false)) return;

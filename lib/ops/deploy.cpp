@@ -234,7 +234,7 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
   std::optional<Version> version;
   if (request.verb == "deploy" && request.services.empty()) version = find_version(host, request, limits);
   if (request.dry_run) {
-    const auto observed = observe(host.api(), host.store(), host.project(), limits);
+    const auto observed = observe(host.api(), host.store(), host.project(), host.environment().proxy.upstreams, limits);
     host.require_owner(observed.snapshot);
     const auto desired = desired_for(host, request, version, observed, false, limits);
     const auto companies = companies_for(observed, desired);
@@ -290,7 +290,7 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     return planned;
   };
   if (request.dry_run) {
-    const auto observed = observe(host.api(), host.store(), host.project(), limits);
+    const auto observed = observe(host.api(), host.store(), host.project(), host.environment().proxy.upstreams, limits);
     host.require_owner(observed.snapshot);
     plan_for(observed, "dry-run");
     return result;

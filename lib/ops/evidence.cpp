@@ -116,7 +116,34 @@ void add_last_exits(Json& json) {
   }
 }
 
+std::vector<std::string> members_named(const plan::Step& step) {
+  std::vector<std::string> names;
+  const auto args = Json::parse(step.args);
+  if (args.contains("services")) {
+    for (const auto& service : args.at("services")) {
+      for (const char* key : {"make", "start"}) {
+        for (const auto& name : service.at(key)) names.push_back(name);
+      }
+    }
+  }
+  if (args.contains("members")) {
+    for (const auto& member : args.at("members")) names.push_back(member.is_string() ? member.get<std::string>() : member.at("container").get<std::string>());
+  }
+  return names;
+}
+
 }  // namespace
+
+std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& failed) {
+  auto names = members_named(failed);
+  if (!names.empty()) return names;
+  for (const auto& step : plan.steps) {
+    if (step.kind != "start" && step.kind != "front") continue;
+    const auto more = members_named(step);
+    names.insert(names.end(), more.begin(), more.end());
+  }
+  return names;
+}
 
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message,
                              const std::vector<std::string>& containers, const Limits& limits) {

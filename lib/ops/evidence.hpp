@@ -4,9 +4,12 @@
 #include <vector>
 
 #include "lib/ops/run_context.hpp"
+#include "lib/plan/plan.hpp"
 
 namespace codops::ops {
 
+// Whose evidence counts when `failed` went wrong: its own containers, else all that the plan made so far.
+std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& failed);
 // JSON of the containers that are not well (or all, when all are): state, exit code, OOM flag, restarts, health
 // history, last 100 log lines with secrets of the definitions hidden. Never throws: what can't be had is said inside.
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message,

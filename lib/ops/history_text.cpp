@@ -80,7 +80,9 @@ std::string evidence_text(const std::string& evidence, bool with_logs) {
 }  // namespace
 
 std::string history_text(const Snapshot& snapshot, const std::string& environment, WallTime now, std::size_t last) {
-  if (snapshot.history.empty()) return fmt::format("nothing was deployed to {} yet\n", environment);
+  std::string harm;
+  for (const auto& path : snapshot.damaged) harm += fmt::format("damaged: {} can't be read\n", path);
+  if (snapshot.history.empty()) return harm + fmt::format("nothing was deployed to {} yet\n", environment);
   std::string text = "    N  ACTION    RELEASE  VERSION       RESULT             TOOK      WHEN       BY\n";
   std::size_t shown = 0;
   const auto* current = snapshot.current();
@@ -92,13 +94,14 @@ std::string history_text(const Snapshot& snapshot, const std::string& environmen
                         entry->version, outcome_word(*entry), format_duration(entry->ended - entry->started), format_age(now - entry->ended), entry->by);
   }
   const auto broken = release::broken_links(snapshot.history);
-  if (!broken.empty()) text += fmt::format("altered or removed: entries {}\n", fmt::join(broken, ", "));
+  if (!broken.empty()) text += fmt::format("altered, or what came before them was removed: entries {}\n", fmt::join(broken, ", "));
+  text += harm;
   if (const auto* record = snapshot.unfinished()) text += fmt::format("unfinished: {} (codops resume {}, or abort)\n", record->run, environment);
   return text;
 }
 
 std::string history_json(const Snapshot& snapshot) {
-  Ordered json{{"exit", 0}, {"entries", Ordered::array()}, {"broken", release::broken_links(snapshot.history)}, {"journals", Ordered::array()}};
+  Ordered json{{"exit", 0}, {"entries", Ordered::array()}, {"broken", release::broken_links(snapshot.history)}, {"damaged", snapshot.damaged}, {"journals", Ordered::array()}};
   for (const auto& entry : snapshot.history) json["entries"].push_back(entry_json(entry));
   for (const auto& record : snapshot.journals) {
     Ordered one{{"run", record.run}, {"ended", record.ended()}, {"entries", Ordered::array()}};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <charconv>
 #include <exception>
 #include <mutex>
@@ -158,10 +159,11 @@ void join_traffic(RunContext& context, const ServiceRecord& service, const Membe
   context.api.connect_network(context.traffic.name, member.container, endpoint, limits);
 }
 
-void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits) {
+std::size_t stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits) {
   context.require_lock();
   std::mutex mutex;
   std::exception_ptr failed;
+  std::atomic<std::size_t> there{0};
   const EngineTime timed{context, "stop"};
   std::vector<std::thread> threads;
   for (const auto& member : members) {
@@ -169,6 +171,7 @@ void stop_members(RunContext& context, const std::vector<Leaving>& members, cons
       try {
         const auto details = context.api.find_container(member.container, limits);
         if (!details) return;
+        ++there;
         context.api.set_restart_policy(member.container, "no", 0, limits);
         context.api.stop_container(member.container, std::chrono::seconds{member.grace_seconds},
                                    limits.within(std::chrono::seconds{member.grace_seconds + 30}));
@@ -183,6 +186,7 @@ void stop_members(RunContext& context, const std::vector<Leaving>& members, cons
   }
   for (auto& thread : threads) thread.join();
   if (failed) std::rethrow_exception(failed);
+  return there;
 }
 
 void rest_member(RunContext& context, const std::string& container, const Limits& limits) {

@@ -18,7 +18,7 @@ struct Leaving {
   std::string container;
   int grace_seconds{10};
 };
-void stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits);
+std::size_t stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits);
 // It goes on running where no traffic reaches it; start_member and join_traffic bring it back.
 void rest_member(RunContext& context, const std::string& container, const Limits& limits);
 // The reverse of stop_members, or of rest_member, for one container.

@@ -4,6 +4,8 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
+#include "lib/io/tar.hpp"
+#include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
 namespace {
@@ -40,11 +42,33 @@ ObservedContainer observed_from(const ContainerDetails& details) {
   return container;
 }
 
+// What the proxy that runs was given to read last.
+std::optional<std::string> upstreams_in(engine::docker::Api& api, const std::vector<ObservedContainer>& containers, const std::string& folder,
+                                        const Limits& limits) {
+  constexpr std::uint64_t most_bytes = 4ULL * 1024 * 1024;
+  for (const auto& container : containers) {
+    const auto role = container.labels.find(label_role);
+    if (!container.running() || role == container.labels.end() || role->second != to_string(release::Role::proxy)) continue;
+    std::string tar;
+    const auto append = [&tar](std::string_view bytes) {
+      tar += bytes;
+      if (tar.size() > most_bytes) throw Failure{Exit::data, "the proxy's upstream file is too large"};
+    };
+    if (!api.get_archive(container.id, folder + "/" + upstream_file_name, append, limits)) return std::string{};
+    for (auto& entry : io::read_tar(io::bytes_of(tar), most_bytes)) {
+      if (entry.kind == io::TarEntry::Kind::file) return std::move(entry.content);
+    }
+    return std::string{};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string traffic_network_name(const std::string& project) { return project + "_codops"; }
 
-Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const std::string& project, const Limits& limits) {
+Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const std::string& project, const std::string& upstreams,
+                 const Limits& limits) {
   Observed observed;
   observed.traffic.name = traffic_network_name(project);
   const auto containers = [&] {
@@ -64,6 +88,7 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
     for (const auto& details : found) {
       if (details) observed.containers.push_back(observed_from(*details));
     }
+    if (!upstreams.empty()) observed.upstreams = upstreams_in(api, observed.containers, upstreams, limits);
   };
   const auto networks = [&] {
     for (const auto& network : api.networks({}, limits)) {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "lib/ops/upstreams.hpp"
+
 namespace codops::ops {
 namespace {
 
@@ -95,7 +97,8 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   if (!member.address.empty() && observed.traffic.exists) {
     const auto joined = container.addresses.find(observed.traffic.name);
     if (joined == container.addresses.end()) return fmt::format("{} was taken off the network {}, where traffic reaches it", container.name, observed.traffic.name);
-    if (joined->second != member.address) {
+    // The proxy's own address leads nobody anywhere.
+    if (joined->second != member.address && service.role != Role::proxy) {
       return fmt::format("{} has the address {} on {}, and traffic goes to {}", container.name, joined->second, observed.traffic.name, member.address);
     }
   }
@@ -109,6 +112,11 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
     return fmt::format("{} has the restart policy {} instead of {}", container.name, policy(container.restart_policy), policy(service.restart));
   }
   return {};
+}
+
+bool leads_elsewhere(const Observed& observed, const Release& release) {
+  if (!observed.upstreams || release.upstreams.empty() || observed.snapshot.maintenance) return false;
+  return effective(*observed.upstreams) != effective(release.upstreams);
 }
 
 int resting_release(const Observed& observed, bool old_set_running) {

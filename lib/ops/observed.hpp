@@ -51,6 +51,7 @@ struct Observed {
   std::vector<std::string> networks;          // names of those that exist
   std::vector<std::string> volumes;
   TrafficNetwork traffic;
+  std::optional<std::string> upstreams;       // the file in the proxy that runs; empty: it is gone; nullopt: there is no such proxy
   release::Snapshot snapshot;
   WallTime now{};  // the engine's clock
 
@@ -64,6 +65,9 @@ std::optional<release::Release> serving(const Observed& observed, const std::str
 // What somebody changed of a running container that its release wants as it was made, for people; empty: nothing.
 std::string altered(const Observed& observed, const release::ServiceRecord& service, const release::Member& member,
                     const ObservedContainer& container);
+
+// Whether the proxy reads other upstreams than the release has on record (and no maintenance page is meant to stand there).
+bool leads_elsewhere(const Observed& observed, const release::Release& release);
 
 // old_set: running: the release whose set was left running when traffic moved last; 0: none.
 int resting_release(const Observed& observed, bool old_set_running);

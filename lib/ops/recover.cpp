@@ -3,10 +3,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/ops/companions.hpp"
+#include "lib/ops/evidence.hpp"
 #include "lib/ops/proxy.hpp"
 #include "lib/ops/recover_blind.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/ops/transaction.hpp"
+#include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
 namespace {
@@ -38,6 +41,39 @@ std::string running_proxy(const Release& release, const Observed& observed) {
   return {};
 }
 
+// The step that moves traffic to the new set.
+std::optional<std::size_t> switch_of(const plan::Plan& plan) {
+  for (std::size_t index = 0; index < plan.steps.size(); ++index) {
+    if (plan.steps[index].name == "switch") return index;
+  }
+  return std::nullopt;
+}
+
+// Whether the proxy leads where the run's switch led it.
+bool traffic_moved(const plan::Plan& plan, const Observed& observed) {
+  const auto index = switch_of(plan);
+  if (!index || !observed.upstreams || observed.snapshot.maintenance) return false;
+  const auto args = Json::parse(plan.steps[*index].args);
+  const auto actual = effective(*observed.upstreams);
+  return actual == effective(args.at("to").get_ref<const std::string&>()) && actual != effective(args.at("back").get_ref<const std::string&>());
+}
+
+// From which step on a run is finished whose new set runs; nullopt: it is undone. Proven ones go on where they died. Where the old set runs
+// no more there is nothing to go back to: traffic is led to the new one and it has to prove itself. The same where entries are damaged and
+// the run had come so far: doing a switch twice does no harm.
+std::optional<std::size_t> forward_from(const plan::Record& record, const plan::Plan& plan, std::size_t last, const std::optional<Release>& current,
+                                        const Observed& observed) {
+  const auto sure = record.damaged.empty() ? std::optional{last} : record.last_begun(plan);
+  const auto moves = switch_of(plan);
+  if (sure && was_proven(plan, *sure)) return record.damaged.empty() || !moves ? sure : moves;
+  const bool nowhere_back = current && !all_run(*current, observed);
+  if (nowhere_back && moves && last >= *moves) return moves;
+  return std::nullopt;
+}
+
+constexpr Milliseconds evidence_time{8'000};
+constexpr Milliseconds mend_time{60'000};
+
 }  // namespace
 
 void Transaction::recover(RecoveryWay way, const Limits& limits) {
@@ -48,14 +84,14 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     host_.api().remove_container(id, true, true, limits);
   }
   const auto* record = observed_.snapshot.unfinished();
-  if (record == nullptr) return;
+  if (record == nullptr) return close_journal(limits);
   recovery_.needed = true;
   const auto found = *record;
   int last_seq = 0;
   for (const auto& entry : found.entries) last_seq = std::max(last_seq, entry.seq);
   auto run_journal = journal(found.run, last_seq + 1 + static_cast<int>(found.damaged.size()), last_seq);
   const auto plan = found.plan();
-  const auto last = plan ? found.last_maybe_begun(*plan) : std::nullopt;
+  auto last = plan ? found.last_maybe_begun(*plan) : std::nullopt;
   const bool unsure = plan && !found.damaged.empty();
   if (unsure) {
     host_.reporter().warn(fmt::format("the journal of an earlier run is damaged ({}): it is taken to have come as far as it can have",
@@ -77,6 +113,12 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     observe_again(limits);
     return;
   }
+  // Where the proxy leads says more than the last entries do, which a power cut may have taken.
+  const auto switched = plan && traffic_moved(*plan, observed_) ? switch_of(*plan) : std::nullopt;
+  if (switched && (!last || *last < *switched)) {
+    host_.reporter().warn("traffic was moved further than the journal of an earlier run says: its last entries are gone");
+    last = switched;
+  }
   if (!plan || !last) {
     // It died before its first step: nothing was changed.
     recovery_.text = "an earlier run died before it changed anything";
@@ -90,9 +132,14 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  recovery_.forward = way == RecoveryWay::best && !unsure && !had_turned_back(found) && was_proven(*plan, *last) && all_run(next, observed_);
+  const auto from = way == RecoveryWay::best && !had_turned_back(found) && all_run(next, observed_) ? forward_from(found, *plan, *last, current, observed_)
+                                                                                                   : std::nullopt;
+  recovery_.forward = from.has_value();
+  const bool old_set_gone = recovery_.forward && current && !all_run(*current, observed_) && !was_proven(*plan, *last);
   host_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
-                                    recovery_.forward ? "its new set serves, finishing it" : "undoing it"));
+                                    old_set_gone          ? "what served before it runs no more, its new set does: finishing it"
+                                    : recovery_.forward ? "its new set serves, finishing it"
+                                                        : "undoing it"));
   Desired stored;
   stored.specs = host_.store().load_specs(next.number, limits);
   auto run_context = context(next, current, stored);
@@ -103,7 +150,18 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;
   const plan::Run run{*plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, {}};
-  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, *last, &found);
+  std::string evidence;
+  if (!recovery_.forward) {
+    evidence = collect_evidence(run_context, died_at, "the run died at step " + died_at, suspects(*plan, plan->steps[*last]), Limits{}.within(evidence_time));
+  }
+  auto outcome = recovery_.forward ? plan::finish_forward(run, *from) : plan::undo_all(run, *last, &found);
+  if ((!recovery_.forward || !outcome.done) && outcome.exit != Exit::undo_failed && outcome.exit != Exit::locked) {
+    const auto missing = mend_after_undo(run_context, [](const std::string&) { return true; }, limits.within(mend_time));
+    if (!missing.empty()) {
+      outcome.not_undone.push_back(missing);
+      outcome.exit = Exit::undo_failed;
+    }
+  }
   auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
   entry.number = history.empty() ? 1 : history.back().number + 1;
@@ -116,6 +174,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   entry.message = fmt::format("the run died at step {}; {}", died_at, served ? "the next command finished it" : "the next command undid it");
   seal(entry, history.empty() ? std::string{} : history.back().hash);
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
+  if (!evidence.empty()) files.push_back({fmt::format("meta/evidence/{}/evidence.json", found.run), evidence});
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
   lock_->write(files, limits);
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
@@ -126,6 +185,29 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
                   fmt::format("mend that by hand, then: codops resume {}", host_.environment().name)};
   }
   host_.reporter().note(recovery_.text);
+  // They follow an outcome, whoever brought it about.
+  RunResult result;
+  result.plan = *plan;
+  result.exit = served ? Exit::ok : Exit::failed;
+  result.entry = entry;
+  run_after_hooks(host_, result, limits);
+  observe_again(limits);
+}
+
+void Transaction::close_journal(const Limits& limits) {
+  const auto& journals = observed_.snapshot.journals;
+  if (journals.empty() || journals.back().ended()) return;
+  const auto& record = journals.back();
+  const auto& history = observed_.snapshot.history;
+  const auto entry = std::find_if(history.rbegin(), history.rend(), [&](const auto& one) { return one.run == record.run; });
+  int last_seq = 0;
+  for (const auto& one : record.entries) last_seq = std::max(last_seq, one.seq);
+  auto run_journal = journal(record.run, last_seq + 1 + static_cast<int>(record.damaged.size()), last_seq);
+  recovery_.needed = true;
+  recovery_.forward = entry->result == "ok";
+  recovery_.text = fmt::format("the journal of {} {} (release {}) had no end; the history has it: {}", entry->action, entry->version, entry->release, entry->result);
+  host_.reporter().note(recovery_.text);
+  lock_->write({run_journal.entry_file("ended", {}, entry->result)}, limits);
   observe_again(limits);
 }
 

@@ -72,7 +72,7 @@ void ApplicationRest::stop(const Limits& limits) {
   const auto now = transaction_->now();
   stopped_ = std::make_unique<Stopped>(Stopped{plan_of(*current, host_.environment().name, transaction_->token(), std::move(members)),
                                                transaction_->context(*current, current, stored),
-                                               transaction_->journal(run_name(now, transaction_->token()), 1),
+                                               transaction_->journal(run_name(now, transaction_->token(), newest_run(transaction_->observed().snapshot)), 1),
                                                {},
                                                now});
   stopped_->action = stop_action(stopped_->context);

@@ -4,13 +4,17 @@
 
 namespace codops::ops {
 
-std::string run_name(WallTime now, const std::string& token) {
-  std::string name;
+std::string run_name(WallTime now, const std::string& token, const std::string& last) {
+  std::string time;
   for (const char c : to_rfc3339(now)) {
-    if (c != '-' && c != ':') name += c;
+    if (c != '-' && c != ':') time += c;
   }
-  return name + "-" + token;
+  const auto last_time = last.substr(0, last.rfind('-'));
+  if (time <= last_time) time = last_time + "0";
+  return time + "-" + token;
 }
+
+std::string newest_run(const release::Snapshot& snapshot) { return snapshot.journals.empty() ? std::string{} : snapshot.journals.back().run; }
 
 std::string result_of(const plan::Outcome& outcome) {
   if (outcome.done) return "ok";

@@ -3,12 +3,15 @@
 #include <string>
 
 #include "lib/ops/run_result.hpp"
+#include "lib/release/release_store.hpp"
 #include "lib/target/state.hpp"
 
 namespace codops::ops {
 
-// Sorts by time, and carries the token so that what was made late can be told.
-std::string run_name(WallTime now, const std::string& token);
+// Sorts by time, and carries the token so that what was made late can be told. Sorts after `last`, the newest that there is, even where
+// the engine's clock was put back meanwhile.
+std::string run_name(WallTime now, const std::string& token, const std::string& last);
+std::string newest_run(const release::Snapshot& snapshot);
 // "ok", "undone", "undo failed"
 std::string result_of(const plan::Outcome& outcome);
 release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started, const target::LockOwner& owner);

@@ -79,7 +79,7 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
 bool Status::healthy() const { return serves_well() && !unfinished; }
 
 bool Status::serves_well() const {
-  return release.has_value() && std::all_of(services.begin(), services.end(), [](const ServiceStatus& service) {
+  return release.has_value() && !led_astray && std::all_of(services.begin(), services.end(), [](const ServiceStatus& service) {
            return service.running >= service.wanted && service.healthy >= service.wanted;
          });
 }
@@ -89,6 +89,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
   status.environment = environment;
   status.now = observed.now;
   status.damaged = observed.snapshot.damaged;
+  status.altered_history = release::broken_links(observed.snapshot.history);
   status.release = serving(observed, project);
   for (auto entry = observed.snapshot.history.rbegin(); entry != observed.snapshot.history.rend() && !status.last; ++entry) {
     if (entry->result == "ok") status.last = *entry;
@@ -134,15 +135,18 @@ Status status_of(const Observed& observed, const std::string& project, const std
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
   }
-  const auto broken = release::broken_links(observed.snapshot.history);
-  if (!broken.empty()) status.drift.push_back(fmt::format("history entries {} were altered or removed", fmt::join(broken, ", ")));
+  if (!status.unfinished && leads_elsewhere(observed, *status.release)) {
+    status.drift.push_back(observed.upstreams->empty() ? "the proxy's upstream file was removed: it may lead nowhere"
+                                                       : "the proxy's upstream file was changed: it leads elsewhere than to this release");
+    status.led_astray = true;
+  }
   return status;
 }
 
 Status status(Host& host, const Limits& limits) {
   Observed observed;
   std::optional<target::LockState> holder;
-  in_parallel({[&] { observed = observe(host.api(), host.store(), host.project(), limits); },
+  in_parallel({[&] { observed = observe(host.api(), host.store(), host.project(), host.environment().proxy.upstreams, limits); },
                [&] { holder = host.lock("deploy")->inspect(limits); }});
   host.require_owner(observed.snapshot);
   auto found = status_of(observed, host.project(), host.environment().name, host.environment().old_set == settings::OldSet::running);

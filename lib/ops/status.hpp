@@ -27,8 +27,10 @@ struct Status {
   std::optional<std::string> unfinished; // "deploy v1.2.0 (release 13) died at step start"
   std::optional<std::string> running;   // who holds the lock
   std::optional<release::HistoryEntry> last;
-  std::vector<std::string> damaged;
+  std::vector<std::string> damaged;     // paths in the state that can't be read
+  std::vector<int> altered_history;     // entries whose chain of hashes is broken
   bool maintenance{false};
+  bool led_astray{false};  // the proxy reads other upstreams than the release's
   WallTime now{};
 
   bool healthy() const;

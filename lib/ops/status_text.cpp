@@ -74,6 +74,10 @@ std::string text(const Status& status) {
     out += fmt::format("  to mend it  codops deploy {} {}\n", status.environment, release.version);
   }
   for (const auto& path : status.damaged) out += fmt::format("  damaged     {} in the state on the engine can't be read\n", path);
+  if (!status.altered_history.empty()) out += fmt::format("  altered     history entries {}, or those before them: not by codops\n", fmt::join(status.altered_history, ", "));
+  if (!status.damaged.empty() || !status.altered_history.empty()) {
+    out += fmt::format("              what serves does not hang on it, and no deploy mends records: codops history {} shows what can be told\n", status.environment);
+  }
   return out;
 }
 
@@ -107,6 +111,7 @@ std::string json(const Status& status) {
   out["unfinished"] = status.unfinished ? nlohmann::ordered_json(*status.unfinished) : nlohmann::ordered_json();
   out["lock"] = status.running ? nlohmann::ordered_json(*status.running) : nlohmann::ordered_json();
   out["damaged"] = status.damaged;
+  out["altered_history"] = status.altered_history;
   return out.dump();
 }
 

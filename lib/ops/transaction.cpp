@@ -6,6 +6,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/bring_back.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/run_record.hpp"
@@ -22,34 +23,8 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds record_time{10'000};
-
-std::vector<std::string> members_named(const plan::Step& step) {
-  std::vector<std::string> names;
-  const auto args = Json::parse(step.args);
-  if (args.contains("services")) {
-    for (const auto& service : args.at("services")) {
-      for (const char* key : {"make", "start"}) {
-        for (const auto& name : service.at(key)) names.push_back(name);
-      }
-    }
-  }
-  if (args.contains("members")) {
-    for (const auto& member : args.at("members")) names.push_back(member.is_string() ? member.get<std::string>() : member.at("container").get<std::string>());
-  }
-  return names;
-}
-
-// Whose evidence counts when `failed` went wrong: its own containers, else all that the plan made so far.
-std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& failed) {
-  auto names = members_named(failed);
-  if (!names.empty()) return names;
-  for (const auto& step : plan.steps) {
-    if (step.kind != "start" && step.kind != "front") continue;
-    const auto more = members_named(step);
-    names.insert(names.end(), more.begin(), more.end());
-  }
-  return names;
-}
+constexpr Milliseconds mend_time{60'000};
+constexpr Milliseconds mend_time_after_signal{3'000};
 
 }  // namespace
 
@@ -88,7 +63,7 @@ void Transaction::release_lock() {
   lock_.reset();
 }
 
-void Transaction::observe_again(const Limits& limits) { observed_ = observe(host_.api(), host_.store(), host_.project(), limits); }
+void Transaction::observe_again(const Limits& limits) { observed_ = observe(host_.api(), host_.store(), host_.project(), host_.environment().proxy.upstreams, limits); }
 
 void Transaction::choose_subnet(const Limits& limits) {
   if (!observed_.traffic.subnet.empty()) return;
@@ -124,6 +99,20 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   return context;
 }
 
+std::string Transaction::mend_after_undo(RunContext& context, const std::function<bool(const std::string&)>& ran, const Limits& limits) {
+  if (!context.current) return {};
+  try {
+    const auto mended = bring_back(context, *context.current, [&](const auto&, const auto& member) { return ran(member.container); }, limits);
+    if (!mended.empty()) host_.reporter().note(fmt::format("{} had been stopped or removed meanwhile and runs again", fmt::join(mended, ", ")));
+    return {};
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::locked) return {};
+    host_.reporter().warn(fmt::format("release {} is not whole: {}; to mend it: codops deploy {} {}", context.current->number, failure.message(),
+                                      host_.environment().name, context.current->version));
+    return fmt::format("release {} is not whole: {}", context.current->number, failure.message());
+  }
+}
+
 RunResult Transaction::run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits) {
   RunResult result;
   auto plan = planned.plan;
@@ -134,14 +123,14 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   plan.context = extra.dump();
   plan.run = token_;
   const auto started = now();
-  auto run_journal = journal(run_name(started, token_), 1);
+  auto run_journal = journal(run_name(started, token_, newest_run(observed_.snapshot)), 1);
 
   // One write makes the run known: the release, its definitions and files, the plan, and the step that comes first.
   std::vector<target::StateStore::File> files;
   auto last_hash = observed_.snapshot.history.empty() ? std::string{} : observed_.snapshot.history.back().hash;
   int next_entry = observed_.snapshot.history.empty() ? 1 : observed_.snapshot.history.back().number + 1;
+  HistoryEntry adopted;
   if (planned.adopted) {
-    HistoryEntry adopted;
     adopted.number = next_entry++;
     adopted.action = "adopted";
     adopted.release = planned.adopted->number;
@@ -184,6 +173,19 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, save_evidence};
   run.first_written = first.mutates;
   result.outcome = plan::run(run);
+  if (!result.outcome.done && result.outcome.exit != Exit::locked && result.outcome.exit != Exit::undo_failed) {
+    const bool by_signal = result.outcome.exit == Exit::interrupted || result.outcome.exit == Exit::terminated;
+    const auto ran = [&](const std::string& name) {
+      const auto* container = observed_.container(name);
+      return container != nullptr && container->running();
+    };
+    const auto missing = mend_after_undo(run_context, ran, Limits{Deadline::after(by_signal ? mend_time_after_signal : mend_time), {}});
+    // A signal's exit code stays; what is missing was said, and the next deploy makes it whole.
+    if (!missing.empty() && !by_signal) {
+      result.outcome.not_undone.push_back(missing);
+      result.outcome.exit = Exit::undo_failed;
+    }
+  }
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;
   result.front_door_asked = run_context.front_door_asked;
@@ -228,7 +230,10 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   faults.at("after", "record");
   // What prune goes by; the containers that this run made are not among the observed ones, and stay.
   auto& snapshot = observed_.snapshot;
-  if (planned.adopted) snapshot.releases.insert_or_assign(planned.adopted->number, *planned.adopted);
+  if (planned.adopted) {
+    snapshot.releases.insert_or_assign(planned.adopted->number, *planned.adopted);
+    snapshot.history.push_back(adopted);
+  }
   snapshot.releases.insert_or_assign(planned.next.number, planned.next);
   snapshot.history.push_back(entry);
   return result;

@@ -48,6 +48,10 @@ class Transaction {
 
  private:
   void recover(RecoveryWay way, const Limits& limits);
+  // The history has the end of the newest run, its journal does not: the disk was full between the two.
+  void close_journal(const Limits& limits);
+  // After an undo: what served before it and was stopped or removed by somebody meanwhile runs again; returns what could not be had.
+  std::string mend_after_undo(RunContext& context, const std::function<bool(const std::string& container)>& ran, const Limits& limits);
 
   Host& host_;
   target::LockOwner owner_;

@@ -31,11 +31,12 @@ bool has(const std::vector<Member>& members, const Member& member) {
 
 bool runs_once(Role role) { return role == Role::stateful || role == Role::exclusive; }
 
-// {"services":[{"service":…,"make":[names],"start":[names],"replace":[names]}]} for the actions start, data and front.
+// {"services":[{"service":…,"make":[names],"start":[names],"rejoin":[names],"replace":[names]}]} for the actions start, data and front.
 Json service_args(const ServiceChange& change) {
   return {{"service", change.next->name},
           {"make", names_of(change.make)},
           {"start", names_of(change.start)},
+          {"rejoin", names_of(change.rejoin)},
           {"replace", names_of(change.leave)},
           {"replaced_restart", change.current != nullptr ? change.current->restart : "no"},
           {"replaced_grace", change.current != nullptr ? change.current->stop_grace_seconds : 10}};
@@ -104,9 +105,13 @@ std::string set_text(const std::vector<const ServiceChange*>& changes) {
   std::vector<std::string> parts;
   for (const auto* change : changes) {
     const char sign = change->leave.empty() || !runs_once(change->next->role) ? '+' : '~';
-    parts.push_back(fmt::format("{} {}", sign, times(change->next->name, change->make.size() + change->start.size())));
+    parts.push_back(fmt::format("{} {}", sign, times(change->next->name, change->make.size() + change->start.size() + change->rejoin.size())));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+bool is_cut_off(const Observed& observed, const Member& member, const ObservedContainer& container) {
+  return observed.traffic.exists && !member.address.empty() && !container.addresses.contains(observed.traffic.name);
 }
 
 // What runs of a release that neither serves nor is to serve: somebody started it by hand, or it rested as the old set (old_set: running)
@@ -149,6 +154,7 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
       if (container == nullptr) change.make.push_back(member);
       // A set that rested while another served is asked whether it is ready, and joins again.
       else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
+      else if (container->running() && service.role == Role::proxy && is_cut_off(observed, member, *container)) change.rejoin.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.
       else if (service.role == Role::one_shot && container->exit_code == 0) change.have.push_back(member);
@@ -211,7 +217,8 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   };
 
   const auto resting = resting_release(observed, options.old_set_running);
-  const bool nothing_changes = std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
+  const bool led_astray = !proxy.service.empty() && current && leads_elsewhere(observed, *current);
+  const bool nothing_changes = !led_astray && std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
                                options.migrate.empty() && intruders.empty() && stragglers_of(observed, current, next, resting).empty();
   if (nothing_changes) return;
 
@@ -268,9 +275,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   if (has_proxy) {
     const auto during = render(upstreams_of(next, changes, proxy, true));
     const auto before = current ? current->upstreams : std::string{};
-    const bool comes = !front->make.empty() || !front->start.empty();
-    // Only the header names the release: comparing what nginx acts on.
-    const auto acts = [](const std::string& text) { return text.substr(std::min(text.find('\n'), text.size())); };
+    const bool comes = !front->make.empty() || !front->start.empty() || !front->rejoin.empty();
     if (comes) {
       auto& step = steps.add("front", set_text({front}), {{"services", list({front})}, {"upstreams", during}},
                              front->leave.empty() ? "remove" : "start the old one");
@@ -279,7 +284,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         plan.downtime.push_back(fmt::format("the proxy {} is recreated: its image or definition changed", front->next->name));
       }
       switched = true;
-    } else if (acts(during) != acts(before) || front->files_changed) {
+    } else if (effective(during) != effective(before) || led_astray || front->files_changed) {
       std::vector<std::string> what;
       for (const auto* change : rolling) what.push_back(change->next->name);
       if (front->files_changed) what.push_back("configuration of " + front->next->name);
@@ -307,7 +312,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                                           : fmt::format("{}, release {} still running as the backup", format_duration(options.monitor), plan.from);
         steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
       }
-      if (acts(during) != acts(settled)) {
+      if (effective(during) != effective(settled)) {
         // Where a stop follows, it waits for the new workers.
         steps.add("settle", fmt::format("~ release {} alone", next.number),
                   {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},

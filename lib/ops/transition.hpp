@@ -12,9 +12,10 @@ struct ServiceChange {
   std::vector<release::Member> start;  // exist, stopped: kept from before
   std::vector<release::Member> have;   // exist and run, of both releases
   std::vector<release::Member> leave;  // run now and are not of the next release
+  std::vector<release::Member> rejoin; // run, and were taken off the traffic network: the proxy's only, others are made anew
   bool files_changed{false};
 
-  bool changes() const { return !make.empty() || !start.empty() || !leave.empty() || files_changed; }
+  bool changes() const { return !make.empty() || !start.empty() || !leave.empty() || !rejoin.empty() || files_changed; }
 };
 
 std::vector<ServiceChange> changes_between(const std::optional<release::Release>& current, const release::Release& next,

@@ -28,6 +28,8 @@ std::string render(const UpstreamFile& file) {
   return text;
 }
 
+std::string_view effective(std::string_view file) { return file.substr(std::min(file.find('\n'), file.size())); }
+
 bool sets_directive(const std::string& configuration, const std::string& directive) {
   std::istringstream lines{configuration};
   std::string line;

@@ -2,6 +2,7 @@
 // The one file that codops writes for the proxy: every upstream of every service behind it, by address, so that
 // `nginx -t` never depends on who is alive and a crash or reboot without codops leaves it true.
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace codops::ops {
@@ -25,6 +26,9 @@ inline constexpr const char* upstream_file_name = "codops.conf";  // matched by 
 inline constexpr const char* upstream_temp_name = "codops.conf.new";
 
 std::string render(const UpstreamFile& file);
+
+// What nginx acts on: without the first line, which only names the release.
+std::string_view effective(std::string_view file);
 
 // Whether nginx configuration text sets `directive` outside comments.
 bool sets_directive(const std::string& configuration, const std::string& directive);

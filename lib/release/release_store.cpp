@@ -46,12 +46,43 @@ int Snapshot::last_number() const {
   return last;
 }
 
-const plan::Record* Snapshot::unfinished() const {
-  for (auto record = journals.rbegin(); record != journals.rend(); ++record) {
-    if (!record->ended()) return &*record;
-  }
-  return nullptr;
+bool Snapshot::settled_by_history(const plan::Record& record) const {
+  return std::any_of(history.begin(), history.end(), [&](const HistoryEntry& entry) { return entry.run == record.run && entry.result != "undo failed"; });
 }
+
+bool Snapshot::settled(const plan::Record& record) const { return record.ended() || settled_by_history(record); }
+
+const plan::Record* Snapshot::unfinished() const {
+  return journals.empty() || settled(journals.back()) ? nullptr : &journals.back();
+}
+
+namespace {
+
+// A run that ended well by its journal and is in no history entry: its record was lost since. What it brought about serves all the same.
+void tell_from_journals(Snapshot& snapshot) {
+  for (const auto& record : snapshot.journals) {
+    if (snapshot.settled_by_history(record)) continue;
+    const auto plan = record.plan();
+    const auto end = std::find_if(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "ended"; });
+    if (!plan || end == record.entries.end() || end->text != "ok") continue;
+    if (!snapshot.history.empty() && end->at <= snapshot.history.back().ended) continue;
+    HistoryEntry entry;
+    entry.number = snapshot.history.empty() ? 1 : snapshot.history.back().number + 1;
+    entry.action = plan->verb;
+    entry.release = plan->release;
+    entry.version = plan->version;
+    entry.from = plan->from;
+    entry.from_version = plan->from_version;
+    entry.started = record.entries.front().at;
+    entry.ended = end->at;
+    entry.result = "ok";
+    entry.run = record.run;
+    entry.message = "its record is gone; told from its journal";
+    snapshot.history.push_back(std::move(entry));
+  }
+}
+
+}  // namespace
 
 Snapshot ReleaseStore::load(const Limits& limits) {
   Snapshot snapshot;
@@ -88,6 +119,7 @@ Snapshot ReleaseStore::load(const Limits& limits) {
   for (const auto& record : snapshot.journals) {
     snapshot.damaged.insert(snapshot.damaged.end(), record.damaged.begin(), record.damaged.end());
   }
+  tell_from_journals(snapshot);
   return snapshot;
 }
 

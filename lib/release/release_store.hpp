@@ -32,7 +32,11 @@ struct Snapshot {
   const Release* current() const;
   // Highest number ever given, failed ones included.
   int last_number() const;
-  // The newest unfinished journal.
+  // Whether a run came to its end: by its journal, or by the history, which is written just before.
+  bool settled(const plan::Record& record) const;
+  bool settled_by_history(const plan::Record& record) const;
+  // The newest journal, where its run did not come to an end. Older ones were recovered by the runs that came after them, whatever
+  // has become of their entries since.
   const plan::Record* unfinished() const;
 };
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/json_fields.hpp"
+#include "lib/engine/docker/durable.hpp"
 #include "lib/engine/docker/objects.hpp"
 #include "lib/engine/docker/state_store.hpp"
 
@@ -45,7 +46,8 @@ LockContainer::LockContainer(Api& api, std::string project, std::string_view pur
 std::optional<std::string> LockContainer::try_create(const target::LockOwner& owner, const Limits& limits) {
   try {
     // With labels of its own, before the container would make it without.
-    api_.create_volume({.name = state_volume_, .labels = state_labels(project_)}, limits);
+    const auto volume = api_.create_volume({.name = state_volume_, .labels = state_labels(project_)}, limits);
+    if (!api_.client().endpoint().remote()) mountpoint_ = volume.mountpoint;
     return create_resting_container(api_, name_,
                                     {{std::string{role_label}, "lock"},
                                      {std::string{project_label}, project_},
@@ -77,6 +79,11 @@ bool LockContainer::heartbeat(const std::string& token, const std::vector<target
   entries.push_back({.path = heartbeat_file, .mode = 0600, .mtime = now.time_since_epoch().count()});
   try {
     api_.put_archive(token, "/", io::write_tar(entries), limits);
+    if (!files.empty() && !mountpoint_.empty()) {
+      std::vector<std::string> paths;
+      for (const auto& file : files) paths.push_back(file.path);
+      bring_to_disk(mountpoint_, paths);
+    }
     return true;
   } catch (const ApiError& error) {
     if (error.not_found()) return false;

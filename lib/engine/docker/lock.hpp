@@ -23,6 +23,7 @@ class LockContainer final : public target::LockPrimitive {
  private:
   Api& api_;
   std::string project_, name_, state_volume_;
+  std::string mountpoint_;  // of the state volume, where it is a folder of this machine
 };
 
 }  // namespace codops::engine::docker

@@ -106,8 +106,7 @@ Status status_of(Cluster& cluster, const Limits& limits) {
     if (release::judge(*state, release::this_process({}), release::process_alive) == release::Verdict::fresh) status.running = release::describe(*state);
   }
   status.now = cluster.now();
-  const auto broken = release::broken_links(snapshot.history);
-  if (!broken.empty()) status.drift.push_back(fmt::format("history entries {} were altered or removed", fmt::join(broken, ", ")));
+  status.altered_history = release::broken_links(snapshot.history);
   const auto* current = snapshot.current();
   if (current == nullptr) return status;
   status.release = *current;
@@ -188,6 +187,7 @@ std::string text(const Status& status) {
     heading = "";
   }
   for (const auto& path : status.damaged) out += fmt::format("  damaged     {} in the state in the cluster can't be read\n", path);
+  if (!status.altered_history.empty()) out += fmt::format("  altered     history entries {}, or those before them: not by codops\n", fmt::join(status.altered_history, ", "));
   return out;
 }
 
@@ -218,6 +218,7 @@ std::string json(const Status& status) {
   out["unfinished"] = status.unfinished ? Ordered(*status.unfinished) : Ordered();
   out["lock"] = status.running ? Ordered(*status.running) : Ordered();
   out["damaged"] = status.damaged;
+  out["altered_history"] = status.altered_history;
   return out.dump();
 }
 

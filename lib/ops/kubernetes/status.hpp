@@ -15,6 +15,7 @@ struct Status {
   std::optional<std::string> running;    // who holds the lock
   std::optional<release::HistoryEntry> last;
   std::vector<std::string> damaged;
+  std::vector<int> altered_history;
   WallTime now{};
 
   bool healthy() const;

@@ -96,7 +96,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   plan.context = Json{{"next", Json::parse(to_json(planned.next))}, {"current", current ? Json::parse(to_json(*current)) : Json()}}.dump();
   plan.run = token_;
   const auto started = cluster_.now();
-  auto run_journal = journal(run_name(started, token_), 1);
+  auto run_journal = journal(run_name(started, token_, newest_run(observed_.snapshot)), 1);
 
   // The plan is written last: without its release and objects it could not be undone.
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(planned.next.number, specs_of(planned.objects, planned.before)), ReleaseStore::file_of(planned.next),
