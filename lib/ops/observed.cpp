@@ -90,6 +90,11 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
     service->replicas = static_cast<int>(service->members.size());
   }
   if (release.services.empty()) return std::nullopt;
+  // Where its traffic goes is in the proxy still: without it a later rollback to this release would lead nowhere.
+  if (observed.upstreams && newest != 0) {
+    release.upstreams = *observed.upstreams;
+    for (auto& service : release.services) service.port = port_in(release.upstreams, service.name);
+  }
   return release;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <sstream>
 
 namespace codops::ops {
@@ -29,6 +30,14 @@ std::string render(const UpstreamFile& file) {
 }
 
 std::string_view effective(std::string_view file) { return file.substr(std::min(file.find('\n'), file.size())); }
+
+int port_in(const std::string& file, const std::string& service) {
+  const auto start = file.find(fmt::format("\nupstream {} {{\n", service));
+  if (start == std::string::npos) return 0;
+  const auto server = file.find("    server ", start);
+  const auto colon = server == std::string::npos || server > file.find('}', start) ? std::string::npos : file.find(':', server);
+  return colon == std::string::npos ? 0 : std::atoi(file.c_str() + colon + 1);
+}
 
 bool sets_directive(const std::string& configuration, const std::string& directive) {
   std::istringstream lines{configuration};

@@ -30,6 +30,9 @@ std::string render(const UpstreamFile& file);
 // What nginx acts on: without the first line, which only names the release.
 std::string_view effective(std::string_view file);
 
+// The port that a rendered file gives a service's servers; 0: it has none.
+int port_in(const std::string& file, const std::string& service);
+
 // Whether nginx configuration text sets `directive` outside comments.
 bool sets_directive(const std::string& configuration, const std::string& directive);
 
