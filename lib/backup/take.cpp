@@ -87,9 +87,9 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   if (newest && Catalogue::next_label(now, {}) < *newest) {
     reporter.warn(fmt::format("the clock is behind the newest backup {}; this one is {}", *newest, manifest.label));
   }
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   const auto earlier = catalogue.list(limits, &broken);
-  for (const auto& message : broken) reporter.warn(message);
+  for (const auto& it : broken) reporter.warn(it.text());
   manifest.sequence = earlier.empty() ? 1 : earlier.back().manifest.sequence + 1;
   manifest.environment = subject.environment;
   manifest.folder = catalogue.folder();
@@ -137,12 +137,12 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
 }
 
 Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits) {
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   std::vector<Candidate> candidates;
   for (const auto& entry : catalogue.list(limits, &broken)) {
     candidates.push_back({entry.manifest.label, entry.manifest.started, entry.sound(), entry.marks.pinned});
   }
-  Pruning pruning{decide(policy, candidates, now), {}};
+  Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
   if (!dry_run) catalogue.remove_stale(now, limits);
   for (const auto& verdict : pruning.verdicts) {
     if (verdict.keep) continue;
