@@ -106,7 +106,11 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   Progress progress{reporter, clock, "backup", earlier.empty() ? 0 : earlier.back().manifest.plain_size()};
   // Right after the database's own moment; files come last, so that whatever a row of the dump names is among them.
   std::optional<Part> redis;
-  if (subject.redis) redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
+  if (subject.redis) {
+    progress.measure(false);
+    redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
+    progress.measure(true);
+  }
   auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
   manifest.database = snapshot.identity();
   manifest.database->dump_version = dumped.dump_version;

@@ -20,17 +20,10 @@ mkdir "$WORK/project" "$WORK/store"
 cd "$WORK/project"
 encoded=$(python3 -c 'import sys,urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' "$PG_PASSWORD")
 echo "DATABASE_URL=postgresql://postgres:$encoded@127.0.0.1:$PGPORT_OWN/shop" >.env.test
-"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
-recipient=$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")
-cat >codops.yaml <<YAML
-name: shop
-backup:
-  store: $WORK/store
-  recipients: [$recipient]
-  identity_file: $WORK/identity
-  signing_key: $WORK/sign
-  retention: {days: 0, count: 50}
-YAML
+{
+  echo "name: shop"
+  backup_settings 'retention: {days: 0, count: 50}'
+} >codops.yaml
 
 labels() { "$CODOPS" backup list test "$@" -o json | jq -r '.backups[].label' | sort; }
 count() { labels "$@" | grep -c . || true; }
