@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../../support/case.sh"
 # shellcheck source=tests/support/kube_site.sh
 source "$SUPPORT/kube_site.sh"
-registry_pid= token_pid=
+registry_pid='' token_pid=''
 clean_up() {
   [[ -z $token_pid ]] || kill "$token_pid" 2>/dev/null || true
   [[ -z $registry_pid ]] || kill "$registry_pid" 2>/dev/null || true
