@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
 #include "lib/ops/members.hpp"
@@ -29,7 +30,10 @@ class Stop final : public plan::Action {
         leaving.push_back({member.at("container"), member.at("grace")});
       }
     }
-    stop_members(context_, leaving, limits);
+    in_parallel({[&] { stop_members(context_, leaving, limits); },
+                 [&] {
+                   if (context_.taking_over) context_.taking_over(limits);
+                 }});
     for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
     std::string done = leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", leaving.size());
     if (resting > 0) done += fmt::format("{}{} left running for rollback", done.empty() ? "" : "; ", resting);

@@ -19,6 +19,7 @@ class Switch final : public plan::Action {
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
     const std::string proxy = args.at("proxy");
+    if (args.value("later", false)) return settle(proxy, args.at("to"), limits);
     const auto left = switch_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
     if (!context_.drained_by) {
       context_.old_workers.insert(context_.old_workers.end(), left.begin(), left.end());
@@ -42,6 +43,14 @@ class Switch final : public plan::Action {
   }
 
  private:
+  // Only the backup goes, which no request needs while the new set answers: the new workers come while the old set stops.
+  std::string settle(const std::string& proxy, const std::string& to, const Limits& limits) {
+    const auto before = accepting_workers(context_, proxy, limits);
+    reload_upstreams(context_, proxy, to, limits);
+    context_.taking_over = [this, proxy, before](const Limits& within) { await_takeover(context_, proxy, before, within); };
+    return fmt::format("release {}", context_.next.number);
+  }
+
   std::vector<release::FileRef> files(bool changed, const release::Release& release) const {
     const auto* service = changed ? release.service(context_.proxy.service) : nullptr;
     return service == nullptr ? std::vector<release::FileRef>{} : service->files;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/ops/build.hpp"
@@ -299,10 +300,14 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
   const auto planned = plan_for(transaction.observed(), transaction.token());
   if (planned.plan.empty()) return result;
   Desired desired;
-  desired.specs = host.store().load_specs(planned.next.number, limits);
+  release::Specs present;
+  const auto current = serving(transaction.observed(), host.project());
+  in_parallel({[&] { desired.specs = host.store().load_specs(planned.next.number, limits); },
+               [&] {
+                 if (current) present = host.store().load_specs(current->number, limits);
+               }});
   // Data goes with the present definition, whatever the old release's was.
-  if (const auto current = serving(transaction.observed(), host.project())) {
-    const auto present = host.store().load_specs(current->number, limits);
+  if (current) {
     for (const auto& service : planned.next.services) {
       const auto found = present.find(service.name);
       if (service.role == release::Role::stateful && found != present.end()) desired.specs.insert_or_assign(service.name, found->second);

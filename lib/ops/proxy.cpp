@@ -137,15 +137,24 @@ std::vector<std::string> switch_upstreams(RunContext& context, const std::string
   std::vector<std::string> before;
   in_parallel({[&] { before = accepting_workers(context, proxy, limits); },
                [&] { put_files(context, proxy, files, limits); }});
+  reload_upstreams(context, proxy, text, limits);
+  await_takeover(context, proxy, before, limits);
+  return before;
+}
+
+void reload_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
   context.require_lock();
   put_and_reload(context, proxy, text, limits);
+}
+
+void await_takeover(RunContext& context, const std::string& proxy, const std::vector<std::string>& before, const Limits& limits) {
   const Limits within = limits.within(reload_time);
   for (;;) {
     const auto now = accepting_workers(context, proxy, within);
     const bool old_left = std::any_of(now.begin(), now.end(), [&](const auto& pid) {
       return std::find(before.begin(), before.end(), pid) != before.end();
     });
-    if (!old_left && !now.empty()) return before;
+    if (!old_left && !now.empty()) return;
     if (within.deadline.expired()) {
       throw Failure{Exit::failed, fmt::format("nginx in {} still answers with its old workers after {} s", proxy, reload_time.count() / 1000),
                     fmt::format("docker logs {}", proxy)};

@@ -19,6 +19,9 @@ std::vector<std::string> leaving_workers(RunContext& context, const std::string&
 // signals the master, so nothing was reloaded then.
 std::vector<std::string> switch_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                                           const std::vector<release::FileRef>& files, const Limits& limits);
+// Its two halves, for whoever has something else to do meanwhile: the reload, and the wait until none of `before` accepts any more.
+void reload_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits);
+void await_takeover(RunContext& context, const std::string& proxy, const std::vector<std::string>& before, const Limits& limits);
 // The file alone, put where it belongs, for a proxy that does not run: its next start reads it.
 void put_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits);
 // The same for one that runs and took no reload just now: moved into place.

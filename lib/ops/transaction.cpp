@@ -136,7 +136,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   const auto started = now();
   auto run_journal = journal(run_name(started, token_), 1);
 
-  // One write makes the run known: the release, its definitions and files, and the plan.
+  // One write makes the run known: the release, its definitions and files, the plan, and the step that comes first.
   std::vector<target::StateStore::File> files;
   auto last_hash = observed_.snapshot.history.empty() ? std::string{} : observed_.snapshot.history.back().hash;
   int next_entry = observed_.snapshot.history.empty() ? 1 : observed_.snapshot.history.back().number + 1;
@@ -168,6 +168,8 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     if (!stored.contains(sha256)) files.push_back(ReleaseStore::blob(sha256, content));
   }
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
+  const auto& first = plan.steps.front();
+  if (first.mutates) files.push_back(run_journal.entry_file("doing", first.name, first.text));
   lock_->write(files, limits);
   const plan::Faults faults;
   faults.at("after", "plan");
@@ -179,7 +181,8 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, save_evidence};
+  plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, save_evidence};
+  run.first_written = first.mutates;
   result.outcome = plan::run(run);
   result.exit = result.outcome.exit;
   result.engine_time = run_context.engine_time;

@@ -308,9 +308,10 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
       }
       if (acts(during) != acts(settled)) {
+        // Where a stop follows, it waits for the new workers.
         steps.add("settle", fmt::format("~ release {} alone", next.number),
                   {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},
-                   {"to", settled}, {"back", during}, {"files", false}},
+                   {"to", settled}, {"back", during}, {"files", false}, {"later", !leaving.empty()}},
                   "switch back").kind = "switch";
       }
       if (switched && !leaving.empty()) {

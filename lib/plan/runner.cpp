@@ -97,7 +97,7 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
     try {
       run.limits.check("step \"" + step.name + "\"");
       std::future<void> written;
-      if (step.mutates) written = journal_step(run, step);
+      if (step.mutates && !(index == 0 && run.first_written)) written = journal_step(run, step);
       faults.at("before", step.name);
       // The process may have been stopped since that entry was written.
       if (step.mutates && run.still_holding) run.still_holding();

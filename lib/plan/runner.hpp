@@ -55,6 +55,8 @@ struct Run {
   // Called after a step failed and before anything is undone: saves evidence. Never throws.
   std::function<void(const Step&, const Failure&)> save_evidence;
   Milliseconds undo_time{std::chrono::seconds{60}};
+  // The first step's entry is in the journal already: written together with the plan.
+  bool first_written{false};
 };
 
 // From the first step.
