@@ -24,6 +24,7 @@ done
 load_stop all
 rate=$(load_value all '.sent / .seconds | floor')
 echo "  $moves moves, $(load_value all .sent) requests in $(load_value all .seconds) s ($rate per second), $(load_value all .failed) failed: $(load_value all .reasons)"
+load_value all '.failures[]'
 expect "twenty moves" "$moves" 20
 expect "no request failed" "$(load_value all .failed)" 0
 # An order whose answer was lost with its connection is sent again: there may be more of them than were acknowledged, by as many as were repeated.
