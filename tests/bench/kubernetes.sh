@@ -104,6 +104,7 @@ verdict=$((SECONDS - began))
 k -n w3 patch deployment web -p '{"spec":{"template":{"metadata":{"annotations":{"codops.test/state":"crash"}}}}}' >/dev/null
 began=$SECONDS
 k -n w3 rollout status deployment/web --timeout=30s >/dev/null 2>&1 || true
+k -n w3 patch deployment web -p '{"spec":{"template":{"metadata":{"annotations":{"codops.test/state":null}}}}}' >/dev/null
 echo "  a crash loop: codops says so and is back after $verdict s (exit $rc), kubectl rollout status gives up after $((SECONDS - began)) s of its 30"
 at_most "the verdict on a crash loop, with the way back, s" "$verdict" 10
 expect "and its exit code" "$rc" 1
