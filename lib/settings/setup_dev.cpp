@@ -20,9 +20,13 @@ std::vector<Key> setup_dev_keys() {
       {"setup_dev.generate[].directory", Type::text, "", "backend", "Where it runs. Unset: the project directory."},
       {"setup_dev.generate[].inputs", Type::list, "", "prisma/schema.prisma",
        "Files whose change runs it again, beside the lockfile and Prisma's schema."},
+      {"setup_dev.generate[].outputs", Type::list, "", "backend/src/generated",
+       "Files or folders that it makes: once one is gone it runs again. Prisma's client by itself."},
       {"setup_dev.seed[].run", Type::argv, "", "npm, run, seed", "After the first migration of an empty database."},
       {"setup_dev.seed[].directory", Type::text, "", "backend", "Where it runs. Unset: the project directory."},
       {"setup_dev.build", Type::boolean, "false", "true", "Builds once at the end."},
+      {"setup_dev.build_outputs", Type::list, "", "backend/dist",
+       "What the builds make: once one is gone, all are built again. Unset: dist, build, out, .next and their like, where a build left them."},
   };
 }
 
@@ -33,12 +37,13 @@ SetupDev read_setup_dev(const Values& values) {
   setup.compose_files = values.list("compose_files");
   setup.project = values.text("project");
   for (const auto& item : values.items("generate")) {
-    setup.generate.push_back({values.list(item + ".run"), values.text(item + ".directory"), values.list(item + ".inputs")});
+    setup.generate.push_back({values.list(item + ".run"), values.text(item + ".directory"), values.list(item + ".inputs"), values.list(item + ".outputs")});
   }
   for (const auto& item : values.items("seed")) {
-    setup.seed.push_back({values.list(item + ".run"), values.text(item + ".directory"), {}});
+    setup.seed.push_back({values.list(item + ".run"), values.text(item + ".directory"), {}, {}});
   }
   setup.build = values.boolean("build");
+  setup.build_outputs = values.list("build_outputs");
   return setup;
 }
 

@@ -11,6 +11,7 @@ struct DevCommand {
   std::vector<std::string> run;  // argv
   std::string directory;         // relative to the project; empty: the project's own
   std::vector<std::string> inputs;  // files, relative to the project, whose change runs it again
+  std::vector<std::string> outputs;  // relative to the project; once one is gone it runs again
 
   bool operator==(const DevCommand&) const = default;
 };
@@ -22,6 +23,7 @@ struct SetupDev {
   std::string project;                     // of docker compose; empty: its own rule
   std::vector<DevCommand> generate, seed;
   bool build{};
+  std::vector<std::string> build_outputs;  // relative to the project
 
   bool operator==(const SetupDev&) const = default;
 };

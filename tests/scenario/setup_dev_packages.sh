@@ -58,6 +58,102 @@ for manager in npm pnpm yarn; do
   expect "$manager: and once it is mended all is well" "$(code setup -o json) $(ending install:root) $(money)" "0 done mine"
 done
 
+# ---- half of it removed, though the managers' own records say that all is there
+mkdir -p "$WORK/coin/package"
+printf '{"name":"coin","version":"1.0.0","main":"index.js"}' >"$WORK/coin/package/package.json"
+echo 'module.exports = "coin"' >"$WORK/coin/package/index.js"
+tar -czf "$WORK/coin.tgz" -C "$WORK/coin" package
+for manager in npm pnpm yarn; do
+  [[ $manager == npm || -n $programs ]] || continue
+  mkdir "$WORK/$manager half" && cd "$WORK/$manager half" && cp "$WORK/money.tgz" "$WORK/coin.tgz" .
+  printf '{"name":"half","private":true,"dependencies":{"money":"file:./money.tgz","coin":"file:./coin.tgz"}}\n' >package.json
+  case $manager in
+    npm) npm install --package-lock-only ;;
+    pnpm) pnpm install --lockfile-only ;;
+    yarn) yarn install --non-interactive && rm -rf node_modules ;;
+  esac >"$WORK/lock.out" 2>&1
+  expect "$manager: two packages" "$(code setup -o json) $(ending install:root)" "0 done"
+  rm -rf node_modules/coin
+  expect "$manager: one that was removed by hand comes back" "$(code setup -o json) $(ending install:root) $(node -p 'require("coin") + require("money")' 2>&1 | tail -n 1)" "0 done coinregistry"
+  expect "$manager: and then there is nothing to do" "$(code setup -o json) $(ending install:root)" "0 unchanged"
+done
+
+# ---- pnpm that wants to make node_modules anew, and can't: what worked is back
+if [[ -n $programs ]]; then
+  cd "$WORK/pnpm half"
+  echo by-hand >node_modules/mine
+  before=$(node -p 'require("coin") + require("money")')
+  mv coin.tgz away.tgz && rm -f node_modules/.pnpm-workspace-state.json
+  printf '\n' >>pnpm-lock.yaml
+  for ci in '' 1; do
+    expect "pnpm: with another store, offline, CI='$ci': fails" "$(CI=$ci npm_config_store_dir=$WORK/pnpm-other code setup -o json) $(ending install:root)" "1 failed"
+    expect "pnpm: and costs nothing that worked, CI='$ci'" "$(node -p 'require("coin") + require("money")' 2>&1 | tail -n 1) $(cat node_modules/mine) $(find .codops/dev -name 'modules-*' | wc -l)" "$before by-hand 0"
+    check "pnpm: which is told, CI='$ci'" grep -q 'node_modules.* is as it was before' "$WORK/out"
+  done
+  mv away.tgz coin.tgz
+  expect "pnpm: and once it can, it is made anew" "$(npm_config_store_dir=$WORK/pnpm-other code setup -o json) $(ending install:root) $(node -p 'require("coin")') $(test -e node_modules/mine; echo $?)" "0 done coin 1"
+fi
+
+# ---- what generate and build make, once it is gone
+mkdir "$WORK/made" && cd "$WORK/made"
+printf '{"name":"made","private":true,"scripts":{"build":"mkdir -p dist && echo built >dist/index.js"}}\n' >package.json
+cat >gen.sh <<'SH'
+#!/bin/sh
+[ -e broken ] || { mkdir -p src && echo made >src/gen.txt; }
+SH
+chmod 755 gen.sh
+cat >codops.yaml <<'Y'
+project: made
+setup_dev:
+  build: true
+  generate:
+    - run: [./gen.sh]
+      outputs: [src/gen.txt]
+Y
+expect "generate and build" "$(code setup -o json) $(ending generate) $(ending build:root) $(cat src/gen.txt dist/index.js | xargs)" "0 done done made built"
+expect "again: nothing to do" "$(code setup -o json) $(ending generate) $(ending build:root)" "0 unchanged unchanged"
+rm -r src
+expect "what generate made is gone: it runs again, alone" "$(code setup -o json) $(ending generate) $(ending build:root) $(cat src/gen.txt)" "0 done unchanged made"
+rm -r dist
+expect "so does a build" "$(code "$CODOPS" doctor) $(code setup -o json) $(ending generate) $(ending build:root) $(cat dist/index.js)" "2 0 unchanged done built"
+rm dist/index.js
+expect "an emptied folder is no output" "$(code setup -o json) $(ending build:root) $(cat dist/index.js)" "0 done built"
+rm -r src && touch broken
+expect "a command that does not make what it should" "$(code setup -o json) $(ending generate) $(grep -c 'src/gen.txt.*which codops.yaml names as its output, is not there' "$WORK/out")" "1 failed 1"
+rm broken
+
+# ---- Prisma's client: where its schema says, or in node_modules; npm's stub is none
+mkdir -p "$WORK/prisma/prisma" "$WORK/prisma/node_modules/.bin" && cd "$WORK/prisma"
+printf '{"name":"p","private":true,"dependencies":{"@prisma/client":"6.0.0"}}\n' >package.json
+printf 'generator client {\n  provider = "prisma-client"\n  output   = "../src/generated"\n}\n' >prisma/schema.prisma
+cat >node_modules/.bin/prisma <<'SH'
+#!/bin/sh
+mkdir -p src/generated && echo client >src/generated/client.ts
+SH
+chmod 755 node_modules/.bin/prisma
+expect "Prisma's client" "$(code setup -o json --skip install,tools) $(ending generate) $(cat src/generated/client.ts)" "0 done client"
+expect "is made once" "$(code setup -o json --skip install,tools) $(ending generate)" "0 unchanged"
+rm -r src/generated
+expect "and again once it is gone" "$(code setup -o json --skip install,tools) $(ending generate) $(cat src/generated/client.ts)" "0 done client"
+
+# ---- the version that packageManager names
+if [[ -n $programs ]]; then
+  mkdir "$WORK/named" && cd "$WORK/named"
+  named() { # VERSION: of pnpm, in package.json
+    printf '{"name":"named","private":true,"packageManager":"pnpm@%s","dependencies":{}}\n' "$1" >package.json
+    printf "lockfileVersion: '9.0'\n" >pnpm-lock.yaml
+  }
+  is=$(pnpm --version)
+  named "$is"
+  expect "the very version: nothing is said" "$(code "$CODOPS" doctor --only tools) $(grep -c names "$WORK/code.err")" "0 0"
+  named 9.0.1
+  expect "another of the same major: said, and no reason to stop" "$(code "$CODOPS" doctor --only tools) $(grep -c "pnpm is $is, and package.json names 9.0.1" "$WORK/code.err")" "0 1"
+  named 8.15.9
+  expect "another major: what is wanted and how to get it" "$(code setup -o json --only tools) $(ending tools) $(json '.steps[0].text') $(json '.steps[0].hint' | grep -c 'pnpm@8.15.9')" "1 failed \"pnpm is $is, and package.json names 8.15.9\" 1"
+  if command -v corepack >/dev/null; then check "by corepack" grep -q 'corepack enable pnpm, whose pnpm is then 8.15.9 here' "$WORK/out"; fi
+fi
+cd "$WORK/npm shop"
+
 # ---- killed half way: codops and npm both, when node_modules is neither what it was nor what it will be
 cd "$WORK/npm shop"
 mkdir "$WORK/bin"

@@ -23,8 +23,12 @@ Finding check_tools(const Context& context, const Limits& limits) {
     const auto tool = find_tool(wish.name, workspace.project, context.ledger, limits);
     std::string hint;
     auto wrong = judge(wish, tool, hint);
-    if (wrong.empty()) good.push_back(fmt::format("{} {}", tool.name, tool.version));
-    else complain(std::move(wrong), hint);
+    if (!wrong.empty()) {
+      complain(std::move(wrong), hint);
+      continue;
+    }
+    good.push_back(fmt::format("{} {}", tool.name, tool.version));
+    if (const auto other = differs_from_named(wish, tool, hint); !other.empty()) context.reporter.note(fmt::format("{}: {}", other, hint));
   }
   if (!bad.empty()) return {false, fmt::format("{}", fmt::join(bad, "; ")), fmt::format("{}", fmt::join(hints, "; ")), {}};
   return {true, good.empty() ? "nothing is needed" : fmt::format("{}", fmt::join(good, ", ")), {}, {}};

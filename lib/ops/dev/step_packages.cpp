@@ -47,13 +47,14 @@ Finding look_at_install(const Context& context, const Package& package, const Li
   const auto inputs = install_inputs(project, package, node_major(context, limits));
   const auto known = context.ledger.find(install_key(package));
   if (known && known->note == begun) return {false, "an install did not end well", {}, {}};
-  if (known && known->inputs == inputs && known->note == mark) return {true, fmt::format("as {} says", package.lockfile.empty() ? "package.json" : package.lockfile), {}, {}};
+  if (known && known->inputs == inputs && is_whole(known->note, mark)) return {true, fmt::format("as {} says", package.lockfile.empty() ? "package.json" : package.lockfile), {}, {}};
   // Installed by hand: npm's own record tells whether that is what the lockfile says.
   if (const auto installed = is_installed(project, package)) {
     if (!*installed) return {false, fmt::format("node_modules is not what {} says", package.lockfile), {}, {}};
     context.ledger.remember(install_key(package), {inputs, mark});
     return {true, fmt::format("as {} says", package.lockfile), {}, {}};
   }
+  if (known && known->inputs == inputs) return {false, "node_modules is not as the last install left it", {}, {}};
   return {false, known ? fmt::format("{} has changed", package.lockfile.empty() ? "package.json" : package.lockfile) : "not installed by setup-dev yet", {}, {}};
 }
 
@@ -61,6 +62,30 @@ Finding look_at_install(const Context& context, const Package& package, const Li
 bool is_unreachable(std::string_view said) {
   constexpr std::array codes{"EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCACHED"};
   return std::any_of(codes.begin(), codes.end(), [&](const char* code) { return said.find(code) != std::string_view::npos; });
+}
+
+// pnpm removes a node_modules that was made with other settings (a store elsewhere, another way to hoist) and then installs. It asks
+// before that, unless it believes to run in CI; where nobody can answer, pnpm 9 ends with 0 and has done nothing.
+constexpr const char* asks_to_remove = "will be removed and reinstalled from scratch";
+constexpr const char* may_not_remove = "ABORTED_REMOVE_MODULES_DIR";
+
+// In a workspace what is kept is the root's node_modules, which has the packages themselves; the others hold links into it.
+void install_with_pnpm(const Context& context, const Package& package, std::vector<std::string> command, KeptModules& kept_modules, const Progress& progress, const Limits& limits) {
+  const auto with = [&](const char* answer) {
+    auto all = command;
+    all.emplace_back(std::string{"--config.confirmModulesPurge="} + answer);
+    return all;
+  };
+  try {
+    run_tool(context, with("true"), package.directory, progress, limits, asks_to_remove, {{"CI", "false"}});
+    return;
+  } catch (const Failure& failure) {
+    const std::string_view said{failure.message()};
+    if (said.find(asks_to_remove) == std::string_view::npos && said.find(may_not_remove) == std::string_view::npos) throw;
+  }
+  progress("node_modules has to be made anew");
+  if (!kept_modules.put_aside()) progress("node_modules is on another file system and can't be kept meanwhile");
+  run_tool(context, with("false"), package.directory, progress, limits);
 }
 
 std::string install(const Context& context, const Package& package, const Progress& progress, const Limits& limits) {
@@ -80,16 +105,14 @@ std::string install(const Context& context, const Package& package, const Progre
   const auto known = context.ledger.find(install_key(package));
   // A run that is killed leaves nothing that looks installed.
   context.ledger.put(install_key(package), {{}, begun});
-  // Of those known here only this command begins with removing what is there.
+  // This command begins with removing what is there. yarn and bun fetch everything before they touch it; pnpm does so, or asks.
   const bool removes_first = command[0] == "npm" && command[1] == "ci";
   if (removes_first && !kept_modules.put_aside() && fs::exists(project / package.directory / "node_modules")) {
     progress("node_modules is on another file system and can't be kept meanwhile");
   }
-  // pnpm asks before it removes node_modules, unless it believes to be alone.
-  auto with_ci = command;
-  if (package.manager == "pnpm") with_ci.push_back("--config.confirmModulesPurge=false");
   try {
-    run_tool(context, with_ci, package.directory, progress, limits, left_out);
+    if (package.manager == "pnpm") install_with_pnpm(context, package, command, kept_modules, progress, limits);
+    else run_tool(context, command, package.directory, progress, limits, left_out);
   } catch (Failure& failure) {
     auto said = failure.message();
     try {
@@ -137,6 +160,74 @@ std::string command_inputs(const Context& context, const settings::DevCommand& c
   return sum.hex();
 }
 
+// ---- what generate and build leave: once it is gone, they run again
+
+constexpr std::array<const char*, 8> usual_builds{"dist", "build", "out", ".next", ".output", ".nuxt", ".svelte-kit", "public/build"};
+
+// An empty folder is what a clean-up leaves.
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error) && !(fs::is_directory(path, error) && fs::is_empty(path, error));
+}
+
+bool runs_prisma(const settings::DevCommand& command) {
+  const auto has = [&](std::string_view name) { return std::any_of(command.run.begin(), command.run.end(), [&](const std::string& word) { return fs::path{word}.filename() == name; }); };
+  return has("prisma") && has("generate");
+}
+
+// `output = "../src/generated"` in the generators of a schema, relative to it.
+void add_schema_outputs(const fs::path& project, const fs::path& schema, std::vector<std::string>& outputs) {
+  const auto text = io::read_file_if_there(project / schema, 4U << 20U).value_or("");
+  for (auto at = text.find("generator "); at != std::string::npos; at = text.find("generator ", at + 1)) {
+    const auto block = std::string_view{text}.substr(at, text.find('}', at) - at);
+    const auto word = block.find("output");
+    const auto open = word == std::string_view::npos ? word : block.find('"', word);
+    if (open == std::string_view::npos || block.substr(word, open - word).find('\n') != std::string_view::npos) continue;
+    const auto value = block.substr(open + 1, block.find('"', open + 1) - open - 1);
+    if (!value.starts_with("env(")) outputs.push_back((schema.parent_path() / value).lexically_normal().string());
+  }
+}
+
+// Beside what codops.yaml names. The stub that npm leaves in .prisma/client has no schema in it.
+std::vector<std::string> usual_outputs(const Workspace& workspace, const settings::DevCommand& command) {
+  std::vector<std::string> outputs;
+  if (!runs_prisma(command)) return outputs;
+  for (const auto& folder : {fs::path{command.directory}, fs::path{}}) {
+    outputs.push_back((folder / "node_modules/.prisma/client/schema.prisma").string());
+    std::error_code error;
+    const auto client = fs::canonical(workspace.project / folder / "node_modules/@prisma/client", error);  // pnpm's is a link
+    if (!error) outputs.push_back((client / "../../.prisma/client/schema.prisma").lexically_normal().string());
+    for (const auto* schema : {"prisma/schema.prisma", "schema.prisma"}) add_schema_outputs(workspace.project, folder / schema, outputs);
+  }
+  return outputs;
+}
+
+// Those that are there after a run: what it does not make can't be missed. One to a line, as the ledger keeps them.
+std::string made(const fs::path& project, const std::vector<std::string>& declared, const std::vector<std::string>& usual, const std::string& by) {
+  std::string text;
+  for (const auto& output : declared) {
+    if (!is_there(project / output)) throw Failure{Exit::failed, fmt::format("{} ended with 0, and \"{}\", which codops.yaml names as its output, is not there", by, output), "correct setup_dev in codops.yaml, or the command"};
+    text += output + "\n";
+  }
+  for (const auto& output : usual) {
+    if (is_there(project / output)) text += output + "\n";
+  }
+  return text;
+}
+
+// The first that is gone; empty: none.
+std::string gone(const fs::path& project, const std::vector<std::string>& declared, std::string_view noted) {
+  for (const auto& output : declared) {
+    if (!is_there(project / output)) return output;
+  }
+  while (!noted.empty()) {
+    const auto output = noted.substr(0, noted.find('\n'));
+    if (!output.empty() && !is_there(project / output)) return std::string{output};
+    noted.remove_prefix(std::min(output.size() + 1, noted.size()));
+  }
+  return {};
+}
+
 std::string last_of(const std::deque<std::string>& lines) {
   std::string text;
   for (const auto& line : lines) text += "\n  │ " + line;
@@ -145,11 +236,13 @@ std::string last_of(const std::deque<std::string>& lines) {
 
 }  // namespace
 
-void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits, std::string_view fatal) {
+void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits, std::string_view fatal,
+              const std::map<std::string, std::string>& more) {
   const auto folder = context.workspace.project / directory;
   io::Program program{argv, context.workspace.child_environment(directory), {}, folder};
   program.umask = context.caller_umask;
   program.env.emplace("NO_COLOR", "1");
+  for (const auto& [name, value] : more) program.env[name] = value;
   // "./scripts/seed.sh" means the folder where it runs.
   if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();
   std::deque<std::string> lines;
@@ -194,7 +287,7 @@ std::vector<settings::DevCommand> generate_commands(const Workspace& workspace) 
     const fs::path folder{package.directory};
     const bool own = fs::exists(workspace.project / folder / "prisma/schema.prisma");
     if (!uses_prisma(package) || (!own && !fs::exists(workspace.project / "prisma/schema.prisma"))) continue;
-    settings::DevCommand command{{"./node_modules/.bin/prisma", "generate"}, package.directory, {}};
+    settings::DevCommand command{{"./node_modules/.bin/prisma", "generate"}, package.directory, {}, {}};
     if (!own) command.run.push_back("--schema=" + (workspace.project / "prisma/schema.prisma").string());
     commands.push_back(std::move(command));
   }
@@ -223,14 +316,19 @@ void add_packages(const Context& context, Steps& steps) {
     const auto key = fmt::format("generate:{} {}", commands[i].directory, fmt::join(commands[i].run, " "));
     steps.push_back({names[i], needs,
                      [&context, key, command = commands[i]](const Limits& limits) {
-                       const bool same = context.ledger.is(key, command_inputs(context, command, limits));
+                       const auto known = context.ledger.find(key);
+                       const bool same = known && known->inputs == command_inputs(context, command, limits);
+                       if (const auto lost = same ? gone(context.workspace.project, command.outputs, known->note) : std::string{}; !lost.empty()) {
+                         return Finding{false, fmt::format("\"{}\", which it makes, is gone", lost), {}, {}};
+                       }
                        return Finding{same, same ? "its inputs are the same" : "its inputs have changed, or it never ran", {}, {}};
                      },
                      [&context, key, command = commands[i]](const Progress& progress, const Limits& limits) {
                        context.ledger.drop(key);
                        const auto inputs = command_inputs(context, command, limits);
                        run_tool(context, command.run, command.directory, progress, limits);
-                       context.ledger.put(key, {inputs, {}});
+                       const auto by = fmt::format("{}", fmt::join(command.run, " "));
+                       context.ledger.put(key, {inputs, made(context.workspace.project, command.outputs, usual_outputs(context.workspace, command), by)});
                        return fmt::format("{}", fmt::join(command.run, " "));
                      }});
   }
@@ -243,12 +341,19 @@ void add_packages(const Context& context, Steps& steps) {
     const auto key = "build:" + package.name;
     steps.push_back({key, needs,
                      [&context, key](const Limits&) {
-                       const bool built = context.ledger.find(key).has_value();
+                       const auto known = context.ledger.find(key);
+                       const bool built = known.has_value();
+                       const auto& setup = context.workspace.environment.setup_dev;
+                       if (const auto lost = built ? gone(context.workspace.project, setup.build_outputs, known->note) : std::string{}; !lost.empty()) {
+                         return Finding{false, fmt::format("\"{}\", which it makes, is gone", lost), {}, {}};
+                       }
                        return Finding{built, built ? "was built once" : "was never built", {}, {}};
                      },
                      [&context, key, &package](const Progress& progress, const Limits& limits) {
                        run_tool(context, {package.manager, "run", "build"}, package.directory, progress, limits);
-                       context.ledger.put(key, {"built", {}});
+                       std::vector<std::string> left;
+                       for (const auto* usual : usual_builds) left.push_back((fs::path{package.directory} / usual).string());
+                       context.ledger.put(key, {"built", made(context.workspace.project, {}, left, key)});
                        return fmt::format("{} run build", package.manager);
                      }});
   }

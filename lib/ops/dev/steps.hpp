@@ -1,5 +1,6 @@
 #pragma once
 // The steps of setup-dev for a workspace: each with the check that makes it skippable.
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -50,9 +51,9 @@ std::vector<std::string> generate_steps(const Workspace& workspace);
 std::vector<settings::DevCommand> generate_commands(const Workspace& workspace);
 
 // Runs a program of the checkout with its variables; its last line is the progress, its last lines the evidence. A line with `fatal` in
-// it means that it failed, whatever it ends with.
+// it means that it failed, whatever it ends with. `more`: variables over the checkout's.
 void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const scaffold::dev::Progress& progress, const Limits& limits,
-              std::string_view fatal = {});
+              std::string_view fatal = {}, const std::map<std::string, std::string>& more = {});
 // Tells a database from every other, whatever its name.
 std::string database_identity(io::postgres::Connection& connection, const Limits& limits);
 // Is it the one that an earlier run prepared, with nothing of its role or extensions changed since?

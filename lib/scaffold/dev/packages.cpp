@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/failure.hpp"
@@ -75,6 +76,7 @@ std::optional<Package> read_package(const fs::path& project, const std::string& 
     package.yarn_berry = text.find("__metadata:") != std::string::npos;
   }
   read_manager(package, *json);
+  package.brings_manager = package.manager == "yarn" && io::read_file_if_there(folder / ".yarnrc.yml", 1U << 20U).value_or("").find("yarnPath:") != std::string::npos;
   for (const auto* list : {"dependencies", "devDependencies", "optionalDependencies"}) {
     const auto found = json->find(list);
     if (found == json->end() || !found->is_object()) continue;
@@ -99,6 +101,17 @@ fs::path record_of(const fs::path& project, const Package& package) {
   if (package.manager == "yarn") return modules / ".yarn-integrity";
   if (package.manager == "bun") return modules;
   return modules / ".package-lock.json";
+}
+
+std::size_t entries_in(const fs::path& folder) {
+  std::size_t count = 0;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator{folder, error}; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (name.starts_with('@')) count += entries_in(entry->path());
+    else if (!name.starts_with('.')) ++count;  // tools keep caches there under such names
+  }
+  return count;
 }
 
 }  // namespace
@@ -169,7 +182,8 @@ std::vector<std::string> install_command(const Package& package) {
   if (package.manager == "yarn") {
     if (package.lockfile.empty()) return {"yarn", "install"};
     return package.yarn_berry ? std::vector<std::string>{"yarn", "install", "--immutable"}
-                              : std::vector<std::string>{"yarn", "install", "--frozen-lockfile", "--production=false", "--non-interactive"};
+                              // Its own record would do for it, whatever has gone since.
+                              : std::vector<std::string>{"yarn", "install", "--frozen-lockfile", "--production=false", "--non-interactive", "--check-files"};
   }
   if (package.manager == "bun") {
     if (package.lockfile.empty()) return {"bun", "install"};
@@ -226,7 +240,19 @@ std::string install_mark(const fs::path& project, const Package& package) {
     std::error_code error;
     present += fs::exists(project / package.directory / "node_modules" / name / "package.json", error) ? 1U : 0U;
   }
-  return fmt::format("{} {}.{:09} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present);
+  const auto modules = project / package.directory / "node_modules";
+  return fmt::format("{} {}.{:09} {} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present, entries_in(modules) + entries_in(modules / ".pnpm"));
+}
+
+bool is_whole(std::string_view mark_then, std::string_view mark_now) {
+  const auto then = mark_then.rfind(' '), now = mark_now.rfind(' ');
+  if (then == std::string_view::npos || mark_then.substr(0, then) != mark_now.substr(0, now)) return false;
+  const auto number = [](std::string_view text) {
+    std::size_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+  };
+  return number(mark_now.substr(now + 1)) >= number(mark_then.substr(then + 1));
 }
 
 }  // namespace codops::scaffold::dev

@@ -16,6 +16,7 @@ struct Package {
   std::string node_range;  // engines.node; empty: any
   std::string lockfile;    // its name; empty: there is none
   bool yarn_berry{};
+  bool brings_manager{};   // .yarnrc.yml names the program (yarnPath): any yarn hands over to it
   bool installs{};         // false: it has neither dependencies nor a lockfile, or another package's install covers it
   std::map<std::string, std::string> scripts;
   std::vector<std::string> dependencies;  // names, those of development included
@@ -36,8 +37,10 @@ std::string install_inputs(const std::filesystem::path& project, const Package& 
 // Is node_modules what the lockfile says, but for linked packages, by the record that npm writes at the end of an install? Only
 // npm's can be told; nullopt: can't be told.
 std::optional<bool> is_installed(const std::filesystem::path& project, const Package& package);
-// What tells one finished install from another, cheaply: the record's size and time, and how many of the
-// direct dependencies are there. Empty: there is no finished install.
+// What tells one finished install from another, cheaply: the record's size and time, how many of the direct dependencies are there, and
+// how many entries node_modules has. Empty: there is no finished install.
 std::string install_mark(const std::filesystem::path& project, const Package& package);
+// Is what is there now that install, with nothing of it gone? More entries (a link of the developer's) are no loss.
+bool is_whole(std::string_view mark_then, std::string_view mark_now);
 
 }  // namespace codops::scaffold::dev

@@ -90,14 +90,33 @@ std::string node_hint(const std::vector<ToolWish::Demand>& demands) {
   return fmt::format("install Node.js {0}, for example with nvm (https://github.com/nvm-sh/nvm): nvm install {0}", wanted);
 }
 
+// "9.1.0", as packageManager has it.
+bool is_exact(const ToolWish& wish, const ToolWish::Demand& demand) {
+  return wish.name != "node" && demand.range.find_first_not_of("0123456789.") == std::string::npos && std::count(demand.range.begin(), demand.range.end(), '.') == 2;
+}
+
 std::string manager_hint(const ToolWish& wish) {
-  std::string version;
+  std::string version, exact;
   for (const auto& demand : wish.demands) {
+    if (is_exact(wish, demand)) exact = demand.range;
     if (const auto found = lowest(demand.range)) version = fmt::format("@{}", (*found)[0]);
+  }
+  if (!exact.empty()) {
+    const auto by_npm = fmt::format("npm install --global {}@{}", wish.name, exact);
+    if (wish.name == "bun") return by_npm;
+    return io::find_program("corepack") ? fmt::format("corepack enable {0}, whose {0} is then {1} here; or {2}", wish.name, exact, by_npm)
+                                        : fmt::format("{}; or npm install --global corepack && corepack enable {}", by_npm, wish.name);
   }
   if (wish.name == "npm") return version.empty() ? package_hint({"npm"}) : "npm install --global npm" + version;
   if (io::find_program("corepack") && wish.name != "bun") return "corepack enable " + wish.name;
   return "npm install --global " + wish.name + version;
+}
+
+// How far apart the one that is there and the one that is named are: 0 equal, 1 by minor or patch, 2 by major.
+int apart(const ToolWish& wish, const ToolWish::Demand& demand, const Tool& tool) {
+  const auto there = parse_version(tool.version), named = parse_version(demand.range);
+  if (!is_exact(wish, demand) || tool.switches || !there || !named || *there == *named) return 0;
+  return (*there)[0] == (*named)[0] ? 1 : 2;
 }
 
 }  // namespace
@@ -112,7 +131,7 @@ std::vector<ToolWish> tool_wishes(const std::vector<Package>& packages, const No
     if (!package.installs) continue;
     auto wish = std::find_if(wishes.begin(), wishes.end(), [&](const ToolWish& one) { return one.name == package.manager; });
     if (wish == wishes.end()) wish = wishes.insert(wishes.end(), {package.manager, {}});
-    if (!package.manager_range.empty()) wish->demands.push_back({package.manager_range, file});
+    if (!package.manager_range.empty() && !package.brings_manager) wish->demands.push_back({package.manager_range, file});
   }
   return wishes;
 }
@@ -122,31 +141,46 @@ Tool find_tool(const std::string& name, const fs::path& project, Ledger& ledger,
   const auto program = io::find_program(name);
   if (!program) return tool;
   tool.path = program->string();
+  std::error_code unreadable;
+  const bool corepack = fs::canonical(*program, unreadable).string().find("/corepack/") != std::string::npos;
+  const auto settle = [&](std::string version) {
+    tool.version = std::move(version);
+    const auto numbers = parse_version(tool.version);
+    tool.switches = corepack || (name == "pnpm" && numbers && (*numbers)[0] >= 10);
+    return tool;
+  };
   const auto identity = is_shim(*program) ? std::string{} : identity_of(*program);
   const auto key = "tool:" + name;
-  if (const auto known = ledger.find(key); known && known->inputs == identity && !identity.empty()) {
-    tool.version = known->note;
-    return tool;
-  }
+  if (const auto known = ledger.find(key); known && known->inputs == identity && !identity.empty()) return settle(known->note);
   tool.version = name == "npm" ? version_beside(*program) : std::string{};
   if (tool.version.empty()) tool.version = ask_version(*program, project, limits);
   if (!tool.version.empty() && !identity.empty()) ledger.remember(key, {identity, tool.version});
-  return tool;
+  return settle(tool.version);
 }
 
 std::string judge(const ToolWish& wish, const Tool& tool, std::string& hint) {
   hint = wish.name == "node" ? node_hint(wish.demands) : manager_hint(wish);
   if (tool.path.empty()) return fmt::format("{} is not installed", wish.name);
   const auto version = parse_version(tool.version);
-  // "pnpm@9.1.0" of packageManager is met by corepack's, yarn's or pnpm's own switching: it only says what to install.
   for (const auto& demand : wish.demands) {
     if (!version) break;
-    const bool exact = wish.name != "node" && demand.range.find_first_not_of("0123456789.") == std::string::npos;
-    if (exact) continue;
+    if (is_exact(wish, demand)) {
+      if (apart(wish, demand, tool) == 2) return fmt::format("{} is {}, and {} names {}", wish.name, tool.version, demand.by, demand.range);
+      continue;
+    }
     const auto fits = satisfies(*version, demand.range);
     if (fits && !*fits) return fmt::format("{} is {}, and {} wants {}", wish.name, tool.version, demand.by, demand.range);
   }
   hint.clear();
+  return {};
+}
+
+std::string differs_from_named(const ToolWish& wish, const Tool& tool, std::string& hint) {
+  for (const auto& demand : wish.demands) {
+    if (apart(wish, demand, tool) != 1) continue;
+    hint = manager_hint(wish);
+    return fmt::format("{} is {}, and {} names {}", wish.name, tool.version, demand.by, demand.range);
+  }
   return {};
 }
 

@@ -1,5 +1,6 @@
 // What is read from and written to a checkout, in a folder of the test's own.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -237,6 +238,44 @@ TEST_CASE("node_modules against the lockfile, by npm's own record") {
   CHECK(is_installed(checkout.root, package) == true);  // `npm link` is no reason to install
   checkout.put("node_modules/.package-lock.json", R"({"packages":{"node_modules/x":{"resolved":"../x","link":true}}})");
   CHECK(is_installed(checkout.root, package) == true);
+}
+
+TEST_CASE("an install is whole while nothing of it is gone, what others need included") {
+  const Checkout checkout;
+  checkout.put("package.json", R"({"dependencies":{"x":"1"}})");
+  checkout.put("yarn.lock", "");
+  for (const auto* file : {".yarn-integrity", "x/package.json", "deep/package.json", "@s/deep/package.json", ".cache/a"}) checkout.put(fmt::format("node_modules/{}", file), "{}");
+  const auto package = find_packages(checkout.root, {}).front();
+  const auto then = install_mark(checkout.root, package);
+  CHECK(is_whole(then, install_mark(checkout.root, package)));
+  fs::create_symlink(checkout.root, checkout.root / "node_modules/linked");
+  fs::remove_all(checkout.root / "node_modules/.cache");
+  CHECK(is_whole(then, install_mark(checkout.root, package)));
+  fs::remove(checkout.root / "node_modules/linked");
+  fs::remove_all(checkout.root / "node_modules/@s/deep");
+  CHECK_FALSE(is_whole(then, install_mark(checkout.root, package)));
+  CHECK_FALSE(is_whole("begun", then));
+  CHECK_FALSE(is_whole("", then));
+}
+
+TEST_CASE("the version that packageManager names") {
+  const ToolWish wish{"pnpm", {{"9.1.0", "package.json"}}};
+  std::string hint;
+  CHECK(judge(wish, {"pnpm", "/usr/bin/pnpm", "8.15.9"}, hint) == "pnpm is 8.15.9, and package.json names 9.1.0");
+  CHECK(hint.find("npm install --global pnpm@9.1.0") != std::string::npos);
+  CHECK(judge(wish, {"pnpm", "/usr/bin/pnpm", "8.15.9", true}, hint).empty());  // corepack runs the one that is named
+  CHECK(judge(wish, {"pnpm", "/usr/bin/pnpm", "9.15.9"}, hint).empty());
+  CHECK(differs_from_named(wish, {"pnpm", "/usr/bin/pnpm", "9.15.9"}, hint) == "pnpm is 9.15.9, and package.json names 9.1.0");
+  CHECK(differs_from_named(wish, {"pnpm", "/usr/bin/pnpm", "9.1.0"}, hint).empty());
+  CHECK(differs_from_named(wish, {"pnpm", "/usr/bin/pnpm", "9.15.9", true}, hint).empty());
+  // yarn 1 hands over to the program that the checkout brings along.
+  const Checkout checkout;
+  checkout.put("package.json", R"({"packageManager":"yarn@4.1.0","dependencies":{"x":"1"}})");
+  checkout.put("yarn.lock", "__metadata:\n");
+  checkout.put(".yarnrc.yml", "yarnPath: .yarn/releases/yarn-4.1.0.cjs\n");
+  const auto wishes = tool_wishes(find_packages(checkout.root, {}), {});
+  REQUIRE(wishes.size() == 2);
+  CHECK(judge(wishes[1], {"yarn", "/usr/bin/yarn", "1.22.22"}, hint).empty());
 }
 
 TEST_CASE("linked packages come back after an install") {
