@@ -36,8 +36,8 @@ class Stop final : public plan::Action {
                    if (context_.taking_over) context_.taking_over(limits);
                  }});
     for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
-    std::string done = leaving.empty() ? std::string{} : fmt::format("{} stopped, kept for rollback", stopped);
-    if (stopped < leaving.size()) done += fmt::format("; {} had been removed by somebody", leaving.size() - stopped);
+    std::string done = stopped == 0 ? std::string{} : fmt::format("{} stopped, kept for rollback", stopped);
+    if (stopped < leaving.size()) done += fmt::format("{}{} had been removed by somebody", done.empty() ? "" : "; ", leaving.size() - stopped);
     if (resting > 0) done += fmt::format("{}{} left running for rollback", done.empty() ? "" : "; ", resting);
     return done;
   }
