@@ -57,7 +57,7 @@ expect "nothing has changed then either, its container is gone" "$(diff <(finger
 
 # The image's own PATH and HOME hold there, and this machine's engine is none of its business.
 printf 'FROM codops-demo/frontend:v1.0.0\nENV PATH=/opt/tool:/usr/bin:/bin HOME=/opt\n' >"$WORK/Dockerfile"
-DOCKER_BUILDKIT=0 docker build -q -t codops-demo/frontend:v3.0.0 - <"$WORK/Dockerfile" >/dev/null
+DOCKER_BUILDKIT=0 docker build -q -t codops-demo/frontend:v3.0.0 - <"$WORK/Dockerfile" >/dev/null 2>&1
 # shellcheck disable=SC2016
 hooks '  pre_deploy: [{ service: web, run: [sh, -c, "echo [$PATH][$HOME][$DOCKER_HOST][$CODOPS_EVENT]; exit 9"] }]'
 try deploy test v3.0.0
