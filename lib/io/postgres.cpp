@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "lib/base/retry.hpp"
+#include "lib/io/lookup.hpp"
 
 namespace codops::io::postgres {
 
@@ -341,6 +342,21 @@ Milliseconds connect_timeout(const Target& target) {
   return std::chrono::seconds{seconds > 0 ? seconds : 10};
 }
 
+// libpq would look a name up itself, and nothing could end that wait. Empty: there is nothing to look up, or there are several names.
+std::vector<std::string> addresses_of(const Target& target, const Limits& limits, const Limits& caller) {
+  const auto& host = target.host;
+  if (host.empty() || host.find_first_of("/@,") != std::string::npos || target.options.contains("hostaddr") || target.options.contains("service") || !numeric_addresses(host).empty()) return {};
+  const auto answer = look_up(host, limits);
+  if (!answer) {
+    caller.check("looking up \"" + host + "\"");
+    throw connect_error(target, "the name server did not answer for \"" + host + "\"");
+  }
+  if (answer->error != 0) throw connect_error(target, dns_trouble(*answer, host).message);
+  std::vector<std::string> addresses;
+  for (const auto& address : answer->addresses) addresses.push_back(to_string(address));
+  return addresses;
+}
+
 }  // namespace
 
 Connection Connection::open(const Target& target, const Limits& caller) {
@@ -357,7 +373,14 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   options.try_emplace("keepalives_idle", "30");
   options.try_emplace("keepalives_interval", "10");
   options.try_emplace("keepalives_count", "3");
-  add("host", target.host);
+  // One host for each address; the name itself stays what a certificate is checked against.
+  std::string hosts = target.host, addresses;
+  for (const auto& address : addresses_of(target, limits, caller)) {
+    if (!addresses.empty()) hosts += "," + target.host;
+    addresses += (addresses.empty() ? "" : ",") + address;
+  }
+  add("host", hosts);
+  add("hostaddr", addresses);
   add("port", target.port);
   add("user", target.user);
   add("dbname", target.database);

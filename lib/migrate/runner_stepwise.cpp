@@ -178,11 +178,11 @@ class Stepwise {
       connection().run(then, session_.limits());
       return;
     }
-    recorded(own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
+    recorded(own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
   }
   // In one of its own, whatever the session's default is.
   void write(const Progress& progress) {
-    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
+    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
   }
   void recorded(const std::string& text) {
     try {
