@@ -170,7 +170,7 @@ class Stepwise {
   }
 
   // The script may have become another role by now, one that has no right to the history; and it goes on as that role afterwards.
-  std::string own_rights() const { return std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
+  std::string own_rights() const { return std::string{"SET LOCAL statement_timeout = 0; "} + std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
 
   // In the transaction that is open.
   void write_inside(const Progress& progress, std::string_view then) {

@@ -152,7 +152,9 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
       attempt.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
       at = {script.statements.size(), 0};
       committing = true;
-      const auto closed = session.connection().run("RESET SESSION AUTHORIZATION; RESET ROLE; " + session.commit_check() + recording.done(attempt) + " COMMIT", session.limits());
+      const auto closed = session.connection().run(
+          // First of all: the script's own time limit would be the history's too.
+          fmt::format("SET LOCAL statement_timeout = {}; RESET SESSION AUTHORIZATION; RESET ROLE; ", session.options().statement_timeout.count()) + session.commit_check() + recording.done(attempt) + " COMMIT", session.limits());
       if (closed.last.command() != "COMMIT") throw Failure{Exit::failed, "the server answered COMMIT with " + std::string{closed.last.command()}};
       return true;
     } catch (const pg::DatabaseError& error) {

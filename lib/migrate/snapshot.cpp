@@ -87,7 +87,7 @@ SELECT format('column %I.%I.%I', m.nspname, m.relname, a.attname),
   concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END, nullif(a.attidentity, ''), nullif(a.attgenerated, ''),
             'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
             CASE WHEN a.attstorage <> t.typstorage THEN 'STORAGE ' || a.attstorage::text END, 'COMPRESSION ' || nullif(to_jsonb(a) ->> 'attcompression', ''),
-            'STATISTICS ' || nullif(coalesce(a.attstattarget, -1), -1), array_to_string(a.attoptions, ' '), array_to_string(a.attfdwoptions, ' '), CASE WHEN NOT a.attislocal THEN 'inherited' END)
+            'STATISTICS ' || nullif(coalesce(a.attstattarget, -1), -1), array_to_string(a.attoptions, ' '), array_to_string(a.attfdwoptions, ' '))
 FROM mine m JOIN pg_attribute a ON a.attrelid = m.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE m.relkind IN ('r', 'p', 'f', 'c')
 UNION ALL
