@@ -60,6 +60,7 @@ class DevPsql final : public DevVerb {
     const auto here = workspace(services);
     if (!here.postgres.wanted) throw not_here(here.postgres, "PostgreSQL");
     const auto target = here.database();
+    ops::dev::require_own_server(here, here.postgres, services.limits());
     // The password in a variable of psql's own environment: argv would show it to everybody on this machine.
     std::map<std::string, Secret> variables{{"PGHOST", Secret{target.host}}, {"PGPORT", Secret{target.port}}, {"PGUSER", Secret{target.user}},
                                             {"PGDATABASE", Secret{target.database}}, {"PGAPPNAME", Secret{"psql"}}};
@@ -79,6 +80,7 @@ class DevRedisCli final : public DevVerb {
     const auto here = workspace(services);
     if (!here.redis.wanted) throw not_here(here.redis, "Redis");
     const auto target = here.redis_target();
+    ops::dev::require_own_server(here, here.redis, services.limits());
     std::map<std::string, Secret> variables;
     if (!target.password.empty()) variables.emplace("REDISCLI_AUTH", target.password);
     std::vector<std::string> argv{"redis-cli", "-h", target.tcp.host, "-p", std::to_string(target.tcp.port), "-n", std::to_string(target.database)};

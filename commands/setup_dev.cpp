@@ -1,4 +1,6 @@
 // setup-dev and doctor, which is its --check.
+#include <fmt/format.h>
+
 #include "commands/dev.hpp"
 #include "lib/ops/dev/setup.hpp"
 #include "lib/settings/read_environment.hpp"
@@ -6,8 +8,8 @@
 namespace codops::commands {
 namespace {
 
-// "install,generate" is two.
-std::vector<std::string> split(const std::vector<std::string>& words) {
+// "install,generate" is two. An empty variable of a script must not mean "all of them".
+std::vector<std::string> split(const char* option, const std::vector<std::string>& words) {
   std::vector<std::string> out;
   for (std::string_view word : words) {
     for (;;) {
@@ -17,6 +19,7 @@ std::vector<std::string> split(const std::vector<std::string>& words) {
       word.remove_prefix(comma + 1);
     }
   }
+  if (out.empty() && !words.empty()) throw Failure{Exit::usage, fmt::format("{} names no step", option), "codops doctor lists them"};
   return out;
 }
 
@@ -42,8 +45,8 @@ class SetupDev final : public Command {
     if (reset_ && check_only) throw Failure{Exit::usage, "--reset does not go with --check"};
     ops::dev::Request request;
     request.inputs = dev_inputs(services, backend_.value_or(""));
-    request.only = split(only_);
-    request.skip = split(skip_);
+    request.only = split("--only", only_);
+    request.skip = split("--skip", skip_);
     request.check_only = check_only;
     request.reset = reset_;
     request.remap = remap_ || services.options().yes;

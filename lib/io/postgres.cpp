@@ -195,6 +195,8 @@ struct Connection::State {
   void send(std::string_view sql, const std::vector<Value>& values, bool with_values, const Limits& limits) {
     require();
     limits.check("the database");
+    // libpq takes C strings and would send what stands before it.
+    if (sql.find('\0') != std::string_view::npos) throw Failure{Exit::data, "a statement with a NUL byte can't be sent to the server"};
     const std::string text{sql};
     int sent = 0;
     if (with_values) {

@@ -39,6 +39,7 @@ Attempt new_attempt(std::string started_at) { return {uuid(), std::move(started_
 
 std::string to_text(const Progress& progress) {
   auto text = fmt::format("{}{} of {} done{}, {}", marker, progress.done, progress.total, progress.started ? ", next begun" : "", progress.digest);
+  if (!progress.notes.empty()) text += " " + progress.notes;
   if (!progress.error.empty()) text += "\n" + progress.error;
   return text;
 }
@@ -54,7 +55,10 @@ std::optional<Progress> progress_from(std::string_view text) {
   if (!text.starts_with(", ")) return std::nullopt;
   text.remove_prefix(2);
   const auto end = std::min(text.find('\n'), text.size());
-  progress.digest = text.substr(0, end);
+  const auto line = text.substr(0, end);
+  const auto space = std::min(line.find(' '), line.size());
+  progress.digest = line.substr(0, space);
+  progress.notes = line.substr(std::min(space + 1, line.size()));
   progress.error = text.substr(std::min(end + 1, text.size()));
   return progress;
 }

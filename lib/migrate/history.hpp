@@ -41,6 +41,7 @@ struct Progress {
   std::size_t done{}, total{};
   bool started{false};  // the next statement, which can't run in a transaction, was begun: it may have taken effect
   std::string digest;
+  std::string notes;    // JSON on one line: what the next attempt has to know about the session and the server; may be empty
   std::string error;    // of the statement that failed; empty: killed, or running
 };
 std::string to_text(const Progress& progress);

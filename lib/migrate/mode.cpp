@@ -88,6 +88,11 @@ Script prepared(std::string_view text, std::string path, std::size_t first_line,
   script.path = std::move(path);
   script.first_line = first_line;
   script.text = without_bom(text);
+  // libpq takes C strings: what follows would not be sent, and would be recorded as applied all the same.
+  if (const auto nul = script.text.find('\0'); nul != std::string::npos) {
+    throw Failure{Exit::data, fmt::format("{}: a NUL byte, which no SQL may have", script.place(nul)),
+                  "a file in UTF-16 has them everywhere: iconv -f UTF-16 -t UTF-8; else delete it: tr -d '\\000'"};
+  }
   if (const auto bad = invalid_utf8(script.text)) {
     if (!allow_invalid_utf8) {
       throw Failure{Exit::data, fmt::format("{}: a byte that is not UTF-8", script.place(*bad)),

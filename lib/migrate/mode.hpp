@@ -24,7 +24,7 @@ struct Script {
   std::string place(std::size_t offset) const;         // "20240101_x/migration.sql:3:8"
 };
 
-// Failure{data}: bytes that are no UTF-8 (unless allowed: they become U+FFFD), a psql command, a BEGIN that is never ended, a folder
+// Failure{data}: a NUL byte, bytes that are no UTF-8 (unless allowed: they become U+FFFD), a psql command, a BEGIN that is never ended, a folder
 // without a script (P3015).
 Script prepare(const Migration& migration, bool allow_invalid_utf8);
 Script prepare_down(const Migration& migration, bool allow_invalid_utf8);

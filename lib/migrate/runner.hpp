@@ -43,6 +43,10 @@ class Contention {
 [[noreturn]] void fail(Session& session, const Migration& migration, const Script& script, std::size_t statement, std::size_t base,
                        const io::postgres::DatabaseError& error, std::string state, const std::vector<std::string>& blockers, std::string hint);
 
+// An error of what codops itself says at the end of a script (its row, COMMIT), told as such: its position counts in codops' text, not in
+// the script's. `statement` becomes the one of the script that is to blame, as far as that can be told.
+io::postgres::DatabaseError recording_error(const Script& script, const History& history, const io::postgres::DatabaseError& error, std::size_t& statement);
+
 // A COPY's inline data as a source.
 io::postgres::Source data_of(const Script& script, const Statement& statement);
 

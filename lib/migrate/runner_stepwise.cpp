@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "lib/io/crypto.hpp"
 #include "lib/migrate/runner.hpp"
+#include "lib/migrate/session_memory.hpp"
 
 namespace codops::migrate {
 
@@ -36,18 +38,51 @@ std::set<std::string> invalid_indexes(pg::Connection& connection, const Limits& 
   return names;
 }
 
+// What a REINDEX CONCURRENTLY that was cut off leaves beside the index that it was to replace. `target`: quoted, of an index or a table;
+// nullopt: the whole database.
+std::vector<std::string> reindex_leftovers(pg::Connection& connection, const pg::Value& target, const Limits& limits) {
+  const auto rows = connection.query(
+      "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname <> 'pg_toast' AND NOT EXISTS (SELECT "
+      "FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AND ($1::text IS NULL OR i.indrelid = to_regclass($1) OR i.indrelid = "
+      "(SELECT t.indrelid FROM pg_index t WHERE t.indexrelid = to_regclass($1)) OR i.indrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))))",
+      {target}, limits);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace_back(rows.text(i, 0));
+  return names;
+}
+
+std::string quoted_name(const Name& name) {
+  return name.schema.empty() ? pg::quote_identifier(name.name) : pg::quote_identifier(name.schema) + "." + pg::quote_identifier(name.name);
+}
+
+struct TableIndex {
+  std::string quoted;
+  bool valid{false}, own_name{false};  // own_name: such as the server chooses for one without a name
+};
+
+std::vector<TableIndex> indexes_of(pg::Connection& connection, const Name& table, const Limits& limits) {
+  const auto rows = connection.query(
+      "SELECT format('%I.%I', n.nspname, c.relname), i.indisvalid, left(c.relname, 20) = left(t.relname, 20) AND c.relname ~ '_(idx|key)[0-9]*$' OR "
+      "starts_with(c.relname, t.relname || '_') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN "
+      "pg_class t ON t.oid = i.indrelid WHERE i.indrelid = to_regclass($1) AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = "
+      "i.indexrelid)",
+      {quoted_name(table)}, limits);
+  std::vector<TableIndex> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) result.push_back({std::string{rows.text(i, 0)}, rows.boolean(i, 1), rows.boolean(i, 2)});
+  return result;
+}
+
 enum class IndexState { absent, invalid, valid };
 
 // An index's schema is its table's. `quoted` gets the name for DROP.
-IndexState index_state(pg::Connection& connection, const Parsed& parsed, std::string& quoted, const Limits& limits) {
-  const auto table = parsed.table.schema.empty() ? pg::quote_identifier(parsed.table.name)
-                                                 : pg::quote_identifier(parsed.table.schema) + "." + pg::quote_identifier(parsed.table.name);
+IndexState index_state(pg::Connection& connection, const Parsed& parsed, std::string& found, const Limits& limits) {
   const auto rows = connection.query(
       "SELECT i.indisvalid, format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON "
       "n.oid = c.relnamespace WHERE i.indrelid = to_regclass($1) AND c.relname = $2",
-      {table, parsed.object().name}, limits);
+      {quoted_name(parsed.table), parsed.object().name}, limits);
   if (rows.empty()) return IndexState::absent;
-  quoted = rows.text(0, 1);
+  found = rows.text(0, 1);
   return rows.boolean(0, 0) ? IndexState::valid : IndexState::invalid;
 }
 
@@ -56,11 +91,14 @@ class Stepwise {
   // `down`: what to run at the end of a down script instead of keeping progress.
   Stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier,
            std::string down)
-      : session_{session}, history_{history}, migration_{migration}, script_{script}, down_{std::move(down)} {
+      : session_{session}, history_{history}, migration_{migration}, script_{script}, down_{std::move(down)}, memory_{script.text, {}} {
+    for (const auto& parsed : script.parsed) changes_user_ = changes_user_ || (parsed.kind == Kind::set && parsed.value == "authorization");
     progress_.total = script.statements.size();
     if (earlier) {
       progress_.done = earlier->done;
       progress_.started = earlier->started;
+      progress_.notes = earlier->notes;
+      memory_ = SessionMemory{script_.text, earlier->notes};
     }
     if (earlier && (earlier->done > progress_.total || earlier->digest != digest_of(script, earlier->done))) {
       throw Failure{Exit::data,
@@ -108,11 +146,51 @@ class Stepwise {
     if (keeps_progress()) connection().run(history_.begun(migration_, attempt_, progress_), session_.limits());
     if (!continues) return;
     session_.reporter().note(fmt::format("\"{}\" continues with statement {} of {}", migration_.name, progress_.done + 1, progress_.total));
-    // What the statements before have SET for the session is part of what the rest expects.
-    for (std::size_t i = 0; i < progress_.done; ++i) {
-      if (script_.parsed[i].kind == Kind::set || script_.parsed[i].kind == Kind::reset) {
+    // What the statements before have set for the session is part of what the rest expects.
+    set_again(0, memory_.known_at());
+    memory_.restore(connection(), session_.limits());
+    set_again(memory_.known_at(), progress_.done);
+  }
+
+  void set_again(std::size_t from, std::size_t to) {
+    for (auto i = from; i < std::min(to, progress_.done); ++i) {
+      if (SessionMemory::only_sets(script_.parsed[i], script_.statements[i].sql(script_.text))) {
         connection().run(script_.statements[i].sql(script_.text), session_.limits());
       }
+    }
+  }
+
+  // Behind a statement that may have changed the session by a function. Only once it is committed can what is SET for good be told
+  // from what was SET LOCAL.
+  void remember_session() {
+    if (!keeps_progress() || !memory_.may_change(parsed())) return;
+    if (!memory_.look(connection(), progress_.done, session_.limits())) return;
+    progress_.notes = memory_.notes();
+    write(progress_);
+  }
+
+  // The script may have become another role by now, one that has no right to the history; and it goes on as that role afterwards.
+  std::string own_rights() const { return std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
+
+  // In the transaction that is open.
+  void write_inside(const Progress& progress, std::string_view then) {
+    if (!keeps_progress()) {
+      connection().run(then, session_.limits());
+      return;
+    }
+    recorded(own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
+  }
+  // In one of its own, whatever the session's default is.
+  void write(const Progress& progress) {
+    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
+  }
+  void recorded(const std::string& text) {
+    try {
+      connection().run(text, session_.limits());
+    } catch (const pg::DatabaseError& error) {
+      if (is_contention(error) || error.lost()) throw;
+      auto culprit = next_;
+      throw recording_error(script_, history_, error, culprit);
     }
   }
 
@@ -129,10 +207,18 @@ class Stepwise {
 
   // The file's own BEGIN … COMMIT: the progress is recorded by that very transaction.
   void in_own_transaction() {
-    if (parsed().kind == Kind::commit && keeps_progress()) connection().run(history_.progressed(migration_, attempt_, after_this()), session_.limits());
+    const bool commits = parsed().kind == Kind::commit;
+    const bool read_only = commits && connection().query("SELECT current_setting('transaction_read_only')", session_.limits()).text(0, 0) == "on";
+    if (commits && keeps_progress() && !read_only) write_inside(after_this(), "");
     send();
-    if (parsed().kind == Kind::commit) advance();
-    if (parsed().kind == Kind::rollback) save();
+    if (commits && !read_only) advance();
+    else if (commits || parsed().kind == Kind::rollback) save();
+    own_block_ = own_block_ || memory_.may_change(parsed());
+    if (!commits) return;
+    if (std::exchange(own_block_, false) && memory_.look(connection(), progress_.done, session_.limits()) && keeps_progress()) {
+      progress_.notes = memory_.notes();
+      write(progress_);
+    }
   }
 
   // Statement and progress in one transaction: after a crash it either happened and is recorded, or neither.
@@ -140,12 +226,11 @@ class Stepwise {
     Contention contention{session_};
     for (;;) {
       try {
-        connection().run("BEGIN; " + session_.local_timeouts(), session_.limits());
+        connection().run("BEGIN READ WRITE; " + session_.local_timeouts(), session_.limits());
         send();
-        if (keeps_progress()) connection().run(history_.progressed(migration_, attempt_, after_this()) + " COMMIT", session_.limits());
-        else connection().run("COMMIT", session_.limits());
+        write_inside(after_this(), "COMMIT");
         advance();
-        return;
+        break;
       } catch (const pg::DatabaseError& error) {
         session_.roll_back();
         if (error.sqlstate() == "25001" || error.sqlstate() == "2D000") {
@@ -160,6 +245,7 @@ class Stepwise {
         throw;
       }
     }
+    remember_session();
   }
 
   // Outside of any transaction, so what happened and what is recorded can differ after a crash; hence the mark before.
@@ -168,20 +254,52 @@ class Stepwise {
     if (parsed().kind == Kind::create_index && parsed().concurrently) {
       build_index(resumed);
     } else {
+      const bool reindexes = parsed().kind == Kind::reindex && parsed().concurrently;
+      if (reindexes) drop_reindex_leftovers("left by a rebuild that failed: it is dropped");
       mark_started();
       try {
         concurrent_send();
       } catch (const pg::DatabaseError& error) {
+        if (reindexes && !error.lost()) drop_reindex_leftovers("the rebuild failed: it is dropped");
         if (!resumed || !already_done(error)) throw;
         session_.reporter().note(fmt::format("statement {} of \"{}\" had taken effect before: {}", next_ + 1, migration_.name, error.message()));
       }
     }
     save();
+    remember_session();
   }
 
   void mark_started() {
     progress_.started = true;
-    if (keeps_progress()) connection().run(history_.progressed(migration_, attempt_, progress_), session_.limits());
+    progress_.notes = memory_.notes();
+    write(progress_);
+  }
+
+  void drop_reindex_leftovers(std::string_view why) {
+    pg::Value target;
+    if (!parsed().whole_database) target = quoted_name(parsed().table.empty() ? parsed().object() : parsed().table);
+    for (const auto& name : reindex_leftovers(connection(), target, session_.limits())) {
+      connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + name, session_.limits());
+      session_.reporter().note(fmt::format("the index {} is invalid, {}", name, why));
+    }
+  }
+
+  // An index without a name is known by not having been there. True: the attempt before completed it.
+  bool nameless_was_built() {
+    if (!memory_.indexes()) return false;
+    const auto& before = *memory_.indexes();
+    bool complete = false;
+    for (const auto& index : indexes_of(connection(), parsed().table, session_.limits())) {
+      if (std::find(before.begin(), before.end(), index.quoted) != before.end() || !index.own_name) continue;
+      if (index.valid) {
+        session_.reporter().note(fmt::format("the index {} was complete already", index.quoted));
+        complete = true;
+      } else {
+        session_.reporter().note(fmt::format("the index {} is invalid, left by the build that was cut off: it is dropped and built again", index.quoted));
+        connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + index.quoted, session_.limits());
+      }
+    }
+    return complete;
   }
 
   // No timeouts: a concurrent build that is cut off leaves an invalid index behind.
@@ -204,6 +322,11 @@ class Stepwise {
         session_.reporter().note(fmt::format("the index \"{}\" is invalid, left by a build that failed: it is dropped and built again", parsed().object().name));
         connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + quoted, session_.limits());
       }
+    } else {
+      if (resumed && nameless_was_built()) return;
+      std::vector<std::string> there;
+      for (auto& index : indexes_of(connection(), parsed().table, session_.limits())) there.push_back(std::move(index.quoted));
+      memory_.indexes(std::move(there));
     }
     mark_started();
     Contention contention{session_};
@@ -246,13 +369,19 @@ class Stepwise {
     progress.done = next_ + 1;
     progress.started = false;
     progress.digest = digest_of(script_, progress.done);
+    auto memory = memory_;
+    memory.indexes(std::nullopt);
+    progress.notes = memory.notes();
     return progress;
   }
 
-  void advance() { progress_ = after_this(); }
+  void advance() {
+    progress_ = after_this();
+    memory_.indexes(std::nullopt);
+  }
 
   void save() {
-    if (keeps_progress()) connection().run(history_.progressed(migration_, attempt_, after_this()), session_.limits());
+    write(after_this());
     advance();
   }
 
@@ -263,7 +392,11 @@ class Stepwise {
     if (keeps_progress()) {
       auto progress = progress_;
       progress.error = to_text(located);
-      session_.record(history_.progressed(migration_, attempt_, progress));
+      try {
+        session_.record(history_.progressed(migration_, attempt_, progress));
+      } catch (const pg::DatabaseError& unrecorded) {
+        session_.reporter().warn(fmt::format("how far \"{}\" came could not be recorded: {}", migration_.name, unrecorded.message()));
+      }
     }
     const auto state = fmt::format("{} of {} statements are done and stay", progress_.done, progress_.total);
     fail(session_, migration_, script_, next_, next_ < progress_.total ? script_.statements[next_].start : 0, error, state, blockers_,
@@ -279,7 +412,8 @@ class Stepwise {
   Progress progress_;
   Attempt attempt_;
   std::size_t next_{};
-  bool runs_transactions_{false};
+  SessionMemory memory_;
+  bool runs_transactions_{false}, changes_user_{false}, own_block_{false};
   std::vector<std::string> blockers_;
 };
 

@@ -30,6 +30,46 @@ pg::Source data_of(const Script& script, const Statement& statement) {
   };
 }
 
+namespace {
+
+bool mentions(std::string_view sql, std::string_view word) { return lower_case(sql).find(word) != std::string::npos; }
+
+// The last one that has to do with the history's table or its schema.
+std::optional<std::size_t> touching_history(const Script& script, const History& history) {
+  const auto& table = history.table();
+  const auto name = lower_case(table.substr(table.rfind('.') + 2, table.size() - table.rfind('.') - 3));
+  for (auto i = script.statements.size(); i-- > 0;) {
+    const auto kind = script.parsed[i].kind;
+    if (kind == Parsed::Kind::drop_schema || mentions(script.statements[i].sql(script.text), name)) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+pg::DatabaseError recording_error(const Script& script, const History& history, const pg::DatabaseError& error, std::size_t& statement) {
+  auto diagnostic = error.diagnostic();
+  diagnostic.position = diagnostic.internal_position = 0;
+  if (lost_the_lock(error)) {
+    diagnostic = {};
+    diagnostic.severity = "ERROR";
+    diagnostic.message = "the migration lock was given away, so another run could have come in between";
+    diagnostic.hint = "leave pg_advisory_unlock_all() out; behind a pooler use a direct connection";
+    for (std::size_t i = 0; i < script.statements.size(); ++i) {
+      if (mentions(script.statements[i].sql(script.text), "pg_advisory_unlock")) statement = i;
+    }
+  } else if (const auto culprit = touching_history(script, history); culprit && diagnostic.position == 0 && (error.sqlstate() == "42P01" || error.sqlstate() == "3F000")) {
+    diagnostic.message = "the script ran, but can't be recorded: " + diagnostic.message;
+    diagnostic.hint = fmt::format("the history of migrations is {}: leave that table and its schema alone", history.table());
+    statement = *culprit;
+  } else if (error.sqlstate() == "42501" || error.sqlstate() == "25006" || error.sqlstate() == "42P01" || error.sqlstate() == "3F000") {
+    diagnostic.message = "the script ran, but can't be recorded: " + diagnostic.message;
+  }
+  pg::DatabaseError told{error.code(), std::move(diagnostic), error.lost()};
+  told.completed = 0;
+  return told;
+}
+
 void fail(Session&, const Migration& migration, const Script& script, std::size_t statement, std::size_t base, const pg::DatabaseError& error,
           std::string state, const std::vector<std::string>& blockers, std::string hint) {
   auto located = locate(migration, script, statement, base, error.diagnostic());
@@ -68,7 +108,13 @@ bool was_recorded(Session& session, const History& history, const Migration& mig
 [[noreturn]] void end_badly(Session& session, const Migration& migration, const Script& script, const Progressing& at, const Recording& recording,
                             const Attempt& attempt, const pg::DatabaseError& error, const std::vector<std::string>& blockers) {
   auto located = locate(migration, script, at.statement + error.completed, at.base, error.diagnostic());
-  if (recording.refused) session.record(recording.refused(attempt, to_text(located)));
+  if (recording.refused) {
+    try {
+      session.record(recording.refused(attempt, to_text(located)));
+    } catch (const pg::DatabaseError& unrecorded) {
+      session.reporter().warn(fmt::format("that \"{}\" failed could not be recorded: {}", migration.name, unrecorded.message()));
+    }
+  }
   std::string hint = "correct the script and run it again";
   if (error.sqlstate() == "55P03") hint = "end what holds the lock, or wait longer: --lock-timeout 10s";
   if (error.lost()) hint = "run it again when the database is well";
@@ -90,8 +136,9 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
     bool committing = false;
     try {
       const auto begin = std::chrono::steady_clock::now();
+      // The settings are put back in a transaction of their own: the script's begins with what they say about transactions.
       const auto opened = session.connection().run(
-          session.fresh_settings(history) + "BEGIN; " + session.local_timeouts() + session.local_durability() + "SELECT clock_timestamp()", session.limits());
+          "BEGIN; " + session.fresh_settings(history) + "COMMIT; BEGIN; " + session.local_timeouts() + session.local_durability() + "SELECT clock_timestamp()", session.limits());
       attempt = new_attempt(std::string{opened.last.text(0, 0)});
       send_script(session, script, at);
       if (session.connection().transaction() != pg::Transaction::in_transaction) {
@@ -101,7 +148,7 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
       attempt.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
       at = {script.statements.size(), 0};
       committing = true;
-      const auto closed = session.connection().run("RESET SESSION AUTHORIZATION; RESET ROLE; " + recording.done(attempt) + " COMMIT", session.limits());
+      const auto closed = session.connection().run("RESET SESSION AUTHORIZATION; RESET ROLE; " + session.lock_check() + recording.done(attempt) + " COMMIT", session.limits());
       if (closed.last.command() != "COMMIT") throw Failure{Exit::failed, "the server answered COMMIT with " + std::string{closed.last.command()}};
       return true;
     } catch (const pg::DatabaseError& error) {
@@ -116,8 +163,7 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
         continue;
       }
       if (attempt.id.empty()) throw;
-      auto reported = error;
-      if (committing) reported.completed = 0;
+      const auto reported = committing ? recording_error(script, history, error, at.statement) : error;
       end_badly(session, migration, script, at, recording, attempt, reported, contention.blockers());
     } catch (...) {
       session.roll_back();

@@ -12,6 +12,9 @@ namespace {
 
 constexpr Milliseconds grace{10'000};
 
+// SQL alone can't raise an error of its own; a text that is no number is refused with the text in the message.
+constexpr std::string_view lock_lost = "codops: the migration lock is lost";
+
 }  // namespace
 
 BlockerWatch::BlockerWatch(pg::Target target, int backend) : target_{std::move(target)}, backend_{backend} {
@@ -63,7 +66,8 @@ Session::Session(pg::Connection& connection, const Options& options, Reporter& r
 }
 
 void Session::take_locks(const History& history, Milliseconds wait, const Limits& limits) {
-  for (const auto id : history.lock_ids(connection_.target().database)) locks_.push_back(AdvisoryLock::take(connection_, id, wait, reporter_, limits));
+  lock_ids_ = history.lock_ids(connection_.target().database);
+  for (const auto id : lock_ids_) locks_.push_back(AdvisoryLock::take(connection_, id, wait, reporter_, limits));
 }
 
 void Session::lock(const History& history) {
@@ -84,6 +88,16 @@ std::string Session::fresh_settings(const History& history) const {
   }
   if (checks_client_) sql += "SET client_connection_check_interval = '500ms'; ";
   return sql;
+}
+
+std::string Session::lock_check() const {
+  if (locks_.empty() || connection_.target().pooled) return {};
+  std::string ids;
+  for (const auto id : lock_ids_) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", id);
+  return fmt::format(
+      "SELECT (CASE WHEN (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted AND objsubid = 1 "
+      "AND mode = 'ExclusiveLock' AND (classid::bigint << 32) | objid::bigint IN ({})) >= {} THEN '1' ELSE '{}' END)::int; ",
+      ids, lock_ids_.size(), lock_lost);
 }
 
 std::string Session::local_timeouts() const {
@@ -126,10 +140,20 @@ void Session::roll_back() noexcept {
 
 void Session::record(const std::string& sql) {
   if (sql.empty()) return;
-  connection_.run("RESET SESSION AUTHORIZATION; RESET ROLE; " + sql, Limits{Deadline::after(grace), {}});
+  // READ WRITE: a script may have made read-only the session's default.
+  try {
+    connection_.run("BEGIN READ WRITE; RESET SESSION AUTHORIZATION; RESET ROLE; " + sql + " COMMIT", Limits{Deadline::after(grace), {}});
+  } catch (...) {
+    roll_back();
+    throw;
+  }
 }
 
 std::vector<std::string> Session::blockers() { return watch_ ? watch_->take() : std::vector<std::string>{}; }
+
+bool lost_the_lock(const pg::DatabaseError& error) {
+  return error.sqlstate() == "22P02" && error.diagnostic().message.find(lock_lost) != std::string::npos;
+}
 
 bool is_contention(const pg::DatabaseError& error) {
   return !error.lost() && (error.sqlstate() == "55P03" || error.sqlstate() == "40P01" || error.sqlstate() == "40001");

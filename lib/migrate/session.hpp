@@ -44,6 +44,9 @@ class Session {
   void lock(const History& history);
   // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
   std::string fresh_settings(const History& history) const;
+  // Inside a transaction, before it commits: fails when this backend no longer holds the migration lock, because a script gave
+  // it away (pg_advisory_unlock_all) or a pooler put another backend there. Ends with ';' or is empty.
+  std::string lock_check() const;
   std::string local_timeouts() const;  // inside a transaction; ends with ';' or is empty
   // Transactions commit without waiting for the disk, until false is set. The history is written in the same transactions and the
   // log keeps their order, so a crash of the server loses script and row together, the last ones first; whatever commits
@@ -69,10 +72,14 @@ class Session {
   Reporter& reporter_;
   const Limits& limits_;
   std::vector<AdvisoryLock> locks_;
+  std::vector<std::int64_t> lock_ids_;
   bool checks_client_{false};
   bool asynchronous_{false};
   std::unique_ptr<BlockerWatch> watch_;
 };
+
+// Is that lock_check()'s error?
+bool lost_the_lock(const io::postgres::DatabaseError& error);
 
 // May pass when it is tried again: lock timeout, deadlock, serialization failure.
 bool is_contention(const io::postgres::DatabaseError& error);

@@ -15,7 +15,7 @@ std::vector<Key> setup_dev_keys() {
       {"setup_dev.compose_files", Type::list, "", "docker-compose.yml",
        "Of the development stack. Unset: those that docker compose itself finds."},
       {"setup_dev.project", Type::text, "", "shop-dev",
-       "The development stack's project name. Unset: docker compose's own rule. Never the `project` of a deployed environment."},
+       "The development stack's project name, where COMPOSE_PROJECT_NAME is unset. Unset: docker compose's own rule. Never the `project` of a deployed environment."},
       {"setup_dev.generate[].run", Type::argv, "", "npx, prisma, generate", "After the dependencies are installed."},
       {"setup_dev.generate[].directory", Type::text, "", "backend", "Where it runs. Unset: the project directory."},
       {"setup_dev.generate[].inputs", Type::list, "", "prisma/schema.prisma",

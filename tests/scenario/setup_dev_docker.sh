@@ -78,6 +78,64 @@ expect "dev status" "$("$CODOPS" dev status -o json | jq -c .ready)" true
 "$CODOPS" dev logs postgres >"$WORK/out" 2>&1
 check "dev logs" grep -q 'ready to accept connections' "$WORK/out"
 
+# ---- the engine is away, or hangs: databases that are in it are not passed over for empty ones, its containers' ports are nobody's to move
+hang() { # a socket that accepts, and says nothing; its process is $hung
+  rm -f "$WORK/hung.sock"
+  python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(16); time.sleep(600)' "$WORK/hung.sock" & hung=$!
+  wait_for 10 test -S "$WORK/hung.sock"
+}
+before=$(sha256sum .env)
+local_data() { find .codops/dev /var/lib/codops/dev/my-shop-* -maxdepth 1 \( -name postgres -o -name redis \) 2>/dev/null | wc -l; }
+export DOCKER_HOST=unix://$WORK/none.sock
+expect "the engine is away: told, and nothing is started elsewhere" "$(code setup -o json "${quick[@]}") $(json .backend) $(ending networks) $(local_data)" '69 "docker" failed 0'
+check "where the databases are, and both ways on" grep -q 'databases are in the engine at .*docker.sock, and .*--backend local' "$WORK/out"
+expect "dev psql, dev redis-cli, dev status say so" "$(code "$CODOPS" dev psql -- -c 'SELECT 1') $(code "$CODOPS" dev redis-cli -- ping) $(code "$CODOPS" dev status)" "69 69 69"
+expect "--down and --reset do not say that there is nothing" "$(code setup --down) $(code setup --reset --yes)" "69 69"
+hang
+export DOCKER_HOST=unix://$WORK/hung.sock
+for backend in auto docker; do
+  expect "a hung engine, --backend $backend: no port is moved" "$(code setup -o json "${quick[@]}" --backend $backend --remap) $(ending ports) $(sha256sum .env) $(grep -c 'setup-dev --remap' "$WORK/out") $(local_data)" "69 failed $before 0 0"
+done
+kill $hung
+wait $hung 2>/dev/null || true
+export DOCKER_HOST=$engine
+expect "and once it answers all is there" "$(code setup -o json "${quick[@]}") $(json '[.steps[] | select(.ending != "unchanged")] | length')" "0 0"
+
+# ---- whose project it is: docker compose's own order, with the setting where the compose file's name is
+named() { "$CODOPS" doctor -o json "${quick[@]}" 2>/dev/null | jq -r '.steps[] | select(.name == "networks") | .text' | grep -o '^[a-z0-9_-]*_default'; }
+expect "COMPOSE_PROJECT_NAME goes before the setting" "$(COMPOSE_PROJECT_NAME=$project-shell named)" "$project-shell_default"
+cp -p .env "$WORK/env" && printf '\nCOMPOSE_PROJECT_NAME=%s\n' "$project-file" >>.env
+expect "so does that of .env" "$(named)" "$project-file_default"
+expect "and the shell's before it" "$(COMPOSE_PROJECT_NAME=$project-shell named)" "$project-shell_default"
+if compose=$("$SUPPORT/compose.sh" 2>/dev/null); then
+  expect "as docker compose has it" "$("$compose" config --format json 2>/dev/null | jq -r .name) $(COMPOSE_PROJECT_NAME=$project-shell "$compose" config --format json 2>/dev/null | jq -r .name)" "$project-file $project-shell"
+fi
+check "which is told" grep -q "the stack is .*$project-file.* as COMPOSE_PROJECT_NAME says" <("$CODOPS" doctor "${quick[@]}" 2>&1 || true)
+cp -p "$WORK/env" .env
+
+# ---- a copy of the checkout: its URLs lead to this one's containers
+cp -a "$WORK/my shop" "$WORK/copy"
+for verb in "dev psql -- -c 'SELECT 1'" "dev redis-cli -- ping" "dev logs postgres" "dev status"; do
+  expect "a copy, one project name: $verb" "$(cd "$WORK/copy" && eval "code '$CODOPS' $verb") $(grep -c "that of the checkout \"$WORK/my shop\"" "$WORK/code.err") $(wc -c <"$WORK/code.out")" "78 1 0"
+done
+for verb in "dev psql -- -c 'SELECT 1'" "dev redis-cli -- ping"; do
+  expect "a copy, a name of its own: $verb" "$(cd "$WORK/copy" && eval "COMPOSE_PROJECT_NAME=$project-copy code '$CODOPS' $verb") $(grep -c "which container \"$project-.*-1\" has" "$WORK/code.err") $(wc -c <"$WORK/code.out")" "69 1 0"
+done
+rm -rf "$WORK/copy"
+
+# ---- databases by the host's packages: an engine that is there is no reason to begin with empty ones
+if [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null; then
+  clone "$WORK/sticky"
+  cd "$WORK/sticky"
+  expect "by the host's packages" "$(code setup -o json "${quick[@]}" --backend local) $(json .backend)" '0 "local"'
+  expect "auto stays with them" "$(code setup -o json "${quick[@]}") $(json .backend) $(json '[.steps[] | select(.ending != "unchanged")] | length')" '0 "local" 0'
+  check "and says why" grep -q "backend local: this checkout's databases are there" "$WORK/err"
+  expect "where they are is told to who takes the engine" "$(CODOPS_SETUP_DEV_PROJECT=$project-sticky code "$CODOPS" doctor --backend docker "${quick[@]}") $(grep -c "by the host's packages stay there" "$WORK/code.err")" "2 1"
+  expect "down" "$(code setup --down --backend local)" 0
+  cd "$WORK/my shop"
+fi
+
 # ---- two at once: from nothing, in one checkout
 docker rm -f "$project-postgres-1" "$project-redis-1" >/dev/null
 CODOPS_TEST_KILL=before:postgres:STOP "$CODOPS" setup-dev "${quick[@]}" >/dev/null 2>&1 </dev/null & first=$!
@@ -154,6 +212,10 @@ else
   expect "a network twice can't be here" "$(networks)" 1
   expect "up" "$(code setup "${quick[@]}")" 0
 fi
+docker run -d --name "$project-user" -v "${project}_pgdata:/mine:ro" codops-demo/redis:7 >/dev/null
+expect "--reset, and somebody has a volume: nothing is removed" "$(code setup --reset --yes) $(docker ps -q --filter "label=com.docker.compose.project=$project" | wc -l) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "1 2 3"
+check "who has it is told" grep -q "container \"$project-user\" has volume \"${project}_pgdata\".*nothing was stopped or removed" "$WORK/err"
+docker rm -f "$project-user" >/dev/null
 expect "--reset asks" "$(code setup --reset)" 64
 check "and names the volume" grep -q "${project}_pgdata" "$WORK/err"
 expect "--reset --yes starts anew" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending migrate)" "0 done"

@@ -68,7 +68,7 @@ expect "y goes on" "$(ended)" 0
 expect "with the new port everywhere" "$(grep -cE '^(POSTGRES_PORT=5433|DATABASE_URL=.*@127.0.0.1:5433/shop)$' .env) $(grep -c 5432 .env)" "2 0"
 expect "a copy of the file as it was" "$(sha256sum <.codops/dev/replaced/.env.* | cut -c1-64)" "${before%% *}"
 expect "and the database there" "$("$CODOPS" dev psql -- -Atc 'SELECT count(*), current_setting('"'port'"') FROM _prisma_migrations')" "3|5433"
-check "the summary says so" shows "ready · local backend" "127.0.0.1:5433/shop" "DATABASE_URL in .env" "codops setup-dev --down"
+check "the summary says so" shows "ready without install, generate, seed · local backend" "127.0.0.1:5433/shop" "DATABASE_URL in .env" "codops setup-dev --down"
 kill "$listener"
 
 # ---- --reset says what is lost, and asks

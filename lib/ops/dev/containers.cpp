@@ -39,7 +39,7 @@ std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Li
 }
 
 void require_ours(const Workspace& workspace, const Limits& limits) {
-  const auto hint = "give the development stack a name of its own: setup_dev.project in codops.yaml, or COMPOSE_PROJECT_NAME";
+  const auto hint = "give the development stack a name of its own: COMPOSE_PROJECT_NAME, or, where that is unset, setup_dev.project in codops.yaml";
   for (const auto& summary : workspace.api->containers(of_project(workspace), true, limits)) {
     const auto folder = summary.labels.find("com.docker.compose.project.working_dir");
     std::error_code error;
@@ -50,6 +50,21 @@ void require_ours(const Workspace& workspace, const Limits& limits) {
     throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine was deployed by codops (environment \"{}\")", workspace.compose->name, summary.labels.at("codops.environment")),
                   hint};
   }
+}
+
+void require_unused_volumes(const Workspace& workspace, const Limits& limits) {
+  const auto own = containers_of(workspace, limits);
+  std::string users, names;
+  for (const auto& volume : volumes_of(workspace, limits)) {
+    for (const auto& summary : workspace.api->containers({{"volume", {volume}}}, true, limits)) {
+      if (std::any_of(own.begin(), own.end(), [&](const ServiceContainer& one) { return one.id == summary.id; })) continue;
+      users += fmt::format("{}container \"{}\" has volume \"{}\"", users.empty() ? "" : ", ", summary.name, volume);
+      names += " " + summary.name;
+    }
+  }
+  if (users.empty()) return;
+  throw Failure{Exit::failed, fmt::format("{}, which is not this checkout's service: nothing was stopped or removed", users),
+                fmt::format("look at it (docker inspect{0}); when it may go (docker rm{0}), codops setup-dev --reset", names)};
 }
 
 void stop_containers(const Workspace& workspace, const Limits& limits) {

@@ -32,6 +32,8 @@ struct ServiceContainer {
 std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits);
 // Throws Failure{config} when containers of that project belong to another checkout, or were deployed by codops.
 void require_ours(const Workspace& workspace, const Limits& limits);
+// Throws Failure{failed} when others' containers have one of its volumes: it could not be removed, and nothing is to go by halves.
+void require_unused_volumes(const Workspace& workspace, const Limits& limits);
 void stop_containers(const Workspace& workspace, const Limits& limits);
 // Named volumes that the compose file owns and that exist.
 std::vector<std::string> volumes_of(const Workspace& workspace, const Limits& limits);

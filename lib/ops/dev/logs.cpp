@@ -10,6 +10,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/fd.hpp"
+#include "lib/ops/dev/containers.hpp"
 #include "lib/ops/dev/status.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/logs.hpp"
@@ -92,6 +93,7 @@ void dev_logs(const Workspace& workspace, const DevLogs& request, const Write& w
   if (workspace.engine_failure) throw *workspace.engine_failure;
   if (workspace.compose_failure) throw *workspace.compose_failure;
   if (!workspace.compose) throw Failure{Exit::config, "there is no compose file for development"};
+  require_ours(workspace, limits);
   auto environment = workspace.environment;
   environment.engine = settings::Engine::docker;
   environment.compose_files = workspace.compose->files;

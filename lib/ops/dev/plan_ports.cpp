@@ -108,7 +108,7 @@ void find_holders(Workspace& workspace, const Limits& limits) {
       plan.ours = process && listens(process->pid(), plan.port);
     }
     if (plan.ours || is_free(plan.address, plan.port)) continue;
-    plan.holder = holder_of(plan.port).value_or(Holder{0, {}, {}, "?"});
+    plan.holder = holder_of(plan.port).value_or(Holder{0, {}, "?"});
   }
 }
 
@@ -187,6 +187,8 @@ std::string port_variable(const compose::Project& project, const std::string& se
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits) {
   workspace.ports = workspace.backend == Backend::docker ? docker_ports(workspace) : local_ports(workspace);
   find_holders(workspace, limits);
+  // Which ports are its own containers' only the engine can tell: without it none is anybody's to move.
+  if (workspace.engine_failure) return;
   std::set<std::uint16_t> taken;
   for (const auto& plan : workspace.ports) taken.insert(plan.port);
   for (auto& plan : workspace.ports) {

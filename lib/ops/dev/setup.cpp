@@ -8,6 +8,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 #include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -47,8 +48,8 @@ Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, 
   outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
   outcome.exit = exit_of(outcome.steps, request.check_only);
   if (!request.check_only) ledger.save();
-  outcome.text = summary_text(workspace, outcome, request.check_only);
-  outcome.json = summary_json(workspace, outcome, request.check_only);
+  outcome.text = summary_text(workspace, outcome, request);
+  outcome.json = summary_json(workspace, outcome, request);
   return outcome;
 }
 
@@ -72,6 +73,7 @@ void reset(const Request& request, Workspace& workspace, Ledger& ledger, Reporte
 
 // What a run that was killed had begun to write: secrets may stand in it. The lock is held.
 void tidy(const Workspace& workspace) {
+  LocalPostgres{workspace.project}.note_place();
   io::remove_unfinished(workspace.folder);
   for (const auto& file : workspace.env) {
     const auto path = workspace.project / file.path;

@@ -41,7 +41,7 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
 // What a reset would lose, one line each; empty: nothing is there.
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits);
 void remove_data(const Workspace& workspace, scaffold::dev::Ledger& ledger, const Limits& limits);
-std::string summary_text(const Workspace& workspace, const Outcome& outcome, bool check_only);
-std::string summary_json(const Workspace& workspace, const Outcome& outcome, bool check_only);
+std::string summary_text(const Workspace& workspace, const Outcome& outcome, const Request& request);
+std::string summary_json(const Workspace& workspace, const Outcome& outcome, const Request& request);
 
 }  // namespace codops::ops::dev

@@ -29,6 +29,16 @@ ServiceState local_state(const std::string& name, const std::optional<ServerProc
   return state;
 }
 
+const PortPlan* port_of(const Workspace& workspace, const StorePlan& store) {
+  const auto found = std::find_if(workspace.ports.begin(), workspace.ports.end(), [&](const PortPlan& one) { return one.store == store.store && (store.service.empty() || one.service == store.service); });
+  return found == workspace.ports.end() ? nullptr : &*found;
+}
+
+std::string holder_of(const PortPlan& port) {
+  if (!port.holder_container.empty()) return fmt::format("container \"{}\"", port.holder_container);
+  return port.holder ? port.holder->text() : std::string{};
+}
+
 void add_local(const Workspace& workspace, DevStatus& status) {
   if (workspace.postgres.wanted) {
     const LocalPostgres server{workspace.project};
@@ -36,7 +46,13 @@ void add_local(const Workspace& workspace, DevStatus& status) {
   }
   if (workspace.redis.wanted) {
     const LocalRedis server{workspace.project};
-    status.services.push_back(local_state(workspace.redis.name, server.process(), {}, workspace.redis.port, server.has_data()));
+    auto state = local_state(workspace.redis.name, server.process(), {}, workspace.redis.port, server.has_data());
+    if (const auto* port = port_of(workspace, workspace.redis); state.good && port != nullptr && !port->ours) {
+      state.good = false;
+      state.address.clear();
+      state.note += fmt::format(", and not on port {}", port->port);
+    }
+    status.services.push_back(std::move(state));
   }
 }
 
@@ -56,6 +72,7 @@ void add_containers(const Workspace& workspace, DevStatus& status, const Limits&
 void add_database(const Workspace& workspace, DevStatus& status, const Limits& limits) {
   if (!workspace.postgres.wanted || workspace.migrations.empty()) return;
   try {
+    require_own_server(workspace, workspace.postgres, limits);
     auto connection = io::postgres::Connection::open(workspace.database(), limits.within(Milliseconds{3'000}));
     const auto source = migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
     const auto ledger = migrate::status(source, connection, false, limits);
@@ -76,9 +93,24 @@ bool DevStatus::good() const {
   return database_good && std::all_of(services.begin(), services.end(), [](const ServiceState& one) { return one.good; });
 }
 
+void require_own_server(const Workspace& workspace, const StorePlan& store, const Limits& limits) {
+  if (workspace.engine_failure) throw *workspace.engine_failure;
+  if (workspace.backend == Backend::docker) {
+    if (workspace.compose_failure) throw *workspace.compose_failure;
+    if (workspace.compose) require_ours(workspace, limits);
+  }
+  const auto* port = port_of(workspace, store);
+  if (port == nullptr || port->ours) return;  // a service that publishes nothing: no other can be met by it
+  const auto holder = port->moved_to == 0 ? holder_of(*port) : std::string{};
+  throw Failure{Exit::unavailable,
+                fmt::format("this checkout's {} is not on port {}{}", store.store == Store::postgres ? "PostgreSQL" : "Redis", store.port, holder.empty() ? ": nobody is" : ", which " + holder + " has"),
+                holder.empty() ? "codops setup-dev" : "codops setup-dev --remap moves it to a free one"};
+}
+
 DevStatus dev_status(const Workspace& workspace, const Limits& limits) {
   if (workspace.engine_failure) throw *workspace.engine_failure;
   if (workspace.backend == Backend::docker && workspace.compose_failure) throw *workspace.compose_failure;
+  if (workspace.backend == Backend::docker && workspace.compose) require_ours(workspace, limits);
   DevStatus status;
   status.backend = workspace.backend;
   if (workspace.backend == Backend::local) add_local(workspace, status);

@@ -23,6 +23,10 @@ struct DevStatus {
   bool good() const;
 };
 
+// Throws Failure{unavailable} unless what listens where the files say is this checkout's own server: in a copy of a checkout, and beside
+// another one, they lead to somebody else's data.
+void require_own_server(const Workspace& workspace, const StorePlan& store, const Limits& limits);
+
 DevStatus dev_status(const Workspace& workspace, const Limits& limits);
 std::string text(const DevStatus& status);
 std::string json(const DevStatus& status);

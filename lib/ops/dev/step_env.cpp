@@ -104,6 +104,9 @@ Finding check_ports(const Context& context) {
       }
     }
   }
+  if (const auto& away = workspace.engine_failure; away && !bad.empty()) {
+    throw Failure{away->code(), fmt::format("{}, and whether that is this checkout's own container can't be told: {}", fmt::join(bad, "; "), away->message()), away->hint()};
+  }
   if (bad.empty() && !workspace.pending_changes.empty()) {
     bad.push_back(fmt::format("{} would have to point to this machine", fmt::join(workspace.pending_changes, ", ")));
     finding.hint = "agree to the change: codops setup-dev --remap";

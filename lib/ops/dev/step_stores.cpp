@@ -80,6 +80,16 @@ void wait_for_answer(const Workspace& workspace, Store store, const Progress& pr
   }
 }
 
+// A later run under "auto" stays with what has the data.
+void note_backend(const Context& context, bool at_once) {
+  const auto& workspace = context.workspace;
+  const Done now{std::string{name_of(workspace.backend)}, workspace.backend == Backend::docker ? workspace.engine_place : std::string{}};
+  const auto known = context.ledger.find(backend_key);
+  if (known && known->inputs == now.inputs && known->note == now.note) return;
+  if (at_once) context.ledger.put(backend_key, now);
+  else context.ledger.remember(backend_key, now);
+}
+
 // ---- the docker backend
 
 const StorePlan* store_of(const Workspace& workspace, const std::string& service) {
@@ -101,10 +111,12 @@ void add_container(const Context& context, const std::string& service, Steps& st
     if (finding.satisfied && store != nullptr) {
       const auto why = store->store == Store::postgres ? ask_known(context, limits) : ask(workspace, store->store, limits);
       if (!why.empty()) return Finding{false, why, {}, {}};
+      note_backend(context, false);
     }
     return finding;
   };
   step.act = [&context, service, store](const Progress& progress, const Limits& limits) {
+    if (store != nullptr) note_backend(context, true);
     auto text = bring_up(context.workspace, service, progress, context.reporter, context.clock, limits);
     if (store == nullptr) return text;
     wait_for_answer(context.workspace, store->store, progress, limits);
@@ -132,17 +144,26 @@ Finding look_at_local_postgres(const Context& context, const Limits& limits) {
     why = ask_postgres(server.admin(port), limits);
   }
   if (!why.empty()) return {false, why, {}, {}};
+  note_backend(context, false);
   return {true, fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), port), {}, {}};
 }
 
-std::string start_local_postgres(const Workspace& workspace, const Progress& progress, const Limits& limits) {
+// After a crash of the server its children hold on to its memory for a moment, and a new one refuses to start; one that a killed run
+// had started may not be seen yet.
+bool passes(const Failure& failure) {
+  const std::string_view said{failure.message()};
+  return said.find("shared memory block") != std::string_view::npos || said.find("lock file \"postmaster.pid\"") != std::string_view::npos;
+}
+
+std::string start_local_postgres(const Context& context, const Progress& progress, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  note_backend(context, true);
   LocalPostgres server{workspace.project};
   const auto& plan = workspace.postgres;
   if (server.process() && server.port_in_use() != plan.port) {
     progress("restarts on another port");
     server.stop(limits);
   }
-  // After a crash of the server its children hold on to its memory for a moment, and a new one refuses to start.
   constexpr int attempts = 5;
   Backoff backoff{Milliseconds{300}, Milliseconds{2'000}};
   for (int attempt = 1;; ++attempt) {
@@ -154,7 +175,7 @@ std::string start_local_postgres(const Workspace& workspace, const Progress& pro
       server.wait_ready(plan.port, limits);
       break;
     } catch (const Failure& failure) {
-      if (failure.code() != Exit::failed || server.process() || attempt == attempts || !backoff.wait(limits)) throw;
+      if (failure.code() != Exit::failed || !passes(failure) || attempt == attempts || !backoff.wait(limits)) throw;
     }
   }
   return fmt::format("PostgreSQL {} on 127.0.0.1:{}", server.major(), plan.port);
@@ -174,11 +195,13 @@ Finding look_at_local_redis(const Context& context, const Limits& limits) {
   const auto account = account_of(workspace);
   if (!context.ledger.is("redis", account.fingerprint())) return {false, "runs with another port or password than REDIS_URL has", {}, {}};
   if (const auto why = ask_redis(workspace.redis_target(), limits); !why.empty()) return {false, why, {}, {}};
+  note_backend(context, false);
   return {true, fmt::format("Redis on 127.0.0.1:{}", account.port), {}, {}};
 }
 
 std::string start_local_redis(const Context& context, const Progress& progress, const Limits& limits) {
   const auto& workspace = context.workspace;
+  note_backend(context, true);
   LocalRedis server{workspace.project};
   const auto account = account_of(workspace);
   pid_t started = 0;
@@ -240,7 +263,7 @@ void add_stores(const Context& context, Steps& steps) {
   }
   if (workspace.postgres.wanted) {
     steps.push_back({workspace.postgres.name, {"env", "ports"}, [&context](const Limits& limits) { return look_at_local_postgres(context, limits); },
-                     [&workspace](const Progress& progress, const Limits& limits) { return start_local_postgres(workspace, progress, limits); }});
+                     [&context](const Progress& progress, const Limits& limits) { return start_local_postgres(context, progress, limits); }});
   }
   if (workspace.redis.wanted) {
     steps.push_back({workspace.redis.name, {"env", "ports"}, [&context](const Limits& limits) { return look_at_local_redis(context, limits); },

@@ -102,14 +102,20 @@ std::size_t count(const Outcome& outcome, Ending ending) {
   return static_cast<std::size_t>(std::count_if(outcome.steps.begin(), outcome.steps.end(), [&](const StepResult& step) { return step.ending == ending; }));
 }
 
-std::string headline(const Workspace& workspace, const Outcome& outcome, bool check_only) {
+// What may be said of a checkout that was looked at in part.
+std::string claim(const Request& request) {
+  if (!request.only.empty()) return fmt::format("well as far as --only {} goes, the rest was not looked at", fmt::join(request.only, ","));
+  return request.skip.empty() ? std::string{"ready"} : fmt::format("ready without {}", fmt::join(request.skip, ", "));
+}
+
+std::string headline(const Workspace& workspace, const Outcome& outcome, const Request& request) {
   if (outcome.exit == Exit::ok) {
     const auto done = count(outcome, Ending::done);
-    if (check_only || done == 0) return fmt::format("ready · {} backend · nothing to do", name_of(workspace.backend));
-    return fmt::format("ready · {} backend · {} of {} steps done, {} were", name_of(workspace.backend), done, outcome.steps.size(), count(outcome, Ending::unchanged));
+    if (request.check_only || done == 0) return fmt::format("{} · {} backend · nothing to do", claim(request), name_of(workspace.backend));
+    return fmt::format("{} · {} backend · {} of {} steps done, {} were", claim(request), name_of(workspace.backend), done, outcome.steps.size(), count(outcome, Ending::unchanged));
   }
   const auto bad = count(outcome, Ending::failed) + count(outcome, Ending::wanted);
-  return fmt::format("not ready · {} backend · {} of {} steps {}{}", name_of(workspace.backend), bad, outcome.steps.size(), check_only ? "have something to do" : "failed",
+  return fmt::format("not ready · {} backend · {} of {} steps {}{}", name_of(workspace.backend), bad, outcome.steps.size(), request.check_only ? "have something to do" : "failed",
                      count(outcome, Ending::blocked) == 0 ? "" : fmt::format(", {} wait for them", count(outcome, Ending::blocked)));
 }
 
@@ -136,19 +142,20 @@ std::string folded(const std::string& first, std::size_t indent, std::string_vie
 
 }  // namespace
 
-std::string summary_text(const Workspace& workspace, const Outcome& outcome, bool check_only) {
-  auto text = headline(workspace, outcome, check_only) + "\n";
+std::string summary_text(const Workspace& workspace, const Outcome& outcome, const Request& request) {
+  auto text = headline(workspace, outcome, request) + "\n";
   for (const auto& step : outcome.steps) {
     if (step.ending != Ending::failed && step.ending != Ending::wanted) continue;
     text += folded(fmt::format("  {} {:<17} ", step.ending == Ending::failed ? "✗" : "+", step.name), 22, step.text);
     if (!step.hint.empty()) text += folded(fmt::format("    {:<17} fix: ", ""), 27, step.hint);
   }
-  if (outcome.exit == Exit::ok) {
+  if (outcome.exit == Exit::ok && request.only.empty()) {
     for (const auto& line : places(workspace)) text += fmt::format("  {:<10} {:<46} {}\n", line.what, line.where, line.note);
     while (text.find(" \n") != std::string::npos) text.erase(text.find(" \n"), 1);
   }
   if (const auto keys = to_fill(workspace); !keys.empty()) text += fmt::format("  to fill in {}\n", fmt::join(keys, ", "));
-  if (outcome.exit != Exit::ok) return text + fmt::format("  next:  {}\n", check_only ? "codops setup-dev" : "mend that, then codops setup-dev: what is done stays done");
+  if (outcome.exit != Exit::ok) return text + fmt::format("  next:  {}\n", request.check_only ? "codops setup-dev" : "mend that, then codops setup-dev: what is done stays done");
+  if (!request.only.empty()) return text + "  next:  codops doctor\n";
   bool first = true;
   for (const auto& command : next_commands(workspace)) {
     text += fmt::format("  {:<6} {}\n", first ? "next:" : "", command);
@@ -157,11 +164,14 @@ std::string summary_text(const Workspace& workspace, const Outcome& outcome, boo
   return text;
 }
 
-std::string summary_json(const Workspace& workspace, const Outcome& outcome, bool check_only) {
+std::string summary_json(const Workspace& workspace, const Outcome& outcome, const Request& request) {
   Json json;
   json["exit"] = static_cast<int>(outcome.exit);
-  json["ready"] = outcome.exit == Exit::ok;
-  json["checked_only"] = check_only;
+  // With --only nobody knows.
+  json["ready"] = outcome.exit == Exit::ok && !request.only.empty() ? Json{} : Json(outcome.exit == Exit::ok);
+  json["checked_only"] = request.check_only;
+  json["only"] = request.only;
+  json["skipped"] = request.skip;
   json["backend"] = name_of(workspace.backend);
   if (!workspace.backend_why.empty()) json["backend_because"] = workspace.backend_why;
   json["steps"] = Json::array();

@@ -52,9 +52,13 @@ std::string redis_loss(const Workspace& workspace, const Limits& limits) {
   return text + " (it runs, and does not tell how much it holds)";
 }
 
-// As root the data may be where this run does not look: nobody may be told that there is none.
+// As root the data may be where this run does not look, and a link leads elsewhere: nobody may be told that there is none, or that it is gone.
 void require_none_elsewhere(const fs::path& project) {
   std::string hint;
+  const LocalPostgres postgres{project};
+  for (const auto& path : {postgres.folder(), postgres.data(), LocalRedis{project}.folder()}) {
+    if (const auto linked = linked_data(path, hint); !linked.empty()) throw Failure{Exit::failed, linked, hint};
+  }
   auto why = data_elsewhere(project, "postgres", "data/PG_VERSION", hint);
   if (why.empty()) why = data_elsewhere(project, "redis", "dump.rdb", hint);
   if (!why.empty()) throw Failure{Exit::failed, why, hint};
@@ -67,12 +71,15 @@ bool has_engine(const Workspace& workspace) { return workspace.api && workspace.
 
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits) {
   std::vector<std::string> lost;
+  // What it holds would be there after all, and said to be gone.
+  if (workspace.engine_failure) throw *workspace.engine_failure;
   require_none_elsewhere(workspace.project);
   const LocalPostgres postgres{workspace.project};
   if (postgres.has_data()) lost.push_back(fmt::format("every database of the local PostgreSQL: \"{}\" ({})", postgres.data().string(), format_bytes(size_of(postgres.data()))));
   if (auto redis = redis_loss(workspace, limits); !redis.empty()) lost.push_back(std::move(redis));
   if (!has_engine(workspace)) return lost;
   require_ours(workspace, limits);
+  require_unused_volumes(workspace, limits);
   for (const auto& volume : volumes_of(workspace, limits)) lost.push_back(fmt::format("volume \"{}\" of the engine", volume));
   for (const auto& container : containers_of(workspace, limits)) lost.push_back(fmt::format("container \"{}\" and its unnamed volumes", container.name));
   return lost;
@@ -86,7 +93,7 @@ void remove_data(const Workspace& workspace, Ledger& ledger, const Limits& limit
   redis.stop(limits);
   if (fs::exists(redis.folder())) redis.remove();
   if (has_engine(workspace)) remove_containers(workspace, limits);
-  for (const auto* key : {"database", "seed", rows_before_seed, "redis"}) ledger.drop(key);
+  for (const auto* key : {"database", "seed", rows_before_seed, "redis", backend_key}) ledger.drop(key);
 }
 
 Outcome take_down(const Request& request, Reporter& reporter, const Limits& limits) {

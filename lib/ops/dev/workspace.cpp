@@ -66,6 +66,19 @@ bool has_compose_file(const Workspace& workspace) {
   return std::any_of(compose_names.begin(), compose_names.end(), [&](const char* name) { return fs::exists(workspace.project / name); });
 }
 
+// As docker compose has it: the shell's variable, then that of .env; codops.yaml stands where the compose file's `name:` does.
+void name_project(Workspace& workspace, compose::LoadOptions& options) {
+  const auto& setting = workspace.environment.setup_dev.project;
+  options.project_name = setting;
+  const auto shell = workspace.shell.find("COMPOSE_PROJECT_NAME");
+  const auto file = options.extra.find("COMPOSE_PROJECT_NAME");
+  if (shell != workspace.shell.end() && !shell->second.empty()) options.project_name = shell->second;
+  else if (file != options.extra.end() && !file->second.empty()) options.project_name = file->second;
+  if (setting.empty() || setting == options.project_name) return;
+  auto note = fmt::format("the stack is \"{}\", as COMPOSE_PROJECT_NAME says, and not \"{}\" as setup_dev.project", options.project_name, setting);
+  if (std::find(workspace.notes.begin(), workspace.notes.end(), note) == workspace.notes.end()) workspace.notes.push_back(std::move(note));
+}
+
 void load_compose(Workspace& workspace) {
   if (!has_compose_file(workspace)) return;
   compose::LoadOptions options;
@@ -73,7 +86,6 @@ void load_compose(Workspace& workspace) {
   for (const auto& file : workspace.environment.setup_dev.compose_files) options.files.push_back((workspace.project / file).string());
   options.profiles = workspace.environment.profiles;
   options.environment = workspace.shell;
-  options.project_name = workspace.environment.setup_dev.project;
   options.env_file_wins = true;
   // As .env will be, not as it is.
   for (const auto& file : workspace.env) {
@@ -82,6 +94,7 @@ void load_compose(Workspace& workspace) {
       if (statement.value) options.extra[statement.name] = *statement.value;
     }
   }
+  name_project(workspace, options);
   try {
     workspace.compose = compose::load(options);
   } catch (const Failure& failure) {

@@ -68,7 +68,8 @@ struct Workspace {
   Backend backend{Backend::local};
   std::string backend_why;                   // "no engine answers at unix:///…"
   bool remote_engine{};
-  std::optional<Failure> engine_failure;     // backend docker was asked for and does not answer
+  std::optional<Failure> engine_failure;     // backend docker was asked for, or has the databases, and does not answer
+  std::string engine_place;                  // "unix:///var/run/docker.sock"; empty: none was looked for
   std::shared_ptr<engine::docker::Api> api;  // of the docker backend
   std::vector<scaffold::dev::Package> packages;
   scaffold::dev::NodePin pin;
@@ -104,6 +105,9 @@ std::string step_of_service(const std::string& service);
 // The variable in the published part of a service's port that becomes `published`: "POSTGRES_PORT"; empty: a plain number.
 std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published);
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits);
+// In the ledger: whose the checkout's databases were last, "docker" or "local"; its note is where the engine is.
+inline constexpr const char* backend_key = "backend";
+// "auto" stays with the databases that are there: an engine that is away is told (engine_failure), never passed over for empty ones.
 void choose_backend(Workspace& workspace, const std::string& wanted, const Limits& limits);
 
 }  // namespace codops::ops::dev

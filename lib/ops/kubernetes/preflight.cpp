@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
+#include "lib/kube/plain.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 
@@ -16,6 +18,9 @@ namespace codops::ops::kubernetes {
 namespace {
 
 using Json = nlohmann::json;
+
+// So few objects are sent twice rather than asked about.
+constexpr std::size_t worth_asking_about = 20;
 
 bool is_later(const kube::Object& object, const std::vector<kube::Ref>& later) {
   return std::any_of(later.begin(), later.end(), [&](const auto& ref) { return ref.group == object.group() && ref.kind == object.kind(); });
@@ -53,26 +58,33 @@ bool is_applied(const kube::Object& live, const kube::Object& desired) {
   return false;
 }
 
-bool is_text_map(const Json& value) {
-  return value.is_object() && std::all_of(value.begin(), value.end(), [](const Json& one) { return one.is_string(); });
+// Whether somebody beside the server's own rules may refuse or change objects: webhooks, policies, quotas. Not to be allowed to look is a yes.
+bool others_decide(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits) {
+  const std::string group = "/apis/admissionregistration.k8s.io/";
+  std::vector<std::string> paths{group + "v1/validatingwebhookconfigurations", group + "v1/mutatingwebhookconfigurations", group + "v1/validatingadmissionpolicybindings",
+                                 group + "v1/mutatingadmissionpolicybindings", group + "v1beta1/mutatingadmissionpolicybindings"};
+  for (const auto& name : namespaces) paths.push_back(k8s::well_known_resource("v1", "ResourceQuota")->path(name));
+  std::atomic<bool> found{false};
+  in_parallel(paths.size(), k8s::most_connections, [&](std::size_t index) {
+    const auto answer = cluster.api().client().call({.path = paths[index], .query = {{"limit", "1"}}, .what = "ask who may refuse objects", .expected = {403, 404}}, limits);
+    if (answer.status == 404) return;  // this server has none of the kind
+    const auto list = Json::parse(answer.body, nullptr, false);
+    if (answer.status == 403 || !list.is_object() || !list.contains("items") || !list.at("items").empty()) found = true;
+  });
+  return found;
 }
 
-// All that the server's strict schema says of a new ConfigMap: no need to send it twice.
-bool is_plain_config(const kube::Object& object) {
-  if (object.api_version() != "v1" || object.kind() != "ConfigMap") return false;
-  for (const auto& [field, value] : object.json().items()) {
-    if (field == "data") {
-      if (!is_text_map(value)) return false;
-    } else if (field == "metadata") {
-      for (const auto& [name, part] : value.items()) {
-        if (name != "name" && name != "namespace" && name != "labels" && name != "annotations") return false;
-        if ((name == "labels" || name == "annotations") && !is_text_map(part)) return false;
-      }
-    } else if (field != "apiVersion" && field != "kind") {
-      return false;
-    }
+// New objects of which no more can be learned by sending them twice.
+std::set<std::size_t> known_good(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const Limits& limits) {
+  std::set<std::size_t> plain;
+  std::set<std::string> namespaces;
+  for (std::size_t index = 0; index < objects.size(); ++index) {
+    if (observed.find(objects[index].ref()) != nullptr || !kube::is_plain(objects[index])) continue;
+    plain.insert(index);
+    namespaces.insert(objects[index].namespace_());
   }
-  return true;
+  if (plain.size() < worth_asking_about || others_decide(cluster, namespaces, limits)) plain.clear();
+  return plain;
 }
 
 std::string position_of(const kube::Object& object) {
@@ -86,6 +98,7 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
                                bool force_conflicts, const Limits& limits) {
   std::vector<Trial> trials(objects.size());
   const auto absent = new_namespaces(objects, observed);
+  const auto known = known_good(cluster, objects, observed, limits);
   std::vector<std::string> problems;
   std::string hint;
   std::vector<Json> plain, forced;
@@ -94,7 +107,7 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     const auto& object = objects[index];
     if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
     const auto* live = observed.find(object.ref());
-    if (live == nullptr && is_plain_config(object)) continue;
+    if (known.contains(index)) continue;
     if (live != nullptr && is_applied(*live, object)) {
       trials[index].result = *live;
       continue;
@@ -142,11 +155,15 @@ void require_permissions(Cluster& cluster, const Planned& planned, const Limits&
     const auto resource = api.find_resource(object.api_version(), object.kind(), limits);
     if (resource) wanted.insert({resource->group, resource->plural, object.namespace_(), verb});
   };
-  // A dry run has asked for create and patch already; what going back needs is asked here, while nothing has changed yet.
+  // A dry run has asked for create and patch already, where there was one; what going back needs is asked here, while nothing has changed yet.
   for (std::size_t index = 0; index < planned.objects.size(); ++index) {
     if (planned.diffs[index].sign == kube::Sign::same) continue;
     const auto& object = planned.objects[index];
     ask(object, planned.diffs[index].sign == kube::Sign::added ? "delete" : "patch");
+    if (planned.diffs[index].sign == kube::Sign::added && kube::is_plain(object)) {
+      ask(object, "create");
+      ask(object, "patch");
+    }
     if (!kube::is_workload(object)) continue;
     for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, object.namespace_(), "watch"});
     if (object.kind() == "Deployment") wanted.insert({"apps", "replicasets", object.namespace_(), "watch"});

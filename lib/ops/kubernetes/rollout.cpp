@@ -7,6 +7,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
+#include "lib/kube/pod_essence.hpp"
 #include "lib/kube/summary.hpp"
 
 namespace codops::ops::kubernetes {
@@ -60,6 +61,7 @@ class Cache {
         return true;
       }
       kube::Object object{*event.object};
+      if (specs_[event.which].kind == "Pod") object = kube::essence_of(object);
       auto& place = objects_[event.which];
       if (event.what == k8s::WatchEvent::What::deleted) place.erase(id_of(object));
       else place.insert_or_assign(id_of(object), std::move(object));

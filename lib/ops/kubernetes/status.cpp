@@ -8,6 +8,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/pod_essence.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/release/lock.hpp"
 
@@ -21,7 +22,10 @@ struct Surroundings {
 
 std::vector<kube::Object> listed(k8s::Api& api, const char* api_version, const char* kind, const std::string& namespace_, const Limits& limits) {
   std::vector<kube::Object> found;
-  api.list(api_version, kind, namespace_, {}, [&](nlohmann::json&& json) { found.emplace_back(std::move(json)); }, limits);
+  api.list(api_version, kind, namespace_, {}, [&](nlohmann::json&& json) {
+    kube::Object object{std::move(json)};
+    found.push_back(std::string_view{kind} == "Pod" ? kube::essence_of(object) : std::move(object));
+  }, limits);
   return found;
 }
 

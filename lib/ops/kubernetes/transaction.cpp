@@ -182,9 +182,11 @@ void Transaction::prune(const Limits& limits) {
     const auto* current = observed_.snapshot.current();
     if (current == nullptr) return;
     const auto retention = release::prune_plan(observed_.snapshot, current->number, cluster_.environment().keep_releases, kept_runs);
-    if (retention.paths.empty()) return;
     lock_->check();
-    cluster_.store().remove(retention.paths, limits);
+    const auto middle = retention.paths.begin() + static_cast<std::ptrdiff_t>(retention.paths.size() / 2);
+    cluster_.store().remove({retention.paths.begin(), middle}, limits);
+    plan::Faults{}.at("in", "prune");
+    cluster_.store().remove({middle, retention.paths.end()}, limits);
   } catch (const Failure& failure) {
     cluster_.reporter().warn("old releases could not be cleaned up: " + failure.message() + "; the next deploy tries again");
   }

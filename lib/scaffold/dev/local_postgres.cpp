@@ -1,9 +1,11 @@
 #include "lib/scaffold/dev/local_postgres.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,7 +62,8 @@ LocalPostgres::LocalPostgres(const fs::path& project)
       folder_{servers_folder(project) / "postgres"},
       data_{folder_ / "data"},
       log_{dev_folder(project) / "postgres.log"},
-      secret_{dev_folder(project) / "postgres.secret"} {}
+      secret_{dev_folder(project) / "postgres.secret"},
+      place_{dev_folder(project) / "postgres.place"} {}
 
 bool LocalPostgres::has_data() const {
   struct stat status {};
@@ -98,12 +101,19 @@ std::string LocalPostgres::trouble(std::string& hint) const {
     hint = "run setup-dev as a user of /etc/passwd, or use an engine: --backend docker";
     return fmt::format("PostgreSQL needs a user with a name, and number {} has none here", ::geteuid());
   }
+  if (auto copied = copied_from_running(hint); !copied.empty()) return copied;
   if (has_data() && io::read_file_if_there(secret_, 4096).value_or("").find_first_not_of('\n') == std::string::npos) {
     hint = fmt::format("move \"{}\" away, then codops setup-dev", data_.string());
     return fmt::format("the password of the data in \"{}\" is gone: \"{}\" is missing or empty", data_.string(), secret_.string());
   }
   try {
-    run_as("postgres");
+    const auto who = run_as("postgres");
+    for (const auto& path : {folder_, data_}) {
+      std::error_code error;
+      // The outer one is given to its user before each start.
+      if (path == folder_ && !fs::is_symlink(fs::symlink_status(path, error))) continue;
+      if (auto why = unusable_data(path, who, hint); !why.empty()) return why;
+    }
   } catch (const Failure& failure) {
     hint = failure.hint();
     return failure.message();
@@ -119,6 +129,35 @@ std::uint16_t LocalPostgres::port_in_use() const {
   auto text = io::read_file_if_there(data_ / "postmaster.pid", 4096).value_or("");
   for (int line = 0; line < 3; ++line) text.erase(0, std::min(text.find('\n'), text.size() - 1) + 1);
   return static_cast<std::uint16_t>(std::atoi(text.c_str()));
+}
+
+// "INODE PATH". A folder that was moved is still the same one.
+void LocalPostgres::note_place() const {
+  struct stat own {};
+  if (!process() || ::stat(data_.c_str(), &own) != 0) return;
+  const auto text = fmt::format("{} {}\n", own.st_ino, data_.string());
+  if (io::read_file_if_there(place_, 8192).value_or("") != text) io::write_file(place_, text);
+}
+
+// A server that crashed recovers; files that were copied one after the other while it wrote do not fit together. Where both folders are
+// called the same, a backup was played back: that is for whoever did it to judge.
+std::string LocalPostgres::copied_from_running(std::string& hint) const {
+  struct stat own {};
+  std::error_code error;
+  const auto text = io::read_file_if_there(place_, 8192).value_or("");
+  const auto space = text.find(' ');
+  if (space == std::string::npos || !fs::exists(data_ / "postmaster.pid", error) || ::stat(data_.c_str(), &own) != 0) return {};
+  const fs::path there{text.substr(space + 1, text.find('\n') - space - 1)};
+  if (text.substr(0, space) == std::to_string(own.st_ino) || there == data_) return {};
+  const auto anew = std::string{"begin with an empty database: codops setup-dev --reset --remap"};
+  if (!fs::exists(there, error)) {
+    hint = fmt::format("let PostgreSQL recover what it can: rm \"{}\", then codops setup-dev; or {}", (data_ / "postmaster.pid").string(), anew);
+  } else {
+    const bool usual = there.string().ends_with("/.codops/dev/postgres/data");
+    hint = fmt::format("{}, then copy it again; or give up this copy and {}",
+                       usual ? fmt::format("(cd \"{}\" && codops setup-dev --down)", there.parent_path().parent_path().parent_path().parent_path().string()) : std::string{"end that server"}, anew);
+  }
+  return fmt::format("\"{}\" was copied from \"{}\" while its server had it open: such files need not fit together", data_.string(), there.string());
 }
 
 Secret LocalPostgres::superuser_password() const {
@@ -169,11 +208,20 @@ void LocalPostgres::start(std::uint16_t port, const Limits& limits) {
     fs::remove(pid_file, gone);
   }
   const auto log = open_log(log_);
-  io::start_detached({argv_as(who, {(*folder / "postgres").string(), "-D", data_.string(), "-c", fmt::format("port={}", port), "-c",
+  // By the folder that it works in, whatever that is called later: PostgreSQL writes some files by this name, and the path of a checkout
+  // that was moved may be another one's by then.
+  const auto pid = io::start_detached({argv_as(who, {(*folder / "postgres").string(), "-D", "/proc/self/cwd", "-c", fmt::format("port={}", port), "-c",
                                     "listen_addresses=127.0.0.1,::1", "-c", "unix_socket_directories=", "-c", "shared_buffers=32MB", "-c",
                                     "max_connections=100", "-c", "jit=off", "-c", "logging_collector=off"}, false),
-                      server_environment(), {}, "/"},
+                      server_environment(), {}, data_},
                      -1, log.get());
+  started_.emplace(Started{io::Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))}});
+}
+
+bool LocalPostgres::start_ended() const {
+  if (!started_) return false;
+  pollfd watched{started_->pidfd.get(), POLLIN, 0};
+  return !started_->pidfd || ::poll(&watched, 1, 0) > 0;
 }
 
 io::postgres::Target LocalPostgres::admin(std::uint16_t port) const {
@@ -198,13 +246,14 @@ void LocalPostgres::wait_ready(std::uint16_t port, const Limits& limits) const {
     if (running) {
       try {
         for (int twice = 0; twice < 2; ++twice) io::postgres::Connection::open(target, bounded.within(Milliseconds{2'000})).query("SELECT 1", bounded);
+        note_place();
         return;
       } catch (const io::postgres::DatabaseError& error) {
         if (error.code() == Exit::config) throw;
       } catch (const Failure& failure) {
         if (failure.code() != Exit::deadline) throw;
       }
-    } else if (seen || begun.expired()) {
+    } else if (seen || start_ended() || begun.expired()) {
       throw Failure{Exit::failed, "PostgreSQL ended while it started:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};
     }
     if (!backoff.wait(bounded)) throw Failure{Exit::failed, "PostgreSQL is not ready after 60 s:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};

@@ -25,6 +25,8 @@ class LocalPostgres {
 
   std::optional<ServerProcess> process() const;
   std::uint16_t port_in_use() const;  // of the process that runs; 0: none
+  // Written down: which folder it is that the server has open, so that a copy of it is told from it. Nothing, when none runs.
+  void note_place() const;
   // initdb when there is no data, then starts. Returns at once: wait with ready(). Throws Failure{failed} with the log's last lines.
   void start(std::uint16_t port, const Limits& limits);
   // Fast shutdown: sessions end, nothing is lost. Throws Failure{failed} when it does not end.
@@ -38,12 +40,20 @@ class LocalPostgres {
   void wait_ready(std::uint16_t port, const Limits& limits) const;
 
   const std::filesystem::path& data() const { return data_; }
+  const std::filesystem::path& folder() const { return folder_; }
   const std::filesystem::path& log() const { return log_; }
 
  private:
+  bool start_ended() const;
+  std::string copied_from_running(std::string& hint) const;
   void initialise(const std::filesystem::path& programs, const Limits& limits);
   Secret superuser_password() const;
-  std::filesystem::path project_, folder_, data_, log_, secret_;
+  std::filesystem::path project_, folder_, data_, log_, secret_, place_;
+  // What start() has started, which may end before it can be found by its pid file.
+  struct Started {
+    io::Fd pidfd;  // none: it had ended already
+  };
+  std::optional<Started> started_;
 };
 
 }  // namespace codops::scaffold::dev

@@ -63,7 +63,12 @@ std::string LocalRedis::trouble(std::string& hint) const {
   }
   if (auto elsewhere = data_elsewhere(project_, "redis", "dump.rdb", hint); !elsewhere.empty()) return elsewhere;
   try {
-    run_as("redis");
+    const auto who = run_as("redis");
+    std::error_code error;
+    for (const auto& path : {folder_, folder_ / "dump.rdb"}) {
+      if (path == folder_ && !fs::is_symlink(fs::symlink_status(path, error))) continue;
+      if (auto why = unusable_data(path, who, hint); !why.empty()) return why;
+    }
   } catch (const Failure& failure) {
     hint = failure.hint();
     return failure.message();

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/ports.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -24,6 +26,19 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view aside_folder = "/var/lib/codops/dev";
 constexpr off_t largest_log = 4 << 20;
+// In .codops/dev: the folder aside that has the data. In that folder: the checkout that it belongs to.
+constexpr std::string_view aside_note = "servers-folder", owner_note = "checkout";
+
+std::string note_in(const fs::path& file) {
+  try {
+    auto text = io::read_file_if_there(file, 4096).value_or("");
+    return text.substr(0, text.find('\n'));
+  } catch (const Failure&) {
+    return {};
+  }
+}
+
+std::string mode_text(mode_t mode) { return fmt::format("{:03o}", mode & 0777U); }
 
 // The folder at which another user who walks down to this one is stopped; empty: none.
 fs::path closed_to_others(const fs::path& folder) {
@@ -56,12 +71,39 @@ std::optional<pid_t> pid_in(const fs::path& pid_file) {
   return error == std::errc{} && pid > 1 ? std::optional{pid} : std::nullopt;
 }
 
+// The checkout was at another path when its folder aside was made. Only told, never followed: what stands in .codops/dev may have come
+// with the checkout.
+fs::path aside_of_before(const fs::path& project) {
+  const auto own = dev_folder(project);
+  const fs::path noted{note_in(own / aside_note)};
+  if (noted.parent_path() != aside_folder || noted == fs::path{aside_folder} / base_name(project)) return {};
+  const fs::path before{note_in(noted / owner_note)};
+  // That checkout is still there: this one is a copy of it, and has no claim.
+  if (before.empty() || note_in(before / ".codops/dev" / aside_note) == noted) return {};
+  return noted;
+}
+
+std::string ending_of(const fs::path& folder, const std::string& server) {
+  const bool postgres = server == "postgres";
+  const auto running = postgres ? ServerProcess::find(folder / "data/postmaster.pid", folder / "data", "postgres") : ServerProcess::find(folder / "redis.pid", folder, "redis-server");
+  return running ? fmt::format("kill -{0} {1} && tail --pid={1} -f /dev/null && ", postgres ? "INT" : "TERM", running->pid()) : std::string{};
+}
+
+// Redis writes its file only later: one that runs has data too.
+bool holds(const fs::path& folder, const std::string& server, const std::string& proof) {
+  std::error_code error;
+  return !folder.empty() && (fs::exists(folder / server / proof, error) || !ending_of(folder / server, server).empty());
+}
+
 }  // namespace
 
 RunAs run_as(const std::string& user) {
   if (::geteuid() != 0) return {};
-  const auto* entry = ::getpwnam(user.c_str());
-  if (entry == nullptr) {
+  // Steps run side by side: getpwnam() would give one of them the other's answer.
+  std::array<char, 16384> buffer{};
+  struct passwd found {};
+  struct passwd* entry = nullptr;
+  if (::getpwnam_r(user.c_str(), &found, buffer.data(), buffer.size(), &entry) != 0 || entry == nullptr) {
     throw Failure{Exit::unavailable, fmt::format("there is no user \"{}\" to run a server as, and root must not", user),
                   fmt::format("run setup-dev as another user than root, or: useradd --system {}", user)};
   }
@@ -94,16 +136,22 @@ fs::path servers_folder(const fs::path& project) {
 std::string data_elsewhere(const fs::path& project, const std::string& server, const std::string& proof, std::string& hint) {
   if (::geteuid() != 0) return {};
   const auto own = dev_folder(project), aside = fs::path{aside_folder} / base_name(project), chosen = servers_folder(project);
-  const auto& other = chosen == own ? aside : own;
   std::error_code error;
-  if (fs::exists(chosen / server / proof, error) || !fs::exists(other / server / proof, error)) return {};
+  if (fs::exists(chosen / server / proof, error)) return {};
+  auto other = chosen == own ? aside : own;
+  std::string why;
+  if (!holds(other, server, proof)) {
+    other = aside_of_before(project);
+    if (!holds(other, server, proof)) return {};
+    why = fmt::format(" (it was at \"{}\")", note_in(other / owner_note));
+  }
   const auto from = (other / server).string(), to = (chosen / server).string();
-  hint = fmt::format("end its server if it runs, then: mkdir -p -m 711 \"{}\" && mv -T \"{}\" \"{}\"", chosen.string(), from, to);
+  hint = fmt::format("{}mkdir -p -m 711 \"{}\" && mv -T \"{}\" \"{}\"", ending_of(other / server, server), chosen.string(), from, to);
   // Once there is a folder aside, it is taken whatever others may enter.
-  if (const auto closed = closed_to_others(own); chosen == aside && !fs::exists(aside, error) && !closed.empty()) {
+  if (const auto closed = closed_to_others(own); other == own && !fs::exists(aside, error) && !closed.empty()) {
     hint = fmt::format("chmod o+x \"{}\"; or, to have the data there: {}", closed.string(), hint);
   }
-  return fmt::format("this checkout's data of {} is in \"{}\", and \"{}\", which is used now, has none: nothing was started or made", server, from, to);
+  return fmt::format("this checkout's data of {} is in \"{}\"{}, and \"{}\", which is used now, has none: nothing was started or made", server, from, why, to);
 }
 
 void make_servers_folder(const fs::path& project) {
@@ -119,6 +167,11 @@ void make_servers_folder(const fs::path& project) {
       throw Failure{Exit::failed, fmt::format("cannot make \"{}\" for the servers' data", part.string()), "put the checkout where other users can enter"};
     }
   }
+  if (note_in(folder / owner_note) != project.string()) io::write_file(folder / owner_note, project.string() + "\n");
+  const auto note = dev_folder(project) / aside_note;
+  // The note is the only way back to what the path before still has.
+  const auto before = aside_of_before(project);
+  if (note_in(note) != folder.string() && !holds(before, "postgres", "data/PG_VERSION") && !holds(before, "redis", "dump.rdb")) io::write_file(note, folder.string() + "\n");
 }
 
 void make_server_folder(const fs::path& folder, const RunAs& who) {
@@ -133,6 +186,31 @@ void make_server_folder(const fs::path& folder, const RunAs& who) {
   if (!who.user.empty() && status.st_uid != who.uid && ::fchown(fd.get(), who.uid, who.gid) != 0) {
     throw Failure{Exit::failed, fmt::format("cannot give \"{}\" to the user \"{}\": {}", folder.string(), who.user, std::strerror(errno))};
   }
+}
+
+std::string linked_data(const fs::path& data, std::string& hint) {
+  std::error_code error;
+  if (!fs::is_symlink(fs::symlink_status(data, error))) return {};
+  // What is behind it is named as it is, wherever the command is typed.
+  const auto target = fs::weakly_canonical(data.parent_path() / fs::read_symlink(data, error), error);
+  hint = fs::exists(target, error) ? fmt::format("rm \"{0}\" && mv -T \"{1}\" \"{0}\"", data.string(), target.string()) : fmt::format("rm \"{}\"", data.string());
+  return fmt::format("\"{}\" is a link to \"{}\"{}: this checkout's data is not kept behind one", data.string(), target.string(), fs::exists(target, error) ? "" : ", which is not there");
+}
+
+std::string unusable_data(const fs::path& data, const RunAs& who, std::string& hint) {
+  if (auto why = linked_data(data, hint); !why.empty()) return why;
+  struct stat status {};
+  if (::lstat(data.c_str(), &status) != 0) return {};
+  const auto owner = who.user.empty() ? ::geteuid() : who.uid;
+  if (status.st_uid != owner) {
+    hint = fmt::format("chown -R {} \"{}\"", user_name(owner), data.string());
+    return fmt::format("\"{}\" is user \"{}\"'s, and its server runs as \"{}\"", data.string(), user_name(status.st_uid), user_name(owner));
+  }
+  if (S_ISDIR(status.st_mode) && (status.st_mode & 0027U) != 0) {
+    hint = fmt::format("chmod -R u=rwX,go= \"{}\"", data.string());
+    return fmt::format("\"{}\" is open to other users (mode {})", data.string(), mode_text(status.st_mode));
+  }
+  return {};
 }
 
 std::optional<ServerProcess> ServerProcess::find(const fs::path& pid_file, const fs::path& folder, const std::string& name) {

@@ -28,12 +28,18 @@ std::vector<std::string> argv_as(const RunAs& who, std::vector<std::string> argv
 // Where the servers' folders are: `.codops/dev`, or, as root in a checkout that other users can't enter,
 // /var/lib/codops/dev/NAME-HASH (of the checkout's path). Makes nothing.
 std::filesystem::path servers_folder(const std::filesystem::path& project);
-// As root there are two such places, and what decides (may others enter?) can change. Not empty: the place chosen now has no `proof`
-// ("data/PG_VERSION") of `server`'s data, and the other one has; `hint` is the way out.
+// As root there are two such places, and what decides (may others enter?) can change; the second goes by the checkout's path, which can
+// change too. Not empty: the place chosen now has no `proof` ("data/PG_VERSION") of `server`'s data, and another one has; `hint` is the
+// way out.
 std::string data_elsewhere(const std::filesystem::path& project, const std::string& server, const std::string& proof, std::string& hint);
 void make_servers_folder(const std::filesystem::path& project);
 // Makes a server's own folder, mode 0700, its user's.
 void make_server_folder(const std::filesystem::path& folder, const RunAs& who);
+
+// A link in the place of a server's data: what is removed, given away or started there would be somebody else's. Empty: it is none.
+std::string linked_data(const std::filesystem::path& data, std::string& hint);
+// A server would not even start on these: a checkout was copied without owners or modes. Empty: they are as they must be.
+std::string unusable_data(const std::filesystem::path& data, const RunAs& who, std::string& hint);
 
 // A process that was found by its pid file and is still what wrote it: it works in `folder` and is called `name`. A pid that
 // was used again has another folder. Held by a descriptor, so that a signal can't reach a successor.

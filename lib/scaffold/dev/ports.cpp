@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -129,13 +130,16 @@ std::uint16_t free_port(std::uint16_t near, const std::set<std::uint16_t>& taken
 }
 
 std::string user_name(uid_t uid) {
-  const auto* entry = ::getpwuid(uid);
+  std::array<char, 16384> buffer{};
+  struct passwd found {};
+  struct passwd* entry = nullptr;
+  ::getpwuid_r(uid, &found, buffer.data(), buffer.size(), &entry);
   return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
 std::string Holder::text() const {
   if (pid == 0) return fmt::format("a process of user \"{}\" that can't be seen from here", user);
-  return fmt::format("{} (pid {}, user {}{}{})", name, pid, user, command.empty() || command == name ? "" : ": ", command == name ? "" : command);
+  return fmt::format("{} (pid {}, user {})", name, pid, user);
 }
 
 std::optional<Holder> holder_of(std::uint16_t port) {
@@ -148,14 +152,6 @@ std::optional<Holder> holder_of(std::uint16_t port) {
   const auto folder = fs::path{"/proc"} / std::to_string(holder.pid);
   holder.name = io::read_file_if_there(folder / "comm", 4096).value_or("");
   while (!holder.name.empty() && holder.name.back() == '\n') holder.name.pop_back();
-  try {
-    holder.command = io::read_file_if_there(folder / "cmdline", 1U << 20U).value_or("");
-  } catch (const Failure&) {
-    // It ended meanwhile.
-  }
-  for (char& c : holder.command) c = c == '\0' ? ' ' : c;
-  while (!holder.command.empty() && holder.command.back() == ' ') holder.command.pop_back();
-  if (holder.command.size() > 80) holder.command = holder.command.substr(0, 77) + "...";
   return holder;
 }
 

@@ -15,10 +15,10 @@ bool is_free(const std::string& address, std::uint16_t port);
 // The first free one on loopback from `near` upward, none of `taken`; falls back to the kernel's choice.
 std::uint16_t free_port(std::uint16_t near, const std::set<std::uint16_t>& taken);
 
+// Without its arguments: a secret may stand in them.
 struct Holder {
   pid_t pid{};           // 0: it can't be seen (another user's process)
   std::string name;      // "postgres"
-  std::string command;   // its arguments, at most 80 characters
   std::string user;      // who runs it
   std::string text() const;  // "postgres (pid 812, user postgres)", "a process of user 113"
 };

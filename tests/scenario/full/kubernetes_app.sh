@@ -2,56 +2,12 @@
 # The demo application in Kubernetes, by its own k8s/: first release with its migration Job, the next one under load with orders, a backup through
 # the database's pod, a migration that fails, back.
 source "$(dirname "${BASH_SOURCE[0]}")/../../support/case.sh"
-# shellcheck source=tests/support/kube_site.sh
-source "$SUPPORT/kube_site.sh"
-clean_up() {
-  [[ -z ${kube_given:-} ]] || k delete namespace ecommerce-cod --wait=true >/dev/null 2>&1 || true
-  [[ -z ${kube_given:-} ]] || k delete persistentvolume shop-data >/dev/null 2>&1 || true
-  kube_down
-}
+# shellcheck source=tests/support/kube_shop.sh
+source "$SUPPORT/kube_shop.sh"
+clean_up() { kube_shop_down; }
 need_kube --node
-"$REPO/tests/app/prepare.sh" --into "$WORK/app" --env cluster >/dev/null
-cd "$WORK/app"
-# The cluster has no DNS and no storage of its own: Services get addresses that pods know by their hosts file, the claim a folder.
-mkdir -p k8s-test "$WORK/pgdata" "$WORK/backups"
-cat >k8s-test/kustomization.yaml <<'YAML'
-resources: [../k8s]
-patches:
-  - target: { kind: Service, name: postgres }
-    patch: '[{ op: replace, path: /spec/clusterIP, value: 10.96.77.10 }]'
-  - target: { kind: Service, name: redis }
-    patch: '[{ op: add, path: /spec/clusterIP, value: 10.96.77.11 }]'
-  - target: { kind: Service, name: backend }
-    patch: '[{ op: add, path: /spec/type, value: NodePort }, { op: add, path: /spec/ports/0/nodePort, value: 30300 }]'
-  - target: { kind: Deployment, name: backend }
-    patch: &hosts |
-      - op: add
-        path: /spec/template/spec/hostAliases
-        value: [{ ip: 10.96.77.10, hostnames: [postgres] }, { ip: 10.96.77.11, hostnames: [redis] }]
-  - target: { kind: Job, name: migrate }
-    patch: *hosts
-  # How busy this machine is is not what is tested.
-  - target: { kind: Deployment, name: backend }
-    patch: |
-      - { op: add, path: /spec/template/spec/containers/0/readinessProbe/timeoutSeconds, value: 10 }
-      - { op: add, path: /spec/template/spec/containers/0/livenessProbe/timeoutSeconds, value: 10 }
-  - target: { kind: StatefulSet, name: postgres }
-    patch: '[{ op: add, path: /spec/template/spec/containers/0/readinessProbe/timeoutSeconds, value: 10 }]'
-YAML
-cat >codops.cluster.yaml <<YAML
-engine: kubernetes
-project: shop
-monitor: 2s
-kubernetes: { manifests: k8s-test }
-backup: { store: $WORK/backups, before_deploy: true }
-YAML
-k apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: PersistentVolume
-metadata: { name: shop-data }
-spec: { capacity: { storage: 1Gi }, accessModes: [ReadWriteOnce], persistentVolumeReclaimPolicy: Retain, hostPath: { path: "$WORK/pgdata" } }
-YAML
-url=http://127.0.0.1:30300
+kube_shop "$WORK/app" "backup: { store: $WORK/backups, before_deploy: true }"
+url=$SHOP_URL
 orders() { "$CODOPS" exec cluster postgres -- psql -U shop -d shop -Atc 'SELECT count(*) FROM orders'; }
 version() { curl -fsS -m 5 "$url/api/version" | jq -r .version; }
 deploys() { # NAME EXIT VERSION ARGS...

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Images by digest on a real node: the registry says what a tag means, pods get that; a tag that moved is a change; where there is no answer the tag
-# stays, and the plan says so.
+# stays, and the plan says so. Registries without a password, with one, and with a token server (real tokens, verified by the registry).
 source "$(dirname "${BASH_SOURCE[0]}")/../../support/case.sh"
 # shellcheck source=tests/support/kube_site.sh
 source "$SUPPORT/kube_site.sh"
-registry_pid=
+registry_pid='' token_pid=''
 clean_up() {
+  [[ -z $token_pid ]] || kill "$token_pid" 2>/dev/null || true
   [[ -z $registry_pid ]] || kill "$registry_pid" 2>/dev/null || true
   # By name: the demo's own tags are of the same images.
   docker images --format '{{.Repository}}:{{.Tag}}' "$registry/*" | xargs -r docker image rm >/dev/null 2>&1 || true
@@ -54,6 +55,31 @@ export DOCKER_AUTH_CONFIG="{\"auths\":{\"$registry\":{\"username\":\"ci\",\"pass
 check "with docker login's it has the digest" grep -qF "${second:0:19}" "$WORK/plan.txt"
 "$CODOPS" deploy test v3.0.0 --dry-run >"$WORK/plan.txt" 2>&1 || true
 check "a tag that is not there" grep -q "stays a tag: .* has no .*shop/frontend:v3.0.0" "$WORK/plan.txt"
+
+# A registry that wants a token from another server for each repository, as Docker Hub and ghcr.io do.
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$WORK/token.key" -out "$WORK/token.crt" -days 2 -subj /CN=tokens 2>/dev/null
+: >"$WORK/tokens.log"
+node "$SUPPORT/token_server.mjs" --key "$WORK/token.key" --cert "$WORK/token.crt" --user ci --password KanarienvogelQ7x-registry --ready "$WORK/token.port" --log "$WORK/tokens.log" &
+token_pid=$!
+wait_for 20 test -s "$WORK/token.port"
+serve "auth: { token: { realm: 'http://127.0.0.1:$(cat "$WORK/token.port")/token', service: test-registry, issuer: tests, rootcertbundle: $WORK/token.crt } }"
+plan_as() { # AUTHS
+  DOCKER_AUTH_CONFIG="{\"auths\":{$1}}" "$CODOPS" deploy test v1.0.0 --dry-run >"$WORK/plan.txt" 2>&1 || true
+}
+last_asked() { tail -n 1 "$WORK/tokens.log" | jq -r '[.method, .scope, .named, .known] | join(" ")'; }
+plan_as "\"$registry\":{\"username\":\"ci\",\"password\":\"KanarienvogelQ7x-registry\"}"
+check "with a token it has the digest" grep -qF "${second:0:19}" "$WORK/plan.txt"
+expect "the token was asked for that repository, to pull" "$(last_asked)" "GET repository:shop/frontend:pull true true"
+plan_as "\"$registry\":{\"identitytoken\":\"refresh-KanarienvogelQ7x-registry\"}"
+check "with docker login's identity token too" grep -qF "${second:0:19}" "$WORK/plan.txt"
+expect "that goes as a refresh token" "$(last_asked)" "POST repository:shop/frontend:pull true true"
+plan_as ""
+check "without a password the token is worth nothing, and the plan says why" grep -q "frontend:v1.0.0 stays a tag: .* does not let us read" "$WORK/plan.txt"
+expect "nobody was named" "$(last_asked)" "GET repository:shop/frontend:pull false false"
+plan_as "\"$registry\":{\"username\":\"ci\",\"password\":\"wrong\"}"
+check "a wrong password is told as that" grep -q "frontend:v1.0.0 stays a tag: .* gives no token for .* (it answers 401)" "$WORK/plan.txt"
+check "no password is shown" eval '! grep -qE "Kanarienvogel|wrong" "$WORK/plan.txt"'
+
 kill "$registry_pid"; registry_pid=
 "$CODOPS" deploy test v1.0.0 --dry-run >"$WORK/plan.txt" 2>&1 || true
 check "a registry that is away" grep -q "stays a tag: .*does not answer" "$WORK/plan.txt"

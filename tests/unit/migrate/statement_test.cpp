@@ -9,6 +9,7 @@
 #include "lib/migrate/ledger.hpp"
 #include "lib/migrate/lint.hpp"
 #include "lib/migrate/provision.hpp"
+#include "lib/migrate/session_memory.hpp"
 #include "lib/migrate/verify.hpp"
 
 using namespace codops;
@@ -63,6 +64,25 @@ TEST_CASE("migrate mode: what can't run in one transaction") {
   CHECK_THROWS_WITH_AS(prepare(migration("SELECT 1;\n  \\restrict abc\n"), false), "m/migration.sql:2:3: \"\\restrict\" is a command of psql, not SQL", Failure);
   CHECK_THROWS_AS(prepare(migration("BEGIN; SELECT 1;"), false), Failure);
   CHECK_THROWS_WITH_AS(prepare(migration("VACUUM;\nSELECT 1; /* /* */\nSELECT 2;"), false), "m/migration.sql:2:11: a comment begins here and never ends", Failure);
+}
+
+TEST_CASE("migrate mode: a NUL byte makes a file unfit, for lint too") {
+  const std::string script{"SELECT 1;\n\0SELECT 2;", 21};
+  CHECK_THROWS_WITH_AS(prepare(migration(script), true), "m/migration.sql:2:1: a NUL byte, which no SQL may have", Failure);
+  CHECK(rules(script) == List{"unfit-file"});
+}
+
+TEST_CASE("migrate session: what may be run again because it only sets") {
+  const auto only_sets = [](const std::string& text) { return SessionMemory::only_sets(parse(text), text); };
+  CHECK(only_sets("SET ROLE a"));
+  CHECK(only_sets("RESET ALL"));
+  CHECK(only_sets("SELECT pg_catalog.set_config('search_path', '', false)"));
+  CHECK(only_sets("SELECT set_config('a.b', E'x', FALSE), set_config('c', 'd', false)"));
+  CHECK_FALSE(only_sets("SELECT set_config('a.b', 'x', true)"));
+  CHECK_FALSE(only_sets("SELECT set_config('a.b', f('x'), false)"));
+  CHECK_FALSE(only_sets("SELECT set_config('a.b', 'x', false) FROM t"));
+  CHECK_FALSE(only_sets("SELECT set_config('a.b', 'x', false), nextval('s')"));
+  CHECK_FALSE(only_sets("SET LOCAL x = 1"));
 }
 
 TEST_CASE("migrate analysis: locks and work") {
@@ -143,13 +163,14 @@ TEST_CASE("migrate lint: an exception needs a reason; SARIF and JSON have every 
 }
 
 TEST_CASE("migrate progress: its text is read back, other logs are not taken for it") {
-  Progress progress{3, 7, true, "abc", "boom\nline two"};
+  Progress progress{3, 7, true, "abc", R"({"at":2})", "boom\nline two"};
   const auto back = progress_from(to_text(progress));
   REQUIRE(back);
   CHECK(back->done == 3);
   CHECK(back->total == 7);
   CHECK(back->started);
   CHECK(back->digest == "abc");
+  CHECK(back->notes == R"({"at":2})");
   CHECK(back->error == "boom\nline two");
   CHECK_FALSE(progress_from("Database error code: 42P01"));
   CHECK_FALSE(progress_from(""));

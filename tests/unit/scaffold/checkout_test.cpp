@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
@@ -351,4 +352,17 @@ TEST_CASE("a port's holder is named") {
   CHECK_FALSE(listens(::getppid(), port));
   CHECK(free_port(port, {}) != port);
   ::close(fd);
+}
+
+TEST_CASE("who a server runs as is asked by several steps at once") {
+  if (::geteuid() != 0) return;  // nobody else can choose
+  const auto ask = [](const char* user, uid_t wanted, int& wrong) {
+    for (int i = 0; i < 20'000; ++i) wrong += run_as(user).uid == wanted && user_name(wanted) == user ? 0 : 1;
+  };
+  int first = 0, second = 0;
+  std::thread one{ask, "daemon", run_as("daemon").uid, std::ref(first)};
+  ask("nobody", run_as("nobody").uid, second);
+  one.join();
+  CHECK(first == 0);
+  CHECK(second == 0);
 }
