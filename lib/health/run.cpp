@@ -298,6 +298,7 @@ class Run {
         outcome.stage = item.probe->stage();
         outcome.status = why == Exit::deadline ? silent(checks_[i], outcome.stage) : Status::unknown;
         outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
+        if (std::holds_alternative<CommandCheck>(checks_[i].what)) outcome.message = "it had not ended " + when;
         outcome.hint = why == Exit::deadline ? silence_hint(checks_[i], outcome.stage) : "";
       } else if (item.history.empty()) {
         outcome.status = Status::unknown;

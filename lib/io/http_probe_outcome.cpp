@@ -169,7 +169,7 @@ std::optional<ProbeResult> HttpProber::Transfer::half_an_answer(CURLcode code) c
     return trouble_at(Stage::status, framing_conflict_,
                       "a proxy may read another length than the application (request smuggling): send one Content-Length, or only Transfer-Encoding");
   }
-  if (code == CURLE_OK && in_headers_) {
+  if ((code == CURLE_OK || code == CURLE_PARTIAL_FILE) && in_headers_) {
     return trouble_at(Stage::request, "the answer ended in the middle of its headers", "check the server's log: it closed the connection too early");
   }
   // No more than so much of a line does curl hold; from 8.6 on it has a code for that.

@@ -68,6 +68,7 @@ class RedisProbe final : public Probe {
     stream_->listen([this](std::string_view bytes) { received(bytes); },
                     [this](const std::string& why) {
                       if (const auto refused = stream_->certificate_trouble()) return take_trouble(*refused);
+                      if (received_ == 0 && stream_->awaits_verdict()) return unwelcome();
                       fail(Trouble::failed, why.empty() ? "the server closed the connection" : "the connection broke: " + why,
                            "check that the port is Redis, and whether it wants TLS (rediss://)");
                     });
@@ -128,6 +129,17 @@ class RedisProbe final : public Probe {
   }
   void leave() {
     result_.times.add(stage_, std::chrono::duration_cast<StageTimes::Duration>(std::chrono::steady_clock::now() - start_));
+  }
+
+  // The server closed after it had asked for our certificate. Its reason is lost where it had not read what we sent meanwhile.
+  void unwelcome() {
+    stage_ = Stage::tls;
+    if (result_.tls && result_.tls->misses_certificate) {
+      fail(Trouble::failed, "the server closed the connection: it wants a client certificate, and none was given", "--cert FILE --key FILE");
+    } else {
+      fail(Trouble::failed, "the server closed the connection: it seems to refuse our client certificate",
+           "check that it is from the CA that the server trusts, and see the server's log");
+    }
   }
 
   void take_trouble(const ProbeResult& trouble) {

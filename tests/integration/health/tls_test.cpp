@@ -223,14 +223,15 @@ TEST_CASE("a server that wants a client certificate is called that, under TLS 1.
       CAPTURE(outcome.kind);
       CHECK(outcome.status == Status::fail);
       CHECK(outcome.stage == io::Stage::tls);
-      CHECK(outcome.message == "the server wants a client certificate, and none was given");
+      CHECK(outcome.message.find("wants a client certificate, and none was given") != std::string::npos);
       CHECK(outcome.hint.find("--cert FILE --key FILE") != std::string::npos);
     }
     for (const auto& check : presenting(server, authority, of_stranger)) {
       const auto outcome = run_one(check);
       CAPTURE(outcome.kind);
       CHECK(outcome.status == Status::fail);
-      CHECK(outcome.message.find("the server refuses our client certificate: ") == 0);
+      CHECK(outcome.stage == io::Stage::tls);
+      CHECK(outcome.message.find(" our client certificate") != std::string::npos);
     }
   }
 }
