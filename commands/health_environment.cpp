@@ -122,12 +122,12 @@ bool runs_once(const compose::Project& project, const std::string& name) {
 health::BackupAge backup_age_of(Services& services, const std::string& environment) {
   const auto place = std::make_shared<BackupPlace>(services, environment, std::nullopt);
   return [place, &clock = services.clock()](const Limits& limits) -> std::optional<Milliseconds> {
-    std::vector<std::string> broken;
+    std::vector<backup::Broken> broken;
     std::optional<WallTime> newest;
     for (const auto& entry : place->catalogue().list(limits, &broken)) {
       if (entry.sound() && (!newest || entry.manifest.finished > *newest)) newest = entry.manifest.finished;
     }
-    if (!newest && !broken.empty()) throw Failure{Exit::unknown, broken.front(), "codops backup list " + place->environment().name};
+    if (!newest && !broken.empty()) throw Failure{Exit::unknown, broken.front().text(), "codops backup list " + place->environment().name};
     return newest ? std::optional{std::chrono::duration_cast<Milliseconds>(clock.now() - *newest)} : std::nullopt;
   };
 }

@@ -185,7 +185,7 @@ std::vector<Check> select(std::vector<Check> checks, const std::vector<std::stri
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
       const auto near = nearest(name, known);
-      throw Failure{Exit::usage, "there is no check \"" + name + "\"", near.empty() ? "codops health-check ENV lists them" : "did you mean \"" + near + "\"?"};
+      throw Failure{Exit::usage, "there is no check \"" + name + "\"", near.empty() ? fmt::format("there are: {}", fmt::join(known, ", ")) : "did you mean \"" + near + "\"?"};
     }
     if (!wanted.insert(name).second) continue;
     open.insert(open.end(), found->second->after.begin(), found->second->after.end());
