@@ -8,6 +8,7 @@
 #include "cli/help.hpp"
 #include "cli/parse.hpp"
 #include "cli/services.hpp"
+#include "lib/base/units.hpp"
 
 namespace codops::cli {
 namespace {
@@ -67,10 +68,20 @@ Result run_verb(const Process& process, Invocation& invocation, const std::vecto
   auto options = invocation.options;
   options.caller_umask = process.umask;
   const auto limits = limits_of(process, options);
+  const auto given = options.timeout;
   const auto services = make_services({std::move(options), look_of(process), process.variables, subverb_names(verbs),
                                        limits, speaks_unicode(process)},
                                       out, err);
-  return invocation.command->run(*services);
+  try {
+    return invocation.command->run(*services);
+  } catch (Failure& failure) {
+    // Whoever was being waited for when the time was over is not the reason.
+    const bool said = failure.message().find("--timeout") != std::string::npos;
+    if (given && failure.code() == Exit::deadline && limits.deadline.expired() && !said) {
+      failure.add_context(fmt::format("the time of this command (--timeout {}) is over", format_duration(*given)));
+    }
+    throw;
+  }
 }
 
 int finish(const Result& result, Output output, Stream& out, Stream& err) {

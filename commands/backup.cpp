@@ -18,7 +18,7 @@ class Backup final : public Command {
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
     parameters.choice("--format", {"custom", "plain", "directory", "all"}, format_, "of the dump; all: custom and SQL, of one snapshot");
-    parameters.option("--label", "TEXT", label_, "a name to find it by, for example \"before v2\"");
+    parameters.option("--label", "TEXT", label_, "a name to find it by, for example \"before v2\"; of several with the same name the newest is meant");
     parameters.number("--jobs", "N", jobs_, "workers on one snapshot; large tables are read beside pg_dump");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
     parameters.option("--database-url-env", "NAME", url_variable_, "the variable that has the database's URL");
@@ -29,6 +29,7 @@ class Backup final : public Command {
   }
 
   Result run(Services& services) override {
+    if (label_) backup::check_tag(*label_);
     BackupPlace place{services, environment_, store_};
     if (services.options().dry_run) return plan(services, place);
     const auto ping = open_ping(services, place);
@@ -106,7 +107,7 @@ class Backup final : public Command {
     backup::Metrics metrics;
     metrics.environment = environment_;
     metrics.last_attempt = services.clock().now();
-    std::vector<std::string> broken;
+    std::vector<backup::Broken> broken;
     for (const auto& entry : place.catalogue().list(services.limits(), &broken)) {
       if (!entry.sound()) continue;
       metrics.last_success = entry.manifest.finished;

@@ -11,7 +11,8 @@ std::string backup_before_deploy(Services& services, const std::string& environm
   BackupPlace place{services, environment, std::nullopt};
   const auto fresh_for = place.environment().backup.fresh_for;
   if (fresh_for.count() > 0) {
-    const auto entries = place.catalogue().list(limits);
+    std::vector<backup::Broken> broken;
+    const auto entries = place.catalogue().list(limits, &broken);
     if (!entries.empty() && entries.back().sound()) {
       const auto age = services.clock().now() - entries.back().manifest.finished;
       if (age < fresh_for) return fmt::format("{} of {} is fresh enough", entries.back().manifest.label, format_age(age));

@@ -16,7 +16,7 @@ class DrillCommand final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, or latest", false);
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest", false);
     parameters.option("--store", "DIR", store_, "instead of backup.store");
     parameters.option("--server-env", "NAME", server_variable_, "the variable with the URL of a server to restore on; without it a temporary one is started here");
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
@@ -24,7 +24,7 @@ class DrillCommand final : public Command {
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
-    const auto entry = place.catalogue().find(backup_, services.limits());
+    const auto entry = place.find(backup_);
     std::unique_ptr<backup::ScratchServer> scratch;
     io::postgres::Target server;
     if (server_variable_) {

@@ -24,7 +24,7 @@ class Export final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, or latest");
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest");
     parameters.positional("FILE", file_, "to write; it must not exist");
     parameters.choice("--format", {"custom", "plain"}, format_, "custom for pg_restore (default), plain for psql");
     parameters.option("--part", "NAME", part_, "one part as it is: redis (an RDB), a volume or folder (a tar), globals (SQL)");
@@ -33,7 +33,7 @@ class Export final : public Command {
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
-    const auto manifest = place.catalogue().find(backup_, services.limits()).manifest;
+    const auto manifest = place.find(backup_).manifest;
     // It appears under its name only once all of it was read and found whole.
     FileWriter writer{file_};
     if (part_) {

@@ -15,18 +15,18 @@ class Verify final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, latest, or all", false);
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, latest, or all", false);
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
     std::vector<backup::Entry> entries;
-    std::vector<std::string> broken;
+    std::vector<backup::Broken> broken;
     if (backup_ == "all") {
       entries = place.catalogue().list(services.limits(), &broken);
     } else {
-      entries.push_back(place.catalogue().find(backup_, services.limits()));
+      entries.push_back(place.find(backup_));
     }
     Result result;
     Json json{{"exit", 0}, {"backups", Json::array()}};
@@ -40,9 +40,11 @@ class Verify final : public Command {
       json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}});
       if (!found.whole) result.exit = Exit::unhealthy;
     }
-    for (const auto& message : broken) result.text += fmt::format("  DAMAGED: {}\n", message);
-    if (!broken.empty()) result.exit = Exit::unhealthy;
-    json["broken"] = broken;
+    for (const auto& it : broken) {
+      result.text += fmt::format("  {}  DAMAGED: {}\n", it.label, it.why);
+      json["backups"].push_back({{"label", it.label}, {"whole", false}, {"read", false}, {"rows", 0}, {"damage", it.why}});
+      result.exit = Exit::unhealthy;
+    }
     json["exit"] = static_cast<int>(result.exit);
     result.json = json.dump();
     return result;
@@ -72,6 +74,10 @@ class Prune final : public Command {
       text += fmt::format("  {} {}  {}\n", verdict.keep ? "=" : "-", verdict.label, reasons);
       json["backups"].push_back({{"label", verdict.label}, {"keep", verdict.keep}, {"reasons", verdict.reasons}});
     }
+    for (const auto& it : pruning.unreadable) {
+      text += fmt::format("  = {}  can't be used, and no rule counts or removes it: {}; codops backup rm {} {}\n", it.label, it.why, environment_, it.label);
+      json["backups"].push_back({{"label", it.label}, {"keep", true}, {"reasons", {"its manifest can't be read: no rule removes it"}}, {"damage", it.why}});
+    }
     text += dry_run ? fmt::format("{} would go\n", pruning.removed.size()) : fmt::format("{} removed\n", pruning.removed.size());
     return {Exit::ok, text, json.dump()};
   }
@@ -85,31 +91,42 @@ class Remove final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "its label");
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest; a damaged one by its stamp");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
-    std::optional<backup::Entry> found;
-    std::vector<std::string> broken;
-    const auto entries = place.catalogue().list(services.limits(), &broken);
-    std::size_t sound = 0;
-    for (const auto& entry : entries) {
-      sound += entry.sound() ? 1U : 0U;
-      if (entry.manifest.label == backup_) found = entry;
-    }
-    if (!found) throw Failure{Exit::usage, fmt::format("no backup \"{}\"", backup_), "see: codops backup list " + environment_};
-    if (found->marks.pinned) throw Failure{Exit::usage, fmt::format("backup {} is pinned", backup_), fmt::format("codops backup pin {} {} --off", environment_, backup_)};
-    const auto question = fmt::format("remove backup {} ({}){}?", backup_, format_bytes(found->manifest.size()),
-                                      sound == 1 && found->sound() ? ", the last sound one" : "");
-    if (services.options().dry_run) return {Exit::ok, fmt::format("  - {}\n", backup_), {}};
-    if (!services.confirm(question)) return {Exit::failed, "nothing was removed\n", {}};
-    place.catalogue().remove(backup_, services.limits());
-    return {Exit::ok, fmt::format("{} removed\n", backup_), {}};
+    const auto what = find(place.catalogue(), services.limits());
+    const Json json{{"exit", 0}, {"dry_run", services.options().dry_run}, {"removed", {what.stamp}}};
+    if (what.pinned) throw Failure{Exit::usage, fmt::format("backup {} is pinned", what.stamp), what.unpin};
+    if (services.options().dry_run) return {Exit::ok, fmt::format("  - {}\n", what.stamp), json.dump()};
+    if (!services.confirm(fmt::format("remove backup {} ({})?", what.stamp, what.about))) return {Exit::failed, "nothing was removed\n", {}};
+    place.catalogue().remove(what.stamp, services.limits());
+    return {Exit::ok, fmt::format("{} removed\n", what.stamp), json.dump()};
   }
 
  private:
+  struct Found {
+    std::string stamp, about, unpin;
+    bool pinned{};
+  };
+
+  // Not as show and restore do: what is damaged or not trusted may go too.
+  Found find(backup::Catalogue& catalogue, const Limits& limits) const {
+    std::vector<backup::Broken> broken;
+    const auto entries = catalogue.list(limits, &broken);
+    for (const auto& it : broken) {
+      if (it.label == backup_) return {it.label, it.why, "its manifest can't be read, only its marks.json: remove that first", it.pinned};
+    }
+    const auto* entry = backup::named(entries, backup_);
+    if (entry == nullptr) throw Failure{Exit::usage, fmt::format("no backup \"{}\"", backup_), "see: codops backup list " + environment_};
+    const auto sound = std::count_if(entries.begin(), entries.end(), [](const auto& one) { return one.sound(); });
+    const auto& label = entry->manifest.label;
+    return {label, fmt::format("{}{}", format_bytes(entry->manifest.size()), sound == 1 && entry->sound() ? ", the last sound one" : ""),
+            fmt::format("codops backup pin {} {} --off", environment_, label), entry->marks.pinned};
+  }
+
   std::string environment_, backup_;
   std::optional<std::string> store_;
 };
@@ -118,14 +135,14 @@ class Pin final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, or latest");
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest");
     parameters.flag("--off", off_, "takes the pin away");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
-    const auto label = place.catalogue().find(backup_, services.limits()).manifest.label;
+    const auto label = place.find(backup_).manifest.label;
     place.catalogue().mark(label, [&](backup::Marks& marks) { marks.pinned = !off_; }, services.limits());
     return {Exit::ok, fmt::format("{} is {}\n", label, off_ ? "no longer pinned" : "pinned: no rule removes it"), {}};
   }

@@ -26,12 +26,17 @@ Json to_json(const backup::Entry& entry) {
             {"encrypted", manifest.encrypted},
             {"signature", trust_word(entry.trust)},
             {"sound", entry.sound()},
-            {"damage", entry.marks.damage},
+            {"damage", entry.trust == backup::Trust::invalid && entry.marks.damage.empty() ? "it is not signed by the trusted key" : entry.marks.damage},
             {"pinned", entry.marks.pinned}};
   json["verified"] = to_rfc3339(entry.marks.verified.value_or(manifest.finished));
   if (entry.marks.drilled) json["drilled"] = to_rfc3339(*entry.marks.drilled);
   if (entry.marks.drill_took) json["drill_seconds"] = static_cast<double>(entry.marks.drill_took->count()) / 1000;
   return json;
+}
+
+// The state in one word, as JSON has it and, where nothing is wrong, the text too.
+std::string_view state_of(const backup::Entry& entry) {
+  return entry.sound() ? "verified" : entry.marks.damage.empty() ? "untrusted" : "damaged";
 }
 
 class List final : public Command {
@@ -44,37 +49,58 @@ class List final : public Command {
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
     const auto now = services.clock().now();
-    std::vector<std::string> broken;
+    std::vector<backup::Broken> broken;
     const auto entries = place.catalogue().list(services.limits(), &broken);
     const auto verdicts = backup::prune(place.catalogue(), place.policy(), now, true, services.limits()).verdicts;
-    std::map<std::string, const backup::Verdict*> by_label;
-    for (const auto& verdict : verdicts) by_label[verdict.label] = &verdict;
+    std::map<std::string, backup::Verdict> by_label;
+    for (const auto& verdict : verdicts) by_label[verdict.label] = verdict;
 
+    std::map<std::string, Row> rows;
+    for (const auto& entry : entries) rows[entry.manifest.label] = row_of(entry, by_label[entry.manifest.label], now);
+    for (const auto& it : broken) rows[it.label] = row_of(it);
     Json json{{"exit", 0}, {"environment", environment_}, {"store", place.catalogue().store().describe()}, {"backups", Json::array()}};
-    std::string text = fmt::format("  {:<17} {:>9} {:>9}  {:<10} {:<10} KEPT BECAUSE\n", "BACKUP", "AGE", "SIZE", "STATE", "DRILLED");
-    for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
-      const auto* verdict = by_label.contains(at->manifest.label) ? by_label.at(at->manifest.label) : nullptr;
-      auto row = to_json(*at);
-      row["keep"] = verdict == nullptr || verdict->keep;
-      row["reasons"] = verdict != nullptr ? verdict->reasons : std::vector<std::string>{};
-      json["backups"].push_back(std::move(row));
-      const auto because = verdict == nullptr ? "" : verdict->keep ? verdict->reasons.front() : "– next prune removes it";
-      text += fmt::format("  {:<17} {:>9} {:>9}  {:<10} {:<10} {}{}\n", at->manifest.label,
-                          short_age(now - at->manifest.finished), format_bytes(at->manifest.size()),
-                          at->sound() ? "verified" : at->marks.damage.empty() ? "untrusted" : "DAMAGED",
-                          at->marks.drilled ? short_age(now - *at->marks.drilled) : "–", because,
-                          at->manifest.tag.empty() ? "" : fmt::format("  ({})", at->manifest.tag));
+    std::string text = fmt::format(line, "BACKUP", "AGE", "SIZE", "STATE", "DRILLED", "KEPT BECAUSE");
+    for (auto at = rows.rbegin(); at != rows.rend(); ++at) {
+      text += at->second.text;
+      json["backups"].push_back(std::move(at->second.json));
     }
     for (const auto& unfinished : place.catalogue().unfinished(now, services.limits())) {
       if (!unfinished.stale) text += fmt::format("  {:<17} in progress, by pid {} on {}\n", unfinished.label, unfinished.pid, unfinished.host);
     }
-    if (entries.empty()) text = fmt::format("no backup of {} in {}\n  take one:  codops backup {}\n", environment_, place.catalogue().store().describe(), environment_);
-    for (const auto& message : broken) services.reporter().warn(message);
-    json["broken"] = broken;
+    if (rows.empty()) text = fmt::format("no backup of {} in {}\n  take one:  codops backup {}\n", environment_, place.catalogue().store().describe(), environment_);
     return {Exit::ok, text, json.dump()};
   }
 
  private:
+  struct Row {
+    std::string text;
+    Json json;
+  };
+  static constexpr auto line = "  {:<17} {:>9} {:>9}  {:<10} {:<10} {}\n";
+
+  static Row row_of(const backup::Entry& entry, const backup::Verdict& verdict, WallTime now) {
+    const auto& manifest = entry.manifest;
+    auto because = verdict.reasons.empty() ? std::string{} : verdict.keep ? verdict.reasons.front() : "– next prune removes it";
+    if (!manifest.tag.empty()) because += fmt::format("  ({})", manifest.tag);
+    const auto drilled = entry.marks.drilled ? short_age(now - *entry.marks.drilled) : "–";
+    Row row;
+    row.text = fmt::format(line, manifest.label, short_age(now - manifest.finished), format_bytes(manifest.size()),
+                           entry.marks.damage.empty() ? state_of(entry) : "DAMAGED", drilled, because);
+    row.json = to_json(entry);
+    row.json["state"] = state_of(entry);
+    row.json["keep"] = verdict.keep || verdict.reasons.empty();
+    row.json["reasons"] = verdict.reasons;
+    return row;
+  }
+
+  static Row row_of(const backup::Broken& it) {
+    Row row;
+    row.text = fmt::format(line, it.label, "?", "?", "DAMAGED", "–", fmt::format("{}{}", it.pinned ? "pinned; " : "", it.why));
+    row.json = Json{{"label", it.label}, {"sound", false}, {"state", "damaged"}, {"damage", it.why}, {"pinned", it.pinned}, {"keep", true},
+                    {"reasons", {"its manifest can't be read: no rule removes it"}}};
+    return row;
+  }
+
   static std::string short_age(Milliseconds age) { return age.count() < 0 ? "future" : format_age(age); }
 
   std::string environment_;
@@ -85,13 +111,13 @@ class Show final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP", backup_, "a label, a tag, or latest");
+    parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
 
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
-    const auto entry = place.catalogue().find(backup_, services.limits());
+    const auto entry = place.find(backup_);
     const auto& manifest = entry.manifest;
     auto json = Json::parse(backup::to_json(manifest));
     json["exit"] = 0;

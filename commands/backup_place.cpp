@@ -118,6 +118,12 @@ void BackupPlace::add_companions(backup::Subject& subject) {
   }
 }
 
+backup::Entry BackupPlace::find(const std::string& backup) {
+  auto entry = catalogue_->find(backup, services_.limits());
+  for (const auto& passed : entry.passed_over) services_.reporter().warn(passed);
+  return entry;
+}
+
 backup::Policy BackupPlace::policy() const {
   const auto& retention = environment_.backup.retention;
   return {retention.count, retention.days,    retention.keep_min, retention.daily,

@@ -21,6 +21,8 @@ class BackupPlace {
 
   const settings::Environment& environment() const { return environment_; }
   backup::Catalogue& catalogue() { return *catalogue_; }
+  // A label, a tag, or latest: for what that passes over there is a warning.
+  backup::Entry find(const std::string& backup);
   const backup::Keyring& keys() const { return keys_; }
   // The database, reachable from here: its own address, or a way into its container; and what is taken along with it.
   backup::Subject subject(const std::optional<std::string>& url_variable);

@@ -92,7 +92,8 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
     if (!run.outcome.undone.empty()) text += fmt::format("\n  undone      {}", fmt::join(run.outcome.undone, ", "));
     for (const auto& stays : run.outcome.not_undone) text += "\n  stays       " + stays;
   }
-  if (!run.evidence.empty() && run.recorded) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
+  // Who lost the lock has written nothing: the number is the successor's, if it is anybody's.
+  if (!run.evidence.empty() && run.recorded && run.exit != Exit::locked) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
   throw Failure{run.exit, text, failure.hint()};
 }
 

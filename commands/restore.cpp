@@ -18,7 +18,7 @@ class Restore final : public Command {
  public:
   void declare(Parameters& parameters) override {
     parameters.positional("ENV", environment_, "the environment");
-    parameters.positional("BACKUP|FILE", source_, "a label, a tag, latest, or a dump file of pg_dump", false);
+    parameters.positional("BACKUP|FILE", source_, "a label (its newest), a stamp, latest, or a dump file of pg_dump", false);
     parameters.option("--into", "DATABASE", into_, "makes another database of it; the live one is not touched");
     parameters.options("--table", "TABLE", tables_, "only its rows, into a schema of their own beside the live tables");
     parameters.options("--part", "NAME", parts_, "only database, redis, or that volume or folder; else all that the backup has");
@@ -69,7 +69,7 @@ class Restore final : public Command {
     if (services.options().dry_run) return plan(services, place, subject, request);
     const auto restored = backup::restore_tables(place.catalogue(), subject, request, place.keys(), services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("{} rows of {} are in schema \"{}\" of \"{}\" · {}\n", restored.rows, restored.source, restored.schema, restored.database, format_duration(restored.took));
-    text += fmt::format("  look:   SELECT * FROM \"{}\".…; the live tables were not touched\n  drop:   DROP SCHEMA \"{}\" CASCADE\n", restored.schema, restored.schema);
+    text += fmt::format("  look:   SELECT * FROM \"{}\".…; the live tables were not touched\n  drop:   DROP SCHEMA \"{}\" CASCADE; no backup takes it along\n", restored.schema, restored.schema);
     return {Exit::ok, text, Json{{"exit", 0}, {"database", restored.database}, {"schema", restored.schema}, {"source", restored.source}, {"rows", restored.rows},
                                  {"seconds", static_cast<double>(restored.took.count()) / 1000}}.dump()};
   }

@@ -43,6 +43,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
 struct Pruning {
   std::vector<Verdict> verdicts;
   std::vector<std::string> removed;
+  std::vector<Broken> unreadable;  // counted by no rule, removed by none
 };
 // Removes what the policy does not keep, oldest first, and what killed runs left. With `dry_run` only says so.
 Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits);

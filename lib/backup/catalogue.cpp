@@ -15,6 +15,7 @@ constexpr auto manifest_name = "manifest.json";
 constexpr auto signature_name = "manifest.sig";
 constexpr auto progress_name = "in-progress.json";
 constexpr auto marks_name = "marks.json";
+constexpr std::string_view latest_word = "latest", all_word = "all";
 // Somebody else's machine may still be at it; a backup that takes longer than this is lost.
 constexpr std::chrono::hours stale_after{48};
 constexpr std::size_t label_size = 16;
@@ -73,7 +74,36 @@ Trust judge(const std::string& manifest, const std::optional<std::string>& signa
   return io::ed25519_verify(*key, manifest, *bytes) ? Trust::valid : Trust::invalid;
 }
 
+// Every one that is newer than `label`, which is the newest sound one, with what keeps it from being that.
+std::vector<std::string> newer_than(const std::string& label, const std::vector<Entry>& entries, const std::vector<Broken>& broken) {
+  std::vector<std::string> passed;
+  for (const auto& entry : entries) {
+    if (entry.manifest.label <= label) continue;
+    const auto& damage = entry.marks.damage;
+    passed.push_back(fmt::format("backup {} is newer, and passed over: {}", entry.manifest.label,
+                                 damage.empty() ? "it is not signed by the trusted key" : "it is damaged: " + damage));
+  }
+  for (const auto& it : broken) {
+    if (it.label > label) passed.push_back(fmt::format("backup {} is newer, and passed over: {}", it.label, it.why));
+  }
+  std::sort(passed.begin(), passed.end());
+  return passed;
+}
+
 }  // namespace
+
+void check_tag(std::string_view tag) {
+  const auto refuse = [&](std::string_view why) {
+    throw Failure{Exit::usage, fmt::format("--label \"{}\" {}", tag, why), "another one, for example: --label \"before v2\""};
+  };
+  if (tag == latest_word || tag == all_word) refuse("is a word that names backups by itself");
+  if (is_label(tag) || is_label(std::string{tag} + "F")) refuse("looks like a backup's own stamp");
+  if (tag.find('/') != std::string_view::npos) refuse("has a slash: restore would take it for a file");
+  if (tag.starts_with('-')) refuse("begins like an option");
+  if (std::any_of(tag.begin(), tag.end(), [](unsigned char c) { return c < 32 || c == 127; })) {
+    throw Failure{Exit::usage, "--label has control characters", "another one, for example: --label \"before v2\""};
+  }
+}
 
 Catalogue::Catalogue(store::Store& store, std::string folder, std::string trusted)
     : store_{store}, folder_{std::move(folder)}, trusted_{std::move(trusted)} {
@@ -103,60 +133,78 @@ std::string Catalogue::missing(const Manifest& manifest, const Objects& objects,
   return {};
 }
 
-Entry Catalogue::read(const std::string& label, const Limits& limits) {
+std::optional<Entry> Catalogue::read(const std::string& label, const Limits& limits) {
   const auto text = store_.get(object(label, manifest_name), limits);
-  if (!text) throw Failure{Exit::data, fmt::format("backup {} has no manifest", label)};
+  if (!text) return std::nullopt;
   Entry entry;
-  try {
-    entry.manifest = parse_manifest(*text);
-  } catch (Failure& failure) {
-    failure.add_context("backup " + label);
-    throw;
-  }
-  if (entry.manifest.label != label) {
-    throw Failure{Exit::data, fmt::format("backup {} has the manifest of {}", label, entry.manifest.label)};
-  }
-  if (!entry.manifest.folder.empty() && entry.manifest.folder != folder_) {
-    throw Failure{Exit::data, fmt::format("backup {} is one of {}, not of {}", label, entry.manifest.folder, folder_)};
+  entry.manifest = parse_manifest(*text);
+  const auto& manifest = entry.manifest;
+  if (manifest.label != label) throw Failure{Exit::data, fmt::format("it has the manifest of {}", manifest.label)};
+  if (!manifest.folder.empty() && manifest.folder != folder_) {
+    throw Failure{Exit::data, fmt::format("it is one of {}, not of {}", manifest.folder, folder_)};
   }
   entry.trust = judge(*text, store_.get(object(label, signature_name), limits), trusted_);
   if (const auto marks = store_.get(object(label, marks_name), limits)) entry.marks = parse_marks(*marks);
   return entry;
 }
 
-std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<std::string>* broken) {
+// For a manifest that can't be read: its marks may be no better.
+bool Catalogue::pinned(const std::string& label, const Limits& limits) try {
+  const auto marks = store_.get(object(label, marks_name), limits);
+  return marks && parse_marks(*marks).pinned;
+} catch (const Failure& failure) {
+  if (failure.code() != Exit::data) throw;
+  return false;
+}
+
+std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<Broken>* broken) {
   std::vector<Entry> entries;
   for (const auto& [label, objects] : labels(limits)) {
     if (!objects.contains(manifest_name)) continue;
     try {
       auto entry = read(label, limits);
-      if (auto damage = missing(entry.manifest, objects, limits); !damage.empty()) entry.marks.damage = std::move(damage);
-      entries.push_back(std::move(entry));
-    } catch (const Failure& failure) {
-      if (failure.code() != Exit::data || broken == nullptr) throw;
-      broken->push_back(failure.message());
+      if (!entry) continue;
+      if (auto damage = missing(entry->manifest, objects, limits); !damage.empty()) entry->marks.damage = std::move(damage);
+      entries.push_back(std::move(*entry));
+    } catch (Failure& failure) {
+      if (failure.code() != Exit::data) throw;
+      if (broken == nullptr) {
+        failure.add_context("backup " + label);
+        throw;
+      }
+      broken->push_back({label, failure.message(), failure.hint(), objects.contains(marks_name) && pinned(label, limits)});
     }
   }
   return entries;
 }
 
-Entry Catalogue::find(const std::string& name, const Limits& limits) {
-  std::vector<std::string> broken;
-  const auto entries = list(limits, &broken);
+const Entry* named(const std::vector<Entry>& entries, const std::string& name) {
   for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
-    const bool wanted = name == "latest" ? at->sound() : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
-    if (!wanted) continue;
-    if (at->trust == Trust::invalid) {
-      throw Failure{Exit::data, fmt::format("backup {} is not signed by the trusted key", at->manifest.label),
+    const bool wanted = name == latest_word ? at->sound() : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
+    if (wanted) return &*at;
+  }
+  return nullptr;
+}
+
+Entry Catalogue::find(const std::string& name, const Limits& limits) {
+  std::vector<Broken> broken;
+  const auto entries = list(limits, &broken);
+  for (const auto& it : broken) {
+    if (it.label == name) throw Failure{Exit::data, it.text(), it.hint.empty() ? "see: codops backup list" : it.hint};
+  }
+  if (const auto* found = named(entries, name)) {
+    if (found->trust == Trust::invalid) {
+      throw Failure{Exit::data, fmt::format("backup {} is not signed by the trusted key", found->manifest.label),
                     "somebody else may have written it; look at backup.signing_key"};
     }
-    return *at;
+    auto entry = *found;
+    if (name == latest_word) entry.passed_over = newer_than(entry.manifest.label, entries, broken);
+    return entry;
   }
-  if (name == "latest" && !entries.empty()) {
-    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", entries.size(), store_.describe()),
-                  "see: codops backup list"};
+  if (const auto count = entries.size() + broken.size(); name == latest_word && count > 0) {
+    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", count, store_.describe()), "see: codops backup list"};
   }
-  if (name == "latest") throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
+  if (name == latest_word) throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
   std::vector<std::string> known;
   for (const auto& entry : entries) known.push_back(entry.manifest.label);
   const auto near = nearest(name, known);

@@ -34,9 +34,22 @@ struct Entry {
   Manifest manifest;
   Marks marks;
   Trust trust{Trust::unsigned_};
+  std::vector<std::string> passed_over{};  // by find("latest"): the newer ones that are not sound, and why
 
   bool sound() const { return marks.damage.empty() && trust != Trust::invalid; }
 };
+
+// Published, but its manifest can't be read: nobody can say what it is, so that nothing counts on it, and nothing removes it by itself.
+struct Broken {
+  std::string label, why, hint;
+  bool pinned{};
+
+  std::string text() const { return "backup " + label + " can't be used: " + why; }
+};
+
+// What a --label may be, so that every word that names a backup names one only: Failure{usage} for latest, all, a backup's own
+// stamp, what restore would take for a file, and control characters.
+void check_tag(std::string_view tag);
 
 struct Unfinished {
   std::string label, host;
@@ -51,10 +64,11 @@ class Catalogue {
   // `trusted`: the public key that manifests must be signed with; empty: any signature, or none, will do.
   Catalogue(store::Store& store, std::string folder, std::string trusted = {});
 
-  // Finished ones, oldest first by label; one whose parts are gone or of another size than its manifest says is damaged. A manifest that can't be read is in `broken`, when given, else a Failure.
-  std::vector<Entry> list(const Limits& limits, std::vector<std::string>* broken = nullptr);
+  // Finished ones, oldest first by label; one whose parts are gone or of another size than its manifest says is damaged. One
+  // whose manifest can't be read is in `broken`, when given, else a Failure.
+  std::vector<Entry> list(const Limits& limits, std::vector<Broken>* broken = nullptr);
   // By label, by tag (its newest), or "latest" (the newest that is sound). Throws Failure{usage} when there is none,
-  // Failure{data} when its signature is wrong.
+  // Failure{data} when its manifest can't be read or its signature is wrong.
   Entry find(const std::string& name, const Limits& limits);
   std::vector<Unfinished> unfinished(WallTime now, const Limits& limits);
 
@@ -76,7 +90,8 @@ class Catalogue {
   const std::string& folder() const { return folder_; }
 
  private:
-  Entry read(const std::string& label, const Limits& limits);
+  std::optional<Entry> read(const std::string& label, const Limits& limits);  // nullopt: removed meanwhile
+  bool pinned(const std::string& label, const Limits& limits);
   std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest
   using Objects = std::map<std::string, std::uint64_t>;            // name below the label's folder → size
   std::map<std::string, Objects> labels(const Limits& limits);
@@ -85,5 +100,8 @@ class Catalogue {
   store::Store& store_;
   std::string folder_, trusted_;
 };
+
+// What `name` means among these, the signature left aside: a label, a tag (its newest), "latest" (the newest that is sound).
+const Entry* named(const std::vector<Entry>& entries, const std::string& name);
 
 }  // namespace codops::backup

@@ -35,7 +35,9 @@ class Tail {
 };
 
 std::vector<std::string> common_arguments(const Snapshot& snapshot, const DumpOptions& options) {
-  return {"--snapshot=" + snapshot.id(), fmt::format("--lock-wait-timeout={}", options.lock_wait.count())};
+  std::vector<std::string> arguments{"--snapshot=" + snapshot.id(), fmt::format("--lock-wait-timeout={}", options.lock_wait.count())};
+  for (const auto& schema : snapshot.left_out()) arguments.push_back("--exclude-schema=" + io::postgres::quote_identifier(schema));
+  return arguments;
 }
 
 PartOptions part_options(const DumpOptions& options, bool alone) {

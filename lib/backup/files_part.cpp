@@ -30,7 +30,8 @@ struct Counts {
   void into(Part& part) const { part.counts = {{"files", files}, {"folders", folders}, {"bytes", bytes}}; }
 };
 
-// A folder, entry by entry, folders before what is in them; memory holds the names of the folders on the way down.
+// A folder, entry by entry, folders before what is in them; memory holds the names of the folders on the way down, and of
+// files that have several.
 class FolderWalk {
  public:
   FolderWalk(fs::path root, FilesTaken& taken) : root_{std::move(root)}, taken_{taken} {
@@ -92,15 +93,20 @@ class FolderWalk {
       std::error_code failed;
       entry.link_target = fs::read_symlink(path, failed).string();
       if (failed) return vanished(path);
+    } else if (const auto first = linked_.find({status.st_dev, status.st_ino}); S_ISREG(status.st_mode) && first != linked_.end()) {
+      entry.kind = io::TarEntry::Kind::hardlink;
+      entry.link_target = first->second;
     } else if (S_ISREG(status.st_mode)) {
       if (!open(path, status, content)) return vanished(path);
       entry.size = static_cast<std::uint64_t>(status.st_size);
+      if (status.st_nlink > 1) linked_.try_emplace({status.st_dev, status.st_ino}, entry.path);
     } else {
       ++taken_.left_out;
       return false;
     }
     entry.mode = status.st_mode & 07777U;
     entry.mtime = status.st_mtim.tv_sec;
+    entry.mtime_ns = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
     entry.uid = status.st_uid;
     entry.gid = status.st_gid;
     counts.add(entry);
@@ -135,6 +141,7 @@ class FolderWalk {
   fs::path root_;
   FilesTaken& taken_;
   std::vector<Level> levels_;
+  std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // files with more than one name: the first of them
 };
 
 void take_folder(const FilesPlace& place, FilesTaken& taken, PartWriter& writer, Progress& progress, const Limits& limits) {

@@ -1,8 +1,8 @@
 #include "lib/backup/load.hpp"
 
-#include "lib/backup/restricted_sql.hpp"
 #include "lib/backup/copy_in.hpp"
 #include "lib/backup/custom_archive.hpp"
+#include "lib/backup/sql_script.hpp"
 #include "lib/backup/verify.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
@@ -97,15 +97,17 @@ class BackupLoader {
     const auto* sql = manifest_.find("sql");
     if (sql == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest_.label)};
     PartReader reader{catalogue_.store(), folder_, *sql, keys_, limits_};
-    Call call{"psql", {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}, into_.database};
-    RestrictedSql restricted{reader, psql_restricts(programs_, limits_)};
-    call.streams.in = [&](char* at, std::size_t size) {
-      const auto got = restricted.read(at, size);
-      progress_.advance(got);
-      return got;
-    };
-    call.streams.out = [](std::string_view) {};
-    programs_.must(call, Exit::failed, limits_);
+    struct Watched final : io::Reader {
+      Watched(io::Reader& from, Progress& progress) : from_{from}, progress_{progress} {}
+      std::size_t read(char* into, std::size_t size) override {
+        const auto got = from_.read(into, size);
+        progress_.advance(got);
+        return got;
+      }
+      io::Reader& from_;
+      Progress& progress_;
+    } watched{reader, progress_};
+    run_script(watched, into_, limits_);
     if (auto wrong = difference(manifest_.tables, read_back(into_, manifest_.tables, progress_, limits_)); !wrong.empty()) {
       throw Failure{Exit::data, wrong};
     }

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "lib/backup/load.hpp"
-#include "lib/backup/restricted_sql.hpp"
+#include "lib/backup/sql_script.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/compression.hpp"
 
@@ -52,15 +52,36 @@ class SqlFile final : public io::Reader {
   std::unique_ptr<io::Reader> unpacked_;
 };
 
-void require_trailer(const std::filesystem::path& file) {
-  SqlFile sql{file};
-  std::string tail;
-  std::vector<char> buffer(256U << 10U);
-  while (const auto got = sql.read(buffer.data(), buffer.size())) {
-    tail.append(buffer.data(), got);
-    if (tail.size() > 8192) tail.erase(0, tail.size() - 4096);
+// Passes on, and keeps the end.
+class EndKept final : public io::Reader {
+ public:
+  explicit EndKept(io::Reader& from) : from_{from} {}
+  std::size_t read(char* into, std::size_t size) override {
+    const auto got = from_.read(into, size);
+    end_.append(into, got);
+    if (end_.size() > 2 * kept) end_.erase(0, end_.size() - kept);
+    return got;
   }
-  if (tail.find(trailer) == std::string::npos) {
+  const std::string& end() const { return end_; }
+
+ private:
+  static constexpr std::size_t kept = 4096;
+  io::Reader& from_;
+  std::string end_;
+};
+
+void check_sql(const std::filesystem::path& file) {
+  SqlFile sql{file};
+  EndKept passing{sql};
+  try {
+    SqlScript script{passing};
+    while (script.next()) {
+    }
+  } catch (Failure& failure) {
+    failure.add_context("\"" + file.string() + "\"");
+    throw;
+  }
+  if (passing.end().find(trailer) == std::string::npos) {
     throw Failure{Exit::data, fmt::format("\"{}\" is cut off: the last line of pg_dump is missing", file.string())};
   }
 }
@@ -86,7 +107,7 @@ DumpKind kind_of(const std::filesystem::path& file) {
 DumpKind check_dump_file(const std::filesystem::path& file, Programs& programs, const Limits& limits) {
   const auto kind = kind_of(file);
   if (kind != DumpKind::custom) {
-    require_trailer(file);
+    check_sql(file);
     return kind;
   }
   // Listing alone passes files that are cut off; writing everything out reads them to the end.
@@ -106,11 +127,7 @@ void load_file(const std::filesystem::path& file, DumpKind kind, const io::postg
     programs.must(call, Exit::failed, limits);
   } else {
     SqlFile sql{file};
-    Call call{"psql", {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}, into.database};
-    RestrictedSql restricted{sql, psql_restricts(programs, limits)};
-    call.streams.in = [&](char* at, std::size_t size) { return restricted.read(at, size); };
-    call.streams.out = [](std::string_view) {};
-    programs.must(call, Exit::failed, limits);
+    run_script(sql, into, limits);
   }
   if (options.analyze) io::postgres::Connection::open(into, limits).run("ANALYZE", limits);
 }

@@ -152,7 +152,9 @@ std::string to_json(const Manifest& manifest) {
 }
 
 Manifest parse_manifest(std::string_view text) try {
-  const auto json = Json::parse(text);
+  // The parser's own message may quote the bytes that it stumbled over, which are anything at all.
+  const auto json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw Failure{Exit::data, "the manifest is no JSON document"};
   if (json.at("codops_backup").get<int>() > version) {
     throw Failure{Exit::data, "the manifest was written by a newer codops", "update codops"};
   }

@@ -1,5 +1,5 @@
 #pragma once
-// PostgreSQL's own programs (pg_dump, pg_dumpall, pg_restore, psql): those of this machine when they are new enough,
+// PostgreSQL's own programs (pg_dump, pg_dumpall, pg_restore): those of this machine when they are new enough,
 // else those in the database's container. The password goes through a memory file, never argv or a disk.
 #include <memory>
 #include <optional>

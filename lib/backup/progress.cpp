@@ -5,11 +5,19 @@
 namespace codops::backup {
 namespace {
 constexpr std::int64_t pause = 200;
+constexpr std::int64_t least_measured = 1000;  // before that a rate is a guess
 }
 
 void Progress::at(std::string_view what) {
   const std::lock_guard lock{mutex_};
   what_ = what;
+}
+
+void Progress::measure(bool estimates) {
+  const std::lock_guard lock{mutex_};
+  measured_from_ = clock_.steady();
+  measured_before_ = bytes_.load();
+  estimates_ = estimates;
 }
 
 void Progress::advance(std::uint64_t bytes) {
@@ -23,10 +31,12 @@ void Progress::advance(std::uint64_t bytes) {
 void Progress::report() {
   const std::lock_guard lock{mutex_};
   const auto done = bytes_.load();
-  const auto elapsed = std::chrono::duration_cast<Milliseconds>(clock_.steady() - started_);
-  const auto per_second = done * 1000 / static_cast<std::uint64_t>(std::max<std::int64_t>(1, elapsed.count()));
+  const auto now = clock_.steady();
+  const auto elapsed = std::chrono::duration_cast<Milliseconds>(now - started_);
+  const auto measured = std::chrono::duration_cast<Milliseconds>(now - measured_from_).count();
+  const auto per_second = (done - measured_before_) * 1000 / static_cast<std::uint64_t>(std::max<std::int64_t>(1, measured));
   auto text = fmt::format("{} · {}/s", format_bytes(done), format_bytes(per_second));
-  if (expected_ > done && per_second > 0) {
+  if (expected_ > done && per_second > 0 && estimates_ && measured >= least_measured) {
     text += fmt::format(" · about {} left", format_duration(Milliseconds{(expected_ - done) * 1000 / per_second}));
   }
   if (!what_.empty()) text += " · " + what_;

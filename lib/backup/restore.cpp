@@ -114,6 +114,7 @@ class Restoring {
       result_.source = request_.file.string();
     } else {
       entry_ = catalogue_.find(request_.backup, limits_);
+      for (const auto& passed : entry_->passed_over) reporter_.warn(passed);
       const auto& manifest = entry_->manifest;
       result_.source = manifest.label;
       if (swapping_) beside_ = beside_database(manifest, subject_, request_, result_.notes);
@@ -315,7 +316,7 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
     return {};
   }
   const auto entry = catalogue.find(request.backup, limits);
-  std::vector<std::string> notes;
+  auto notes = entry.passed_over;
   const bool whole = request.into.empty() && request.tables.empty();
   const auto others = whole ? beside_database(entry.manifest, subject, request, notes) : Beside{};
   check_parts(catalogue, entry, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits);

@@ -1,5 +1,6 @@
 // Single tables, beside what is live.
 #include "lib/backup/restore_steps.hpp"
+#include "lib/backup/side_schema.hpp"
 
 namespace codops::backup {
 namespace {
@@ -14,21 +15,23 @@ struct SideTable {
   std::vector<std::string> parts;  // as the manifest names them: the table itself, or its partitions
 };
 
-// "orders" or "public.orders" as the manifest has it; a name without a schema must be of one schema only.
+// "orders" or "public.orders" as the manifest has it; a name without a schema must be of one schema only, what an earlier
+// restore laid beside the live tables left aside.
 std::string full_name(const std::string& asked, Connection& scratch, const Limits& limits) {
   const auto rows = scratch.query(
-      "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-      " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+      "SELECT n.nspname, n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 2",
       limits);
   std::vector<std::string> all, matching;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    all.emplace_back(rows.text(i, 0));
+    const auto schema = rows.text(i, 0);
+    all.emplace_back(rows.text(i, 1));
     const auto& name = all.back();
     if (name == asked) return name;
-    if (name.ends_with("." + asked) && name.size() == asked.size() + 1 + name.find('.')) matching.push_back(name);
+    if (name.size() == schema.size() + 1 + asked.size() && name.ends_with(asked) && !is_side_schema(schema)) matching.push_back(name);
   }
   if (matching.size() == 1) return matching.front();
-  if (matching.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(matching, ", "))};
+  if (matching.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(matching, ", ")), "name it with its schema"};
   const auto near = nearest(asked.find('.') == std::string::npos ? "public." + asked : asked, all);
   throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? "see: codops backup show" : fmt::format("did you mean {}?", near)};
 }
@@ -65,7 +68,8 @@ SideTable describe(const std::string& full, Connection& scratch, const Limits& l
 // Dropped unless it was handed over.
 class SideSchema {
  public:
-  SideSchema(io::postgres::Target database, std::string name) : database_{std::move(database)}, name_{std::move(name)} {}
+  SideSchema(io::postgres::Target database, std::string name, std::string comment)
+      : database_{std::move(database)}, name_{std::move(name)}, comment_{std::move(comment)} {}
   SideSchema(const SideSchema&) = delete;
   SideSchema& operator=(const SideSchema&) = delete;
   ~SideSchema() {
@@ -79,7 +83,7 @@ class SideSchema {
   }
   void make(const std::vector<SideTable>& tables, const Limits& limits) {
     auto connection = Connection::open(database_, limits);
-    auto sql = fmt::format("BEGIN; CREATE SCHEMA {};", quote_identifier(name_));
+    auto sql = fmt::format("BEGIN; CREATE SCHEMA {0}; COMMENT ON SCHEMA {0} IS {1};", quote_identifier(name_), io::postgres::quote_literal(comment_));
     for (const auto& table : tables) {
       sql += fmt::format(" CREATE TABLE {}.{} ({});", quote_identifier(name_), quote_identifier(table.name), table.columns);
     }
@@ -94,7 +98,7 @@ class SideSchema {
 
  private:
   io::postgres::Target database_;
-  std::string name_;
+  std::string name_, comment_;
   bool made_{};
 };
 
@@ -115,6 +119,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
   const auto entry = catalogue.find(request.backup, limits);
   const auto& manifest = entry.manifest;
   result.source = manifest.label;
+  for (const auto& passed : entry.passed_over) reporter.warn(passed);
 
   std::vector<SideTable> tables;
   steps.step("check", [&] {
@@ -135,13 +140,13 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
 
   auto target = subject.database;
   target.schema.clear();
-  SideSchema side{target, "restoring_" + stamp_of(began)};
+  SideSchema side{target, unfinished_side_schema(began), side_schema_comment(result.source)};
   steps.step("restore", [&] {
     side.make(tables, limits);
     TablesInto into;
     for (const auto& table : tables) {
       for (const auto& part : table.parts) {
-        into[part] = fmt::format("{}.{} ({})", quote_identifier("restoring_" + stamp_of(began)), quote_identifier(table.name), table.copied);
+        into[part] = fmt::format("{}.{} ({})", quote_identifier(unfinished_side_schema(began)), quote_identifier(table.name), table.copied);
       }
     }
     for (const auto& content : manifest.tables) {
@@ -149,7 +154,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     }
     Progress progress{reporter, clock, "restore", 0};
     load_tables(catalogue, manifest, into, keys, target, *programs, request.load, progress, limits);
-    result.schema = "restored_" + stamp_of(began);
+    result.schema = side_schema(began);
     side.hand_over(result.schema, limits);
     return fmt::format("{} rows into schema \"{}\"", result.rows, result.schema);
   });

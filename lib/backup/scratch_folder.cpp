@@ -39,6 +39,18 @@ bool is_ours(const fs::path& folder) {
   return ::lstat((folder / owner_name).c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
 }
 
+// Killed before it had said whose it is: nothing is in it but what the writing of that left. One that is younger may be at it.
+void remove_unnamed(const fs::path& folder) {
+  constexpr std::chrono::seconds old{3600};
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 0077U) != 0) return;
+  if (std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(status.st_mtime) < old) return;
+  if (::lstat((folder / owner_name).c_str(), &status) == 0) return;
+  io::remove_unfinished(folder, owner_name);
+  // Of a folder that is not empty this removes nothing.
+  ::rmdir(folder.c_str());
+}
+
 bool is_left(const fs::path& folder) {
   const auto json = Json::parse(io::read_file(folder / owner_name, 4096), nullptr, false);
   if (!json.is_object()) return false;
@@ -113,6 +125,7 @@ void sweep_scratch(const fs::path& parent, const Limits& limits) {
     if (!folder.filename().string().starts_with(prefix)) continue;
     limits.check("looking for what killed drills left");
     try {
+      remove_unnamed(folder);
       if (!is_ours(folder) || !is_left(folder) || !end_server(folder / "data", limits)) continue;
     } catch (const Failure& failure) {
       if (failure.code() != Exit::failed && failure.code() != Exit::data) throw;

@@ -1,5 +1,7 @@
 #include "lib/backup/snapshot.hpp"
 
+#include "lib/backup/side_schema.hpp"
+
 namespace codops::backup {
 
 Snapshot::Snapshot(const io::postgres::Target& target, Milliseconds lock_wait, const Limits& limits)
@@ -9,6 +11,7 @@ Snapshot::Snapshot(const io::postgres::Target& target, Milliseconds lock_wait, c
                   limits);
   id_ = connection_.query("SELECT pg_catalog.pg_export_snapshot()", limits).text(0, 0);
   read_identity(limits);
+  left_out_ = side_schemas(connection_, limits);
 }
 
 void Snapshot::read_identity(const Limits& limits) {
@@ -53,11 +56,11 @@ std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits
       " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int, n.nspname, c.relname"
       " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
       " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
-      " AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_size(c.oid) >= $1::bigint"
+      " AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($2::text[]) AND pg_catalog.pg_table_size(c.oid) >= $1::bigint"
       " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
       "  AND d.objid = c.oid AND d.deptype = 'e')"
       " ORDER BY pg_catalog.pg_table_size(c.oid) DESC, 1",
-      {std::to_string(bytes)}, limits);
+      {std::to_string(bytes), fmt::format("{{{}}}", fmt::join(left_out_, ","))}, limits);
   std::vector<LargeTable> tables;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows.is_null(i, 3)) continue;

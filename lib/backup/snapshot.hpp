@@ -25,6 +25,8 @@ class Snapshot {
   const DatabaseIdentity& identity() const noexcept { return identity_; }
   int server_major() const noexcept { return identity_.server_number / 10000; }
   bool superuser() const noexcept { return superuser_; }
+  // Schemas that are no part of the backup: what restores laid beside the live tables.
+  const std::vector<std::string>& left_out() const noexcept { return left_out_; }
   // Ordinary tables of at least `bytes`, largest first, locked against changes of their definition.
   std::vector<LargeTable> large_tables(std::uint64_t bytes, const Limits& limits);
 
@@ -34,6 +36,7 @@ class Snapshot {
   io::postgres::Connection connection_;
   std::string id_;
   DatabaseIdentity identity_;
+  std::vector<std::string> left_out_;
   bool superuser_{};
 };
 

@@ -87,9 +87,9 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   if (newest && Catalogue::next_label(now, {}) < *newest) {
     reporter.warn(fmt::format("the clock is behind the newest backup {}; this one is {}", *newest, manifest.label));
   }
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   const auto earlier = catalogue.list(limits, &broken);
-  for (const auto& message : broken) reporter.warn(message);
+  for (const auto& it : broken) reporter.warn(it.text());
   manifest.sequence = earlier.empty() ? 1 : earlier.back().manifest.sequence + 1;
   manifest.environment = subject.environment;
   manifest.folder = catalogue.folder();
@@ -106,7 +106,11 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   Progress progress{reporter, clock, "backup", earlier.empty() ? 0 : earlier.back().manifest.plain_size()};
   // Right after the database's own moment; files come last, so that whatever a row of the dump names is among them.
   std::optional<Part> redis;
-  if (subject.redis) redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
+  if (subject.redis) {
+    progress.measure(false);
+    redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
+    progress.measure(true);
+  }
   auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
   manifest.database = snapshot.identity();
   manifest.database->dump_version = dumped.dump_version;
@@ -137,12 +141,12 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
 }
 
 Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits) {
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   std::vector<Candidate> candidates;
   for (const auto& entry : catalogue.list(limits, &broken)) {
     candidates.push_back({entry.manifest.label, entry.manifest.started, entry.sound(), entry.marks.pinned});
   }
-  Pruning pruning{decide(policy, candidates, now), {}};
+  Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
   if (!dry_run) catalogue.remove_stale(now, limits);
   for (const auto& verdict : pruning.verdicts) {
     if (verdict.keep) continue;

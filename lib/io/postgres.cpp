@@ -13,6 +13,7 @@
 
 #include "lib/base/retry.hpp"
 #include "lib/io/lookup.hpp"
+#include "lib/io/postgres_secrets.hpp"
 
 namespace codops::io::postgres {
 
@@ -102,8 +103,12 @@ struct Connection::State {
 
   DatabaseError lost(std::string why) const {
     Diagnostic diagnostic;
-    diagnostic.message = "the connection to " + target.describe() + " broke: " + without_newline(std::move(why));
+    diagnostic.message = "the connection to " + target.describe() + " broke: " + without_newline(hidden(why));
     return {Exit::unavailable, std::move(diagnostic), true};
+  }
+
+  std::string hidden(std::string_view text) const {
+    return without_password(target, text, connection == nullptr ? "" : PQpass(connection));
   }
 
   void close() {
@@ -182,6 +187,7 @@ struct Connection::State {
 
   DatabaseError refused(const PGresult* result) {
     auto diagnostic = diagnostic_of(result);
+    for (auto* text : {&diagnostic.message, &diagnostic.detail, &diagnostic.hint}) *text = hidden(*text);
     const bool broken = PQstatus(connection) == CONNECTION_BAD;
     if (broken && diagnostic.sqlstate.empty()) return lost(diagnostic.message);
     return {broken ? Exit::unavailable : Exit::failed, std::move(diagnostic), broken};
@@ -389,6 +395,7 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   keys.push_back(nullptr);
   values.push_back(nullptr);
 
+  never_ask_for_passphrases();
   auto state = std::make_unique<State>(target);
   state->connection = PQconnectStartParams(keys.data(), values.data(), 0);
   auto* connection = state->connection;
@@ -397,7 +404,10 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   PQsetNoticeReceiver(connection, forward_notice, &state->notices);
   auto next = PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (next != PGRES_POLLING_OK) {
-    if (next == PGRES_POLLING_FAILED) throw connect_error(target, PQerrorMessage(connection));
+    if (next == PGRES_POLLING_FAILED) {
+      if (const auto trouble = key_trouble(target)) throw *trouble;
+      throw connect_error(target, state->hidden(PQerrorMessage(connection)));
+    }
     if (limits.wait(PQsocket(connection), next == PGRES_POLLING_READING ? POLLIN : POLLOUT) == 0) {
       caller.check("connecting to " + target.describe());
       throw connect_error(target, "no answer");

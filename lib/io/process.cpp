@@ -15,8 +15,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "lib/io/process_guard.hpp"
+
 namespace codops::io {
 namespace {
+
+constexpr Milliseconds guards_own{2000};
 
 constexpr std::string_view system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -43,6 +47,7 @@ struct Prepared {
   std::optional<unsigned> umask;
   int report{-1};
   pid_t parent{};
+  std::optional<int> guard_ms;
 };
 
 [[noreturn]] void give_up(int report, int stage) {
@@ -63,6 +68,7 @@ void reset_signals() {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != prepared.parent) ::_exit(127);  // it died before prctl took effect
+  if (prepared.guard_ms) stand_guard(prepared.parent, *prepared.guard_ms);
   // Move everything out of the way first: a target number may be another's source.
   int floor = 3;
   for (const auto& passed : prepared.pass) floor = passed.as >= floor ? passed.as + 1 : floor;
@@ -105,6 +111,7 @@ Prepared prepare(const Program& program, const Child::Stdio& stdio) {
   prepared.stdio = stdio;
   prepared.pass = program.pass;
   prepared.umask = program.umask;
+  if (program.guarded) prepared.guard_ms = static_cast<int>(program.grace.count());
   prepared.parent = ::getpid();
   return prepared;
 }
@@ -121,7 +128,9 @@ std::string ExitStatus::text() const {
   return fmt::format("was killed by signal {} ({})", signal, ::strsignal(signal));
 }
 
-Child::Child(const Program& program, const Stdio& stdio) : grace_{program.grace} {
+Child::Child(const Program& program, const Stdio& stdio)
+    // A guard needs the program's time, and a moment to clear up behind it.
+    : grace_{program.grace + (program.guarded ? guards_own : Milliseconds{})} {
   auto prepared = prepare(program, stdio);
   auto report = make_pipe();
   prepared.report = report.write.get();

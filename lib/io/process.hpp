@@ -33,6 +33,8 @@ struct Program {
   std::vector<Passed> pass;                // every other descriptor above 2 is closed in the child
   Milliseconds grace{5000};                // between SIGTERM and SIGKILL when it has to be stopped
   std::optional<unsigned> umask{};
+  // A guard of ours stands between: once the program was stopped, or we died, nothing that it started goes on, in whatever session it is.
+  bool guarded{false};
 };
 
 struct ExitStatus {

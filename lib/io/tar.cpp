@@ -30,7 +30,8 @@ la_ssize_t append(archive*, void* text, const void* data, std::size_t size) {
 
 ArchiveHandle writer_into(std::string& bytes) {
   ArchiveHandle handle{::archive_write_new()};
-  ::archive_write_set_format_pax_restricted(handle.get());
+  // Not the restricted one, which has fractions of a second only where something else needs an extended header too.
+  ::archive_write_set_format_pax(handle.get());
   // Names as they are: libarchive would translate them by the process's locale, which for a tool run by cron is "C".
   ::archive_write_set_options(handle.get(), "hdrcharset=BINARY");
   ::archive_write_set_bytes_per_block(handle.get(), 0);
@@ -46,7 +47,7 @@ void write_header(archive* handle, const TarEntry& entry, std::uint64_t size) {
   ::archive_entry_set_perm(header.get(), static_cast<::mode_t>(entry.mode));
   ::archive_entry_set_uid(header.get(), entry.uid);
   ::archive_entry_set_gid(header.get(), entry.gid);
-  ::archive_entry_set_mtime(header.get(), entry.mtime, 0);
+  ::archive_entry_set_mtime(header.get(), entry.mtime, static_cast<long>(entry.mtime_ns));
   switch (entry.kind) {
     case TarEntry::Kind::directory:
       ::archive_entry_set_filetype(header.get(), AE_IFDIR);
@@ -142,6 +143,7 @@ std::optional<TarEntry> TarReader::next() {
   entry.path = either(::archive_entry_pathname_utf8(header), ::archive_entry_pathname(header));
   entry.mode = ::archive_entry_perm(header);
   entry.mtime = ::archive_entry_mtime(header);
+  entry.mtime_ns = static_cast<std::uint32_t>(::archive_entry_mtime_nsec(header));
   entry.uid = static_cast<std::uint32_t>(::archive_entry_uid(header));
   entry.gid = static_cast<std::uint32_t>(::archive_entry_gid(header));
   entry.size = static_cast<std::uint64_t>(::archive_entry_size(header));

@@ -23,6 +23,7 @@ struct TarEntry {
   std::int64_t mtime{0};     // seconds since 1970
   std::uint32_t uid{0}, gid{0};
   std::uint64_t size{0};     // of a file that was read; writing takes the content's
+  std::uint32_t mtime_ns{0}; // of the second
 };
 
 std::string write_tar(const std::vector<TarEntry>& entries);

@@ -36,7 +36,7 @@ class Unpacking {
     ::archive_entry_set_perm(header.get(), entry.mode & 01777U);
     ::archive_entry_set_uid(header.get(), entry.uid);
     ::archive_entry_set_gid(header.get(), entry.gid);
-    ::archive_entry_set_mtime(header.get(), entry.mtime, 0);
+    ::archive_entry_set_mtime(header.get(), entry.mtime, static_cast<long>(entry.mtime_ns));
     switch (entry.kind) {
       case TarEntry::Kind::directory: ::archive_entry_set_filetype(header.get(), AE_IFDIR); break;
       case TarEntry::Kind::symlink:

@@ -1,48 +1,10 @@
 #include "lib/migrate/splitter.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace codops::migrate {
 
 namespace {
-
-// What the words seen so far say about the statement: is it a routine whose body may be BEGIN ATOMIC … END, a COPY that is
-// followed by its data?
-class Context {
- public:
-  void word(std::string_view word, int depth) {
-    if (count_ < words_.size()) words_[count_] = lower_case(word);
-    ++count_;
-    if (depth == 0 && is("copy") && from_ && equals_ignoring_case(word, "stdin")) reads_stdin_ = true;
-    from_ = depth == 0 && equals_ignoring_case(word, "from");
-    if (!defines_routine() || depth > 0) return;
-    if (body_ == 0) {
-      if (begin_ && equals_ignoring_case(word, "atomic")) body_ = 1;
-    } else if (equals_ignoring_case(word, "case")) {
-      ++body_;
-    } else if (equals_ignoring_case(word, "end")) {
-      --body_;
-    }
-    begin_ = equals_ignoring_case(word, "begin");
-  }
-  void something_else() { from_ = begin_ = false; }
-  bool in_body() const { return body_ > 0; }
-  bool reads_stdin() const { return reads_stdin_; }
-
- private:
-  bool is(std::string_view first) const { return count_ > 0 && words_[0] == first; }
-  bool defines_routine() const {
-    if (!is("create") || count_ < 2) return false;
-    const std::size_t at = words_[1] == "or" && words_[2] == "replace" ? 3 : 1;
-    return words_[at] == "function" || words_[at] == "procedure";
-  }
-
-  std::array<std::string, 4> words_{};
-  std::size_t count_{};
-  int body_{};
-  bool from_{}, begin_{}, reads_stdin_{};
-};
 
 std::size_t end_of_line(std::string_view text, std::size_t at) {
   const auto newline = text.find('\n', at);
@@ -80,16 +42,15 @@ Statement next_statement(std::string_view text, std::size_t begin, bool escapes)
   Statement statement;
   statement.begin = begin;
   Lexer lexer{text, begin, escapes};
-  Context context;
-  int depth = 0;
+  text::sql::Shape shape;
   bool started = false;
   while (const auto token = lexer.next()) {
     if (!token->complete) statement.complete = false;
     if (token->trivia()) continue;
-    if (token->kind == Token::Kind::semicolon && depth <= 0 && !context.in_body()) {
+    if (token->kind == Token::Kind::semicolon && shape.ends_here()) {
       if (!started) statement.start = statement.stop = token->begin;
       statement.end = token->end;
-      if (context.reads_stdin()) take_data(text, statement);
+      if (shape.reads_stdin()) take_data(text, statement);
       return statement;
     }
     if (!started) statement.start = token->begin;
@@ -104,17 +65,11 @@ Statement next_statement(std::string_view text, std::size_t begin, bool escapes)
     }
     started = true;
     statement.stop = token->end;
-    if (token->kind == Token::Kind::open) ++depth;
-    if (token->kind == Token::Kind::close) --depth;
-    if (token->kind == Token::Kind::word) {
-      context.word(token->of(text), depth);
-    } else {
-      context.something_else();
-    }
+    shape.see(*token, text);
   }
   statement.end = text.size();
   if (!started) statement.start = statement.stop = statement.end;
-  if (depth > 0 || context.in_body()) statement.complete = false;
+  if (!shape.complete()) statement.complete = false;
   return statement;
 }
 

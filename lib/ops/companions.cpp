@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "lib/migrate/lint.hpp"
 #include "lib/migrate/migrate.hpp"
 #include "lib/migrate/splitter.hpp"
@@ -141,7 +143,7 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
     access->container = database != nullptr && !database->members.empty() ? database->members.front().container : std::string{};
   }
   companions.pre_hook = [&host, version = planned.plan.version, next = planned.next, token = planned.plan.run](std::size_t index, const Limits& limits) {
-    return run_hook(host, host.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, next.number, "running", token}, &next, limits);
+    return run_hook(host, host.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, next.number, "running", token}, next, true, limits);
   };
   companions.backup = [&host, access, take_backup](const Limits& limits) {
     if (!take_backup || !access) throw Failure{Exit::bug, "a backup is planned and nothing takes it"};
@@ -162,9 +164,11 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
 void run_after_hooks(Host& host, const RunResult& run, const Limits& limits) {
   const bool good = run.exit == Exit::ok;
   const auto& hooks = good ? host.environment().hooks.post_deploy : host.environment().hooks.on_failure;
+  if (hooks.empty()) return;
+  const auto next = release::release_from_json(nlohmann::json::parse(run.plan.context).at("next").dump());
   for (const auto& hook : hooks) {
     try {
-      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, run.plan.run}, nullptr, good ? limits : Limits{});
+      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, run.plan.run}, next, false, good ? limits : Limits{});
     } catch (const Failure& failure) {
       host.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
     }

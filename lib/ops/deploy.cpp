@@ -154,6 +154,11 @@ Desired desired_for(Host& host, const DeployRequest& request, const std::optiona
       throw Failure{Exit::usage, fmt::format("\"{}\" can't be scaled: it is {}", name, to_string(service->role)),
                     "only services without a published port, a fixed name or data can run several times"};
     }
+    // An upstream without a server is an error of nginx, and a request that came would have no answer.
+    if (count == 0 && service->port != 0 && !desired.proxy.service.empty()) {
+      throw Failure{Exit::usage, fmt::format("\"{}\" serves behind the proxy \"{}\": with no container of it every request would fail", name, desired.proxy.service),
+                    fmt::format("nothing was changed; codops maintenance {0} on answers for it, codops down {0} stops everything", host.environment().name)};
+    }
   }
   return desired;
 }

@@ -208,7 +208,7 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
 const Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to) {
   const auto* current = snapshot.current();
   if (current == nullptr) {
-    throw Failure{Exit::failed, "nothing is deployed that could be rolled back", "codops history ENV shows what was"};
+    throw Failure{Exit::failed, "nothing is deployed that could be rolled back", snapshot.environment.empty() ? "nothing was deployed by codops yet" : fmt::format("codops history {} shows what was", snapshot.environment)};
   }
   std::vector<const Release*> served;  // newest first
   for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {

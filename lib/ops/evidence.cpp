@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "lib/engine/docker/api.hpp"
 
@@ -16,64 +15,16 @@ using engine::docker::ContainerDetails;
 
 constexpr std::size_t log_lines = 100;
 constexpr std::size_t longest_line = 2000;
-constexpr std::size_t shortest_secret = 6;  // hiding shorter values would hide ordinary words
-
-constexpr std::string_view secrets_folder = "/run/secrets/";
-
-void add_lines(const std::string& text, std::vector<std::string>& values) {
-  std::istringstream lines{text};
-  for (std::string line; std::getline(lines, line);) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (line.size() >= shortest_secret) values.push_back(line);
-  }
-}
-
-// Values of the environment of the release's definitions, and its secret files: an application may have logged them.
-std::vector<std::string> known_secrets(RunContext& context, const Limits& limits) {
-  std::vector<std::string> values;
-  for (const auto& [service, spec] : context.specs) {
-    const auto json = Json::parse(spec.reveal(), nullptr, false);
-    if (!json.is_object() || !json.contains("Env")) continue;
-    for (const auto& variable : json.at("Env")) {
-      const std::string text = variable;
-      const auto equals = text.find('=');
-      if (equals == std::string::npos || text.size() - equals - 1 < shortest_secret) continue;
-      const std::string name = text.substr(0, equals);
-      for (const char* sign : {"PASS", "SECRET", "TOKEN", "KEY", "URL", "DSN", "AUTH", "CRED"}) {
-        if (name.find(sign) != std::string::npos) {
-          values.push_back(text.substr(equals + 1));
-          break;
-        }
-      }
-    }
-  }
-  for (const auto& service : context.next.services) {
-    for (const auto& file : service.files) {
-      if (file.target.starts_with(secrets_folder)) add_lines(context.blob(file.sha256, limits), values);
-    }
-  }
-  std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
-  return values;
-}
-
-std::string hide(std::string text, const std::vector<std::string>& secrets) {
-  for (const auto& secret : secrets) {
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + Secret::shown.size())) {
-      text.replace(at, secret.size(), Secret::shown);
-    }
-  }
-  return redact_urls_in(text);
-}
-
+constexpr Milliseconds silence{150};
 std::string valid_utf8(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-Json describe(RunContext& context, const ContainerDetails& details, const std::vector<std::string>& secrets, const Limits& limits) {
+Json describe(RunContext& context, const ContainerDetails& details, const KnownSecrets& secrets, const Limits& limits) {
   Json json{{"container", details.name},
             {"image", details.image},
             {"exit_code", details.exit_code},
             {"oom_killed", details.oom_killed},
             {"restart_count", details.restart_count},
-            {"error", hide(details.error, secrets)},
+            {"error", secrets.hide(details.error)},
             {"state", static_cast<int>(details.state)}};
   if (details.started) json["started"] = to_rfc3339(*details.started);
   if (details.finished) json["finished"] = to_rfc3339(*details.finished);
@@ -81,24 +32,36 @@ Json describe(RunContext& context, const ContainerDetails& details, const std::v
   for (const auto& probe : details.probes) {
     json["health"].push_back({{"at", probe.start ? to_rfc3339(*probe.start) : ""},
                               {"exit_code", probe.exit_code},
-                              {"output", Json::parse(valid_utf8(hide(probe.output.substr(0, longest_line), secrets)))}});
+                              {"output", Json::parse(valid_utf8(secrets.hide(probe.output).substr(0, longest_line)))}});
   }
   json["log"] = Json::array();
   try {
     std::string text;
     const auto keep = [&](std::string_view bytes) { text += bytes; };
     context.api.logs(details.id, {.tail = log_lines}, keep, keep, limits.within(Milliseconds{3000}));
+    // Before it is cut into lines: a value may go over several.
+    text = secrets.hide(text);
     std::size_t start = 0;
     while (start < text.size()) {
       auto end = text.find('\n', start);
       if (end == std::string::npos) end = text.size();
-      json["log"].push_back(Json::parse(valid_utf8(hide(text.substr(start, std::min(end - start, longest_line)), secrets))));
+      json["log"].push_back(Json::parse(valid_utf8(text.substr(start, std::min(end - start, longest_line)))));
       start = end + 1;
     }
   } catch (const Failure& failure) {
     json["log_error"] = failure.message();
   }
   return json;
+}
+
+// The engine goes on listening for new ones: silence is the end of what was.
+std::optional<engine::docker::EngineEvent> next_event(engine::docker::EventStream& events, const Limits& limits) {
+  try {
+    return events.next(limits.within(silence));
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
+    return std::nullopt;
+  }
 }
 
 bool is_well(const ContainerDetails& details) {
@@ -120,9 +83,10 @@ void add_last_exits(Json& json) {
 
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message,
                              const std::vector<std::string>& containers, const Limits& limits) {
-  Json json{{"format", 1}, {"step", step}, {"message", message}, {"containers", Json::array()}};
+  Json json{{"format", 1}, {"step", step}, {"message", redact_urls_in(message)}, {"containers", Json::array()}};
   try {
-    const auto secrets = known_secrets(context, limits);
+    const auto& secrets = context.secrets(limits);
+    json["message"] = secrets.hide(message);
     std::vector<ContainerDetails> unwell;
     std::vector<ContainerDetails> well;
     for (const auto& name : containers) {
@@ -135,7 +99,7 @@ std::string collect_evidence(RunContext& context, const std::string& step, const
       const auto now = context.api.client().ask_engine_now(limits);
       auto events = context.api.events({{"type", {"container"}}, {"container", containers}}, now - std::chrono::minutes{10}, limits);
       while (json["events"].size() < 200) {
-        const auto event = events->next(limits.within(Milliseconds{150}));
+        const auto event = next_event(*events, limits);
         if (!event) break;
         if (event->action.starts_with("exec_")) continue;
         const auto name = event->attributes.find("name");

@@ -30,7 +30,7 @@ const HistoryEntry& find(const Snapshot& snapshot, const std::string& which) {
       if ((by_release ? entry->release : entry->number) == number) return *entry;
     }
   }
-  throw Failure{Exit::usage, fmt::format("the history has no entry \"{}\"", which), "codops history ENV lists them"};
+  throw Failure{Exit::usage, fmt::format("the history has no entry \"{}\"", which), snapshot.environment.empty() ? "nothing was deployed yet" : fmt::format("codops history {} lists them", snapshot.environment)};
 }
 
 Ordered entry_json(const HistoryEntry& entry) { return Ordered::parse(to_json(entry)); }

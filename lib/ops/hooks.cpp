@@ -4,56 +4,89 @@
 
 #include "lib/io/process.hpp"
 #include "lib/ops/one_off.hpp"
+#include "lib/ops/release_secrets.hpp"
 
 namespace codops::ops {
 namespace {
 
 constexpr std::size_t most_words = 2000;
+constexpr Milliseconds secrets_time{5000};
 
-std::map<std::string, std::string> variables_of(const Host& host, const HookFacts& facts) {
-  std::map<std::string, std::string> env{{"CODOPS_EVENT", facts.event},
-                                         {"CODOPS_ENVIRONMENT", host.environment().name},
-                                         {"CODOPS_VERSION", facts.version},
-                                         {"CODOPS_RELEASE", std::to_string(facts.release)},
-                                         {"CODOPS_RESULT", facts.result}};
-  for (const char* name : {"PATH", "HOME", "LANG", "TERM", "DOCKER_HOST", "DOCKER_CONTEXT"}) {
-    if (const auto found = host.shell().find(name); found != host.shell().end()) env.insert(*found);
-  }
-  return env;
+std::string name_of(const settings::Hook& hook) { return fmt::format("{}", fmt::join(hook.run, " ")); }
+
+KnownSecrets secrets_of(Host& host, const release::Release& release) {
+  const auto limits = Limits{}.within(secrets_time);
+  KnownSecrets known;
+  add_secrets_of(host.environment(), host.shell(), known);
+  add_secrets_of(release, host.store().load_specs(release.number, limits),
+                 [&](const std::string& sha256) { return host.store().load_blob(sha256, limits).value_or(std::string{}); }, known);
+  return known;
+}
+
+void run_hook_in_image(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release& release, bool in_next, const Limits& limits) {
+  HiddenTail tail{most_words};
+  const auto keep = [&](std::string_view bytes) { tail.add(bytes); };
+  // Nothing of the caller's: the image has a PATH of its own, and this machine's engine is none of its business.
+  const int code = run_one_off(host, {hook.service, hook.run, hook_variables(facts, host.environment().name), false, facts.token}, in_next ? &release : nullptr, limits,
+                               {{}, keep, keep});
+  if (code == 0) return;
+  throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}{}", name_of(hook), hook.service, code, last_words(tail, [&] { return secrets_of(host, release); }))};
 }
 
 }  // namespace
 
-std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release* next, const Limits& limits) {
-  const auto name = fmt::format("{}", fmt::join(hook.run, " "));
+std::map<std::string, std::string> hook_variables(const HookFacts& facts, const std::string& environment) {
+  return {{"CODOPS_EVENT", facts.event},
+          {"CODOPS_ENVIRONMENT", environment},
+          {"CODOPS_VERSION", facts.version},
+          {"CODOPS_RELEASE", std::to_string(facts.release)},
+          {"CODOPS_RESULT", facts.result}};
+}
+
+std::string last_words(const HiddenTail& tail, const std::function<KnownSecrets()>& secrets) {
+  if (tail.empty()) return {};
+  try {
+    const auto text = tail.text(secrets());
+    return text.empty() ? text : ": " + text;
+  } catch (const Failure& failure) {
+    // What can't be told from a secret is not shown.
+    return fmt::format("; what it said is left out, for the values to hide in it could not be had: {}", failure.message());
+  }
+}
+
+std::string run_local_hook(const settings::Hook& hook, const std::map<std::string, std::string>& variables, const settings::Environment& environment,
+                           const std::map<std::string, std::string>& shell, std::initializer_list<const char*> more,
+                           const std::function<KnownSecrets()>& secrets, const Limits& limits) {
+  io::Program program;
+  program.argv = hook.run;
+  program.env = variables;
+  const auto take = [&](const char* name) {
+    if (const auto found = shell.find(name); found != shell.end()) program.env.insert(*found);
+  };
+  for (const char* name : {"PATH", "HOME", "LANG", "TERM"}) take(name);
+  for (const char* name : more) take(name);
+  program.cwd = environment.directory;
+  program.guarded = true;
+  HiddenTail tail{most_words};
+  const auto outcome = io::run(program, {{}, {}, [&](std::string_view bytes) { tail.add(bytes); }}, limits);
+  if (!outcome.status.success()) {
+    throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}", name_of(hook), outcome.status.text(), last_words(tail, secrets))};
+  }
+  return name_of(hook);
+}
+
+std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release& release, bool in_next, const Limits& limits) {
   const auto within = limits.within(hook.timeout);
   try {
     if (!hook.service.empty()) {
-      std::string tail;
-      const auto keep = [&](std::string_view bytes) {
-        tail += bytes;
-        if (tail.size() > 2 * most_words) tail.erase(0, tail.size() - most_words);
-      };
-      const int code = run_one_off(host, {hook.service, hook.run, variables_of(host, facts), false, facts.token}, next, within, {{}, keep, keep});
-      if (code != 0) {
-        if (tail.size() > most_words) tail.erase(0, tail.size() - most_words);
-        while (!tail.empty() && tail.back() == '\n') tail.pop_back();
-        throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}{}{}", name, hook.service, code, tail.empty() ? "" : ": ", redact_urls_in(tail))};
-      }
-      return name;
+      run_hook_in_image(host, hook, facts, release, in_next, within);
+      return name_of(hook);
     }
-    io::Program program;
-    program.argv = hook.run;
-    program.env = variables_of(host, facts);
-    program.cwd = host.environment().directory;
-    const auto outcome = io::run(program, {}, within);
-    if (!outcome.status.success()) {
-      throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}{}", name, outcome.status.text(), outcome.error_tail.empty() ? "" : ": ", redact_urls_in(outcome.error_tail))};
-    }
-    return name;
+    return run_local_hook(hook, hook_variables(facts, host.environment().name), host.environment(), host.shell(), {"DOCKER_HOST", "DOCKER_CONTEXT"},
+                          [&] { return secrets_of(host, release); }, within);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
-    throw Failure{Exit::failed, fmt::format("hook \"{}\" did not end within its time limit and was killed", name), "its timeout in codops.yaml"};
+    throw Failure{Exit::failed, fmt::format("hook \"{}\" did not end within its time limit and was killed", name_of(hook)), "its timeout in codops.yaml"};
   }
 }
 

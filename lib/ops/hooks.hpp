@@ -2,6 +2,7 @@
 // Commands that the user's codops.yaml asks for around a deploy: on this machine, or inside a service's image.
 #include <string>
 
+#include "lib/base/known_secrets.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/release/release.hpp"
 
@@ -15,8 +16,21 @@ struct HookFacts {
   std::string token;    // of the run: what a hook's container is known by, should the run die
 };
 
-// Gets CODOPS_EVENT, _ENVIRONMENT, _VERSION, _RELEASE and _RESULT beside PATH, HOME and LANG; nothing else of ours. Ends
-// at the hook's time limit. Failure when it does not exit with 0. `next`: where a hook inside an image finds its service.
-std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release* next, const Limits& limits);
+// CODOPS_EVENT, _ENVIRONMENT, _VERSION, _RELEASE and _RESULT: all that a hook is told, wherever it runs.
+std::map<std::string, std::string> hook_variables(const HookFacts& facts, const std::string& environment);
+
+// On this machine, in the project's directory, with those variables and the caller's PATH, HOME, LANG, TERM and `more`. When it has ended,
+// or its time has, nothing that it started goes on; nor does it go on when codops is killed. Failure with the end of what it said,
+// hidden by `secrets`, which are asked for then.
+std::string run_local_hook(const settings::Hook& hook, const std::map<std::string, std::string>& variables, const settings::Environment& environment,
+                           const std::map<std::string, std::string>& shell, std::initializer_list<const char*> more,
+                           const std::function<KnownSecrets()>& secrets, const Limits& limits);
+// What a hook said before it failed, for the message; empty: nothing.
+std::string last_words(const HiddenTail& tail, const std::function<KnownSecrets()>& secrets);
+
+// Here or in its service's image, with a failure when it does not exit with 0 or not within its time. `release`: whose definitions and
+// files hold the values that must not be shown; a hook inside an image finds its service there, or, when `in_next` is false, in the
+// release that serves.
+std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release& release, bool in_next, const Limits& limits);
 
 }  // namespace codops::ops

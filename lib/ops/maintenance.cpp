@@ -30,7 +30,7 @@ std::string quoted(const std::string& page) {
 }  // namespace
 
 std::string maintenance_file(const std::string& upstreams, const std::string& page) {
-  std::string text = "# Written by codops: maintenance. codops maintenance ENV off brings the application back.\n";
+  std::string text = "# Written by codops: maintenance is on. The same command with \"off\" brings the application back.\n";
   // The only way to a literal dollar in nginx: a variable whose value is one.
   text += "geo $codops_dollar { default \"$\"; }\n";
   std::istringstream lines{upstreams};

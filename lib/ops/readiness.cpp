@@ -44,7 +44,7 @@ std::int64_t restarts_in(const RunContext& context, const ContainerDetails& deta
   return details.restart_count - (before == context.restarts_before.end() ? 0 : before->second);
 }
 
-Judgement judge(const RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Json& ready) {
+Judgement judge(RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Json& ready, const Limits& limits) {
   const auto& name = awaited.member.container;
   if (awaited.service->role == Role::one_shot) {
     if (details.state == RunState::exited && details.exit_code == 0 && !details.oom_killed) return {Verdict::ready, {}};
@@ -57,7 +57,7 @@ Judgement judge(const RunContext& context, const ContainerDetails& details, cons
   if (details.state != RunState::running) return {};
   if (details.health == HealthState::unhealthy) {
     std::string output;
-    if (!details.probes.empty()) output = details.probes.back().output.substr(0, 200);
+    if (!details.probes.empty()) output = context.secrets(limits).hide(details.probes.back().output).substr(0, 200);
     while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) output.pop_back();
     return {Verdict::failed, fmt::format("{} is unhealthy{}{}", name, output.empty() ? "" : ": ", output)};
   }
@@ -112,7 +112,7 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
       if (verdicts[index] == Verdict::ready) continue;
       const auto details = context.api.find_container(names[index], within);
       if (!details) throw Failure{Exit::failed, fmt::format("{} was removed while it started", names[index])};
-      auto judgement = judge(context, *details, awaited[index], ready[index]);
+      auto judgement = judge(context, *details, awaited[index], ready[index], within);
       if (judgement.verdict == Verdict::failed) throw Failure{Exit::failed, judgement.why};
       if (judgement.verdict == Verdict::waiting && details->state == RunState::running && details->health == HealthState::none &&
           awaited[index].service->role != Role::one_shot) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/failure.hpp"
+#include "lib/ops/release_secrets.hpp"
 
 namespace codops::ops {
 
@@ -14,6 +15,15 @@ std::string RunContext::blob(const std::string& sha256, const Limits& limits) {
                   "deploy the version again: its files are taken from the checkout"};
   }
   return blobs.emplace(sha256, std::move(*content)).first->second;
+}
+
+const KnownSecrets& RunContext::secrets(const Limits& limits) {
+  if (!found_secrets) {
+    auto known = environment_secrets;
+    add_secrets_of(next, specs, [&](const std::string& sha256) { return blob(sha256, limits); }, known);
+    found_secrets = std::move(known);
+  }
+  return *found_secrets;
 }
 
 EngineTime::EngineTime(RunContext& context, const std::string& step)

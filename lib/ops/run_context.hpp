@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/known_secrets.hpp"
 #include "lib/base/reporter.hpp"
 #include "lib/ops/desired.hpp"
 #include "lib/ops/observed.hpp"
@@ -60,6 +61,11 @@ struct RunContext {
   std::map<std::string, Milliseconds> engine_time;  // per step, spent in the engine's create, start and stop calls
 
   std::string blob(const std::string& sha256, const Limits& limits);
+
+  KnownSecrets environment_secrets;  // of the environment's own files
+  // Those and the release's, found out when first asked for.
+  const KnownSecrets& secrets(const Limits& limits);
+  std::optional<KnownSecrets> found_secrets;
 };
 
 // Adds the time of a scope to engine_time[step].

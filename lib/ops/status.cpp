@@ -43,6 +43,10 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
     drift.push_back(fmt::format("{} was removed", member.container));
     return;
   }
+  if (container->state == target::RunState::paused) {
+    drift.push_back(fmt::format("{} is paused (docker unpause {})", member.container, member.container));
+    return;
+  }
   const bool is_done = service.role == Role::one_shot && container->state == target::RunState::exited && container->exit_code == 0;
   if (!container->running() && !is_done) {
     drift.push_back(fmt::format("{} is stopped (exit code {}, {})", member.container, container->exit_code, age(observed, container->finished)));

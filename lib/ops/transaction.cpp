@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/release_secrets.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/plan/fault.hpp"
 
@@ -55,15 +56,7 @@ std::vector<std::string> suspects(const plan::Plan& plan, const plan::Step& fail
 
 Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
     : host_{host}, owner_{release::this_process(std::move(command))} {
-  try {
-    lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, lock, host_.clock(), host_.reporter(), limits);
-  } catch (Failure& failure) {
-    if (failure.code() == Exit::locked) {
-      throw Failure{Exit::locked, failure.message(),
-                    fmt::format("--lock-wait 10m waits for it; if it is known to be dead: codops unlock {}", host_.environment().name)};
-    }
-    throw;
-  }
+  lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, {lock.wait, host_.environment().name}, host_.clock(), host_.reporter(), limits);
   token_ = lock_->token().substr(0, token_length);
   try {
     plan::Faults{}.at("after", "lock");
@@ -119,6 +112,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   context.current = current;
   context.specs = desired.specs;
   context.blobs = desired.blobs;
+  add_secrets_of(environment, host_.shell(), context.environment_secrets);
   context.networks = desired.networks;
   context.volumes = desired.volumes;
   return context;

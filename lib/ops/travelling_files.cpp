@@ -30,27 +30,27 @@ class Collector {
       : service_{service}, found_{found}, blobs_{blobs} {}
 
   void add_path(const fs::path& source, const std::string& target) {
-    if (!fs::is_directory(source)) return add_file(source, target, std::nullopt, 0, 0);
+    if (!fs::is_directory(source)) return add_file(source, target, std::nullopt, 0, 0, false);
     for (const auto& entry : fs::recursive_directory_iterator{source}) {
       if (!entry.is_regular_file()) continue;
-      add_file(entry.path(), target + "/" + entry.path().lexically_relative(source).string(), std::nullopt, 0, 0);
+      add_file(entry.path(), target + "/" + entry.path().lexically_relative(source).string(), std::nullopt, 0, 0, false);
     }
   }
 
-  void add_file(const fs::path& source, const std::string& target, std::optional<std::int64_t> mode, int uid, int gid) {
+  void add_file(const fs::path& source, const std::string& target, std::optional<std::int64_t> mode, int uid, int gid, bool secret) {
     struct stat facts {};
     if (::stat(source.c_str(), &facts) != 0) {
       throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" can't be read: {}", source.string(), service_.name, std::strerror(errno))};
     }
     check_size(static_cast<std::uint64_t>(facts.st_size));
-    add_content(io::read_file(source, most_bytes), target, mode ? static_cast<int>(*mode) : static_cast<int>(facts.st_mode & 0777), uid, gid);
+    add_content(io::read_file(source, most_bytes), target, mode ? static_cast<int>(*mode) : static_cast<int>(facts.st_mode & 0777), uid, gid, secret);
   }
 
-  void add_content(std::string content, const std::string& target, int mode, int uid, int gid) {
+  void add_content(std::string content, const std::string& target, int mode, int uid, int gid, bool secret) {
     check_size(content.size());
     total_ += content.size();
     auto sha256 = io::sha256_hex(content);
-    found_.files.push_back({target, sha256, mode, uid, gid});
+    found_.files.push_back({target, sha256, mode, uid, gid, secret});
     blobs_.emplace(std::move(sha256), std::move(content));
   }
 
@@ -72,7 +72,7 @@ int number_or(const std::string& text, int otherwise) { return text.empty() ? ot
 
 void collect_objects(Collector& collector, const compose::Service& service, const std::vector<compose::FileReference>& references,
                      const std::map<std::string, compose::FileObject>& objects, const std::map<std::string, std::string>& environment,
-                     const std::string& folder, int default_mode) {
+                     const std::string& folder, int default_mode, bool secret) {
   for (const auto& reference : references) {
     const auto object = objects.find(reference.source);
     if (object == objects.end()) continue;
@@ -82,16 +82,16 @@ void collect_objects(Collector& collector, const compose::Service& service, cons
     const int uid = number_or(reference.uid, 0);
     const int gid = number_or(reference.gid, 0);
     if (object->second.content) {
-      collector.add_content(*object->second.content, target, mode, uid, gid);
+      collector.add_content(*object->second.content, target, mode, uid, gid, secret);
     } else if (!object->second.environment.empty()) {
       const auto value = environment.find(object->second.environment);
       if (value == environment.end()) {
         throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" takes its content from the variable {}, which is not set",
                                                 reference.source, service.name, object->second.environment)};
       }
-      collector.add_content(value->second, target, mode, uid, gid);
+      collector.add_content(value->second, target, mode, uid, gid, secret);
     } else if (!object->second.file.empty()) {
-      collector.add_file(object->second.file, target, mode, uid, gid);
+      collector.add_file(object->second.file, target, mode, uid, gid, secret);
     } else {
       throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" is external: only a swarm has such an object", reference.source, service.name),
                     "give it a file, content or environment"};
@@ -122,8 +122,8 @@ Travelling travelling_files(const compose::Project& project, const compose::Serv
     collector.add_path(mount.source, mount.target);
     found.replaced_mounts.insert(mount.target);
   }
-  collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444);
-  collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444);
+  collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444, false);
+  collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444, true);
   std::sort(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
   if (service.read_only && !found.files.empty()) {
     throw Failure{Exit::config, fmt::format("service \"{}\" is read_only and has files that travel with the release", service.name),

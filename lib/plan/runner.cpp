@@ -78,6 +78,12 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
   if (failed) outcome.exit = Exit::undo_failed;
 }
 
+// The run's own time is over: whoever was being waited for is not the reason.
+Failure explained(const Run& run, const Step& step, const Failure& failure) {
+  if (failure.code() != Exit::deadline || !run.limits.deadline.expired()) return failure;
+  return {failure.code(), fmt::format("the time that the whole command was given (--timeout) was over while step {} was at work", step.name), "give it longer"};
+}
+
 // Written before the step begins. Where a step has nothing to undo, and does not say that it leaves something, it changes nothing (the
 // monitor window): its entry only says how far the run came, and is written while it runs.
 std::future<void> journal_step(const Run& run, const Step& step) {
@@ -109,7 +115,8 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       faults.at("after", step.name);
       outcome.timings.push_back({step.name, since(run, start)});
       run.reporter.report({Event::Kind::done, step.name, text, {}, since(run, start), {}, {}});
-    } catch (const Failure& failure) {
+    } catch (const Failure& caught) {
+      const auto failure = explained(run, step, caught);
       outcome.timings.push_back({step.name, since(run, start)});
       outcome.failed_step = step.name;
       outcome.failed_index = static_cast<int>(index);

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <pwd.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
@@ -23,7 +25,7 @@ std::string first_line_of(const char* path) {
   return line;
 }
 
-// proc(5), field 22: the fields after the command's name, which is in parentheses and may hold anything.
+// proc(5), field 22: the fields after the command's name, which is in parentheses and may hold anything. 0: it can't be read.
 std::uint64_t start_time_of(std::int64_t pid) {
   const auto line = first_line_of(fmt::format("/proc/{}/stat", pid).c_str());
   const auto close = line.rfind(')');
@@ -53,6 +55,12 @@ std::string owner_name() {
 
 constexpr Milliseconds heartbeat_deadline{4000};
 
+// Which of them it was can't be told from here: the engine only says that there is no such lock any more.
+Failure lock_gone() {
+  return {Exit::locked, "the lock of this run is gone: another run took it over, or it was removed (by codops unlock, or from the engine by hand)",
+          "this run stops here and changes nothing more; the next changing command recovers what it had begun"};
+}
+
 }  // namespace
 
 target::LockOwner this_process(std::string command) {
@@ -72,8 +80,9 @@ target::LockOwner this_process(std::string command) {
 }
 
 bool process_alive(std::int64_t pid, std::uint64_t start_time) {
-  const auto found = start_time_of(pid);
-  return found != 0 && found == start_time;
+  if (const auto found = start_time_of(pid); found != 0) return found == start_time;
+  // Not there, or hidden from this user (/proc with hidepid): the kernel tells the two apart.
+  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
 }
 
 Verdict judge(const target::LockState& state, const target::LockOwner& here,
@@ -144,7 +153,7 @@ Milliseconds HeldLock::waited() const noexcept { return state_->waited; }
 
 void HeldLock::check(Milliseconds trusted) const {
   if (state_->evicted) {
-    throw Failure{Exit::locked, "the lock was taken over by another run", "see: codops history ENV"};
+    throw lock_gone();
   }
   const Milliseconds age{state_->clock.since_boot().count() - state_->last_accepted.load()};
   if (age <= trusted) return;
@@ -157,7 +166,7 @@ void HeldLock::check(Milliseconds trusted) const {
                                             format_duration(age), failure.message())};
   }
   if (state_->evicted) {
-    throw Failure{Exit::locked, "the lock was taken over by another run", "see: codops history ENV"};
+    throw lock_gone();
   }
 }
 
@@ -197,7 +206,8 @@ std::unique_ptr<HeldLock> acquire(const std::function<std::unique_ptr<target::Lo
     }
     if (give_up.expired()) {
       throw Failure{Exit::locked, "another run holds the lock: " + describe(*state),
-                    "wait for it with --lock-wait 10m; if it is known to be dead: codops unlock ENV"};
+                    options.environment.empty() ? "wait until it has ended"
+                                                : fmt::format("--lock-wait 10m waits for it; if it is known to be dead: codops unlock {}", options.environment)};
     }
     if (!told) reporter.note("waiting for the lock: " + describe(*state));
     told = true;

@@ -54,7 +54,8 @@ class HeldLock {
 };
 
 struct AcquireOptions {
-  Milliseconds wait{0};  // --lock-wait; 0: exit 4 at once
+  Milliseconds wait{0};     // --lock-wait; 0: exit 4 at once
+  std::string environment;  // for what the failure says to type
 };
 
 // `connect` makes a primitive; called once for acquiring and once for the heartbeat. Takes over a stale lock, saying so.

@@ -45,7 +45,7 @@ Json service_to_json(const ServiceRecord& service) {
   }
   Json files = Json::array();
   for (const auto& file : service.files) {
-    files.push_back({{"target", file.target}, {"sha256", file.sha256}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}});
+    files.push_back({{"target", file.target}, {"sha256", file.sha256}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}, {"secret", file.secret}});
   }
   return {{"name", service.name},
           {"role", to_string(service.role)},
@@ -93,7 +93,10 @@ ServiceRecord service_from_json(const Json& json) {
     service.members.push_back({member.at("container"), member.at("address"), member.at("number")});
   }
   for (const auto& file : json.at("files")) {
-    service.files.push_back({file.at("target"), file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid")});
+    const std::string target = file.at("target");
+    // Releases of before this was recorded: by where compose puts secrets.
+    const bool secret = file.value("secret", target.starts_with("/run/secrets/"));
+    service.files.push_back({target, file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid"), secret});
   }
   return service;
 }

@@ -33,8 +33,12 @@ struct FileRef {
   std::string sha256;  // of its content; names the blob in the state
   int mode{0644};
   int uid{0}, gid{0};
+  bool secret{false};  // one of compose's secrets: its content is not shown
 
-  bool operator==(const FileRef&) const = default;
+  // Whether the container has the same.
+  bool operator==(const FileRef& other) const {
+    return target == other.target && sha256 == other.sha256 && mode == other.mode && uid == other.uid && gid == other.gid;
+  }
 };
 
 struct ServiceRecord {

@@ -106,6 +106,15 @@ began=$SECONDS
 k -n w3 rollout status deployment/web --timeout=30s >/dev/null 2>&1 || true
 k -n w3 patch deployment web -p '{"spec":{"template":{"metadata":{"annotations":{"codops.test/state":null}}}}}' >/dev/null
 echo "  a crash loop: codops says so and is back after $verdict s (exit $rc), kubectl rollout status gives up after $((SECONDS - began)) s of its 30"
+if command -v helm >/dev/null; then
+  mkdir -p "$WORK/crash/k8s" "$WORK/crash/templates"; web "$WORK/crash" w3 'codops.test/state: crash'
+  sed 's/${VERSION}/v2/; s/app: web/app: helms/g; s/name: web,/name: helms,/' "$WORK/crash/k8s/web.yaml" >"$WORK/crash/templates/web.yaml"
+  printf 'apiVersion: v1\nname: crash\nversion: 0.1.0\n' >"$WORK/crash/Chart.yaml"
+  began=$SECONDS
+  helm --kubeconfig "$KUBECONFIG" upgrade --install crash "$WORK/crash" -n w3 --wait --timeout 30s >/dev/null 2>&1 || true
+  echo "  helm upgrade --wait gives up after $((SECONDS - began)) s of its 30"
+  helm --kubeconfig "$KUBECONFIG" uninstall crash -n w3 >/dev/null 2>&1 || true
+fi
 at_most "the verdict on a crash loop, with the way back, s" "$verdict" 10
 expect "and its exit code" "$rc" 1
 

@@ -20,17 +20,10 @@ mkdir "$WORK/project" "$WORK/store"
 cd "$WORK/project"
 encoded=$(python3 -c 'import sys,urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' "$PG_PASSWORD")
 echo "DATABASE_URL=postgresql://postgres:$encoded@127.0.0.1:$PGPORT_OWN/shop" >.env.test
-"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
-recipient=$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")
-cat >codops.yaml <<YAML
-name: shop
-backup:
-  store: $WORK/store
-  recipients: [$recipient]
-  identity_file: $WORK/identity
-  signing_key: $WORK/sign
-  retention: {days: 0, count: 50}
-YAML
+{
+  echo "name: shop"
+  backup_settings 'retention: {days: 0, count: 50}'
+} >codops.yaml
 
 labels() { "$CODOPS" backup list test "$@" -o json | jq -r '.backups[].label' | sort; }
 count() { labels "$@" | grep -c . || true; }
@@ -87,7 +80,34 @@ check "a plain dump of pg_dump restores" small restore small "$WORK/plain.sql" -
 sed "s,^-- PostgreSQL database dump complete,\\\\! touch $WORK/owned\n\\\\o |touch $WORK/owned\n&," "$WORK/plain.sql" >"$WORK/evil.sql"
 rc=0
 small restore small "$WORK/evil.sql" --yes >"$WORK/out" 2>&1 || rc=$?
-expect "a dump that runs commands here is refused, and runs none" "$rc $(find "$WORK" -maxdepth 1 -name owned)" "1 "
+expect "a dump that runs commands here is refused, and runs none" "$rc $(find "$WORK" -maxdepth 1 -name owned)" "65 "
+# pg_dump --create: it would make and change databases by name. A psql that is older than \restrict, or none at all, makes no difference.
+printf '\\restrict abc\n' | cat - "$WORK/plain.sql" >"$WORK/restricted.sql"
+check "a dump with \\restrict in it restores" small restore small "$WORK/restricted.sql" --yes --no-safety-backup
+"$pg_bin/pg_dump" -C --clean -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -N 'restored_*' small >"$WORK/create.sql"
+sql small 'DELETE FROM t WHERE a > 10'
+check "a dump of pg_dump --create restores" small restore small "$WORK/create.sql" --yes
+expect "every row of it is there" "$(sql small 'SELECT count(*) FROM t')" 100
+
+# ---- names, and manifests that can't be read
+rc=0
+small backup small --label latest >"$WORK/out" 2>&1 || rc=$?
+expect "a label that is a word of its own is refused" "$rc $(find "$WORK/store-of-small" -name manifest.json | wc -l)" "64 $("$CODOPS" backup list small --store "$WORK/store-of-small" -o json | jq '.backups | length')"
+check "a good one" small backup small --label good
+check "a newer one" small backup small --label newer
+on_small() { "$CODOPS" backup "$1" small "${@:2}" --store "$WORK/store-of-small"; }
+stamp() { on_small show "$1" -o json | jq -r .label; }
+good=$(stamp good) newer=$(stamp newer)
+head -c 300 /dev/urandom >"$WORK/store-of-small/shop/small/$newer/manifest.json"
+expect "a manifest that is garbage is listed as damaged" "$(on_small list -o json | jq -r --arg stamp "$newer" '.backups[] | select(.label == $stamp) | "\(.state) \(.sound)"')" "damaged false"
+check "in the text too" sh -c "'$CODOPS' backup list small --store '$WORK/store-of-small' | grep -q '$newer .*DAMAGED .*the manifest is no JSON document'"
+expect "latest is the one before" "$(on_small show latest -o json 2>"$WORK/err" | jq -r .label)" "$good"
+check "and says so" grep -q "$newer is newer, and passed over" "$WORK/err"
+check "prune leaves both" on_small prune
+expect "a restore of it is refused" "$(on_small show "$newer" >/dev/null 2>&1; echo $?)" 65
+check "rm takes it by its stamp" on_small rm "$newer" --yes
+check "rm takes a label" on_small rm good --yes
+expect "both are gone" "$(on_small list -o json | jq -r '.backups[].label' | grep -cE "$good|$newer")" 0
 sql postgres "DROP ROLE reader" 2>/dev/null || true
 
 # ---- secrets

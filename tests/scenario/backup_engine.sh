@@ -5,6 +5,8 @@
 source "$(dirname "$0")/../support/case.sh"
 # shellcheck source=tests/support/site.sh
 source "$SUPPORT/site.sh"
+# shellcheck source=tests/support/backup_postgres.sh
+source "$SUPPORT/backup_postgres.sh"
 need_engine
 # shellcheck disable=SC2119
 site
@@ -15,17 +17,7 @@ text = open(path).read()
 text = text.replace("    stop_grace_period: 30s\n", '    stop_grace_period: 30s\n    volumes: ["uploads:/srv/uploads"]\n', 1).replace("  redisdata:\n", "  redisdata:\n  uploads:\n")
 open(path, "w").write(text)
 PY
-"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
-cat >>"$APP/codops.yaml" <<YAML
-backup:
-  store: $WORK/store
-  recipients: [$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")]
-  identity_file: $WORK/identity
-  signing_key: $WORK/sign
-  redis: true
-  volumes: [uploads]
-  restore: {application: stop}
-YAML
+backup_settings 'redis: true' 'volumes: [uploads]' 'restore: {application: stop}' >>"$APP/codops.yaml"
 # The demo's own CA, as its users would name it: what convention checks is to be well.
 printf 'front_door: {url: "https://localhost:18443/ready", ca: nginx/ssl/ca.crt}\n' >"$APP/codops.demo.yaml"
 psql() { docker exec "$(docker ps -q "${mine[@]}" --filter label=com.docker.compose.service=postgres)" psql -X -q -A -t -U shop -d "${2:-shop}" -c "$1"; }

@@ -8,13 +8,23 @@ command -v strace >/dev/null || { skip "canary" "strace is not installed"; finis
 source "$SUPPORT/tiny.sh"
 clean_up() { tiny_down; }
 canary=KanarienvogelQ7x
+pin=Zq7wP # as short as people choose them
+anywhere="$canary\|$pin"
 tiny_project "$WORK/p" 18480 300ms
 cat >.env.test <<ENV
 DATABASE_URL=postgresql://shop:$canary-database@db.invalid/shop
 REDIS_PASSWORD=$canary-redis
 API_TOKEN=$canary-token
+PIN_SECRET=$pin
+stripe_password='$canary-lower"case'
+SIGNING_SALT=$canary-salt
+TLS_KEY="-----BEGIN PRIVATE KEY-----
+$canary-key-line-one
+$canary-key-line-two
+-----END PRIVATE KEY-----"
 ENV
 echo "$canary-file" >secret.txt
+printf 'user: shop\nfirst: %s-other-one\npassword: %s-other-two\n' "$canary" "$canary" >other.txt
 cat >docker-compose.prod.yml <<YAML
 services:
   front:
@@ -29,11 +39,13 @@ services:
   web:
     image: codops-demo/frontend:\${VERSION}
     pull_policy: never
-    environment: { DATABASE_URL: "\${DATABASE_URL}", API_TOKEN: "\${API_TOKEN}" }
-    secrets: [token]
+    environment: { DATABASE_URL: "\${DATABASE_URL}", API_TOKEN: "\${API_TOKEN}",
+      PIN_SECRET: "\${PIN_SECRET}", stripe_password: "\${stripe_password}", SIGNING_SALT: "\${SIGNING_SALT}", TLS_KEY: "\${TLS_KEY}" }
+    secrets: [token, { source: other, target: /etc/other }]
     deploy: { replicas: 1 }
 secrets:
   token: { file: ./secret.txt }
+  other: { file: ./other.txt }
 YAML
 cat >hook.sh <<'HOOK'
 #!/bin/sh
@@ -60,21 +72,43 @@ expect "the deploy works" "$(cat "$WORK/deploy.rc"; [[ $(cat "$WORK/deploy.rc") 
 traced again deploy test v1.1.0 --progress json -o json
 traced back rollback test
 # One that fails, and whose container logs all that it knows.
-sed -i 's,^    environment: { DATABASE_URL,    command: ["sh"\, "-c"\, "env; cat /run/secrets/token; exit 1"]\n&,' docker-compose.prod.yml
+sed -i 's,^    environment: { DATABASE_URL,    command: ["sh"\, "-c"\, "env; env | sed s.postgresql://shop:.bare:.; cat /run/secrets/token /etc/other; exit 1"]\n&,' docker-compose.prod.yml
 traced failing deploy test v1.1.0 -vv
 expect "one that fails" "$(cat "$WORK/failing.rc")" 1
 traced dry deploy test v1.1.0 --dry-run -vv
 traced status status test -o json
 traced history history test -o json
 traced journal history test --journal
-traced story history test r4 --logs
+traced story history test "$("$CODOPS" history test -o json | jq '.entries[-1].number')" --logs
+expect "the story of the failure is told" "$(cat "$WORK/story.rc")" 0
 traced config config show test --origin --all
+expect "what it said is told, but for the values" "$(($(grep -c 'PIN_SECRET=\*\*\*' "$WORK/story.out") > 0)) $(grep -c 'bare:\*\*\*' "$WORK/story.out")" "1 1"
+# Hooks that tell all that they know, and fail; one that runs afterwards too.
+sed -i '/^    command: \["sh"/d' docker-compose.prod.yml
+sed -i '/^hooks:/,$d' codops.yaml
+cp codops.yaml "$WORK/settings"
+tells='cat .env.test secret.txt other.txt >&2; . ./.env.test; echo "$API_TOKEN" "$PIN_SECRET" >&2; exit 9'
+cat >>codops.yaml <<YAML
+hooks:
+  pre_deploy: [{ service: web, run: [sh, -c, "env; env >&2; cat /run/secrets/token /etc/other; exit 9"] }]
+  on_failure: [{ run: [sh, -c, '$tells'] }]
+YAML
+traced image_hook deploy test v1.1.0 -vv
+expect "a hook in an image that tells" "$(cat "$WORK/image_hook.rc") $(grep -c 'PIN_SECRET=\*\*\*' "$WORK/image_hook.out" | awk '{print ($1 > 0)}')" "1 1"
+expect "and one afterwards" "$(grep -c 'failed: hook "sh -c' "$WORK/image_hook.out")" 1
+cp "$WORK/settings" codops.yaml
+printf "hooks:\n  pre_deploy: [{ run: [sh, -c, '%s'] }]\n" "$tells" >>codops.yaml
+traced local_hook deploy test v1.1.0 --progress json -o json
+expect "a hook on this machine that tells" "$(cat "$WORK/local_hook.rc") $(grep -c 'PIN_SECRET=\*\*\*' "$WORK/local_hook.out" | awk '{print ($1 > 0)}')" "1 1"
+traced hook_stories history test -o json
+traced hook_story history test "$("$CODOPS" history test -o json | jq '.entries[-1].number')" --logs --journal -o json
+cp "$WORK/settings" codops.yaml
 
 quiet() { # NAME FILE...
   local name=$1 found
   shift
-  found=$(grep -l -- "$canary" "$@" 2>/dev/null || true)
-  if [[ -z $found ]]; then pass "$name"; else fail "$name" "$(grep -oh -- ".\{40\}$canary-[a-z]*" "$@" | sort | uniq -c | head -n 5)"; fi
+  found=$(grep -l -- "$anywhere" "$@" 2>/dev/null || true)
+  if [[ -z $found ]]; then pass "$name"; else fail "$name" "$(grep -oh -- ".\{0,40\}\($anywhere\)[-a-z]*" "$@" | sort | uniq -c | head -n 5)"; fi
 }
 # execve's second argument is argv; its third the environment, which nobody else can read.
 for trace in "$WORK"/*.trace; do sed -n 's/^[0-9]* *execve(\("[^"]*", \[.*\]\), \[.*$/\1/p' "$trace"; done >"$WORK/argv"
@@ -88,7 +122,7 @@ quiet "not on stdout or stderr" "$WORK"/*.out
 docker cp "codops-$PROJECT-state:/state" - >"$WORK/state.tar"
 mkdir "$WORK/state"
 tar -C "$WORK/state" -xf "$WORK/state.tar" --no-same-owner
-expect "a journal and evidence are there to look at" "$(($(find "$WORK/state/state/meta" -path '*journal*' -type f | wc -l) > 10)) $(find "$WORK/state/state/meta/evidence" -type f | wc -l)" "1 1"
+expect "a journal and evidence are there to look at" "$(($(find "$WORK/state/state/meta" -path '*journal*' -type f | wc -l) > 10)) $(($(find "$WORK/state/state/meta/evidence" -type f | wc -l) >= 3))" "1 1"
 mapfile -t meta < <(find "$WORK/state/state/meta" -type f)
 quiet "not in journal, history, releases, evidence" "${meta[@]}"
 expect "it is in the state's secrets, where a rollback needs it" "$(grep -lr "$canary-database" "$WORK/state/state/secrets" | wc -l | awk '{print ($1 > 0)}')" 1

@@ -34,6 +34,7 @@ exits "deploy" 0 deploy demo v1.0.0
 refused "a malformed version" 64 deploy demo 'not a tag'
 refused "no version" 64 deploy demo
 refused "an unknown service" 64 deploy demo nosuch=v1.1.0
+refused "no container of a service behind the proxy" 64 scale demo backend=0
 refused "an environment that is nowhere" 78 deploy nowhere v1.1.0
 refused "an image that does not exist" 1 deploy demo v9.9.9
 refused "an unknown setting" 78 deploy demo v1.1.0 --set montior=1s

@@ -19,15 +19,10 @@ sql shop "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what FROM gener
 mkdir "$WORK/project" "$WORK/store"
 cd "$WORK/project"
 echo "DATABASE_URL=postgresql://postgres:$PG_PASSWORD@127.0.0.1:$PGPORT_OWN/shop" >.env.test
-"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
-cat >codops.yaml <<YAML
-name: shop
-backup:
-  store: $WORK/store
-  recipients: [$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")]
-  identity_file: $WORK/identity
-  signing_key: $WORK/sign
-YAML
+{
+  echo "name: shop"
+  backup_settings
+} >codops.yaml
 check "a backup" "$CODOPS" backup test
 
 mkdir -m 755 "$WORK/scratch"
@@ -55,12 +50,45 @@ jq -c --argjson pid $$ --argjson start "$(sed 's/.*) //' /proc/$$/stat | cut -d 
 # One of an earlier boot, whose number for the server is another process's by now.
 mkdir -m 700 "$WORK/scratch/codops-drill-earlier" "$WORK/scratch/codops-drill-earlier/data"
 jq -c '.boot_id = "earlier"' "$WORK/owner" >"$WORK/scratch/codops-drill-earlier/owner.json"
+# One that was killed before it had said whose it is, long ago; one that may be about to; and one that somebody put something into.
+mkdir -m 700 "$WORK/scratch/codops-drill-unnamed" "$WORK/scratch/codops-drill-young" "$WORK/scratch/codops-drill-full"
+touch "$WORK/scratch/codops-drill-unnamed/.owner.json.0123456789ab.tmp" "$WORK/scratch/codops-drill-full/file"
+touch -d '2 hours ago' "$WORK/scratch/codops-drill-unnamed" "$WORK/scratch/codops-drill-full"
 sleep 300 &
 bystander=$!
 echo "$bystander" >"$WORK/scratch/codops-drill-earlier/data/postmaster.pid"
 check "the next drill" "$CODOPS" backup drill test
 if ended "$server"; then pass "it ends the server that was left"; else fail "it ends the server that was left" "$server runs"; fi
-expect "it removes the folders of the dead, and no others" "$(drills | sort | xargs -n 1 basename | xargs)" "codops-drill-living codops-drill-unknown"
+expect "it removes the folders of the dead, and no others" "$(drills | sort | xargs -n 1 basename | xargs)" "codops-drill-full codops-drill-living codops-drill-unknown codops-drill-young"
 if ended "$bystander"; then fail "it ends no other process" "it did"; else pass "it ends no other process"; fi
 kill "$bystander"; bystander=
+
+# ---- somebody who is not root, with an environment like cron's: first one who may only read the store, then its owner
+if ((EUID == 0)); then
+  cp "$CODOPS" "$WORK/codops"
+  chown -R nobody: "$WORK/project" "$WORK/identity" "$WORK/sign"
+  chmod -R a+rX "$WORK/store"
+  mkdir -m 700 "$WORK/own"
+  chown nobody: "$WORK/own"
+  nobody=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env -i TMPDIR="$WORK/own" "$WORK/codops" --project-dir "$WORK/project")
+  rc=0
+  "${nobody[@]}" backup drill test -o json >"$WORK/out" 2>"$WORK/err" || rc=$?
+  expect "a drill of one who may only read" "$rc $(jq -r '"\(.same) \(.rows)"' "$WORK/out")" "0 true 150000"
+  check "says that it is not recorded" grep -q 'the drill is not recorded' "$WORK/err"
+  chown -R nobody: "$WORK/store"
+  check "a drill as nobody" "${nobody[@]}" backup drill test
+  expect "is recorded" "$("${nobody[@]}" backup list test -o json | jq '[.backups[] | select(.drilled)] | length')" 1
+  expect "nothing is left of either" "$(find "$WORK/own" -mindepth 1)" ""
+  "${nobody[@]}" backup drill test >/dev/null 2>&1 &
+  victim=$!
+  nobodys() { find "$WORK/own" -name .s.PGSQL.5432 | grep -q .; }
+  if wait_for 30 nobodys; then pass "nobody's drill has a server"; else fail "nobody's drill has a server" "none"; fi
+  server=$(head -n 1 "$WORK"/own/codops-drill-*/data/postmaster.pid)
+  # setpriv and env become codops: what was started is what is killed.
+  kill -KILL "$victim"
+  wait "$victim" 2>/dev/null || true
+  if wait_for 10 ended "$server"; then pass "killed, its server ends with it"; else fail "killed, its server ends with it" "$server runs"; fi
+  check "nobody's next drill" "${nobody[@]}" backup drill test
+  expect "removes what was left" "$(find "$WORK/own" -mindepth 1)" ""
+fi
 finish

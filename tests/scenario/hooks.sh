@@ -55,6 +55,15 @@ expect "one that hangs: exit 1, its time limit is said" "$rc $(said 'time limit'
 if ((took < 25)); then pass "in time ($took s)"; else fail "in time" "$took s"; fi
 expect "nothing has changed then either, its container is gone" "$(diff <(fingerprint) <(echo "$before") | head -n 4)$(docker ps -q --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.oneoff=True)" ""
 
+# The image's own PATH and HOME hold there, and this machine's engine is none of its business.
+printf 'FROM codops-demo/frontend:v1.0.0\nENV PATH=/opt/tool:/usr/bin:/bin HOME=/opt\n' >"$WORK/Dockerfile"
+DOCKER_BUILDKIT=0 docker build -q -t codops-demo/frontend:v3.0.0 - <"$WORK/Dockerfile" >/dev/null 2>&1
+# shellcheck disable=SC2016
+hooks '  pre_deploy: [{ service: web, run: [sh, -c, "echo [$PATH][$HOME][$DOCKER_HOST][$CODOPS_EVENT]; exit 9"] }]'
+try deploy test v3.0.0
+expect "a hook in an image has the image's variables, and codops'" "$(grep -oh '\[/opt/tool.*\]' "$WORK/out" | sort -u)" "[/opt/tool:/usr/bin:/bin][/opt][][pre_deploy]"
+docker image rm -f codops-demo/frontend:v3.0.0 >/dev/null
+
 expect "and its words too" "$(grep -c "not today" "$WORK/failed" | awk "{print (\$1 > 0)}")" 1
 # The run dies while the hook's container runs.
 one_offs() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.oneoff=True; }
@@ -77,6 +86,31 @@ expect "and the deploy stands" "$(converged v1.0.0 || true)" ""
 CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0
 expect "on_failure hangs: it is killed, the exit code stays" "$rc $(gone "$WORK/failure.pid" && echo gone)" "5 gone"
 expect "and all is undone" "$(converged v1.0.0 || true)" ""
+# ---- what a hook starts does not outlive it: whatever session it is in, and when codops is killed
+cat >spread.sh <<'HOOK'
+#!/bin/sh
+rm -f "$1" "$2"
+setsid sh -c 'echo $$ >"$0"; exec sleep 1000' "$1" &
+sh -c 'trap "" TERM; echo $$ >"$0"; sleep 1000; sleep 1000; echo late >>hooks.log' "$2"
+HOOK
+chmod +x spread.sh
+all_gone() { gone "$WORK/session.pid" && gone "$WORK/group.pid"; }
+hooks "  pre_deploy: [{ run: [./spread.sh, $WORK/session.pid, $WORK/group.pid], timeout: 2s }]"
+: >hooks.log
+try deploy test v1.1.0
+expect "a hook over its time limit, with a child in a session of its own" "$rc $(all_gone && echo gone) $(cat hooks.log)" "1 gone "
+rm -f "$WORK"/session.pid "$WORK"/group.pid
+hooks "  pre_deploy: [{ run: [./spread.sh, $WORK/session.pid, $WORK/group.pid], timeout: 100s }]"
+"$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 &
+run=$!
+wait_for 30 test -s "$WORK/session.pid"
+wait_for 30 test -s "$WORK/group.pid"
+if all_gone; then fail "the hook runs" "it has ended"; fi
+{ kill -KILL "$run"; wait "$run"; } 2>/dev/null || true
+check "codops is killed while it runs: nothing of it goes on" wait_for 5 all_gone
+try resume test
+expect "and resume finds all as it was" "$rc $(converged v1.0.0 || true)$(cat hooks.log)" "0 "
+
 # A signal must not wait for a hook.
 hooks "  pre_deploy: [{ run: [./hang.sh, $WORK/signal.pid], timeout: 100s }]"
 "$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 &

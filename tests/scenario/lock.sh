@@ -103,6 +103,49 @@ expect "a dead holder is taken over" "$rc" 0
 expect "which is said" "$(grep -c 'took over the lock of a run that died' "$WORK/out")" 1
 if ((took < 10000)); then pass "at once too"; else fail "at once too" "$took ms"; fi
 
+# ---- what can't be seen is not dead
+# Another user, whose /proc shows only its own processes (hidepid), on the same machine and in the same PID namespace.
+hold after:plan deploy test v1.1.0
+chmod 755 "$WORK"
+cp "$CODOPS" "$WORK/codops"
+chmod 755 "$WORK/codops"
+chmod o+rw "${DOCKER_HOST#unix://}"
+hidden() { # COMMAND...
+  unshare --mount sh -c 'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"' sh "$@"
+}
+expect "the holder can't be seen" "$(hidden test -e "/proc/$holder/stat" && echo seen)" ""
+rc=0
+hidden env HOME=/nonexistent "$WORK/codops" resume test >"$WORK/out" 2>&1 || rc=$?
+expect "a holder that is hidden from another user is not taken over" "$rc $(grep -c "pid $holder" "$WORK/out")" "4 1"
+# A machine that was restarted, or another one: its numbers of processes mean nothing here.
+echo 00000000-0000-4000-8000-000000000000 >"$WORK/boot_id"
+other_boot() { unshare --mount sh -c 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"' "$WORK/boot_id" "$@"; }
+kill -KILL "$holder"
+wait "$holder" 2>/dev/null || true
+holder=
+rc=0
+other_boot "$CODOPS" resume test >"$WORK/out" 2>&1 || rc=$?
+expect "another boot does not call the dead dead while their heartbeat is fresh" "$rc" 4
+try resume test
+expect "this one does" "$rc $(converged v1.0.0 || true)" "0 "
+# A lock of another boot, whose holder's number is anybody's here.
+{ other_boot env CODOPS_TEST_KILL=after:plan "$CODOPS" deploy test v1.1.0 >/dev/null 2>&1 || true; } 2>/dev/null
+try resume test
+expect "nor does this boot call one of another dead" "$rc" 4
+try resume test --lock-wait 60s
+expect "until it has been silent for 30 s" "$rc $(grep -c 'went silent' "$WORK/out") $(converged v1.0.0 || true)" "0 1 "
+
+# ---- a container of somebody else has the lock's name
+docker create --name "codops-$PROJECT-lock-deploy" codops-demo/frontend:v1.0.0 >/dev/null
+foreign=$(docker inspect -f '{{.Id}}' "codops-$PROJECT-lock-deploy")
+for command in "deploy test v1.1.0" "unlock test --yes"; do
+  # shellcheck disable=SC2086
+  try $command
+  expect "${command%% *}: a foreign container in the lock's place is named, not removed" \
+    "$rc $(grep -c "codops-$PROJECT-lock-deploy.*not codops' own" "$WORK/out") $(docker inspect -f '{{.Id}}' "codops-$PROJECT-lock-deploy")" "1 1 $foreign"
+done
+docker rm "$foreign" >/dev/null
+
 # ---- unlock
 hold after:start deploy test v1.1.0
 try unlock test </dev/null

@@ -30,22 +30,11 @@ head -c 3000000 /dev/urandom >"$WORK/uploads/large"
 cd "$WORK/project"
 encoded=$(python3 -c 'import sys,urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' "$PG_PASSWORD")
 printf 'DATABASE_URL=postgresql://postgres:%s@127.0.0.1:%s/shop\nREDIS_URL=redis://:c4nary-redis@127.0.0.1:%s/0\n' "$encoded" "$PGPORT_OWN" "$redis_port" >.env.test
-"$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
-cat >codops.yaml <<YAML
-name: shop
-backup:
-  store: $WORK/store
-  recipients: [$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")]
-  identity_file: $WORK/identity
-  signing_key: $WORK/sign
-  redis: true
-  volumes: [$WORK/uploads]
-  retention: {days: 0, count: 100}
-health:
-  checks:
-    database: {postgres: DATABASE_URL}
-    redis: {redis: REDIS_URL}
-YAML
+{
+  echo "name: shop"
+  backup_settings 'redis: true' "volumes: [$WORK/uploads]" 'retention: {days: 0, count: 100}'
+  printf '%s\n' "health:" "  checks:" "    database: {postgres: DATABASE_URL}" "    redis: {redis: REDIS_URL}"
+} >codops.yaml
 
 # What is live, in one line: rows, a key, the files.
 state() {

@@ -3,6 +3,7 @@
 #   postgres_start DIR          sets PGSOCK (folder of the socket) and PGPORT_OWN, or returns 1 where there is none
 #   postgres_stop DIR
 #   sql DATABASE STATEMENT      as its superuser
+#   backup_settings [LINE...]   keys in $WORK, and `backup:` of codops.yaml with them and the store $WORK/store, and these lines
 pg_bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
 as_server() { if ((EUID == 0)); then setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }
 
@@ -20,3 +21,9 @@ postgres_start() { # DIR
 }
 postgres_stop() { as_server "$pg_bin/pg_ctl" -D "$1/data" -m immediate stop >/dev/null 2>&1; }
 sql() { "$pg_bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -d "$1" -c "$2"; }
+backup_settings() { # [LINE...]
+  "$CODOPS" backup keygen --identity "$WORK/identity" --signing-key "$WORK/sign" >"$WORK/keys"
+  printf 'backup:\n'
+  printf '  %s\n' "store: $WORK/store" "recipients: [$(sed -n 's/.*recipients: \[\(.*\)\]/\1/p' "$WORK/keys")]" "identity_file: $WORK/identity" \
+    "signing_key: $WORK/sign" "$@"
+}

@@ -60,6 +60,12 @@ std::optional<std::string> LockContainer::try_create(const target::LockOwner& ow
 std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
   const auto container = api_.find_container(name_, limits);
   if (!container) return std::nullopt;
+  // By its name alone it could be anybody's, and what a lock is gets removed when it is silent.
+  const auto role = container->labels.find(std::string{role_label});
+  if (role == container->labels.end() || role->second != "lock") {
+    throw Failure{Exit::failed, fmt::format("the container \"{}\" has the name of codops' lock and is not codops' own: no lock can be had", name_),
+                  fmt::format("nothing was changed; give it another name (docker rename {0} {0}-other), or remove it", name_)};
+  }
   target::LockState state;
   state.token = container->id;
   state.owner = owner_from(*container);

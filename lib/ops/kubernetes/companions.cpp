@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
-#include "lib/io/process.hpp"
 #include "lib/ops/database.hpp"
+#include "lib/ops/hooks.hpp"
 #include "lib/ops/kubernetes/job.hpp"
 #include "lib/ops/kubernetes/one_off.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
+
+constexpr Milliseconds secrets_time{5000};
 
 std::string database_variable(const settings::Environment& environment) {
   return environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable;
@@ -18,10 +21,11 @@ int port_of(const io::postgres::Target& target) { return target.port.empty() ? 5
 
 std::string run_migrations(RunContext& context, const std::vector<kube::Object>& manifests, const Limits& limits) {
   std::string text;
+  const auto secrets = secrets_of(context.cluster, context.next_objects);
   for (const auto& manifest : manifests) {
     const auto job = migration_job(manifest, context.next.number);
     // Each line stays: a step's progress would show the last one alone.
-    const auto end = run_job(context.cluster, job, [&](std::string_view line) { context.cluster.reporter().note(fmt::format("{}: {}", job.name(), line)); }, context.troubles, limits);
+    const auto end = run_job(context.cluster, job, [&](std::string_view line) { context.cluster.reporter().note(secrets.hide(fmt::format("{}: {}", job.name(), line))); }, context.troubles, limits);
     if (end.exit_code != 0) {
       throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" exited with {}{}", job.name(), end.container, end.exit_code,
                                               end.out_of_memory ? ", out of memory" : end.deadline ? ", its activeDeadlineSeconds ran out" : ""),
@@ -32,36 +36,15 @@ std::string run_migrations(RunContext& context, const std::vector<kube::Object>&
   return text;
 }
 
-struct HookEvent {
-  std::string event, version;
-  int release{};
-  std::string result;
-};
-
-std::string run_hook(Cluster& cluster, const settings::Hook& hook, const HookEvent& facts, const Limits& limits) {
+std::string run_hook(Cluster& cluster, const settings::Hook& hook, const HookFacts& facts, const std::function<KnownSecrets()>& secrets, const Limits& limits) {
   const auto name = fmt::format("{}", fmt::join(hook.run, " "));
-  std::map<std::string, std::string> env{{"CODOPS_EVENT", facts.event},
-                                         {"CODOPS_ENVIRONMENT", cluster.environment().name},
-                                         {"CODOPS_VERSION", facts.version},
-                                         {"CODOPS_RELEASE", std::to_string(facts.release)},
-                                         {"CODOPS_RESULT", facts.result}};
+  const auto variables = hook_variables(facts, cluster.environment().name);
   const auto within = limits.within(hook.timeout);
-  if (!hook.service.empty()) {
-    const int code = run_one_off(cluster, {hook.service, hook.run, env, false}, {}, within);
-    if (code != 0) throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}", name, hook.service, code)};
-    return name;
+  if (hook.service.empty()) {
+    return run_local_hook(hook, variables, cluster.environment(), cluster.shell(), {"KUBECONFIG"}, secrets, within);
   }
-  for (const char* variable : {"PATH", "HOME", "LANG", "TERM", "KUBECONFIG"}) {
-    if (const auto found = cluster.shell().find(variable); found != cluster.shell().end()) env.insert(*found);
-  }
-  io::Program program;
-  program.argv = hook.run;
-  program.env = env;
-  program.cwd = cluster.environment().directory;
-  const auto outcome = io::run(program, {}, within);
-  if (!outcome.status.success()) {
-    throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}{}", name, outcome.status.text(), outcome.error_tail.empty() ? "" : ": ", redact_urls_in(outcome.error_tail))};
-  }
+  const int code = run_one_off(cluster, {hook.service, hook.run, variables, false}, {}, within);
+  if (code != 0) throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}", name, hook.service, code)};
   return name;
 }
 
@@ -96,8 +79,9 @@ Companies plan_companions(Cluster& cluster, const Desired& desired, const Observ
 
 Companions companions_of(Cluster& cluster, const Companies& companies, const Desired& desired, const Planned& planned, const TakeBackup& take_backup) {
   Companions companions;
-  companions.pre_hook = [&cluster, version = planned.plan.version, release = planned.plan.release](std::size_t index, const Limits& limits) {
-    return run_hook(cluster, cluster.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, release, "running"}, limits);
+  companions.pre_hook = [&cluster, version = planned.plan.version, release = planned.plan.release, objects = by_key(desired.objects)](std::size_t index, const Limits& limits) {
+    return run_hook(cluster, cluster.environment().hooks.pre_deploy.at(index), {"pre_deploy", version, release, "running", {}},
+                    [&] { return secrets_of(cluster, objects); }, limits);
   };
   companions.migrate = [jobs = desired.migrations](RunContext& context, const Limits& limits) { return run_migrations(context, jobs, limits); };
   companions.backup = [&cluster, database = companies.database, take_backup](const Limits& limits) {
@@ -114,9 +98,10 @@ Companions companions_of(Cluster& cluster, const Companies& companies, const Des
 
 void run_after_hooks(Cluster& cluster, const RunResult& run, const Limits& limits) {
   const bool good = run.exit == Exit::ok;
+  const auto secrets = [&] { return secrets_of(cluster, by_key(objects_of(cluster.store().load_specs(run.plan.release, Limits{}.within(secrets_time))))); };
   for (const auto& hook : good ? cluster.environment().hooks.post_deploy : cluster.environment().hooks.on_failure) {
     try {
-      run_hook(cluster, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result}, good ? limits : Limits{});
+      run_hook(cluster, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, {}}, secrets, good ? limits : Limits{});
     } catch (const Failure& failure) {
       cluster.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
     }

@@ -115,7 +115,7 @@ class KubernetesEngine final : public Engine {
                   "on Kubernetes the Ingress controller answers: see its annotations, or scale a page of your own"};
   }
   std::vector<Built> build(const std::string&, const std::vector<std::string>&, bool, const Limits&) override {
-    throw Failure{Exit::config, "a cluster builds no images", "build and push them where an engine is, then: codops deploy ENV VERSION"};
+    throw Failure{Exit::config, "a cluster builds no images", fmt::format("build and push them where an engine is, then: codops deploy {} VERSION", cluster_.environment().name)};
   }
 
  private:

@@ -5,9 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "lib/base/secret.hpp"
 #include "lib/engine/kubernetes/api.hpp"
-#include "lib/io/crypto.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -17,59 +16,23 @@ using Json = nlohmann::json;
 constexpr std::size_t log_lines = 100;
 constexpr std::size_t longest_line = 2000;
 constexpr std::size_t most_events = 60;
-constexpr std::size_t shortest_secret = 6;  // hiding shorter values would hide ordinary words
 constexpr Milliseconds one_log{3000};
 
-void add_value(const std::string& value, std::vector<std::string>& values) {
-  std::size_t start = 0;
-  while (start < value.size()) {
-    auto end = value.find('\n', start);
-    if (end == std::string::npos) end = value.size();
-    if (end - start >= shortest_secret) values.push_back(value.substr(start, end - start));
-    start = end + 1;
-  }
-}
-
-// Values of the release's Secrets: an application may have logged them.
-std::vector<std::string> secrets_of(const ObjectsByKey& objects) {
-  std::vector<std::string> values;
-  for (const auto& [key, object] : objects) {
-    if (object.kind() != "Secret") continue;
-    const auto& json = object.json();
-    for (const char* field : {"data", "stringData"}) {
-      if (!json.contains(field) || !json.at(field).is_object()) continue;
-      for (const auto& [name, value] : json.at(field).items()) {
-        if (!value.is_string()) continue;
-        const auto text = value.get<std::string>();
-        if (std::string_view{field} == "stringData") add_value(text, values);
-        else if (const auto plain = io::from_base64(text)) add_value(*plain, values);
-      }
-    }
-  }
-  std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
-  return values;
-}
-
-std::string hidden(std::string text, const std::vector<std::string>& secrets) {
-  for (const auto& secret : secrets) {
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + Secret::shown.size())) text.replace(at, secret.size(), Secret::shown);
-  }
-  return redact_urls_in(text);
-}
-
-Json lines_of(RunContext& context, const kube::Evidence& place, const std::vector<std::string>& secrets, const Limits& limits) {
+Json lines_of(RunContext& context, const kube::Evidence& place, const KnownSecrets& secrets, const Limits& limits) {
   std::string text;
   k8s::LogOptions options;
   options.container = place.container;
   options.previous = place.kind == kube::Evidence::Kind::previous_logs;
   options.tail = log_lines;
   context.cluster.api().logs(place.object.namespace_, place.object.name, options, [&](std::string_view bytes) { text += bytes; }, limits.within(one_log));
+  // Before it is cut into lines: a value may go over several.
+  text = secrets.hide(text);
   Json lines = Json::array();
   std::size_t start = 0;
   while (start < text.size()) {
     auto end = text.find('\n', start);
     if (end == std::string::npos) end = text.size();
-    lines.push_back(hidden(text.substr(start, std::min(end - start, longest_line)), secrets));
+    lines.push_back(text.substr(start, std::min(end - start, longest_line)));
     start = end + 1;
   }
   return lines;
@@ -95,7 +58,7 @@ void describe_container(RunContext& context, const kube::Evidence& place, Json& 
   }
 }
 
-Json events_about(RunContext& context, const kube::Ref& ref, const std::vector<std::string>& secrets, const Limits& limits) {
+Json events_about(RunContext& context, const kube::Ref& ref, const KnownSecrets& secrets, const Limits& limits) {
   Json events = Json::array();
   auto found = context.cluster.api().list("v1", "Event", ref.namespace_.empty() ? "default" : ref.namespace_,
                                           {{}, fmt::format("involvedObject.kind={},involvedObject.name={}", ref.kind, ref.name)}, limits);
@@ -110,7 +73,7 @@ Json events_about(RunContext& context, const kube::Ref& ref, const std::vector<s
     const auto count = event.contains("count") && event.at("count").is_number() ? event.at("count").get<int>() : 1;
     events.push_back({{"at", when(event)},
                       {"container", ref.text()},
-                      {"action", hidden(fmt::format("{}: {}{}", event.value("reason", ""), event.value("message", ""), count > 1 ? fmt::format(" (×{})", count) : ""), secrets)},
+                      {"action", secrets.hide(fmt::format("{}: {}{}", event.value("reason", ""), event.value("message", ""), count > 1 ? fmt::format(" (×{})", count) : ""))},
                       {"exit_code", ""}});
   }
   return events;
@@ -121,8 +84,8 @@ Json events_about(RunContext& context, const kube::Ref& ref, const std::vector<s
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message, const Limits& limits) {
   Json json{{"format", 1}, {"step", step}, {"message", message}, {"containers", Json::array()}, {"events", Json::array()}};
   try {
-    const auto secrets = secrets_of(context.next_objects);
-    json["message"] = hidden(message, secrets);
+    const auto secrets = secrets_of(context.cluster, context.next_objects);
+    json["message"] = secrets.hide(message);
     std::set<kube::Ref> asked;
     for (const auto& trouble : context.troubles) {
       for (const auto& place : trouble.evidence) {

@@ -36,13 +36,7 @@ bool by_signal(const Failure& failure) { return failure.code() == Exit::interrup
 
 Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds lock_wait, const Limits& limits, RecoveryWay way)
     : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()} {
-  try {
-    lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait}, cluster_.clock(), cluster_.reporter(), limits);
-  } catch (Failure& failure) {
-    if (failure.code() != Exit::locked) throw;
-    throw Failure{Exit::locked, failure.message(),
-                  fmt::format("--lock-wait 10m waits for it; if it is known to be dead: codops unlock {}", cluster_.environment().name)};
-  }
+  lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait, cluster_.environment().name}, cluster_.clock(), cluster_.reporter(), limits);
   token_ = lock_->token().substr(0, token_length);
   try {
     plan::Faults{}.at("after", "lock");

@@ -1,5 +1,6 @@
 #include "lib/backup/files_part.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Names, kinds, contents, modes and link targets below a folder, what restores keep left out.
+// Names, kinds, contents, modes, times, numbers of names and link targets below a folder, what restores keep left out.
 std::map<std::string, std::string> tree(const fs::path& folder) {
   std::map<std::string, std::string> all;
   for (auto at = fs::recursive_directory_iterator{folder}; at != fs::recursive_directory_iterator{}; ++at) {
@@ -26,7 +27,8 @@ std::map<std::string, std::string> tree(const fs::path& folder) {
     }
     struct stat status {};
     ::lstat(at->path().c_str(), &status);
-    auto& text = all[name] = std::to_string(status.st_mode) + " " + std::to_string(status.st_mtim.tv_sec) + " ";
+    auto& text = all[name] = std::to_string(status.st_mode) + " " + std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + " ";
+    if (S_ISREG(status.st_mode)) text += std::to_string(status.st_nlink) + " ";
     if (S_ISLNK(status.st_mode)) text = "-> " + fs::read_symlink(at->path()).string();
     if (S_ISREG(status.st_mode)) text += io::read_file(at->path());
   }
@@ -42,6 +44,13 @@ void make_uploads(const fs::path& folder) {
   fs::create_symlink("../../etc/passwd", folder / "2026" / "link");
   fs::create_directory(folder / "nothing inside");
   ::chmod((folder / "a.txt").c_str(), 0754);
+  // One file under three names, one of them in another folder, and a time between two seconds.
+  fs::create_hard_link(folder / "2026" / "11" / "large", folder / "2026" / "again");
+  fs::create_hard_link(folder / "2026" / "11" / "large", folder / "z");
+  for (const auto* name : {"a.txt", "2026/11", "2026/11/large"}) {
+    const timespec times[2] = {{1'790'000'000, 1}, {1'790'000'000, 123'456'789}};
+    ::utimensat(AT_FDCWD, (folder / name).c_str(), times, 0);
+  }
 }
 
 // What kills a restore: the k-th change, and everything after it.
@@ -84,8 +93,9 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
   const auto taken = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
   const auto* part = taken.manifest.find("files");
   REQUIRE(part != nullptr);
-  CHECK(part->counts.at("files") == 5);
+  CHECK(part->counts.at("files") == 7);
   CHECK(part->counts.at("folders") == 3);
+  CHECK(part->counts.at("bytes") == 5 + 1 + 700'000);
   backup::Progress progress{backups.reporter, backups.clock, "verify", 0};
   CHECK(backup::verify(backups.catalogue, backups.catalogue.find("latest", Limits{}), backups.keys, backups.clock.now(), progress, a_minute()).whole);
 
@@ -97,6 +107,8 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
   request.backup = taken.manifest.label;
   const auto restored = backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == before);
+  CHECK(fs::equivalent(uploads / "z", uploads / "2026" / "again"));
+  CHECK(fs::equivalent(uploads / "z", uploads / "2026" / "11" / "large"));
   CHECK(restored.kept.size() == 1);
   // What restores keep is not backed up with the rest.
   const auto again = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());

@@ -239,8 +239,14 @@ TEST_CASE("restore: dumps of plain pg_dump, and cut off ones are refused") {
   const auto dump = [&](const std::string& format) { return io::capture({{"pg_dump", format, url}, {}, {}}, a_minute(), 1U << 30U); };
   io::write_file(folder.path() / "custom", dump("-Fc"));
   io::write_file(folder.path() / "plain.sql", dump("-Fp"));
+  ask(shop.target(), "ALTER DATABASE " + shop.name + " SET work_mem TO '5MB'");
+  // It makes its database and goes into it; run as it stands it would change the live one.
+  io::write_file(folder.path() / "create.sql", io::capture({{"pg_dump", "-C", "--clean", "--if-exists", url}, {}, {}}, a_minute(), 1U << 30U));
+  io::write_file(folder.path() / "inserts.sql", io::capture({{"pg_dump", "--rows-per-insert=100", url}, {}, {}}, a_minute(), 1U << 30U));
   io::write_file(folder.path() / "plain.sql.gz", io::capture({{"gzip", "-c", (folder.path() / "plain.sql").string()}, {}, {}}, a_minute(), 1U << 30U));
-  for (const char* name : {"custom", "plain.sql", "plain.sql.gz"}) {
+  CHECK(io::read_file(folder.path() / "create.sql", 1U << 30U).find("\n\\connect ") != std::string::npos);
+  ask(shop.target(), "ALTER DATABASE " + shop.name + " SET work_mem TO '6MB'");
+  for (const char* name : {"custom", "plain.sql", "plain.sql.gz", "create.sql", "inserts.sql"}) {
     CAPTURE(name);
     backup::RestoreRequest request;
     request.file = folder.path() / name;
@@ -255,8 +261,48 @@ TEST_CASE("restore: dumps of plain pg_dump, and cut off ones are refused") {
     ask(shop.target(), "DROP TABLE orders CASCADE");
     const auto restored = it.restore(request);
     CHECK((fingerprint(shop.target()) == before));
+    CHECK(answer(shop.target(), "SHOW work_mem") == "6MB");
     ask(shop.target("postgres"), "DROP DATABASE " + restored.aside);
   }
+}
+
+TEST_CASE("restore: a SQL dump that runs commands of psql, or is one of pg_dumpall, is refused before a database is made") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  const io::TemporaryFolder folder;
+  const auto url = "postgresql://postgres@/" + shop.name + "?host=" + server->folder() + "&port=" + std::to_string(server->port());
+  const auto dump = io::capture({{"pg_dump", url}, {}, {}}, a_minute(), 1U << 30U);
+  const auto end = dump.find("--\n-- PostgreSQL database dump complete");
+  REQUIRE(end != std::string::npos);
+  const auto owned = folder.path() / "owned";
+  backup::RestoreRequest request;
+  request.file = folder.path() / "evil.sql";
+  request.safety_backup = false;
+  bool prepared = false;
+  const auto refused = [&](const std::string& sql) {
+    io::write_file(request.file, sql);
+    CHECK(code_of([&] { it.restore(request, {[&](const Limits&) { prepared = true; }, {}, {}, {}}); }) == Exit::data);
+    CHECK_FALSE(prepared);
+    CHECK(it.databases() == shop.name);
+    CHECK_FALSE(fs::exists(owned));
+  };
+  for (const std::string line : {"\\! touch ", "\\o |touch ", "SELECT 1 \\g |touch ", "\\unrestrict x\n\\! touch "}) {
+    CAPTURE(line);
+    refused(std::string{dump}.insert(end, line + owned.string() + "\n"));
+  }
+  refused(io::capture({{"pg_dumpall", "-h", server->folder(), "-p", std::to_string(server->port()), "-U", "postgres", "--no-role-passwords"}, {}, {}}, a_minute(), 1U << 30U));
+  // What the server refuses is told with its line, and nothing stays.
+  io::write_file(request.file, std::string{dump}.insert(end, "SELECT no_such_function();\n"));
+  try {
+    it.restore(request);
+    FAIL("restored");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::failed);
+    CHECK(failure.message().find("\"SELECT no_such_function()\"") != std::string::npos);
+  }
+  CHECK(it.databases() == shop.name);
 }
 
 TEST_CASE("drill: a restore into a scratch database is compared with the manifest, timed, recorded and gone") {
@@ -335,6 +381,7 @@ TEST_CASE("restore: single tables come into a schema of their own, partitions as
   CHECK(it.databases() == names);
   request.tables = {"order"};
   CHECK(code_of([&] { tables(); }) == Exit::usage);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restor%'") == "0");
   // A manifest that says other rows: found, and nothing stays.
   auto manifest = taken.manifest;
   for (auto& table : manifest.tables) table.digest[0] = table.digest[0] == '0' ? '1' : '0';
@@ -343,6 +390,57 @@ TEST_CASE("restore: single tables come into a schema of their own, partitions as
   CHECK(code_of([&] { tables(); }) == Exit::data);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restor%'") == "0");
   CHECK(it.databases() == names);
+}
+
+TEST_CASE("restore: what --table laid beside the live tables is in no later backup, unless somebody made it his own") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  backup::Options options;
+  SUBCASE("one stream") {}
+  SUBCASE("two workers") {
+    options.dump.jobs = 2;
+    options.dump.large = 8192;
+  }
+  SUBCASE("SQL beside it") { options.dump.plain = true; }
+  const auto first = it.take(shop.target(), options);
+  backup::RestoreRequest request;
+  request.tables = {"orders", "customers"};
+  const auto tables = [&](const std::string& label) {
+    request.backup = label;
+    return backup::restore_tables(it.catalogue, {"test", shop.target(), {}}, request, it.keys, it.clock, it.reporter, a_minute());
+  };
+  const auto beside = tables(first.manifest.label).schema;
+  ask(shop.target(), "CREATE INDEX ON " + beside + ".orders (customer); ALTER TABLE " + beside + ".orders ADD PRIMARY KEY (id)");
+  const auto second = it.take(shop.target(), options);
+  CHECK(second.manifest.tables == first.manifest.tables);
+  backup::RestoreRequest whole;
+  whole.backup = second.manifest.label;
+  whole.into = shop.name + "_copy";
+  it.restore(whole);
+  CHECK(answer(shop.target(whole.into), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restor%'") == "0");
+  CHECK(answer(shop.target(whole.into), "SELECT count(*)::text FROM orders") == "60000");
+
+  // A view of somebody's needs it: without the schema that backup could not be restored.
+  ask(shop.target(), "CREATE VIEW compared AS SELECT id FROM " + beside + ".orders");
+  const auto third = it.take(shop.target(), options);
+  CHECK(content_of(third.manifest, beside + ".orders") != nullptr);
+  whole.backup = third.manifest.label;
+  whole.into = shop.name + "_copy2";
+  it.restore(whole);
+  CHECK(answer(shop.target(whole.into), "SELECT count(*)::text FROM compared") == "60000");
+  // Short names mean the live tables all the same.
+  ask(shop.target(), "DROP VIEW compared; UPDATE " + beside + ".customers SET name = 'beside'");
+  const auto again = tables(third.manifest.label).schema;
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM " + again + ".customers WHERE name <> 'beside'") == "1000");
+  request.tables = {beside + ".orders"};
+  CHECK(tables(third.manifest.label).rows == 60000);
+  // Adopted: without the comment it is a schema like any other.
+  CHECK(content_of(it.take(shop.target(), options).manifest, beside + ".orders") == nullptr);
+  ask(shop.target(), "COMMENT ON SCHEMA " + beside + " IS NULL");
+  CHECK(content_of(it.take(shop.target(), options).manifest, beside + ".orders") != nullptr);
+  CHECK(content_of(it.take(shop.target(), options).manifest, again + ".customers") == nullptr);
 }
 
 TEST_CASE("restore: meanwhile the live database takes no writes, and is writable again whatever happens") {

@@ -1,4 +1,4 @@
-#include "lib/backup/catalogue.hpp"
+#include "lib/backup/backup.hpp"
 
 #include <doctest/doctest.h>
 
@@ -173,9 +173,101 @@ TEST_CASE("marks are kept, and a broken manifest is named without hiding the oth
   CHECK(entry.marks.drill_took == Milliseconds{42});
   place.store.put(place.catalogue.object("20261122-100000F", "manifest.json"), "{", limits);
   CHECK_THROWS_AS(place.catalogue.list(limits), Failure);
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   CHECK(place.catalogue.list(limits, &broken).size() == 1);
-  CHECK(broken.size() == 1);
+  REQUIRE(broken.size() == 1);
+  CHECK(broken[0].label == "20261122-100000F");
+  CHECK(broken[0].why == "the manifest is no JSON document");
+  CHECK_FALSE(broken[0].pinned);
+}
+
+TEST_CASE("a manifest that can't be read is told as that by its label, passed over by latest with a word, and counted by no rule") {
+  Place place;
+  place.add("20261121-100000F", "good");
+  place.add("20261122-100000F");
+  place.catalogue.mark("20261122-100000F", [](Marks& marks) { marks.pinned = true; }, limits);
+  const auto name = place.catalogue.object("20261122-100000F", "manifest.json");
+  const auto whole = *place.store.get(name, limits);
+  auto newer = whole, other = whole;
+  newer.replace(newer.find("\"codops_backup\": 1"), 18, "\"codops_backup\": 2");
+  other.replace(other.find("20261122"), 8, "20261121");
+  for (const auto& bad : {std::string{"\xff\xfe junk \x1b[31m"}, std::string{}, std::string{"[]"}, newer, other}) {
+    CAPTURE(bad);
+    place.store.put(name, bad, limits);
+    std::vector<Broken> broken;
+    CHECK(place.catalogue.list(limits, &broken).size() == 1);
+    REQUIRE(broken.size() == 1);
+    CHECK(broken[0].pinned);
+    // Whatever it holds, what is said of it can be printed and put into JSON.
+    CHECK(std::all_of(broken[0].why.begin(), broken[0].why.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+    const auto latest = place.catalogue.find("latest", limits);
+    CHECK(latest.manifest.label == "20261121-100000F");
+    REQUIRE(latest.passed_over.size() == 1);
+    CHECK(latest.passed_over[0] == "backup 20261122-100000F is newer, and passed over: " + broken[0].why);
+    CHECK(place.catalogue.find("good", limits).passed_over.empty());
+    try {
+      place.catalogue.find("20261122-100000F", limits);
+      FAIL("found");
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::data);
+      CHECK(failure.message() == broken[0].text());
+    }
+    // The one that keep_min and count keep is the one that can be restored.
+    Policy policy;
+    policy.days = 0;
+    policy.count = 1;
+    const auto pruning = prune(place.catalogue, policy, now, true, limits);
+    CHECK(pruning.removed.empty());
+    REQUIRE(pruning.verdicts.size() == 1);
+    CHECK(pruning.verdicts[0].keep);
+    CHECK(pruning.unreadable.size() == 1);
+  }
+  place.store.put(name, whole, limits);
+  CHECK(place.catalogue.find("latest", limits).manifest.label == "20261122-100000F");
+  // Nothing but such ones: there are backups, and none is sound.
+  place.store.put(name, "x", limits);
+  place.store.put(place.catalogue.object("20261121-100000F", "manifest.json"), "x", limits);
+  try {
+    place.catalogue.find("latest", limits);
+    FAIL("found");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::data);
+    CHECK(failure.message().starts_with("none of the 2 backups"));
+  }
+}
+
+TEST_CASE("latest says which newer ones are damaged or not signed by the trusted key") {
+  const auto key = io::new_signing_key();
+  Place place;
+  place.add("20261121-100000F", "", key);
+  place.add("20261122-100000F");
+  place.add("20261123-100000F", "", key);
+  place.catalogue.mark("20261123-100000F", [](Marks& marks) { marks.damage = "a part is missing"; }, limits);
+  Catalogue strict{place.store, "shop/production", key.public_key};
+  CHECK(strict.find("latest", limits).passed_over ==
+        std::vector<std::string>{"backup 20261122-100000F is newer, and passed over: it is not signed by the trusted key",
+                                 "backup 20261123-100000F is newer, and passed over: it is damaged: a part is missing"});
+  // Neither counts for keep_min: the one that is left is kept by it.
+  Policy policy;
+  policy.days = 0;
+  policy.count = 1;
+  const auto pruning = prune(strict, policy, now, true, limits);
+  REQUIRE(pruning.verdicts.size() == 3);
+  CHECK(pruning.verdicts[0].keep);
+  CHECK(pruning.verdicts[0].reasons[0] == "keep_min: 1 of 1");
+}
+
+TEST_CASE("a label is no word and no stamp that names a backup by itself, and nothing that reads as a file or an option") {
+  for (const char* bad : {"latest", "all", "20261121-100000F", "20261121-100000", "a/b", "/", "--undo", "a\nb", "\x7f"}) {
+    CAPTURE(bad);
+    try {
+      check_tag(bad);
+      FAIL("taken");
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::usage);
+    }
+  }
+  for (const char* good : {"before v2", "v1.0.0", "Latest greatest", "20261121", "käse", ""}) check_tag(good);
 }
 
 TEST_CASE("who died after the manifest left a whole backup, and a marker that goes") {
@@ -207,7 +299,7 @@ TEST_CASE("what anybody may write beside a manifest never stops a list") {
   // Signed or not, one environment's backup is no other's.
   Catalogue other{store, "shop/other"};
   store.put("shop/other/20261123-101500F/manifest.json", *store.get("shop/test/20261123-101500F/manifest.json", Limits{}), Limits{});
-  std::vector<std::string> broken;
+  std::vector<Broken> broken;
   CHECK(other.list(Limits{}, &broken).empty());
   CHECK(broken.size() == 1);
 }

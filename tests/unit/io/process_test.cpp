@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "lib/base/retry.hpp"
 #include "lib/io/files.hpp"
@@ -162,4 +164,87 @@ TEST_CASE("capture wants exit 0 and bounded output") {
   CHECK(io::capture({{"echo", "a b", "$HOME"}, {}, {}}, Limits{}) == "a b $HOME\n");
   CHECK_THROWS_AS(io::capture(sh("echo x; exit 1"), Limits{}), Failure);
   CHECK_THROWS_AS(io::capture({{"yes"}, {}, {}}, Limits{}, 1000), Failure);
+}
+
+namespace {
+
+// Its number is written to `file`, by a process in a session of its own; whether that one still runs.
+std::string leaves_behind(const std::filesystem::path& file) { return "setsid sh -c 'echo $$ >" + file.string() + ".new; mv " + file.string() + ".new " + file.string() + "; exec sleep 1000' & "; }
+
+std::optional<pid_t> number_in(const std::filesystem::path& file) {
+  const auto text = io::read_file_if_there(file);
+  return text ? std::optional{static_cast<pid_t>(std::atoi(text->c_str()))} : std::nullopt;
+}
+
+bool comes_true(const std::function<bool()>& what) {
+  for (const auto until = Deadline::after(Milliseconds{20'000}); !until.expired(); Limits{}.within(Milliseconds{10}).wait(-1, 0)) {
+    if (what()) return true;
+  }
+  return false;
+}
+
+bool gone(pid_t number) { return ::kill(number, 0) != 0; }
+
+struct TestFolder {
+  std::filesystem::path path;
+  TestFolder() {
+    std::string name = std::filesystem::temp_directory_path() / "codops-guard-XXXXXX";
+    path = ::mkdtemp(name.data());
+  }
+  ~TestFolder() { std::filesystem::remove_all(path); }
+};
+
+}  // namespace
+
+TEST_CASE("a guarded program ends as it ended, and what it said is seen") {
+  auto program = sh("echo out; echo err >&2; exit 3");
+  program.guarded = true;
+  const auto ran = run(program);
+  CHECK(ran.out == "out\n");
+  CHECK(ran.outcome.error_tail == "err");
+  CHECK(ran.outcome.status.code == 3);
+  program = sh("kill -9 $$");
+  program.guarded = true;
+  CHECK(run(program).outcome.status.signal == SIGKILL);
+  program = {{"/nonexistent/program"}, {}, {}};
+  program.guarded = true;
+  CHECK_THROWS_AS(run(program), Failure);
+}
+
+TEST_CASE("nothing of a guarded program outlives its time, in whatever session, whatever signal it ignores") {
+  const TestFolder folder;
+  auto program = sh(leaves_behind(folder.path / "left") + "trap '' TERM; sleep 1000; sleep 1000");
+  program.guarded = true;
+  program.grace = Milliseconds{200};
+  CancelSource stop;
+  std::thread stopper{[&] {
+    comes_true([&] { return number_in(folder.path / "left").has_value(); });
+    stop.cancel(Exit::terminated);
+  }};
+  CHECK_THROWS_AS(io::run(program, {}, {Deadline::never(), stop.token()}), Failure);
+  stopper.join();
+  const auto left = number_in(folder.path / "left");
+  REQUIRE(left);
+  CHECK(gone(*left));
+}
+
+TEST_CASE("nothing of a guarded program outlives codops, killed without a warning") {
+  const TestFolder folder;
+  const auto codops = ::fork();
+  REQUIRE(codops >= 0);
+  if (codops == 0) {
+    auto program = sh(leaves_behind(folder.path / "left") + "sleep 1000; sleep 1000");
+    program.guarded = true;
+    try {
+      io::run(program, {}, Limits{});
+    } catch (...) {
+    }
+    ::_exit(1);
+  }
+  REQUIRE(comes_true([&] { return number_in(folder.path / "left").has_value(); }));
+  const auto left = *number_in(folder.path / "left");
+  CHECK_FALSE(gone(left));
+  ::kill(codops, SIGKILL);
+  ::waitpid(codops, nullptr, 0);
+  CHECK(comes_true([&] { return gone(left); }));
 }

@@ -101,6 +101,12 @@ TEST_CASE("status: what somebody changed of a container is drift, as is what a r
   container.restart_policy = "always";
   REQUIRE(shop.look().drift.size() == 1);
   CHECK(shop.look().drift[0] == "web-1 has the restart policy always instead of no");
+  container.restart_policy = "no";
+  container.state = target::RunState::paused;
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-1 is paused (docker unpause web-1)");
+  container.state = target::RunState::running;
+  container.restart_policy = "always";
   web.restart = "always:3";
   shop.observed.containers[1].restart_policy = "always";
   CHECK(shop.look().drift.empty());

@@ -201,6 +201,15 @@ TEST_CASE_FIXTURE(Fixture, "a signal undoes and keeps its own exit code") {
   CHECK(world.things == std::set<std::string>{"b"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "when the command's own time is over, that is what is said, not whom it waited for") {
+  auto late = run();
+  late.limits = Limits{}.within(Milliseconds{0});
+  const auto outcome = plan::run(late);
+  CHECK(outcome.exit == Exit::deadline);
+  REQUIRE(outcome.failure);
+  CHECK(outcome.failure->message().find("--timeout") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Fixture, "recovery: from any moment back to before, twice the same") {
   for (std::size_t died = 0; died < plan.steps.size(); ++died) {
     CAPTURE(died);

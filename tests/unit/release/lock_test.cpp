@@ -1,6 +1,7 @@
 #include "lib/release/lock.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -67,6 +68,10 @@ TEST_CASE("a lock is judged by its process where that can be seen, else by its h
   CHECK(here.pid == ::getpid());
   CHECK(process_alive(here.pid, here.start_time));
   CHECK_FALSE(process_alive(here.pid, here.start_time + 1));  // a reused pid
+  const auto child = ::fork();
+  if (child == 0) ::_exit(0);
+  ::waitpid(child, nullptr, 0);
+  CHECK_FALSE(process_alive(child, 1));  // not there at all (that one which can't be looked at is: scenario/lock.sh)
   const auto alive = [](auto, auto) { return true; };
   const auto dead = [](auto, auto) { return false; };
   CHECK(judge(state_of(here, std::chrono::seconds{3}), here, alive) == Verdict::fresh);
@@ -90,12 +95,13 @@ TEST_CASE("a fresh holder keeps others out and is named; a dead one is taken ove
   remote.owner = "alice";
   REQUIRE(FakePrimitive{engine}.try_create(remote, {}));
   try {
-    acquire(connect, this_process("rollback production"), {}, engine.clock, reporter, {});
+    acquire(connect, this_process("rollback production"), {{}, "production"}, engine.clock, reporter, {});
     FAIL("two holders");
   } catch (const Failure& failure) {
     CHECK(failure.code() == Exit::locked);
     CHECK(failure.message().find("alice") != std::string::npos);
     CHECK(failure.message().find("deploy production v1") != std::string::npos);
+    CHECK(failure.hint().find("ENV") == std::string::npos);
   }
   engine.clock.advance(std::chrono::seconds{31});
   const auto lock = acquire(connect, this_process("rollback production"), {}, engine.clock, reporter, {});

@@ -1,8 +1,8 @@
-#include "lib/migrate/lexer.hpp"
+#include "lib/text/sql_lexer.hpp"
 
 #include <algorithm>
 
-namespace codops::migrate {
+namespace codops::text::sql {
 
 namespace {
 
@@ -152,4 +152,4 @@ std::size_t Lexer::dollar_tag() const {
   return peek(length) == '$' ? length + 1 : 0;
 }
 
-}  // namespace codops::migrate
+}  // namespace codops::text::sql

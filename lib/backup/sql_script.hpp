@@ -1,0 +1,49 @@
+#pragma once
+// A plain SQL dump as it streams by, statement by statement, the rows of COPY apart. codops reads it itself and not psql: psql takes
+// commands of its own in it (`\! …`, `\o |…`), which whoever can write the file would run here, and only some of its releases can be
+// told not to (\restrict).
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "lib/base/cancel.hpp"
+#include "lib/io/byte_stream.hpp"
+#include "lib/io/postgres.hpp"
+
+namespace codops::backup {
+
+// Left out are pg_dump's \restrict and \unrestrict, and what `pg_dump --create` adds: statements about the database itself (it is
+// made, filled and swapped under other names here) and the one \connect into it. Failure{data}, with the line: any other command of
+// psql, a \connect into another one (pg_dumpall's), an end inside a statement or rows, text of which quotes can't be told apart for sure.
+class SqlScript {
+ public:
+  explicit SqlScript(io::Reader& from) : from_{from} {}
+
+  struct Statement {
+    std::string sql;
+    std::size_t line{};
+    bool copies{};  // rows() has what it reads
+  };
+  std::optional<Statement> next();  // nullopt at the end; rows that nobody asked for are passed over
+  std::size_t rows(char* into, std::size_t size);  // 0 at their end
+
+ private:
+  enum class Found { statement, skipped, more, nothing };
+  Found scan(Statement& statement);
+  void command(std::string_view line);
+  bool grow();
+  void consume(std::size_t until);
+  void begin_rows();
+  [[noreturn]] void refuse(const std::string& why, const std::string& hint = {}) const;
+
+  io::Reader& from_;
+  std::string text_;  // what was read and not yet handed out begins at at_
+  std::size_t at_{}, line_{1};
+  std::string connected_;  // the line that does so
+  bool ended_{}, copying_{}, inside_row_{};
+};
+
+// All of it into an empty database, in one transaction unless it ends that itself. What the server refuses is told with its line.
+void run_script(io::Reader& sql, const io::postgres::Target& into, const Limits& limits);
+
+}  // namespace codops::backup

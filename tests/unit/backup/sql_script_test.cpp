@@ -1,0 +1,101 @@
+#include "lib/backup/sql_script.hpp"
+
+#include <doctest/doctest.h>
+
+#include "lib/base/failure.hpp"
+
+using namespace codops;
+
+namespace {
+
+// In small bites, so that everything is cut anywhere.
+struct Bites final : io::Reader {
+  Bites(std::string_view text, std::size_t bite) : whole_{text}, bite_{bite} {}
+  std::size_t read(char* into, std::size_t size) override { return whole_.read(into, std::min(size, bite_)); }
+  io::TextReader whole_;
+  std::size_t bite_;
+};
+
+// "line: statement", and "| rows" below one that copies.
+std::string read(const std::string& sql, std::size_t bite = 1000, std::size_t at_once = 7) {
+  Bites bites{sql, bite};
+  backup::SqlScript script{bites};
+  std::string out;
+  std::string buffer(at_once, '\0');
+  while (const auto statement = script.next()) {
+    out += std::to_string(statement->line) + ": " + statement->sql + "\n";
+    if (!statement->copies) continue;
+    out += "| ";
+    while (const auto got = script.rows(buffer.data(), buffer.size())) out.append(buffer, 0, got);
+    out += "\n";
+  }
+  return out;
+}
+
+std::string refused(const std::string& sql) {
+  try {
+    return "not refused: " + read(sql);
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::data);
+    return failure.message();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a SQL dump: its statements and rows, wherever it is cut while it is read") {
+  const std::string dump =
+      "--\n-- dump; \\! x\n\\restrict abc\n\nSET a = 'x;\\! id';\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $_$ SELECT '\\! ;' $_$;\n"
+      "COPY public.t (a, b) FROM stdin;\n\\N\t;\n\\.x\n\\\\.\n\n\\! id\n\\.\n\nCOPY e FROM stdin;\n\\.\n"
+      "CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 2 END; END;\nINSERT INTO t VALUES (E'a\\';\\! x', 'y''z');\n\\unrestrict abc\n-- end\n";
+  const std::string wanted =
+      "5: SET a = 'x;\\! id'\n6: CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $_$ SELECT '\\! ;' $_$\n7: COPY public.t (a, b) FROM stdin\n"
+      "| \\N\t;\n\\.x\n\\\\.\n\n\\! id\n\n15: COPY e FROM stdin\n| \n"
+      "17: CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 2 END; END\n18: INSERT INTO t VALUES (E'a\\';\\! x', 'y''z')\n";
+  for (const std::size_t bite : {1U, 2U, 5U, 100U, 100000U}) {
+    for (const std::size_t at_once : {1U, 2U, 3U, 64U, 100000U}) {
+      CAPTURE(bite);
+      CAPTURE(at_once);
+      CHECK(read(dump, bite, at_once) == wanted);
+    }
+  }
+  // Longer than what is read at once: the statement, a row, and all the rows.
+  const std::string large(700'000, 'x'), row = large + "\t\\N\n";
+  const auto text = "INSERT INTO t VALUES ('" + large + ";');\nCOPY t FROM stdin;\n" + row + row + row + "\\.\nSELECT 1;\n";
+  CHECK((read(text, 100'000, 90'000) == "1: INSERT INTO t VALUES ('" + large + ";')\n2: COPY t FROM stdin\n| " + row + row + row + "\n7: SELECT 1\n"));
+  // Rows that nobody asks for are passed over.
+  Bites bites{text, 100'000};
+  backup::SqlScript script{bites};
+  int statements = 0;
+  while (script.next()) ++statements;
+  CHECK(statements == 3);
+  CHECK(read("").empty());
+  CHECK(read("-- nothing") == "");
+}
+
+TEST_CASE("a SQL dump: no command of psql passes, and what is cut off is seen") {
+  CHECK(refused("SELECT 1;\n\\! touch x\n") == "line 2 of the dump: \"\\! touch x\" is a command of psql, and none is run");
+  for (const char* bad : {"\\o |sh\n", "SELECT 1 \\g |sh\n;", "SELECT 1 \\; SELECT 2;", "\\copy t from program 'id'\n", "\\i /etc/passwd\n", "  \\! id", "\\\n",
+                          "COPY t FROM stdin;\n1\n\\.\n\\! id\n", "\\connect a\n\\connect b\n"}) {
+    CAPTURE(bad);
+    CHECK(refused(bad).find("not refused") == std::string::npos);
+  }
+  for (const char* cut : {"SELECT 1", "SELECT 'a", "SELECT $x$ a", "SELECT /* a", "COPY t FROM stdin;", "COPY t FROM stdin;\n", "COPY t FROM stdin;\n1\n2", "COPY t FROM stdin;\n1\n\\",
+                          "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;"}) {
+    CAPTURE(cut);
+    CHECK(refused(cut).find("cut off") != std::string::npos);
+  }
+  CHECK(refused("SET standard_conforming_strings = off;").find("quotes") != std::string::npos);
+  CHECK(refused("SET client_encoding = 'SJIS';").find("quotes") != std::string::npos);
+  CHECK(read("SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';") == "1: SET standard_conforming_strings = on\n2: SET client_encoding = 'UTF8'\n");
+  CHECK(refused(std::string{"SELECT 'a\0';", 12}).find("NUL") != std::string::npos);
+}
+
+TEST_CASE("a SQL dump of pg_dump --create: what it says of the database itself is left out") {
+  CHECK(read("\\restrict a\nDROP DATABASE IF EXISTS shop;\nCREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8';\nALTER DATABASE shop OWNER TO me;\n"
+             "\\unrestrict a\n\\connect shop\n\\restrict a\nCOMMENT ON DATABASE shop IS 'on database';\nALTER DATABASE shop SET work_mem TO '5MB';\n"
+             "GRANT CONNECT, TEMPORARY ON DATABASE shop TO you;\nREVOKE ALL ON DATABASE \"a b\" FROM PUBLIC;\nSECURITY LABEL FOR x ON DATABASE shop IS 'y';\n"
+             "COMMENT ON TABLE database IS 'on database';\nGRANT SELECT ON TABLE t TO you;\nALTER TABLE database ADD x int;\n"
+             "ALTER ROLE me IN DATABASE shop SET work_mem TO '5MB';\n\\connect shop\n") ==
+        "13: COMMENT ON TABLE database IS 'on database'\n14: GRANT SELECT ON TABLE t TO you\n15: ALTER TABLE database ADD x int\n");
+}
