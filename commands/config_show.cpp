@@ -5,6 +5,7 @@
 
 #include "commands/config.hpp"
 #include "commands/services.hpp"
+#include "lib/io/http_probe.hpp"
 #include "lib/settings/schema.hpp"
 
 namespace codops::commands {
@@ -49,11 +50,19 @@ class ConfigShow final : public Command {
     });
   }
 
+  // "health.checks.site.headers.Authorization"
+  static bool is_secret_header(const std::string& path) {
+    constexpr std::string_view headers = ".headers.";
+    const auto at = path.find(headers);
+    return path.starts_with("health.") && at != std::string::npos && io::names_a_secret(path.substr(at + headers.size()));
+  }
+
   // Never a secret's value.
   static std::vector<std::string> shown(const std::string& path, const Value& value) {
     const auto* key = settings::find_key(path);
     auto words = value.words;
-    for (auto& word : words) word = key != nullptr && key->type == Type::secret ? std::string{Secret::shown} : redact_url(word);
+    const bool secret = (key != nullptr && key->type == Type::secret) || is_secret_header(path);
+    for (auto& word : words) word = secret ? std::string{Secret::shown} : io::shown_text(word);
     return words;
   }
 

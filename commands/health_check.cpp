@@ -46,10 +46,10 @@ class HealthCheck final : public Command {
     parameters.flag("--http2", http2_, "for --url: the answer must come over HTTP/2");
     parameters.option("--ca", "FILE", ca_, "trust this CA instead of the system's");
     parameters.option("--cert", "FILE", certificate_, "client certificate");
-    parameters.option("--key", "FILE", key_, "key of the client certificate");
+    parameters.option("--key", "FILE", key_, "key of the client certificate; CODOPS_KEY_PASSPHRASE opens an encrypted one");
     parameters.option("--server-name", "NAME", server_name_, "name to ask for and to verify, where the URL has an address");
     parameters.option("--connect-to", "HOST[:PORT]|SOCKET", connect_to_, "connect there instead of where the name leads");
-    parameters.flag("--insecure", insecure_, "do not verify certificates");
+    parameters.flag("--insecure", insecure_, "do not verify certificates; one that has ended is a warning");
     parameters.duration("--check-timeout", timeout_, "for one attempt (5s); --timeout is for all of them (10s)");
     parameters.number("--retries", "N", retries_, "further attempts after a failure (0)");
     parameters.number("--successes", "N", successes_, "so many in a row are well (1)");
@@ -64,6 +64,19 @@ class HealthCheck final : public Command {
   }
 
   Result run(Services& services) override {
+    try {
+      return check(services);
+    } catch (const Failure& failure) {
+      const bool stopped = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
+      if (services.options().format != "nagios" || stopped) throw;
+      // Monitoring shows stdout, and knows the exit codes 0 to 3.
+      return {Exit::unknown, health::nagios(failure), ""};
+    }
+  }
+
+ private:
+  Result check(Services& services) {
+    passphrase_ = Secret{services.variable("CODOPS_KEY_PASSPHRASE").value_or("")};
     health::Convention found;
     auto deadline = usual_deadline;
     health::Options options;
@@ -98,7 +111,6 @@ class HealthCheck final : public Command {
     return json ? Result{exit, "", std::move(text)} : Result{exit, std::move(text), ""};
   }
 
- private:
   void refuse_contradictions() const {
     const bool for_url = status_ || !headers_.empty() || !expected_headers_.empty() || !bodies_.empty() || !json_.empty() || redirects_ || http2_;
     if (for_url && urls_.empty()) {
@@ -127,7 +139,7 @@ class HealthCheck final : public Command {
     return check;
   }
 
-  io::Trust trust() const { return {ca_.value_or(""), certificate_.value_or(""), key_.value_or(""), insecure_}; }
+  io::Trust trust() const { return {ca_.value_or(""), certificate_.value_or(""), key_.value_or(""), insecure_, passphrase_}; }
 
   io::Via via() const {
     if (!connect_to_) return {};
@@ -302,6 +314,7 @@ class HealthCheck final : public Command {
   std::vector<std::string> names_, urls_, ports_, certificates_, databases_, caches_, containers_, disks_;
   std::vector<std::string> headers_, expected_headers_, bodies_, json_, command_;
   std::optional<std::string> status_, redirects_, ca_, certificate_, key_, server_name_, connect_to_;
+  Secret passphrase_;
   std::optional<Milliseconds> timeout_, slow_, interval_;
   std::optional<std::int64_t> retries_, successes_, parallel_;
   bool http2_{false}, insecure_{false}, strict_{false}, wait_{false}, watch_{false};

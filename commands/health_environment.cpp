@@ -132,7 +132,8 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
   };
 }
 
-health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring) {
+health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
+                                 const std::function<std::optional<std::string>(const std::string&)>& defined) {
   health::ConventionFacts facts;
   for (const auto& [name, service] : project.services) {
     health::ConventionFacts::Service out;
@@ -150,8 +151,8 @@ health::ConventionFacts facts_of(const compose::Project& project, const settings
   facts.containers = wiring.containers;
   const auto& database = environment.database.url_variable;
   const auto& redis = environment.redis.url_variable;
-  facts.database_url = variable_of(project, database.empty() ? "DATABASE_URL" : database).value_or("");
-  facts.redis_url = variable_of(project, redis.empty() ? "REDIS_URL" : redis).value_or("");
+  facts.database_url = defined(database.empty() ? "DATABASE_URL" : database).value_or("");
+  facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
   if (!facts.database_url.empty()) {
     const auto target = io::postgres::parse_target(facts.database_url, database);
     wiring.reach(target.host, target.port.empty() ? std::uint16_t{5432} : number(target.port), facts.database_via);
@@ -200,9 +201,13 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     project = load_project(services, environment);
     wiring.containers = containers_of_engine(services, &environment, project.name);
   }
-  wiring.variable = [&](const std::string& name) {
+  // Without a compose file the environment's own files are all there is. What codops' shell has by chance is no convention.
+  const auto defined = [&](const std::string& name) {
     auto value = variable_of(project, name);
-    if (!value) value = variable_in_files(services, environment, name);
+    return value ? value : variable_in_files(services, environment, name);
+  };
+  wiring.variable = [&](const std::string& name) {
+    auto value = defined(name);
     return value ? value : services.variable(name);
   };
   health::Convention out;
@@ -216,7 +221,7 @@ health::Convention checks_of(Services& services, const settings::Environment& en
   wiring.no_workload = "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;
-    auto facts = facts_of(project, environment, wiring);
+    auto facts = facts_of(project, environment, wiring, defined);
     facts.engine_address = address;
     auto found = conventional_checks(facts);
     out.checks = std::move(found.checks);

@@ -4,6 +4,7 @@
 
 #include "commands/migrate.hpp"
 #include "commands/migrate_options.hpp"
+#include "lib/migrate/script_error.hpp"
 
 namespace codops::commands {
 
@@ -46,7 +47,7 @@ class MigrateStatus final : public Command {
     std::string text = fmt::format("{} · {} · {}{}\n", environment, database, migrate::name_of(ledger.layout), ledger.has_history ? "" : " · no history yet");
     for (const auto& item : ledger.items) {
       if (item.state == State::applied && !all_) continue;
-      text += fmt::format("  {:<10} {}{}\n", migrate::name_of(item.state), item.name, remark(item).empty() ? "" : "   " + remark(item));
+      text += fmt::format("  {:<10} {}{}\n", migrate::name_of(item.state), migrate::printable(item.name), remark(item).empty() ? "" : "   " + migrate::printable(remark(item)));
     }
     const auto applied = ledger.count(State::applied);
     if (ledger.exit() == Exit::ok) return text + fmt::format("up to date ({} migrations)\n", applied);

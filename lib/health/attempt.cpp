@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "lib/base/without_secret.hpp"
+#include "lib/health/command_probe.hpp"
 #include "lib/health/verdict.hpp"
 
 namespace codops::health {
@@ -32,7 +34,9 @@ class AskedProbe final : public io::Probe {
  public:
   AskedProbe(Network& network, const AskedCheck& check, Milliseconds timeout, Done done) : state_{std::make_shared<State>()} {
     state_->done = std::move(done);
-    const Limits limits{network.limits.within(timeout).deadline, state_->cancel.token()};
+    // The loop's clock decides and cancels; the thread's own comes later, or the two would race for what is said.
+    constexpr Milliseconds later{2000};
+    const Limits limits{Deadline::after(timeout + later), state_->cancel.token()};
     auto work = [ask = check.ask, limits, state = std::weak_ptr<State>{state_}, mailbox = network.loop.mailbox()] {
       Answer answer;
       try {
@@ -88,6 +92,13 @@ struct Starter {
     return network.http().start(std::move(request), [&http, done = done](const io::HttpProbeResult& result) {
       auto answer = troubled(result).value_or(Answer{});
       if (result.trouble == io::Trouble::none) answer.finding = judge_http(http, result, wall_now());
+      // Bodies, and what else a server says, may quote what it was sent.
+      if (!answer.finding.message.empty()) {
+        for (const auto& secret : io::secrets_of(http.request)) {
+          answer.finding.message = without_secret(answer.finding.message, secret);
+          answer.finding.hint = without_secret(answer.finding.hint, secret);
+        }
+      }
       take_facts(answer, result);
       if (result.status != 0) answer.facts.http_status = result.status;
       answer.facts.http_version = result.version;
@@ -139,6 +150,14 @@ struct Starter {
                                  });
   }
 
+  std::unique_ptr<io::Probe> operator()(const CommandCheck& command) const {
+    return start_command_probe(network.loop, command, [done = done](Finding finding) {
+      Answer answer;
+      answer.finding = std::move(finding);
+      done(std::move(answer));
+    });
+  }
+
   std::unique_ptr<io::Probe> operator()(const AskedCheck& asked) const {
     return std::make_unique<AskedProbe>(network, asked, check.timeout, done);
   }
@@ -162,6 +181,7 @@ struct Files {
   std::size_t operator()(const TlsCheck& check) const { return of(check.target.tcp.host, check.target.tcp.via); }
   std::size_t operator()(const PostgresCheck&) const { return 3; }
   std::size_t operator()(const RedisCheck& check) const { return of(check.target.tcp.host, check.target.tcp.via); }
+  std::size_t operator()(const CommandCheck&) const { return 6; }
   std::size_t operator()(const AskedCheck&) const { return 6; }
 };
 

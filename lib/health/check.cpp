@@ -7,7 +7,6 @@
 
 #include "lib/base/units.hpp"
 #include "lib/health/verdict.hpp"
-#include "lib/io/process.hpp"
 
 namespace codops::health {
 namespace {
@@ -19,12 +18,6 @@ Check asked(std::string name, std::string kind, std::string target, std::functio
   return check;
 }
 
-std::string last_line(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
-  const auto newline = text.rfind('\n');
-  return std::string{text.substr(newline == std::string_view::npos ? 0 : newline + 1)};
-}
-
 struct Describe {
   std::pair<std::string, std::string> operator()(const HttpCheck& check) const {
     return {"http", io::shown_url(check.request.url)};
@@ -33,6 +26,8 @@ struct Describe {
   std::pair<std::string, std::string> operator()(const TlsCheck& check) const { return {"tls", to_string(check.target.tcp)}; }
   std::pair<std::string, std::string> operator()(const PostgresCheck& check) const { return {"postgres", check.target.describe()}; }
   std::pair<std::string, std::string> operator()(const RedisCheck& check) const { return {"redis", to_string(check.target)}; }
+  // Arguments may carry what nobody should see.
+  std::pair<std::string, std::string> operator()(const CommandCheck& check) const { return {"command", check.argv.empty() ? std::string{} : check.argv.front()}; }
   std::pair<std::string, std::string> operator()(const AskedCheck& check) const { return {check.kind, check.target}; }
 };
 
@@ -80,21 +75,10 @@ Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Mil
 }
 
 Check command_check(std::string name, std::vector<std::string> argv) {
-  auto shown = argv.empty() ? std::string{} : argv.front();  // arguments may carry what nobody should see
-  return asked(std::move(name), "command", std::move(shown), [argv = std::move(argv)](const Limits& limits) -> Finding {
-    std::string said;
-    io::Program program;
-    program.argv = argv;
-    program.env = io::usual_environment();
-    program.grace = Milliseconds{0};
-    const auto outcome = io::run(program, {{}, [&](std::string_view bytes) { said.append(bytes.substr(0, 4096 - std::min<std::size_t>(4096, said.size()))); }, {}}, limits);
-    if (outcome.status.success()) return {};
-    auto why = last_line(outcome.error_tail.empty() ? said : outcome.error_tail);
-    Finding out{Status::fail, io::Stage::status, "it " + outcome.status.text() + (why.empty() ? "" : ": " + redact_urls_in(why)), "run it by hand", {}};
-    if (outcome.status.signal == 0 && outcome.status.code == 1) out.status = Status::warn;
-    if (outcome.status.signal == 0 && outcome.status.code == 3) out.status = Status::unknown;
-    return out;
-  });
+  Check check;
+  check.name = std::move(name);
+  check.what = CommandCheck{std::move(argv)};
+  return check;
 }
 
 Check workload_check(std::string name, AskWorkload ask) {

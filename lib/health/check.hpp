@@ -88,14 +88,18 @@ struct Finding {
 // Anything that is asked on a thread beside the loop. `ask` honours its limits; it owns what it uses, because a run
 // whose deadline has passed does not wait for it.
 struct AskedCheck {
-  std::string kind;    // "container", "disk", "backup", "command", "workload"
+  std::string kind;    // "container", "disk", "backup", "workload"
   std::string target;  // as a report shows it
   std::function<Finding(const Limits&)> ask;
 };
 
+struct CommandCheck {
+  std::vector<std::string> argv;
+};
+
 struct Check {
   std::string name;  // unique in a run
-  std::variant<HttpCheck, TcpCheck, TlsCheck, PostgresCheck, RedisCheck, AskedCheck> what;
+  std::variant<HttpCheck, TcpCheck, TlsCheck, PostgresCheck, RedisCheck, CommandCheck, AskedCheck> what;
   std::vector<std::string> after;  // names of checks that must be well first; else this one is skipped
   Milliseconds timeout{5000};      // of one attempt
   std::optional<Milliseconds> warn_after;  // an answer slower than this is a warning

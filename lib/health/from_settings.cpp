@@ -69,14 +69,19 @@ void certificate_limits(CertificateLimits& limits, const Limit& warn, const Limi
   if (fail.time && *fail.time >= day) limits.fail = std::chrono::duration_cast<Hours>(*fail.time);
 }
 
-HttpCheck http_of(const HealthCheck& described, const Limit& warn, const Limit& fail) {
+io::Trust trust_of(const HealthCheck& described, const Wiring& wiring) {
+  const auto passphrase = described.key.empty() || !wiring.variable ? std::nullopt : wiring.variable("CODOPS_KEY_PASSPHRASE");
+  return {described.ca, described.certificate, described.key, false, Secret{passphrase.value_or("")}};
+}
+
+HttpCheck http_of(const HealthCheck& described, const Wiring& wiring, const Limit& warn, const Limit& fail) {
   HttpCheck what;
   what.request.url = described.target;
   what.request.method = described.method;
   for (const auto& [name, value] : described.headers) what.request.headers.emplace_back(name, Secret{value});
   what.request.via = via_of(described);
   what.request.server_name = described.server_name;
-  what.request.trust = {described.ca, described.certificate, described.key, false};
+  what.request.trust = trust_of(described, wiring);
   what.request.redirects = described.follow_redirects ? io::HttpProbeRequest::Redirects::follow : io::HttpProbeRequest::Redirects::keep;
   std::string codes;
   for (const auto code : described.status) codes += (codes.empty() ? "" : ",") + std::to_string(code);
@@ -102,13 +107,13 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
   Check check;
   const auto& kind = described.kind;
   if (kind == "url") {
-    check.what = http_of(described, warn, fail);
+    check.what = http_of(described, wiring, warn, fail);
   } else if (kind == "tcp") {
     const auto address = address_of(described, 0);
     check.what = TcpCheck{{address.host, address.port, via_of(described)}};
   } else if (kind == "tls") {
     const auto address = address_of(described, 443);
-    TlsCheck what{{{address.host, address.port, via_of(described)}, described.server_name, {described.ca, described.certificate, described.key, false}}, {}};
+    TlsCheck what{{{address.host, address.port, via_of(described)}, described.server_name, trust_of(described, wiring)}, {}};
     certificate_limits(what.certificate, warn, fail);
     check.what = what;
   } else if (kind == "postgres") {

@@ -16,6 +16,8 @@ nlohmann::json to_json(const Report& report, bool strict);
 std::string junit(const Report& report);
 // Monitoring Plugins guidelines: one line with performance data, then a line a check that is not well.
 std::string nagios(const Report& report);
+// The line of a run that could not begin: a plugin that says nothing tells nobody why.
+std::string nagios(const Failure& failure);
 // 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 Exit nagios_exit(const Report& report);
 // Prometheus text exposition format 0.0.4.

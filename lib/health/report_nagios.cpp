@@ -43,6 +43,10 @@ Exit nagios_exit(const Report& report) {
   return report.count(Status::warn) > 0 ? Exit::failed : Exit::ok;
 }
 
+std::string nagios(const Failure& failure) {
+  return plain("UNKNOWN: " + failure.message() + (failure.hint().empty() ? "" : " (" + failure.hint() + ")")) + "\n";
+}
+
 std::string nagios(const Report& report) {
   const auto exit = nagios_exit(report);
   const char* word = exit == Exit::ok ? "OK" : exit == Exit::failed ? "WARNING" : exit == Exit::unhealthy ? "CRITICAL" : "UNKNOWN";

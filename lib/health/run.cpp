@@ -122,7 +122,7 @@ class Run {
     answer.facts.address = item.probe->address();
     const auto stage = item.probe->stage();
     answer.finding = {silent(checks_[i], stage), stage,
-                      silence(stage, "within " + format_duration(checks_[i].timeout)), silence_hint(stage), {}};
+                      silence(checks_[i], stage, "within " + format_duration(checks_[i].timeout)), silence_hint(checks_[i], stage), {}};
     release(item);
     take(i, std::move(answer));
     decide_on(i);
@@ -130,11 +130,11 @@ class Run {
 
   // What silence amounts to: of a server or a command a failure; a name server or an engine just did not tell.
   static Status silent(const Check& check, io::Stage stage) {
-    const auto* asked = std::get_if<AskedCheck>(&check.what);
-    return stage == io::Stage::dns || (asked != nullptr && asked->kind != "command") ? Status::unknown : Status::fail;
+    return stage == io::Stage::dns || std::holds_alternative<AskedCheck>(check.what) ? Status::unknown : Status::fail;
   }
 
-  static std::string silence(io::Stage stage, const std::string& when) {
+  static std::string silence(const Check& check, io::Stage stage, const std::string& when) {
+    if (std::holds_alternative<CommandCheck>(check.what)) return "it did not end " + when;
     switch (stage) {
       case io::Stage::dns: return "the name server did not answer " + when;
       case io::Stage::connect: return "no connection " + when;
@@ -144,7 +144,8 @@ class Run {
     }
   }
 
-  static std::string silence_hint(io::Stage stage) {
+  static std::string silence_hint(const Check& check, io::Stage stage) {
+    if (std::holds_alternative<CommandCheck>(check.what)) return "run it by hand, or give it longer: --check-timeout, in codops.yaml timeout";
     switch (stage) {
       case io::Stage::dns: return "check /etc/resolv.conf and the network of this machine";
       case io::Stage::connect: return "check the address, a firewall, and that the host is up";
@@ -297,7 +298,8 @@ class Run {
         outcome.stage = item.probe->stage();
         outcome.status = why == Exit::deadline ? silent(checks_[i], outcome.stage) : Status::unknown;
         outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
-        outcome.hint = why == Exit::deadline ? silence_hint(outcome.stage) : "";
+        if (std::holds_alternative<CommandCheck>(checks_[i].what)) outcome.message = "it had not ended " + when;
+        outcome.hint = why == Exit::deadline ? silence_hint(checks_[i], outcome.stage) : "";
       } else if (item.history.empty()) {
         outcome.status = Status::unknown;
         outcome.stage = io::Stage::deadline;

@@ -47,6 +47,12 @@ std::string status_hint(long status) {
   }
 }
 
+// nginx lets the handshake pass and answers 400; 495 and 496 are its own, inside.
+bool misses_certificate(const io::HttpProbeResult& result) {
+  const bool refused = result.status == 400 || result.status == 401 || result.status == 403 || result.status == 495 || result.status == 496;
+  return refused && result.tls && result.tls->misses_certificate;
+}
+
 Finding judge_body(const HttpCheck& check, const io::HttpProbeResult& result) {
   for (const auto& wanted : check.body_contains) {
     if (result.body.find(wanted) == std::string::npos) {
@@ -159,7 +165,8 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
   out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt, true});
   if (left >= limits.warn) return out;
   const bool leaf = soonest == &facts.chain.front();
-  out.status = left < limits.fail ? Status::fail : Status::warn;
+  // Who asked for no verification is warned only.
+  out.status = left < limits.fail && facts.verified ? Status::fail : Status::warn;
   out.stage = io::Stage::tls;
   const auto what = (leaf ? "the certificate \"" : "the certificate of the issuer \"") + soonest->subject + "\"";
   out.message = left.count() < 0 ? fmt::format("{} expired {}", what, format_age(-left))
@@ -171,7 +178,8 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
 Finding judge_http(const HttpCheck& check, const io::HttpProbeResult& result, WallTime now) {
   if (!check.expect_status.contains(result.status)) {
     return found(Status::fail, io::Stage::status, fmt::format("HTTP {}, expected {}", result.status, check.expect_status.text()),
-                 status_hint(result.status));
+                 misses_certificate(result) ? "the server asks for a client certificate: --cert FILE --key FILE, in codops.yaml certificate and key"
+                                            : status_hint(result.status));
   }
   if (check.expect_http2 && result.version != "2") {
     return found(Status::fail, io::Stage::status, "the answer is HTTP/" + result.version + ", not HTTP/2", "turn on http2 at the server");
@@ -355,7 +363,7 @@ void check_order(const std::vector<Check>& checks) {
   const std::function<void(const Check&)> visit = [&](const Check& check) {
     if (state[check.name] == 2) return;
     if (state[check.name] == 1) {
-      throw Failure{Exit::config, "the check \"" + check.name + "\" waits for itself", "break the circle of \"after\""};
+      throw Failure{Exit::config, "the check \"" + check.name + "\" waits for itself", "break the circle of \"needs\""};
     }
     state[check.name] = 1;
     for (const auto& parent : check.after) {

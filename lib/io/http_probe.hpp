@@ -68,6 +68,16 @@ class HttpProber {
   std::unique_ptr<Multi> multi_;
 };
 
+// Whether a value under that name, of a header or a query, is nobody's business.
+bool names_a_secret(std::string_view name);
+// What `request` carries that must not be shown, as a server may quote it: passwords, values of headers and of the query whose
+// names say that they are secret.
+std::vector<Secret> secrets_of(const HttpProbeRequest& request);
+
+// Why the headers of an HTTP/1 answer leave its length open to two readings (RFC 9112, section 6.3), which is how requests are
+// smuggled; empty: they do not. Names in lower case.
+std::string framing_conflict(const std::vector<std::pair<std::string, std::string>>& headers);
+
 // A URL with every secret hidden: passwords, a bare token as user, query values whose name says that they are secret.
 // Fragments count as queries; long segments and values that only a machine writes are taken for tokens.
 std::string shown_url(std::string_view url);

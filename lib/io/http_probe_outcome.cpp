@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/base/ascii.hpp"
 #include "lib/io/http_probe_transfer.hpp"
 
 namespace codops::io {
@@ -31,6 +32,27 @@ ProbeResult trouble_at(Stage stage, std::string message, std::string hint, Troub
 }
 
 }  // namespace
+
+std::string framing_conflict(const std::vector<std::pair<std::string, std::string>>& headers) {
+  std::optional<std::string_view> length;
+  bool chunked = false;
+  for (const auto& [name, value] : headers) {
+    if (name == "transfer-encoding") chunked = chunked || ascii_lower(value).find("chunked") != std::string::npos;
+    if (name != "content-length") continue;
+    // The same one twice is no contradiction, neither as two headers nor as a list.
+    for (std::string_view rest{value}; !rest.empty();) {
+      const auto end = std::min(rest.find(','), rest.size());
+      auto one = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      while (one.starts_with(' ')) one.remove_prefix(1);
+      while (one.ends_with(' ')) one.remove_suffix(1);
+      if (length && *length != one) return fmt::format("the headers contradict each other: Content-Length is {} and {}", length->substr(0, 40), one.substr(0, 40));
+      length = one;
+    }
+  }
+  if (length && chunked) return "the headers contradict each other: both Content-Length and Transfer-Encoding say where the body ends";
+  return {};
+}
 
 Stage HttpProber::Transfer::stage() const {
   if (looking_up_ || (easy_ == nullptr && hops_ == 0)) return Stage::dns;
@@ -75,6 +97,7 @@ void HttpProber::Transfer::take_times(StageTimes& into) const {
 void HttpProber::Transfer::ended(CURLcode code) {
   if (verification_.facts.verified || verification_.insecure) {
     result_.tls = verification_.facts;
+    result_.tls->misses_certificate = verification_.certificate_wanted && !verification_.certificate_given;
   }
   result_.address = address();
   take_times(result_.times);
@@ -83,8 +106,9 @@ void HttpProber::Transfer::ended(CURLcode code) {
   ::curl_easy_getinfo(easy_, CURLINFO_HTTP_VERSION, &version);
   result_.version = version == CURL_HTTP_VERSION_2_0 ? "2" : version == CURL_HTTP_VERSION_1_0 ? "1.0" : "1.1";
 
-  if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && result_.body_cut)) {
-    auto trouble = explain(code);
+  auto half = half_an_answer(code);
+  if (half || (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && result_.body_cut))) {
+    auto trouble = half ? std::move(*half) : explain(code);
     trouble.times = result_.times;
     trouble.address = result_.address;
     if (!trouble.tls) trouble.tls = result_.tls;
@@ -132,15 +156,37 @@ std::optional<std::string> HttpProber::Transfer::redirect_target() {
     ::curl_free(host);
     if (next_host != from.host) {
       fail(Stage::status, Trouble::failed, "the redirect to another host, " + shown_url(next) + ", is refused",
-           "check that URL, or allow it: redirects: follow");
+           "check that URL, or allow it: --redirects follow, in codops.yaml follow_redirects: true");
       return std::nullopt;
     }
   }
   return next;
 }
 
+// What curl takes for an answer, or names so that nobody would think of the server.
+std::optional<ProbeResult> HttpProber::Transfer::half_an_answer(CURLcode code) const {
+  if (!framing_conflict_.empty()) {
+    return trouble_at(Stage::status, framing_conflict_,
+                      "a proxy may read another length than the application (request smuggling): send one Content-Length, or only Transfer-Encoding");
+  }
+  if ((code == CURLE_OK || code == CURLE_PARTIAL_FILE) && in_headers_) {
+    return trouble_at(Stage::request, "the answer ended in the middle of its headers", "check the server's log: it closed the connection too early");
+  }
+  // No more than so much of a line does curl hold; from 8.6 on it has a code for that.
+  constexpr int too_large = 100;
+  const bool answering = in_headers_ && time_of(easy_, CURLINFO_STARTTRANSFER_TIME_T) != Duration{0};
+  if (code == too_large || (code == CURLE_OUT_OF_MEMORY && answering)) {
+    return trouble_at(Stage::request, fmt::format("a line of the headers is longer than {} KB", CURL_MAX_HTTP_HEADER >> 10U),
+                      "check what answers there: " + to_string(HostPort{parts_.host, parts_.port}));
+  }
+  return std::nullopt;
+}
+
 ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
   if (setup_trouble_) return *setup_trouble_;
+  if (auto refused = refused_certificate(verification_)) return *std::move(refused);
+  const auto wants = certificate_hint(verification_);
+  const auto or_certificate = [&](std::string hint) { return wants.empty() ? std::move(hint) : wants; };
   const auto where = to_string(HostPort{parts_.host, parts_.port});
   long os_error = 0;
   ::curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
@@ -165,20 +211,17 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
         return verification_trouble(verification_,
                                     std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()));
       }
-      return trouble_at(Stage::tls, "the TLS handshake failed: " + said, "check that the port speaks TLS, and its versions");
-    case CURLE_SSL_CERTPROBLEM:
-      return trouble_at(Stage::tls, "the client certificate can't be used: " + said,
-                        "check the PEM files of certificate and key", Trouble::unknown);
+      return trouble_at(Stage::tls, "the TLS handshake failed: " + said, or_certificate("check that the port speaks TLS, and its versions"));
     case CURLE_PARTIAL_FILE:
       return trouble_at(Stage::body, fmt::format("the body ended early, after {} bytes: Content-Length says more", result_.body_bytes),
                         "check the server's log: it closed in the middle of the answer");
     case CURLE_GOT_NOTHING:
-      return trouble_at(Stage::request, "the server closed the connection without an answer", "check the server's log");
+      return trouble_at(Stage::request, "the server closed the connection without an answer", or_certificate("check the server's log"));
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-      return trouble_at(stage(), "the connection broke: " + said, "check the server's log");
+      return trouble_at(stage(), "the connection broke: " + said, or_certificate("check the server's log"));
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
       return trouble_at(Stage::request, "what answers does not speak HTTP", "check the port: " + where);

@@ -77,6 +77,7 @@ void HttpProber::Transfer::begin_hop(const std::string& url) {
   result_.status = 0;
   header_bytes_ = 0;
   in_headers_ = true;
+  framing_conflict_.clear();
   look_up();
 }
 
@@ -228,6 +229,7 @@ void HttpProber::Transfer::set_identity() {
     ::curl_easy_setopt(easy_, CURLOPT_PASSWORD, password_.c_str());
   }
   if (parts_.scheme != "https") return;
+  alerts_.reset();
   verification_ = {};
   verification_.host = parts_.host;
   verification_.insecure = request_.trust.insecure;
@@ -240,11 +242,6 @@ void HttpProber::Transfer::set_identity() {
   ::curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr);
   ::curl_easy_setopt(easy_, CURLOPT_SSL_CTX_FUNCTION, &Transfer::on_ssl_context);
   ::curl_easy_setopt(easy_, CURLOPT_SSL_CTX_DATA, this);
-  if (at_home && !request_.trust.client_certificate.empty()) {
-    const auto& key = request_.trust.client_key.empty() ? request_.trust.client_certificate : request_.trust.client_key;
-    ::curl_easy_setopt(easy_, CURLOPT_SSLCERT, request_.trust.client_certificate.c_str());
-    ::curl_easy_setopt(easy_, CURLOPT_SSLKEY, key.c_str());
-  }
 }
 
 // curl does not tell why socket(2) failed: too many open files must not look like a refusal.
@@ -262,6 +259,9 @@ CURLcode HttpProber::Transfer::on_ssl_context(CURL*, void* context, void* self) 
     verify_with(ssl_context, transfer.multi_.stores.get(transfer.request_.trust.ca_file), transfer.verification_);
     // With verification off curl asks for none; ours still looks, and lets it pass.
     ::SSL_CTX_set_verify(ssl_context, SSL_VERIFY_PEER, nullptr);
+    transfer.alerts_ = listen_for_alerts(ssl_context, transfer.verification_);
+    // Not by CURLOPT_SSLKEY: OpenSSL would ask for the passphrase of an encrypted key on the terminal.
+    if (transfer.is_home()) present_certificate(ssl_context, transfer.request_.trust, transfer.verification_);
     return CURLE_OK;
   } catch (const Failure& failure) {
     ProbeResult trouble;
@@ -280,8 +280,13 @@ std::size_t HttpProber::Transfer::on_header(char* data, std::size_t size, std::s
   if (line.starts_with("HTTP/")) {
     transfer.result_.headers.clear();  // an interim response went before
     transfer.result_.is_json = false;
+    const auto status = line.substr(std::min(line.find(' ') + 1, line.size()));
+    transfer.interim_ = status.starts_with('1') && !status.starts_with("101");
+    transfer.in_headers_ = true;
   } else if (line.empty()) {
-    transfer.in_headers_ = false;
+    if (transfer.in_headers_) transfer.framing_conflict_ = framing_conflict(transfer.result_.headers);
+    transfer.in_headers_ = transfer.interim_;
+    if (!transfer.framing_conflict_.empty()) return 0;
   } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
     auto name = ascii_lower(line.substr(0, colon));
     if (name == "content-type") {

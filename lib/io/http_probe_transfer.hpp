@@ -53,6 +53,7 @@ class HttpProber::Transfer final : public Probe {
   void set_identity();
   std::optional<std::string> redirect_target();  // nullopt: this response is the answer, or fail() was called
   ProbeResult explain(CURLcode code) const;
+  std::optional<ProbeResult> half_an_answer(CURLcode code) const;
   void fail(Stage stage, Trouble trouble, std::string message, std::string hint);
   void finish();
   void take_times(StageTimes& into) const;
@@ -83,13 +84,15 @@ class HttpProber::Transfer final : public Probe {
   std::string user_, password_;
   Parts first_;  // userinfo, headers, certificate and `via` are for this origin only
   int hops_{0};
-  bool in_headers_{true};
+  bool in_headers_{true}, interim_{false};
+  std::string framing_conflict_;
   Resolver::Ticket ticket_;
   std::optional<EventLoop::Timer> timer_;
   EventLoop::TimePoint lookup_start_, hop_start_;
   std::optional<EventLoop::TimePoint> tls_start_;  // curl itself tells connect and TLS apart only at their end
   bool looking_up_{false};
   Verification verification_;
+  std::shared_ptr<void> alerts_;  // gone before what it writes to
   std::optional<ProbeResult> setup_trouble_;  // found inside a callback of curl
   HttpProbeResult result_;
 };

@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "lib/base/ascii.hpp"
+#include "lib/io/files.hpp"
+#include "lib/io/tls_certificates.hpp"
 
 namespace codops::io {
 namespace {
@@ -86,6 +88,21 @@ void set_tls(CURL* easy, const HttpTls& tls) {
     set_blob(easy, CURLOPT_SSLKEY_BLOB, tls.key_pem.reveal());
   } else if (!tls.key_file.empty()) {
     ::curl_easy_setopt(easy, CURLOPT_SSLKEY, tls.key_file.c_str());
+  }
+  // With none OpenSSL would ask for one on the terminal, and everything would wait.
+  ::curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
+}
+
+// How a message calls a client key that only a passphrase opens; empty: it is none.
+std::string encrypted_key(const HttpTls& tls) {
+  if (!tls.key_pem.empty()) return is_encrypted_key(tls.key_pem.reveal()) ? "the client key" : "";
+  const auto& file = tls.key_file.empty() ? tls.cert_file : tls.key_file;
+  if (file.empty()) return {};
+  try {
+    const auto pem = read_file_if_there(file);
+    return pem && is_encrypted_key(*pem) ? fmt::format("the client key \"{}\"", file) : "";
+  } catch (const Failure&) {
+    return {};
   }
 }
 
@@ -308,6 +325,10 @@ void HttpTransfer::fail(int code) {
   if (kind == HttpFailure::Kind::reset) {
     why = response_.status == 0 ? "the connection was lost before an answer"
                                 : "the connection was lost in the middle of the answer";
+  }
+  if (const auto key = kind == HttpFailure::Kind::tls ? encrypted_key(server_->tls) : std::string{}; !key.empty()) {
+    throw HttpFailure{kind, 0, fmt::format("{}: {} is encrypted, and nothing here knows its passphrase", shown_name(*server_), key),
+                      decrypt_hint(server_->tls.key_file.empty() ? "KEY" : server_->tls.key_file)};
   }
   const char* verb = kind == HttpFailure::Kind::connect ? " does not answer" : "";
   throw HttpFailure{kind, static_cast<int>(os_error), fmt::format("{}{}: {}", shown_name(*server_), verb, why)};

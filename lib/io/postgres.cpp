@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "lib/base/retry.hpp"
+#include "lib/io/lookup.hpp"
+#include "lib/io/postgres_secrets.hpp"
 
 namespace codops::io::postgres {
 
@@ -101,8 +103,12 @@ struct Connection::State {
 
   DatabaseError lost(std::string why) const {
     Diagnostic diagnostic;
-    diagnostic.message = "the connection to " + target.describe() + " broke: " + without_newline(std::move(why));
+    diagnostic.message = "the connection to " + target.describe() + " broke: " + without_newline(hidden(why));
     return {Exit::unavailable, std::move(diagnostic), true};
+  }
+
+  std::string hidden(std::string_view text) const {
+    return without_password(target, text, connection == nullptr ? "" : PQpass(connection));
   }
 
   void close() {
@@ -181,6 +187,7 @@ struct Connection::State {
 
   DatabaseError refused(const PGresult* result) {
     auto diagnostic = diagnostic_of(result);
+    for (auto* text : {&diagnostic.message, &diagnostic.detail, &diagnostic.hint}) *text = hidden(*text);
     const bool broken = PQstatus(connection) == CONNECTION_BAD;
     if (broken && diagnostic.sqlstate.empty()) return lost(diagnostic.message);
     return {broken ? Exit::unavailable : Exit::failed, std::move(diagnostic), broken};
@@ -341,6 +348,21 @@ Milliseconds connect_timeout(const Target& target) {
   return std::chrono::seconds{seconds > 0 ? seconds : 10};
 }
 
+// libpq would look a name up itself, and nothing could end that wait. Empty: there is nothing to look up, or there are several names.
+std::vector<std::string> addresses_of(const Target& target, const Limits& limits, const Limits& caller) {
+  const auto& host = target.host;
+  if (host.empty() || host.find_first_of("/@,") != std::string::npos || target.options.contains("hostaddr") || target.options.contains("service") || !numeric_addresses(host).empty()) return {};
+  const auto answer = look_up(host, limits);
+  if (!answer) {
+    caller.check("looking up \"" + host + "\"");
+    throw connect_error(target, "the name server did not answer for \"" + host + "\"");
+  }
+  if (answer->error != 0) throw connect_error(target, dns_trouble(*answer, host).message);
+  std::vector<std::string> addresses;
+  for (const auto& address : answer->addresses) addresses.push_back(to_string(address));
+  return addresses;
+}
+
 }  // namespace
 
 Connection Connection::open(const Target& target, const Limits& caller) {
@@ -357,7 +379,14 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   options.try_emplace("keepalives_idle", "30");
   options.try_emplace("keepalives_interval", "10");
   options.try_emplace("keepalives_count", "3");
-  add("host", target.host);
+  // One host for each address; the name itself stays what a certificate is checked against.
+  std::string hosts = target.host, addresses;
+  for (const auto& address : addresses_of(target, limits, caller)) {
+    if (!addresses.empty()) hosts += "," + target.host;
+    addresses += (addresses.empty() ? "" : ",") + address;
+  }
+  add("host", hosts);
+  add("hostaddr", addresses);
   add("port", target.port);
   add("user", target.user);
   add("dbname", target.database);
@@ -366,6 +395,7 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   keys.push_back(nullptr);
   values.push_back(nullptr);
 
+  never_ask_for_passphrases();
   auto state = std::make_unique<State>(target);
   state->connection = PQconnectStartParams(keys.data(), values.data(), 0);
   auto* connection = state->connection;
@@ -374,7 +404,10 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   PQsetNoticeReceiver(connection, forward_notice, &state->notices);
   auto next = PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (next != PGRES_POLLING_OK) {
-    if (next == PGRES_POLLING_FAILED) throw connect_error(target, PQerrorMessage(connection));
+    if (next == PGRES_POLLING_FAILED) {
+      if (const auto trouble = key_trouble(target)) throw *trouble;
+      throw connect_error(target, state->hidden(PQerrorMessage(connection)));
+    }
     if (limits.wait(PQsocket(connection), next == PGRES_POLLING_READING ? POLLIN : POLLOUT) == 0) {
       caller.check("connecting to " + target.describe());
       throw connect_error(target, "no answer");

@@ -105,8 +105,8 @@ enum class Transaction { idle, active, in_transaction, failed, unknown };
 class Connection {
  public:
   // Throws DatabaseError: config for a wrong password, role or database, else unavailable. The target's
-  // connect_timeout (default 10 s) bounds it beside `limits`. A name is resolved by the system's resolver, whose own
-  // time limits apply to that part.
+  // connect_timeout (default 10 s) bounds it beside `limits`, the lookup of a name included
+  // (of several names it is libpq that looks them up, without a time limit).
   static Connection open(const Target& target, const Limits& limits);
   // The same, again and again while nobody answers or the server is starting or in recovery, until `limits` end it.
   static Connection open_when_ready(const Target& target, const Limits& limits);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "lib/io/postgres_secrets.hpp"
 #include "lib/io/tcp_probe.hpp"
 
 namespace codops::io {
@@ -132,6 +133,7 @@ class PostgresProbe final : public Probe {
     keys.push_back(nullptr);
     values.push_back(nullptr);
     stage_ = Stage::connect;
+    postgres::never_ask_for_passphrases();
     connection_ = ::PQconnectStartParams(keys.data(), values.data(), 0);
     if (connection_ == nullptr) return fail(Trouble::busy, "no memory for a connection", "--parallel 16");
     if (::PQstatus(connection_) == CONNECTION_BAD) return refused();
@@ -204,7 +206,7 @@ class PostgresProbe final : public Probe {
         const char* text = ::PQresultErrorField(rows.get(), PG_DIAG_MESSAGE_PRIMARY);
         const std::string message = text == nullptr ? one_line(::PQresultErrorMessage(rows.get())) : text;
         if (asked_statistics_) {
-          result_.facts.statistics_error = message;
+          result_.facts.statistics_error = hidden(message);
         } else {
           result_.sqlstate = state == nullptr ? "" : state;
           return fail(Trouble::failed, "SELECT 1 fails: " + message, "check the server's log");
@@ -243,7 +245,8 @@ class PostgresProbe final : public Probe {
 
   // libpq gives no code for a login that was refused; the server's own words are what there is.
   void refused() {
-    const auto said = connection_ == nullptr ? std::string{} : one_line(::PQerrorMessage(connection_));
+    if (const auto trouble = postgres::key_trouble(target_.target)) return fail(Trouble::unknown, trouble->message(), trouble->hint());
+    const auto said = connection_ == nullptr ? std::string{} : hidden(one_line(::PQerrorMessage(connection_)));
     if (asked_statistics_) {
       result_.facts.statistics_error = said;
       return finish();
@@ -257,9 +260,14 @@ class PostgresProbe final : public Probe {
   void fail(Trouble trouble, std::string message, std::string hint) {
     result_.trouble = trouble;
     result_.stage = stage_;
-    result_.message = std::move(message);
+    result_.message = hidden(message);
     result_.hint = std::move(hint);
     finish();
+  }
+
+  // A server may quote what it was sent.
+  std::string hidden(std::string_view text) const {
+    return postgres::without_password(target_.target, text, connection_ == nullptr ? "" : ::PQpass(connection_));
   }
 
   void forget_socket() noexcept {

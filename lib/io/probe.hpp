@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/base/clock.hpp"
+#include "lib/base/secret.hpp"
 
 namespace codops::io {
 
@@ -36,6 +37,7 @@ struct Trust {
   std::string ca_file;  // PEM; empty: the system's
   std::string client_certificate, client_key;  // PEM files; empty: none
   bool insecure{false};
+  Secret key_passphrase{};  // of client_key; nobody is ever asked for it
 };
 
 struct Certificate {
@@ -48,6 +50,7 @@ struct TlsFacts {
   std::string version;             // "TLSv1.3"
   std::vector<Certificate> chain;  // the verified chain, leaf first; what the server sent if it did not verify
   bool verified{false};
+  bool misses_certificate{false};  // the server asked for one of ours, and there was none
 };
 
 enum class Trouble {

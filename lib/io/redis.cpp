@@ -3,6 +3,7 @@
 #include <hiredis/hiredis.h>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/without_secret.hpp"
 #include "lib/io/redis_reply.hpp"
 
 namespace codops::io {
@@ -35,6 +36,7 @@ struct RedisConnection::State {
   Resolver resolver{loop, 1};
   TrustStores stores;
   std::string shown;
+  Secret password;
   std::unique_ptr<Connector> connector;
   std::unique_ptr<Stream> stream;
   std::unique_ptr<redisReader, decltype(&::redisReaderFree)> reader{::redisReaderCreate(), &::redisReaderFree};
@@ -89,6 +91,7 @@ struct RedisConnection::State {
 RedisConnection::RedisConnection(const RedisTarget& target, const Limits& limits) : state_{std::make_unique<State>()} {
   auto& state = *state_;
   state.shown = to_string(target);
+  state.password = target.password;
   const auto bounded = limits.within(Milliseconds{10'000});
   std::optional<ProbeResult> result;
   const auto failed = [&](const ProbeResult& found) {
@@ -124,7 +127,7 @@ RedisConnection::RedisConnection(const RedisTarget& target, const Limits& limits
   if (!target.user.empty()) login.push_back(target.user);
   login.push_back(target.password.reveal());
   if (const auto answer = ask(login, bounded); answer.error) {
-    throw Failure{Exit::config, fmt::format("{} refuses the login: {}", state.shown, answer.text), "check user and password of the URL"};
+    throw Failure{Exit::config, fmt::format("{} refuses the login: {}", state.shown, without_secret(answer.text, target.password)), "check user and password of the URL"};
   }
 }
 
@@ -151,7 +154,7 @@ RedisAnswer RedisConnection::ask(const std::vector<std::string>& words, const Li
 
 RedisAnswer RedisConnection::command(const std::vector<std::string>& words, const Limits& limits) {
   auto answer = ask(words, limits);
-  if (answer.error) throw Failure{Exit::failed, fmt::format("{} answers {} with: {}", state_->shown, words.front(), answer.text)};
+  if (answer.error) throw Failure{Exit::failed, fmt::format("{} answers {} with: {}", state_->shown, words.front(), without_secret(answer.text, state_->password))};
   return answer;
 }
 

@@ -2,6 +2,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "lib/base/without_secret.hpp"
 #include "lib/io/redis_reply.hpp"
 
 namespace codops::io {
@@ -38,10 +39,7 @@ class RedisProbe final : public Probe {
           result_.tls = secured.tls;
           return ask();
         }
-        const auto times = result_.times;
-        static_cast<ProbeResult&>(result_) = secured;
-        result_.times = times;
-        finish();
+        take_trouble(secured);
       });
     } catch (const Failure& failure) {
       fail(Trouble::unknown, failure.message(), failure.hint());
@@ -69,6 +67,8 @@ class RedisProbe final : public Probe {
     expected_.push_back(Step::info);
     stream_->listen([this](std::string_view bytes) { received(bytes); },
                     [this](const std::string& why) {
+                      if (const auto refused = stream_->certificate_trouble()) return take_trouble(*refused);
+                      if (received_ == 0 && stream_->awaits_verdict()) return unwelcome();
                       fail(Trouble::failed, why.empty() ? "the server closed the connection" : "the connection broke: " + why,
                            "check that the port is Redis, and whether it wants TLS (rediss://)");
                     });
@@ -88,7 +88,10 @@ class RedisProbe final : public Probe {
       const std::unique_ptr<void, decltype(&::freeReplyObject)> owned{raw, &::freeReplyObject};
       const auto step = expected_.front();
       expected_.pop_front();
-      take(step, redis_reply(raw));
+      auto reply = redis_reply(raw);
+      // Some errors quote the whole command, and so the login.
+      reply.text = without_secret(reply.text, target_.password);
+      take(step, reply);
     }
   }
 
@@ -126,6 +129,24 @@ class RedisProbe final : public Probe {
   }
   void leave() {
     result_.times.add(stage_, std::chrono::duration_cast<StageTimes::Duration>(std::chrono::steady_clock::now() - start_));
+  }
+
+  // The server closed after it had asked for our certificate. Its reason is lost where it had not read what we sent meanwhile.
+  void unwelcome() {
+    stage_ = Stage::tls;
+    if (result_.tls && result_.tls->misses_certificate) {
+      fail(Trouble::failed, "the server closed the connection: it wants a client certificate, and none was given", "--cert FILE --key FILE");
+    } else {
+      fail(Trouble::failed, "the server closed the connection: it seems to refuse our client certificate",
+           "check that it is from the CA that the server trusts, and see the server's log");
+    }
+  }
+
+  void take_trouble(const ProbeResult& trouble) {
+    const auto times = result_.times;
+    static_cast<ProbeResult&>(result_) = trouble;
+    result_.times = times;
+    finish();
   }
 
   void fail(Trouble trouble, std::string message, std::string hint) {

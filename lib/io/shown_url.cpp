@@ -1,3 +1,6 @@
+#include <curl/curl.h>
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <cctype>
 
@@ -7,14 +10,6 @@
 
 namespace codops::io {
 namespace {
-
-bool names_a_secret(std::string_view name) {
-  const auto lower = ascii_lower(name);
-  for (const auto* word : {"token", "key", "secret", "pass", "pwd", "sig", "auth", "access", "cred", "session", "code", "jwt", "otp", "hmac", "bearer"}) {
-    if (lower.find(word) != std::string::npos) return true;
-  }
-  return lower == "pw" || lower == "pin" || lower == "p" || lower == "sid";
-}
 
 // Long, with letters and digits and nothing that words are made of: made by a machine, to be hard to guess.
 bool looks_like_a_token(std::string_view text) {
@@ -71,7 +66,68 @@ std::string shown_path(std::string_view path) {
   return out;
 }
 
+void add_secret(std::vector<Secret>& secrets, std::string_view value) {
+  if (!value.empty()) secrets.emplace_back(std::string{value});
+}
+
+std::string base64(const std::string& text) {
+  std::string out(4 * ((text.size() + 2) / 3) + 1, '\0');
+  out.resize(static_cast<std::size_t>(::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()))));
+  return out;
+}
+
+void add_userinfo(std::vector<Secret>& secrets, const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&::curl_url_cleanup)> parsed{::curl_url(), &::curl_url_cleanup};
+  if (::curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return;
+  const auto part = [&](CURLUPart which, unsigned flags) {
+    char* text = nullptr;
+    const std::string out = ::curl_url_get(parsed.get(), which, &text, flags) == CURLUE_OK ? text : "";
+    ::curl_free(text);
+    return out;
+  };
+  const auto user = part(CURLUPART_USER, CURLU_URLDECODE), password = part(CURLUPART_PASSWORD, CURLU_URLDECODE);
+  if (user.empty() && password.empty()) return;
+  add_secret(secrets, base64(user + ":" + password));
+  add_secret(secrets, password.empty() ? user : password);
+  add_secret(secrets, part(password.empty() ? CURLUPART_USER : CURLUPART_PASSWORD, 0));
+}
+
 }  // namespace
+
+bool names_a_secret(std::string_view name) {
+  const auto lower = ascii_lower(name);
+  for (const auto* word : {"token", "key", "secret", "pass", "pwd", "sig", "auth", "access", "cred", "session", "code", "jwt", "otp", "hmac", "bearer", "cookie"}) {
+    if (lower.find(word) != std::string::npos) return true;
+  }
+  return lower == "pw" || lower == "pin" || lower == "p" || lower == "sid";
+}
+
+std::vector<Secret> secrets_of(const HttpProbeRequest& request) {
+  std::vector<Secret> secrets;
+  add_userinfo(secrets, request.url);
+  const auto question = std::min(request.url.find('?'), request.url.size());
+  auto query = std::string_view{request.url}.substr(question);
+  while (!query.empty()) {
+    query.remove_prefix(1);
+    const auto pair = query.substr(0, query.find_first_of("&;#"));
+    const auto equals = std::min(pair.find('='), pair.size());
+    const auto value = pair.substr(std::min(equals + 1, pair.size()));
+    if (names_a_secret(pair.substr(0, equals)) || looks_like_a_token(value)) add_secret(secrets, value);
+    query.remove_prefix(pair.size());
+  }
+  for (const auto& [name, value] : request.headers) {
+    if (!names_a_secret(name)) continue;
+    add_secret(secrets, value.reveal());
+    // "Bearer x", "session=x; id=y": a server may quote the x alone.
+    constexpr std::size_t shortest = 8;
+    for (std::string_view rest{value.reveal()}; !rest.empty();) {
+      const auto word = rest.substr(0, rest.find_first_of(" ;,="));
+      if (word.size() >= shortest) add_secret(secrets, word);
+      rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    }
+  }
+  return secrets;
+}
 
 std::string shown_url(std::string_view url) {
   const auto text = without_userinfo_token(redact_url(url));

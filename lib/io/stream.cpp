@@ -19,19 +19,9 @@ struct Stream::Tls {
   std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context{::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free};
   std::unique_ptr<SSL, decltype(&::SSL_free)> session{nullptr, &::SSL_free};
   Verification verification;
+  std::shared_ptr<void> alerts;  // gone before what it writes to
   bool shaken{false};
 };
-
-namespace {
-
-std::string openssl_reason() {
-  const auto code = ::ERR_get_error();
-  ::ERR_clear_error();
-  const char* reason = code == 0 ? nullptr : ::ERR_reason_error_string(code);
-  return reason == nullptr ? "" : reason;
-}
-
-}  // namespace
 
 Stream::Stream(EventLoop& loop, int fd) : loop_{loop}, fd_{fd}, alive_{std::make_shared<bool>(true)} {}
 
@@ -50,14 +40,8 @@ void Stream::secure(TrustStores& stores, const Trust& trust, const std::string& 
   ::SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   verify_with(context, stores.get(trust.ca_file), tls_->verification);
-  if (!trust.client_certificate.empty()) {
-    const auto& key = trust.client_key.empty() ? trust.client_certificate : trust.client_key;
-    if (::SSL_CTX_use_certificate_chain_file(context, trust.client_certificate.c_str()) != 1 ||
-        ::SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1) {
-      throw Failure{Exit::config, "the client certificate can't be used: " + openssl_reason(),
-                    "check the PEM files of certificate and key"};
-    }
-  }
+  tls_->alerts = listen_for_alerts(context, tls_->verification);
+  present_certificate(context, trust, tls_->verification);
   tls_->session.reset(::SSL_new(context));
   ::SSL_set_fd(tls_->session.get(), fd_);
   if (numeric_addresses(host).empty()) ::SSL_set_tlsext_host_name(tls_->session.get(), host.c_str());
@@ -65,6 +49,14 @@ void Stream::secure(TrustStores& stores, const Trust& trust, const std::string& 
   // What is still to be sent sits in a string that moves as it grows.
   ::SSL_set_mode(tls_->session.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
   shake_hands();
+}
+
+std::optional<ProbeResult> Stream::certificate_trouble() const {
+  return tls_ ? refused_certificate(tls_->verification) : std::nullopt;
+}
+
+bool Stream::awaits_verdict() const {
+  return tls_ && tls_->shaken && tls_->verification.certificate_wanted && ::SSL_version(tls_->session.get()) == TLS1_3_VERSION;
 }
 
 void Stream::listen(Data data, Ended ended) {
@@ -103,6 +95,7 @@ void Stream::shake_hands() {
     ProbeResult result;
     result.tls = tls_->verification.facts;
     result.tls->version = ::SSL_get_version(session);
+    result.tls->misses_certificate = tls_->verification.certificate_wanted && !tls_->verification.certificate_given;
     return secured(std::move(result));
   }
   const int error = ::SSL_get_error(session, done);
@@ -116,6 +109,7 @@ void Stream::shake_hands() {
     const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
     return secured(verification_trouble(tls_->verification, now));
   }
+  if (auto refused = certificate_trouble()) return secured(std::move(*refused));
   ProbeResult result;
   result.trouble = Trouble::failed;
   result.stage = Stage::tls;
@@ -127,6 +121,7 @@ void Stream::shake_hands() {
                                        : "the server closed the connection in the TLS handshake";
     result.hint = "check that the port speaks TLS, and the server's log";
   }
+  if (const auto hint = certificate_hint(tls_->verification); !hint.empty()) result.hint = hint;
   secured(std::move(result));
 }
 

@@ -22,6 +22,10 @@ class Stream {
 
   // The TLS handshake; `host` is the name to ask for and to verify.
   void secure(TrustStores& stores, const Trust& trust, const std::string& host, Secured done);
+  // Why the peer ended it, when it was over our certificate: under TLS 1.3 that is said only after the handshake.
+  std::optional<ProbeResult> certificate_trouble() const;
+  // The server asked for a certificate of ours and has not yet said what it makes of it.
+  bool awaits_verdict() const;
   void listen(Data data, Ended ended);
   void send(std::string_view bytes);
 

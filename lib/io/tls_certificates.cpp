@@ -6,6 +6,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <cstring>
 #include <ctime>
 #include <map>
 
@@ -92,6 +93,37 @@ int verify_peer(X509_STORE_CTX* context, void* argument) {
   return verified == 1 || verification.insecure ? 1 : 0;
 }
 
+int alerts_index() {
+  static const int index = ::SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void note_alert(const SSL* session, int where, int what) {
+  if (where != SSL_CB_READ_ALERT) return;
+  auto* verification = static_cast<Verification*>(::SSL_CTX_get_ex_data(::SSL_get_SSL_CTX(session), alerts_index()));
+  if (verification != nullptr) verification->alert = what & 0xff;
+}
+
+int note_request(SSL*, void* verification) {
+  static_cast<Verification*>(verification)->certificate_wanted = true;
+  return 1;
+}
+
+struct Passphrase {
+  const Secret& value;
+  bool asked{false};
+};
+
+int give_passphrase(char* into, int size, int, void* argument) {
+  if (argument == nullptr) return -1;
+  auto& passphrase = *static_cast<Passphrase*>(argument);
+  passphrase.asked = true;
+  const auto& value = passphrase.value.reveal();
+  if (value.empty() || value.size() > static_cast<std::size_t>(size)) return -1;
+  std::memcpy(into, value.data(), value.size());
+  return static_cast<int>(value.size());
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
   for (std::size_t i = 0; i < names.size() && i < 4; ++i) out += (i == 0 ? "" : ", ") + names[i];
@@ -127,6 +159,98 @@ x509_store_st* TrustStores::get(const std::string& ca_file) {
 void verify_with(ssl_ctx_st* context, x509_store_st* store, Verification& verification) {
   ::SSL_CTX_set1_cert_store(context, store);
   ::SSL_CTX_set_cert_verify_callback(context, verify_peer, &verification);
+  ::SSL_CTX_set_cert_cb(context, note_request, &verification);
+}
+
+void present_certificate(ssl_ctx_st* context, const Trust& trust, Verification& verification) {
+  const auto& certificate = trust.client_certificate;
+  if (certificate.empty()) return;
+  const auto& key = trust.client_key.empty() ? certificate : trust.client_key;
+  Passphrase passphrase{trust.key_passphrase};
+  ::ERR_clear_error();
+  ::SSL_CTX_set_default_passwd_cb(context, give_passphrase);
+  ::SSL_CTX_set_default_passwd_cb_userdata(context, &passphrase);
+  const bool certified = ::SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) == 1;
+  const bool keyed = certified && ::SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1;
+  ::SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+  const auto reason = certified && keyed ? std::string{} : openssl_reason();
+  if (!certified) {
+    throw Failure{Exit::config, fmt::format("no client certificate can be read from \"{}\": {}", certificate, reason),
+                  "name a PEM file with the certificate, followed by its intermediates"};
+  }
+  if (!keyed && passphrase.asked) {
+    throw Failure{Exit::config,
+                  trust.key_passphrase.empty() ? fmt::format("the client key \"{}\" is encrypted, and its passphrase is not given", key)
+                                               : fmt::format("the passphrase given does not open the client key \"{}\"", key),
+                  "export CODOPS_KEY_PASSPHRASE, or " + decrypt_hint(key)};
+  }
+  if (!keyed) {
+    throw Failure{Exit::config, fmt::format("the client key \"{}\" can't be used: {}", key, reason),
+                  fmt::format("check that it is the PEM file of the key that belongs to \"{}\"", certificate)};
+  }
+  verification.certificate_given = true;
+}
+
+std::shared_ptr<void> listen_for_alerts(ssl_ctx_st* context, Verification& verification) {
+  ::SSL_CTX_set_ex_data(context, alerts_index(), &verification);
+  ::SSL_CTX_set_info_callback(context, note_alert);
+  ::SSL_CTX_up_ref(context);
+  // Whoever made the session may close it, and hear its last words, when `verification` is long gone.
+  return {context, [](ssl_ctx_st* heard) {
+            ::SSL_CTX_set_ex_data(heard, alerts_index(), nullptr);
+            ::SSL_CTX_free(heard);
+          }};
+}
+
+std::string certificate_hint(const Verification& verification) {
+  if (!verification.certificate_wanted || verification.certificate_given) return {};
+  return "the server asks for a client certificate: --cert FILE --key FILE, in codops.yaml certificate and key";
+}
+
+std::optional<ProbeResult> refused_certificate(const Verification& verification) {
+  if (!verification.certificate_wanted) return std::nullopt;
+  switch (verification.alert) {
+    case SSL_AD_HANDSHAKE_FAILURE:  // what TLS 1.2 has for a certificate that did not come
+    case SSL_AD_NO_CERTIFICATE:
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_DECRYPT_ERROR:
+    case SSL_AD_CERTIFICATE_REQUIRED: break;
+    default: return std::nullopt;
+  }
+  ProbeResult result;
+  result.trouble = Trouble::failed;
+  result.stage = Stage::tls;
+  if (verification.certificate_given) {
+    result.message = std::string{"the server refuses our client certificate: "} + ::SSL_alert_desc_string_long(verification.alert);
+    result.hint = "check that it is from the CA that the server trusts, has not ended, and that the key is its own";
+  } else {
+    result.message = "the server wants a client certificate, and none was given";
+    result.hint = "--cert FILE --key FILE, in codops.yaml certificate and key";
+  }
+  return result;
+}
+
+bool is_encrypted_key(std::string_view pem) {
+  return pem.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") != std::string_view::npos || pem.find("Proc-Type: 4,ENCRYPTED") != std::string_view::npos;
+}
+
+std::string decrypt_hint(const std::string& key_file) {
+  return fmt::format("take a key that needs none: openssl pkey -in {} -out plain.key", key_file);
+}
+
+std::string openssl_reason() {
+  const auto code = ::ERR_get_error();
+  ::ERR_clear_error();
+  if (code == 0) return {};
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
+  const char* reason = ::ERR_reason_error_string(code);
+  return reason == nullptr ? "" : reason;
 }
 
 ProbeResult verification_trouble(const Verification& verification, WallTime now) {

@@ -10,6 +10,11 @@ class TlsProbe final : public Probe {
     connector_ = std::make_unique<Connector>(loop, resolver, target.tcp,
                                              [this](const ProbeResult& result) { connected(result); });
   }
+  ~TlsProbe() override {
+    if (timer_) loop_.cancel(*timer_);
+  }
+  TlsProbe(const TlsProbe&) = delete;
+  TlsProbe& operator=(const TlsProbe&) = delete;
 
   Stage stage() const override { return stream_ ? Stage::tls : connector_->stage(); }
   StageTimes times() const override { return stream_ ? times_ : connector_->times(); }
@@ -35,16 +40,31 @@ class TlsProbe final : public Probe {
   }
 
   void shaken(const ProbeResult& result) {
-    times_.add(Stage::tls, std::chrono::duration_cast<StageTimes::Duration>(std::chrono::steady_clock::now() - start_));
-    finish(result);
+    const auto took = std::chrono::steady_clock::now() - start_;
+    times_.add(Stage::tls, std::chrono::duration_cast<StageTimes::Duration>(took));
+    if (result.trouble != Trouble::none || !stream_->awaits_verdict()) return finish(result);
+    // Under TLS 1.3 our side of the handshake ends before the server has looked at our certificate. One that is content may say
+    // nothing, so the wait for its refusal is bounded: a round trip more than the handshake took.
+    const auto patience = std::max(shortest_verdict, std::chrono::duration_cast<Milliseconds>(2 * took));
+    timer_ = loop_.after(patience, [this, result] {
+      timer_.reset();
+      finish(result);
+    });
+    stream_->listen([this, result](std::string_view) { finish(result); },
+                    [this, result](const std::string&) { finish(stream_->certificate_trouble().value_or(result)); });
   }
 
   void finish(ProbeResult result) {
+    if (!done_) return;
+    if (timer_) loop_.cancel(*timer_);
+    timer_.reset();
     result.times = times_;
     result.address = connector_->address();
-    const auto done = std::move(done_);
+    const auto done = std::exchange(done_, {});
     done(result);
   }
+
+  static constexpr Milliseconds shortest_verdict{100};
 
   EventLoop& loop_;
   TrustStores& stores_;
@@ -54,6 +74,7 @@ class TlsProbe final : public Probe {
   std::unique_ptr<Stream> stream_;
   StageTimes times_;
   EventLoop::TimePoint start_;
+  std::optional<EventLoop::Timer> timer_;
 };
 
 }  // namespace

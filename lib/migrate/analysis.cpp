@@ -148,6 +148,13 @@ std::vector<Effect> raw_effects(const Parsed& statement, const Tables& tables) {
     case Kind::remove: each(Lock::row_exclusive, statement.has_where ? Work::rows : Work::scan, "rows are deleted"); break;
     case Kind::insert:
     case Kind::copy: each(Lock::row_exclusive, Work::rows, "rows are added"); break;
+    case Kind::merge: each(Lock::row_exclusive, Work::rows, statement.removes ? "rows are changed and deleted" : "rows are changed"); break;
+    case Kind::select:
+      for (const auto& part : statement.parts) {
+        auto more = raw_effects(part, tables);
+        effects.insert(effects.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+      }
+      break;
     default: break;
   }
   return effects;

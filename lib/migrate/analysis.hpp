@@ -24,7 +24,7 @@ std::string_view name_of(Work work);
 
 struct TableFacts {
   bool exists{false};
-  double rows{};             // the planner's estimate
+  double rows{};             // the planner's estimate; below 0: it has none, the table was never analysed
   std::uint64_t bytes{};     // of the table itself
   std::uint64_t all_bytes{}; // with indexes and TOAST
   std::map<std::string, std::string> column_types;    // as format_type() writes them

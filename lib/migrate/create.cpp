@@ -19,6 +19,9 @@ std::string slug(std::string_view name) {
   }
   while (!result.empty() && result.back() == '_') result.pop_back();
   if (result.empty()) throw Failure{Exit::usage, fmt::format("\"{}\" has no letters to name a migration by", name)};
+  // A folder's name has 255 bytes, and so has Prisma's column.
+  constexpr std::size_t longest = 200;
+  if (result.size() > longest) throw Failure{Exit::usage, fmt::format("the name has {} letters; {} is the most", result.size(), longest), "say in short what it does; the rest is a comment in the file"};
   return result;
 }
 

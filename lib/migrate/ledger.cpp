@@ -15,10 +15,10 @@ struct Rows {
   const Entry* rolled_back{};
 };
 
-std::map<std::string_view, Rows> rows_of(const std::vector<Entry>& entries) {
-  std::map<std::string_view, Rows> all;
+std::map<std::string, Rows> rows_of(Layout layout, const std::vector<Entry>& entries) {
+  std::map<std::string, Rows> all;
   for (const auto& entry : entries) {
-    auto& rows = all[entry.key];
+    auto& rows = all[matching_key(layout, entry.key)];
     if (entry.rolled_back) rows.rolled_back = &entry;
     else if (entry.finished) rows.applied = &entry;
     else rows.failed = &entry;
@@ -38,7 +38,7 @@ const Entry* covering(const Source& source, const std::vector<Entry>& entries, c
 }
 
 bool changed(const Source& source, const Migration& migration, const Entry& entry) {
-  return entry.key == migration.key && entry.logs != "baseline" && !entry.checksum.empty() &&
+  return matching_key(source.layout, entry.key) == matching_key(source.layout, migration.key) && entry.logs != "baseline" && !entry.checksum.empty() &&
          !checksum_matches(source.layout, migration, entry.checksum);
 }
 
@@ -75,12 +75,13 @@ Ledger evaluate(const Source& source, const std::vector<Entry>& entries, const H
   Ledger ledger;
   ledger.layout = source.layout;
   ledger.has_history = history != nullptr;
-  const auto all_rows = rows_of(entries);
+  const auto all_rows = rows_of(source.layout, entries);
   std::set<std::string> known;
   for (std::size_t i = 0; i < source.migrations.size(); ++i) {
     const auto& migration = source.migrations[i];
-    known.insert(migration.key);
-    const auto found = all_rows.find(migration.key);
+    auto key = matching_key(source.layout, migration.key);
+    const auto found = all_rows.find(key);
+    known.insert(std::move(key));
     const auto rows = found == all_rows.end() ? Rows{} : found->second;
     Item item;
     item.key = migration.key;
@@ -112,7 +113,7 @@ Ledger evaluate(const Source& source, const std::vector<Entry>& entries, const H
     else if (versioned && item->state != State::failed && item->state != State::unfinished) later_applied = true;
   }
   for (const auto& entry : entries) {
-    if (entry.rolled_back || entry.logs == "baseline" || !known.insert(entry.key).second) continue;
+    if (entry.rolled_back || entry.logs == "baseline" || !known.insert(matching_key(source.layout, entry.key)).second) continue;
     Item item;
     item.state = entry.finished ? State::missing : State::failed;
     item.key = entry.key;

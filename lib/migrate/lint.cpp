@@ -119,10 +119,20 @@ class Linter {
       case Kind::alter_system: find("alter-system", "ALTER SYSTEM"); break;
       case Kind::alter_type_rename_value: find("rename-enum", fmt::format("renames a value of \"{}\"", table)); break;
       case Kind::alter_type_rename: find("rename-enum", fmt::format("renames the type \"{}\"", table)); break;
+      case Kind::drop_schema:
+        for (const auto& name : statement.objects) find("drop-schema", fmt::format("drops \"{}\"{}", name.shown(), statement.cascade ? " with all that is in it" : ""));
+        break;
+      case Kind::drop_type:
+        for (const auto& name : statement.objects) find("drop-type", fmt::format("drops \"{}\"{}", name.shown(), statement.cascade ? " and the columns of that type" : ""));
+        break;
+      case Kind::drop_owned: find("drop-owned", fmt::format("drops all that \"{}\" owns", table)); break;
+      case Kind::cluster: find("table-rewrite", "CLUSTER"); break;
+      case Kind::vacuum:
+        if (statement.full) find("table-rewrite", "VACUUM FULL");
+        break;
       case Kind::update:
       case Kind::remove:
-        if (!statement.has_where && !is_new(statement.object())) find("update-without-where", fmt::format("all rows of \"{}\"", table));
-        break;
+      case Kind::merge: row_rules(statement); break;
       case Kind::set:
         if (statement.value != "lock_timeout" && statement.value != "statement_timeout") find("session-setting", fmt::format("SET {}", statement.value));
         break;
@@ -132,8 +142,18 @@ class Linter {
         break;
       default: break;
     }
-    backfill_rule();
+    for (const auto& part : statement.parts) row_rules(part);
+    backfill_rule(statement);
+    for (const auto& part : statement.parts) backfill_rule(part);
     for (const auto& name : statement.identifiers) find("identifier-too-long", fmt::format("\"{}\" has {} bytes", name, name.size()));
+  }
+
+  void row_rules(const Parsed& statement) {
+    if (is_new(statement.object())) return;
+    const auto table = statement.object().shown();
+    const bool everything = (statement.kind == Kind::update || statement.kind == Kind::remove) && !statement.has_where;
+    if (everything) find("update-without-where", fmt::format("all rows of \"{}\"", table));
+    if (statement.removes) find("merge-delete", fmt::format("deletes rows of \"{}\"", table));
   }
 
   void type_rules(const Action& column) {
@@ -184,11 +204,11 @@ class Linter {
     }
   }
 
-  void backfill_rule() {
-    const auto kind = parsed().kind;
-    const bool changes_rows = kind == Kind::update || kind == Kind::remove;
-    if (!script_.transactional || !changes_rows || is_new(parsed().object()) || altered_.empty()) return;
-    find("backfill-with-ddl", fmt::format("rows of \"{}\" are changed while \"{}\" is locked", parsed().object().shown(), altered_.front().shown()));
+  void backfill_rule(const Parsed& statement) {
+    const auto kind = statement.kind;
+    const bool changes_rows = kind == Kind::update || kind == Kind::remove || kind == Kind::merge;
+    if (!script_.transactional || !changes_rows || is_new(statement.object()) || altered_.empty()) return;
+    find("backfill-with-ddl", fmt::format("rows of \"{}\" are changed while \"{}\" is locked", statement.object().shown(), altered_.front().shown()));
   }
 
   void remember() {
@@ -225,6 +245,14 @@ void suppress(std::vector<Finding>& findings, const Script& script) {
     if (exception.reason.empty()) {
       findings.push_back({lint_rule("allow-without-reason").id, script.path, position.line, position.column, "an exception without a reason", false, {}});
       continue;
+    }
+    for (const auto& rule : exception.rules) {
+      std::vector<std::string_view> known;
+      for (const auto& one : lint_rules()) known.push_back(one.id);
+      if (std::find(known.begin(), known.end(), rule) != known.end()) continue;
+      const auto near = nearest(rule, known);
+      findings.push_back({lint_rule("unknown-rule").id, script.path, position.line, position.column,
+                          fmt::format("there is no rule \"{}\"{}", rule, near.empty() ? "" : "; did you mean \"" + near + "\"?"), false, {}});
     }
     for (auto& finding : findings) {
       if (std::find(exception.rules.begin(), exception.rules.end(), finding.rule) == exception.rules.end()) continue;

@@ -27,6 +27,10 @@ const std::vector<Rule>& lint_rules() {
       {"rename-enum", S::error, "the version that is still running uses the old name", "add the new value, move the rows, stop using the old one"},
       {"drop-column", S::warning, "the version that is still running reads it, and the data is gone", "drop it one release after nothing uses it any more"},
       {"drop-table", S::warning, "the version that is still running reads it, and the data is gone", "drop it one release after nothing uses it any more"},
+      {"drop-schema", S::warning, "the version that is still running reads what is in it, and the data is gone", "drop it one release after nothing uses it any more"},
+      {"drop-type", S::warning, "the version that is still running uses it, and CASCADE takes columns along", "drop it one release after nothing uses it any more"},
+      {"drop-owned", S::warning, "what is dropped depends on the database, not on the file, and its data is gone", "name what is to be dropped"},
+      {"table-rewrite", S::error, "it writes the whole table under a lock that blocks reads and writes", "plain VACUUM; to shrink a table pg_repack, in a quiet hour"},
       {"drop-not-null", S::note, "the version that is still running may not expect NULL", "make sure that every reader takes NULL first"},
       {"drop-database", S::error, "a migration must not drop a database", "take it out"},
       {"truncate", S::warning, "all rows are gone, and CASCADE reaches other tables", "delete what is meant, in batches"},
@@ -34,6 +38,7 @@ const std::vector<Rule>& lint_rules() {
       {"exclusion-constraint", S::warning, "its index is built under a lock that blocks reads and writes, and there is no way around it", "run it in a quiet hour"},
       {"backfill-with-ddl", S::warning, "changing rows in the transaction that holds a table's lock keeps everyone out for as long as that takes", "put the rows into a file of their own, in batches"},
       {"update-without-where", S::warning, "every row is written and locked in one go", "update in batches"},
+      {"merge-delete", S::warning, "which rows go depends on the source, and they are locked in one go", "delete what is meant by key, in batches"},
       {"enum-value-used", S::warning, "a value added to an enum can't be used in the transaction that adds it (55P04)", "use it in a later file; codops runs this one statement by statement"},
       {"json-type", S::note, "json has no equality operator: SELECT DISTINCT and GROUP BY fail", "jsonb"},
       {"timestamp-without-zone", S::note, "a timestamp without zone means another moment to each reader", "timestamptz"},
@@ -43,6 +48,7 @@ const std::vector<Rule>& lint_rules() {
       {"session-setting", S::note, "SET lasts beyond this file with other tools", "SET LOCAL"},
       {"alter-system", S::warning, "it changes the whole server, not this database", "configure the server where its settings live"},
       {"unfit-file", S::error, "the file can't be run", ""},
+      {"unknown-rule", S::error, "an exception from a rule that doesn't exist excepts nothing", "the names are in front of the findings"},
       {"allow-without-reason", S::error, "an exception needs a reason for the next reader", "-- codops-lint: allow RULE because REASON"},
   };
   return rules;

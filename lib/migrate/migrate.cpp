@@ -18,14 +18,24 @@ namespace {
 void require_no_failures(const Ledger& ledger, const std::string& subject) {
   for (const auto& item : ledger.items) {
     if (item.state != State::failed) continue;
-    std::string logs = item.entry ? item.entry->logs.substr(0, item.entry->logs.find('\n')) : "";
+    std::string logs = item.entry ? printable(item.entry->logs.substr(0, item.entry->logs.find('\n'))) : "";
     if (!logs.empty()) logs = ": " + logs;
     throw Failure{Exit::failed,
-                  fmt::format("migration \"{}\" is recorded as failed{}{} (P3009)", item.name,
+                  fmt::format("migration \"{}\" is recorded as failed{}{} (P3009)", printable(item.name),
                               item.entry && !item.entry->started_at.empty() ? ", begun " + item.entry->started_at : "", logs),
                   fmt::format("when its effects are undone: codops migrate resolve {1} --rolled-back {0}; when they are complete: "
                               "codops migrate resolve {1} --applied {0}",
                               shell_word(item.name), subject)};
+  }
+}
+
+// golang-migrate's one row says where the schema is, and nothing else does: with no file of that version nothing is known.
+void require_known_version(const Ledger& ledger, const std::string& subject) {
+  if (ledger.layout != Layout::golang_migrate) return;
+  for (const auto& item : ledger.items) {
+    if (item.state != State::missing) continue;
+    throw Failure{Exit::data, fmt::format("the database is at version {}, and there is no file of that version", item.key),
+                  fmt::format("deploy the version that has it, or restore the file; codops migrate status {} lists all", subject)};
   }
 }
 
@@ -90,17 +100,18 @@ Applied run_one(Session& session, const History& history, const Job& job, Script
 
 void run_jobs(Session& session, const History& history, const std::vector<Job>& jobs, Outcome& outcome) {
   // Every file is read and judged before the first one runs. Judging is cheap enough to be done again.
+  const bool escapes = session.connection().parameter("standard_conforming_strings") == "off";
   std::vector<Migration> migrations;
   migrations.reserve(jobs.size());
   for (const auto& job : jobs) {
     migrations.push_back(loaded(*job.migration));
-    prepare(migrations.back(), session.options().allow_invalid_utf8);
+    prepare(migrations.back(), session.options().allow_invalid_utf8, escapes);
   }
   outcome.applied.reserve(jobs.size());
   try {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       session.limits().check("migrating");
-      auto script = prepare(migrations[i], session.options().allow_invalid_utf8);
+      auto script = prepare(migrations[i], session.options().allow_invalid_utf8, escapes);
       // The last one waits for the disk, which has all of them then.
       session.set_asynchronous(i + 1 < jobs.size());
       outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
@@ -131,6 +142,7 @@ std::vector<Migration> pending(const Source& source, pg::Connection& connection,
   const auto ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) history->require_creatable(connection, options.subject, limits);
   require_no_failures(ledger, options.subject);
+  require_known_version(ledger, options.subject);
   std::vector<Migration> result;
   for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(loaded(*job.migration));
   return result;
@@ -148,6 +160,7 @@ Outcome apply(const Source& source, pg::Connection& connection, const Options& o
 
   // With nothing to do there is nothing to keep others from.
   auto ledger = ledger_of(source, *history, connection, false, limits);
+  require_known_version(ledger, options.subject);
   if (ledger.has_history && ledger.count(State::failed) == 0 && jobs_of(source, ledger, *history, options.until).empty()) {
     outcome.took = since(begin);
     return outcome;
@@ -175,11 +188,13 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
   session.lock(*history);
   const auto ledger = ledger_of(source, *history, connection, false, limits);
   require_no_failures(ledger, options.subject);
+  require_known_version(ledger, options.subject);
   std::vector<Migration> victims;
   bool found = to.empty();
   for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
     if (item->index >= source.migrations.size() || item->state != State::applied) continue;
     const auto& migration = source.migrations[item->index];
+    if (migration.repeatable) continue;  // Flyway's undo passes them over too: they follow what they are made of
     if (!to.empty() && (migration.name == to || migration.key == to)) {
       found = true;
       break;
@@ -188,15 +203,16 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
     victims.push_back(migration);
   }
   if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status " + options.subject};
+  const bool escapes = connection.parameter("standard_conforming_strings") == "off";
   for (auto& migration : victims) {
     migration = loaded(std::move(migration));
-    prepare_down(migration, options.allow_invalid_utf8);
+    prepare_down(migration, options.allow_invalid_utf8, escapes);
   }
   Outcome outcome;
   outcome.layout = source.layout;
   for (const auto& migration : victims) {
     const auto started = std::chrono::steady_clock::now();
-    const auto script = prepare_down(migration, options.allow_invalid_utf8);
+    const auto script = prepare_down(migration, options.allow_invalid_utf8, escapes);
     const auto removed = history->removed(migration, source);
     const Recording recording{[&](const Attempt&) { return removed; }, {}};
     const bool whole = script.transactional && run_whole(session, *history, migration, script, recording);

@@ -28,6 +28,7 @@ struct Options {
   int lock_attempts{10};                    // with jittered pauses between
   Milliseconds statement_timeout{0};        // 0: none. Never for CONCURRENTLY
   bool allow_invalid_utf8{false};
+  bool scratch{false};                      // a replay: a transaction that changes what all databases share is rolled back
   std::string until;                        // the last to apply, by name or version; empty: all
   std::string subject{"ENV"};               // behind the verb in commands that hints name: "production v1.2.0"
 };

@@ -83,7 +83,28 @@ void decide_mode(Script& script, bool own_mode) {
   if (const auto at = enum_value_used(script)) stepwise(*at, "a value added to an enum is used in the same file");
 }
 
-Script prepared(std::string_view text, std::string path, std::size_t first_line, bool own_mode, bool allow_invalid_utf8) {
+// Flyway puts a value in its place, or fails; written as it stands it would get into names and data.
+void require_no_placeholders(const Script& script) {
+  if (script.text.find("${") == std::string::npos) return;
+  const auto refuse = [&](std::size_t at) {
+    const auto end = std::min(script.text.find('}', at), at + 60);
+    throw Failure{Exit::data, fmt::format("{}: \"{}}}\" is a placeholder of Flyway, which codops doesn't fill in", script.place(at), script.text.substr(at, end - at)),
+                  "write the value; when it is meant as it stands: flyway.placeholderReplacement=false in flyway.conf"};
+  };
+  Lexer lexer{script.text};
+  while (const auto token = lexer.next()) {
+    if (token->kind == Token::Kind::line_comment || token->kind == Token::Kind::block_comment) continue;
+    // Outside of quotes "$" and "{" are two tokens.
+    const auto with_next = script.text.substr(token->begin, token->end - token->begin + 1);
+    if (const auto at = with_next.find("${"); at != std::string::npos) refuse(token->begin + at);
+  }
+}
+
+struct Reading {
+  bool own_mode{false}, placeholders{false}, allow_invalid_utf8{false}, escapes{false};
+};
+
+Script prepared(std::string_view text, std::string path, std::size_t first_line, const Reading& reading) {
   Script script;
   script.path = std::move(path);
   script.first_line = first_line;
@@ -94,24 +115,25 @@ Script prepared(std::string_view text, std::string path, std::size_t first_line,
                   "a file in UTF-16 has them everywhere: iconv -f UTF-16 -t UTF-8; else delete it: tr -d '\\000'"};
   }
   if (const auto bad = invalid_utf8(script.text)) {
-    if (!allow_invalid_utf8) {
+    if (!reading.allow_invalid_utf8) {
       throw Failure{Exit::data, fmt::format("{}: a byte that is not UTF-8", script.place(*bad)),
                     "convert the file: iconv -f LATIN1 -t UTF-8; or --allow-invalid-utf8 to put U+FFFD in its place, as Prisma does"};
     }
     script.text = replace_invalid_utf8(script.text);
   }
-  for (const auto& statement : split(script.text)) {
+  if (reading.placeholders) require_no_placeholders(script);
+  for (const auto& statement : split(script.text, reading.escapes)) {
     if (statement.empty()) {
       if (!statement.complete) refuse_open_comment(script, statement);
       continue;
     }
     script.statements.push_back(statement);
     script.parsed.push_back(parse(statement.sql(script.text)));
-    script.has_copy_data = script.has_copy_data || statement.has_data();
+    script.apart = script.apart || statement.has_data() || sets_escapes(statement.sql(script.text), reading.escapes).has_value();
   }
   require_no_psql_commands(script);
   require_balanced_transactions(script);
-  decide_mode(script, own_mode);
+  decide_mode(script, reading.own_mode);
   return script;
 }
 
@@ -128,22 +150,22 @@ std::string Script::place(std::size_t offset) const {
   return fmt::format("{}:{}:{}", path, position.line, position.column);
 }
 
-Script prepare(const Migration& migration, bool allow_invalid_utf8) {
+Script prepare(const Migration& migration, bool allow_invalid_utf8, bool escapes) {
   if (migration.script_missing) {
     throw Failure{Exit::data, fmt::format("the migration \"{}\" has no migration.sql (P3015)", migration.name),
                   "restore the file, or remove the folder"};
   }
-  if (!migration.on_disk.empty()) return prepare(loaded(migration), allow_invalid_utf8);
-  return prepared(migration.script, migration.path, migration.first_line, migration.own_mode, allow_invalid_utf8);
+  if (!migration.on_disk.empty()) return prepare(loaded(migration), allow_invalid_utf8, escapes);
+  return prepared(migration.script, migration.path, migration.first_line, {migration.own_mode, migration.placeholders, allow_invalid_utf8, escapes});
 }
 
-Script prepare_down(const Migration& migration, bool allow_invalid_utf8) {
-  if (!migration.down_on_disk.empty()) return prepare_down(loaded(migration), allow_invalid_utf8);
+Script prepare_down(const Migration& migration, bool allow_invalid_utf8, bool escapes) {
+  if (!migration.down_on_disk.empty()) return prepare_down(loaded(migration), allow_invalid_utf8, escapes);
   if (!migration.down) {
     throw Failure{Exit::data, fmt::format("the migration \"{}\" has no down script", migration.name),
                   "Prisma: NAME/down.sql; dbmate: \"-- migrate:down\"; golang-migrate: NAME.down.sql; Flyway: U1__x.sql"};
   }
-  return prepared(*migration.down, migration.down_path, migration.down_first_line, migration.own_mode, allow_invalid_utf8);
+  return prepared(*migration.down, migration.down_path, migration.down_first_line, {migration.own_mode, migration.placeholders, allow_invalid_utf8, escapes});
 }
 
 }  // namespace codops::migrate

@@ -18,15 +18,16 @@ struct Script {
   std::vector<Parsed> parsed;         // one for each statement
   bool transactional{true};
   std::string reason;                 // why not: "line 3: CREATE INDEX CONCURRENTLY can't run in a transaction"
-  bool has_copy_data{false};
+  bool apart{false};  // sent one by one: COPY has data, or a setting says how the server reads the text behind it
 
   Position where(std::size_t offset) const;            // inside the file
   std::string place(std::size_t offset) const;         // "20240101_x/migration.sql:3:8"
 };
 
-// Failure{data}: a NUL byte, bytes that are no UTF-8 (unless allowed: they become U+FFFD), a psql command, a BEGIN that is never ended, a folder
+// Failure{data}: a NUL byte, bytes that are no UTF-8 (unless allowed: they become U+FFFD), a psql command, a placeholder of Flyway, a BEGIN that is never ended, a folder
 // without a script (P3015).
-Script prepare(const Migration& migration, bool allow_invalid_utf8);
-Script prepare_down(const Migration& migration, bool allow_invalid_utf8);
+// `escapes`: the database's default for standard_conforming_strings is off.
+Script prepare(const Migration& migration, bool allow_invalid_utf8, bool escapes = false);
+Script prepare_down(const Migration& migration, bool allow_invalid_utf8, bool escapes = false);
 
 }  // namespace codops::migrate

@@ -126,4 +126,20 @@ int version_compare(std::string_view a, std::string_view b) {
   return 0;
 }
 
+std::string matching_key(Layout layout, std::string_view key) {
+  if (layout != Layout::flyway || key.starts_with("R__")) return std::string{key};
+  std::string result;
+  std::size_t significant = 0;  // behind the last part that is not zero
+  while (!key.empty()) {
+    const auto end = std::min(key.find_first_of("._"), key.size());
+    auto part = key.substr(0, end);
+    part.remove_prefix(std::min(part.find_first_not_of('0'), part.size()));
+    result.append(result.empty() ? "" : ".").append(part.empty() ? "0" : part);
+    if (!part.empty()) significant = result.size();
+    key.remove_prefix(std::min(end + 1, key.size()));
+  }
+  result.resize(significant);
+  return result.empty() ? "0" : result;
+}
+
 }  // namespace codops::migrate

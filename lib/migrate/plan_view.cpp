@@ -21,7 +21,7 @@ std::string quoted(const Name& name) {
 TableFacts look_up(pg::Connection& connection, const Name& name, const Limits& limits) {
   TableFacts facts;
   const auto sizes = connection.query(
-      "SELECT greatest(reltuples, 0), pg_relation_size(oid), pg_total_relation_size(oid) FROM pg_class WHERE oid = to_regclass($1)", {quoted(name)}, limits);
+      "SELECT CASE WHEN reltuples = 0 AND relpages = 0 AND pg_relation_size(oid) > 0 THEN -1 ELSE reltuples END, pg_relation_size(oid), pg_total_relation_size(oid) FROM pg_class WHERE oid = to_regclass($1)", {quoted(name)}, limits);
   if (sizes.empty()) return facts;
   facts.exists = true;
   facts.rows = sizes.real(0, 0);
@@ -48,6 +48,20 @@ Name table_of_index(pg::Connection& connection, const Name& index, const Limits&
   return {rows.boolean(0, 2) ? "" : std::string{rows.text(0, 0)}, std::string{rows.text(0, 1)}};
 }
 
+// The tables that go with a schema, or with what a role owns.
+std::vector<Name> dropped_with(pg::Connection& connection, const Parsed& parsed, const Limits& limits) {
+  std::vector<Name> names;
+  for (const auto& object : parsed.objects) {
+    const auto rows = connection.query(
+        std::string{"SELECT n.nspname, c.relname, n.nspname = ANY (current_schemas(false)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+                    "('r', 'p', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND "} +
+            (parsed.kind == Parsed::Kind::drop_schema ? "n.nspname" : "pg_get_userbyid(c.relowner)") + " = $1 ORDER BY 1, 2",
+        {object.name}, limits);
+    for (std::size_t i = 0; i < rows.size(); ++i) names.push_back({rows.boolean(i, 2) ? "" : std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}});
+  }
+  return names;
+}
+
 std::string one_line(std::string_view sql) {
   std::string line;
   bool space = false;
@@ -65,6 +79,7 @@ std::string one_line(std::string_view sql) {
 }
 
 std::string count_of(double rows) {
+  if (rows < 0) return "never analysed";
   if (rows >= 1e6) return fmt::format("{:.1f} M rows", rows / 1e6);
   if (rows >= 1e3) return fmt::format("{:.0f} k rows", rows / 1e3);
   return fmt::format("{:.0f} rows", rows);
@@ -100,7 +115,7 @@ std::string wrapped(const std::string& line, std::size_t indent) {
 
 PlannedMigration plan_one(const Migration& migration, pg::Connection& connection, bool allow_invalid_utf8, std::vector<Name>& created, Tables& tables,
                           const Limits& limits) {
-  auto script = prepare(migration, allow_invalid_utf8);
+  auto script = prepare(migration, allow_invalid_utf8, connection.parameter("standard_conforming_strings") == "off");
   PlannedMigration planned{migration.name, migration.path, script.transactional, script.reason, {}};
   const auto look = [&](const Name& name) {
     if (!name.empty() && !tables.contains(name.shown())) tables[name.shown()] = look_up(connection, name, limits);
@@ -108,6 +123,11 @@ PlannedMigration plan_one(const Migration& migration, pg::Connection& connection
   for (std::size_t i = 0; i < script.statements.size(); ++i) {
     auto& parsed = script.parsed[i];
     if (parsed.kind == Parsed::Kind::drop_index && parsed.table.empty()) parsed.table = table_of_index(connection, parsed.object(), limits);
+    if ((parsed.kind == Parsed::Kind::drop_schema && parsed.cascade) || parsed.kind == Parsed::Kind::drop_owned) {
+      parsed.objects = dropped_with(connection, parsed, limits);
+      parsed.kind = Parsed::Kind::drop_table;
+    }
+    for (const auto& part : parsed.parts) look(part.object());
     look(parsed.table);
     for (const auto& object : parsed.objects) look(object);
     for (const auto& action : parsed.actions) look(action.references);
@@ -171,7 +191,7 @@ std::string to_json(const std::vector<PlannedMigration>& plan) {
       nlohmann::ordered_json row{{"line", statement.line}, {"statement", statement.excerpt}, {"locks", nlohmann::ordered_json::array()}};
       for (const auto& planned : statement.effects) {
         row["locks"].push_back({{"table", planned.effect.table.shown()}, {"lock", name_of(planned.effect.lock)}, {"blocks", blocked_by(planned.effect.lock)},
-                                {"work", name_of(planned.effect.work)}, {"what", planned.effect.what}, {"rows", planned.table.rows},
+                                {"work", name_of(planned.effect.work)}, {"what", planned.effect.what}, {"rows", planned.table.rows < 0 ? nlohmann::ordered_json{} : nlohmann::ordered_json(planned.table.rows)},
                                 {"bytes", planned.table.all_bytes}, {"held_seconds", static_cast<double>(planned.held.count()) / 1000}});
       }
       entry["statements"].push_back(std::move(row));

@@ -170,7 +170,7 @@ class Stepwise {
   }
 
   // The script may have become another role by now, one that has no right to the history; and it goes on as that role afterwards.
-  std::string own_rights() const { return std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
+  std::string own_rights() const { return std::string{"SET LOCAL statement_timeout = 0; "} + std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
 
   // In the transaction that is open.
   void write_inside(const Progress& progress, std::string_view then) {
@@ -178,11 +178,11 @@ class Stepwise {
       connection().run(then, session_.limits());
       return;
     }
-    recorded(own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
+    recorded(own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
   }
   // In one of its own, whatever the session's default is.
   void write(const Progress& progress) {
-    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.lock_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
+    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
   }
   void recorded(const std::string& text) {
     try {

@@ -58,6 +58,10 @@ pg::DatabaseError recording_error(const Script& script, const History& history, 
     for (std::size_t i = 0; i < script.statements.size(); ++i) {
       if (mentions(script.statements[i].sql(script.text), "pg_advisory_unlock")) statement = i;
     }
+  } else if (changed_the_server(error)) {
+    diagnostic = {};
+    diagnostic.severity = "ERROR";
+    diagnostic.message = "inside a function or a DO block it changes roles, databases or settings that all databases of the server share";
   } else if (const auto culprit = touching_history(script, history); culprit && diagnostic.position == 0 && (error.sqlstate() == "42P01" || error.sqlstate() == "3F000")) {
     diagnostic.message = "the script ran, but can't be recorded: " + diagnostic.message;
     diagnostic.hint = fmt::format("the history of migrations is {}: leave that table and its schema alone", history.table());
@@ -87,7 +91,7 @@ struct Progressing {
 
 void send_script(Session& session, const Script& script, Progressing& at) {
   if (script.statements.empty()) return;
-  if (!script.has_copy_data) {
+  if (!script.apart) {
     session.connection().run(script.text, session.limits());
     return;
   }
@@ -148,7 +152,9 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
       attempt.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
       at = {script.statements.size(), 0};
       committing = true;
-      const auto closed = session.connection().run("RESET SESSION AUTHORIZATION; RESET ROLE; " + session.lock_check() + recording.done(attempt) + " COMMIT", session.limits());
+      const auto closed = session.connection().run(
+          // First of all: the script's own time limit would be the history's too.
+          fmt::format("SET LOCAL statement_timeout = {}; RESET SESSION AUTHORIZATION; RESET ROLE; ", session.options().statement_timeout.count()) + session.commit_check() + recording.done(attempt) + " COMMIT", session.limits());
       if (closed.last.command() != "COMMIT") throw Failure{Exit::failed, "the server answered COMMIT with " + std::string{closed.last.command()}};
       return true;
     } catch (const pg::DatabaseError& error) {

@@ -26,6 +26,9 @@ ScriptError locate(const Migration& migration, const Script& script, std::size_t
 std::string to_text(const ScriptError& error);  // several lines, without "error: "
 std::string to_json(const ScriptError& error);
 
+// Control characters as \\x0a and the like: what comes from a database or a disk must not move a terminal's cursor, or begin a line of its own.
+std::string printable(std::string_view text);
+
 // A name as it is typed in a shell: quoted when it has to be.
 std::string shell_word(std::string_view name);
 

@@ -14,6 +14,11 @@ constexpr Milliseconds grace{10'000};
 
 // SQL alone can't raise an error of its own; a text that is no number is refused with the text in the message.
 constexpr std::string_view lock_lost = "codops: the migration lock is lost";
+constexpr std::string_view server_changed = "codops: the whole server is changed";
+
+bool refused_with(const pg::DatabaseError& error, std::string_view text) {
+  return error.sqlstate() == "22P02" && error.diagnostic().message.find(text) != std::string::npos;
+}
 
 }  // namespace
 
@@ -90,7 +95,14 @@ std::string Session::fresh_settings(const History& history) const {
   return sql;
 }
 
-std::string Session::lock_check() const {
+std::string Session::commit_check() const {
+  if (options_.scratch) {
+    // pg_shdepend has a row for each owner and each grant of this database's own objects.
+    return fmt::format(
+        "SELECT (CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_xact_sys_tables s JOIN pg_catalog.pg_class c ON c.oid = s.relid WHERE c.relisshared AND "
+        "c.relname <> 'pg_shdepend' AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0) THEN '{}' ELSE '1' END)::int; ",
+        server_changed);
+  }
   if (locks_.empty() || connection_.target().pooled) return {};
   std::string ids;
   for (const auto id : lock_ids_) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", id);
@@ -152,8 +164,10 @@ void Session::record(const std::string& sql) {
 std::vector<std::string> Session::blockers() { return watch_ ? watch_->take() : std::vector<std::string>{}; }
 
 bool lost_the_lock(const pg::DatabaseError& error) {
-  return error.sqlstate() == "22P02" && error.diagnostic().message.find(lock_lost) != std::string::npos;
+  return refused_with(error, lock_lost);
 }
+
+bool changed_the_server(const pg::DatabaseError& error) { return refused_with(error, server_changed); }
 
 bool is_contention(const pg::DatabaseError& error) {
   return !error.lost() && (error.sqlstate() == "55P03" || error.sqlstate() == "40P01" || error.sqlstate() == "40001");

@@ -45,8 +45,9 @@ class Session {
   // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
   std::string fresh_settings(const History& history) const;
   // Inside a transaction, before it commits: fails when this backend no longer holds the migration lock, because a script gave
-  // it away (pg_advisory_unlock_all) or a pooler put another backend there. Ends with ';' or is empty.
-  std::string lock_check() const;
+  // it away (pg_advisory_unlock_all) or a pooler put another backend there; in a replay, when roles, databases or the like were changed.
+  // Ends with ';' or is empty.
+  std::string commit_check() const;
   std::string local_timeouts() const;  // inside a transaction; ends with ';' or is empty
   // Transactions commit without waiting for the disk, until false is set. The history is written in the same transactions and the
   // log keeps their order, so a crash of the server loses script and row together, the last ones first; whatever commits
@@ -78,7 +79,8 @@ class Session {
   std::unique_ptr<BlockerWatch> watch_;
 };
 
-// Is that lock_check()'s error?
+// Is that one of commit_check()'s errors?
+bool changed_the_server(const io::postgres::DatabaseError& error);
 bool lost_the_lock(const io::postgres::DatabaseError& error);
 
 // May pass when it is tried again: lock timeout, deadlock, serialization failure.

@@ -8,6 +8,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
+#include "lib/migrate/script_error.hpp"
 #include "lib/migrate/source_layouts.hpp"
 
 namespace codops::migrate {
@@ -24,6 +25,27 @@ bool add_prisma_script(const fs::path& directory, const std::string& name, std::
   if (!fs::is_regular_file(path)) return false;
   files.push_back({name + "/migration.sql", {}, std::move(path)});
   return true;
+}
+
+// Flyway's own settings stand beside the scripts or, in a project of Maven's shape, up to five folders above them; those of one script beside it.
+void add_flyway_settings(const std::string& folder, std::vector<File>& files) {
+  for (const auto& entry : fs::directory_iterator{folder}) {
+    const auto name = entry.path().filename().string();
+    if (entry.is_regular_file() && name.ends_with(".sql.conf")) files.push_back({name, io::read_file(entry.path(), largest_file)});
+  }
+  auto place = fs::absolute(folder).lexically_normal();
+  if (place.filename().empty()) place = place.parent_path();
+  for (int above = 0; above < 6; ++above) {
+    for (const auto* name : {"flyway.conf", "conf/flyway.conf", "flyway.toml"}) {
+      if (fs::is_regular_file(place / name)) {
+        std::erase_if(files, [&](const File& file) { return file.path == name; });
+        files.push_back({fs::path{name}.filename().string(), io::read_file(place / name, largest_file)});
+        return;
+      }
+    }
+    if (!place.has_relative_path()) return;
+    place = place.parent_path();
+  }
 }
 
 struct Shape {
@@ -64,10 +86,19 @@ const Shape& recognised_shape(const std::vector<File>& files) {
   throw Failure{Exit::data, "the migrations folder has files of " + listed(found), "name one: \"migrate: {layout: prisma}\" in codops.yaml"};
 }
 
-void require_distinct(const Source& source) {
-  std::map<std::string_view, std::string_view> seen;
+void require_plain_names(const Source& source) {
   for (const auto& migration : source.migrations) {
-    const auto [first, is_new] = seen.emplace(migration.key, migration.path);
+    for (const auto& name : {migration.name, migration.path}) {
+      if (std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; })) continue;
+      throw Failure{Exit::data, "the name of the migration \"" + printable(name) + "\" has a control character", "rename it"};
+    }
+  }
+}
+
+void require_distinct(const Source& source) {
+  std::map<std::string, std::string_view> seen;
+  for (const auto& migration : source.migrations) {
+    const auto [first, is_new] = seen.emplace(matching_key(source.layout, migration.key), migration.path);
     if (!is_new) {
       throw Failure{Exit::data, "two migrations have the version \"" + migration.key + "\": \"" + std::string{first->second} + "\" and \"" +
                                     migration.path + "\""};
@@ -94,6 +125,7 @@ Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
   const auto& shape = named ? shape_of(*named) : recognised_shape(files);
   auto source = shape.read(files);
   source.layout = shape.layout;
+  require_plain_names(source);
   require_distinct(source);
   return source;
 }
@@ -126,6 +158,7 @@ std::vector<File> read_folder(const std::string& folder) {
       files.push_back({name, io::read_file(entry.path(), largest_file)});
     }
   }
+  if (std::any_of(files.begin(), files.end(), fits_flyway)) add_flyway_settings(folder, files);
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
   return files;
 }

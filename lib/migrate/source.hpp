@@ -32,6 +32,7 @@ struct Migration {
   std::size_t down_first_line{1};
   bool repeatable{false};        // Flyway's R__: again whenever its checksum changes
   bool own_mode{false};          // dbmate's transaction:false
+  bool placeholders{false};      // Flyway's ${…} have a meaning in it
   bool script_missing{false};    // Prisma: a folder without migration.sql
   std::string on_disk;           // the script where it still is, unread: Prisma's names say enough to know what is applied
   std::string down_on_disk;      // where a down script may be. loaded() reads both
@@ -63,6 +64,8 @@ std::vector<File> read_folder(const std::string& folder);
 int locale_compare(std::string_view a, std::string_view b);
 // Versions compared number by number, '.' or '_' between parts: 1.2 < 1.10.
 int version_compare(std::string_view a, std::string_view b);
+// How a key is compared with others: for Flyway 1, 1.0 and 01 are one version.
+std::string matching_key(Layout layout, std::string_view key);
 
 // Offset of the first byte that is not UTF-8.
 std::optional<std::size_t> invalid_utf8(std::string_view text);

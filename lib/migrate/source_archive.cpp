@@ -29,7 +29,7 @@ std::vector<File> read_archive(std::string_view tar) {
     if (entry.kind == io::TarEntry::Kind::directory) {
       if (!path.ends_with('/')) path += '/';
       files.push_back({std::move(path), {}});
-    } else if (entry.kind == io::TarEntry::Kind::file && (path.ends_with(".sql") || path.ends_with(".toml"))) {
+    } else if (entry.kind == io::TarEntry::Kind::file && (path.ends_with(".sql") || path.ends_with(".toml") || path.ends_with(".conf"))) {
       files.push_back({std::move(path), std::move(entry.content)});
     }
   }

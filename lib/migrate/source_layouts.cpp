@@ -228,16 +228,34 @@ std::optional<FlywayName> flyway_name(std::string_view path) {
   return name;
 }
 
+// "flyway.placeholderReplacement=false", with spaces or none; in flyway.toml without the first word.
+bool turns_placeholders_off(std::string_view settings) {
+  while (!settings.empty()) {
+    const auto end = std::min(settings.find('\n'), settings.size());
+    std::string line{trimmed(settings.substr(0, end))};
+    settings.remove_prefix(std::min(end + 1, settings.size()));
+    std::erase_if(line, [](char c) { return c == ' ' || c == '\t' || c == '"'; });
+    if (line.starts_with("flyway.")) line.erase(0, 7);
+    if (equals_ignoring_case(line, "placeholderReplacement=false")) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool fits_flyway(const File& file) { return flyway_name(file.path).has_value(); }
 
 Source read_flyway(const std::vector<File>& files) {
   Source source;
+  const auto says_off = [&](const std::string& path) {
+    return std::any_of(files.begin(), files.end(), [&](const File& file) { return file.path == path && turns_placeholders_off(file.content); });
+  };
+  const bool off = says_off("flyway.conf") || says_off("flyway.toml");
   for (const auto& file : files) {
     const auto name = flyway_name(file.path);
     if (!name || name->prefix == 'U') continue;
     Migration migration;
+    migration.placeholders = !off && !says_off(file.path + ".conf");
     migration.repeatable = name->prefix == 'R';
     migration.key = migration.repeatable ? "R__" + name->description : name->version;
     migration.name = without_sql(file.path);
@@ -250,7 +268,7 @@ Source read_flyway(const std::vector<File>& files) {
     const auto name = flyway_name(file.path);
     if (!name || name->prefix != 'U') continue;
     for (auto& migration : source.migrations) {
-      if (migration.repeatable || migration.key != name->version) continue;
+      if (migration.repeatable || version_compare(migration.key, name->version) != 0) continue;
       migration.down = file.content;
       migration.down_path = file.path;
     }

@@ -38,10 +38,10 @@ void take_data(std::string_view text, Statement& statement) {
   statement.data_end = statement.end = text.size();
 }
 
-Statement next_statement(std::string_view text, std::size_t begin) {
+Statement next_statement(std::string_view text, std::size_t begin, bool escapes) {
   Statement statement;
   statement.begin = begin;
-  Lexer lexer{text, begin};
+  Lexer lexer{text, begin, escapes};
   text::sql::Shape shape;
   bool started = false;
   while (const auto token = lexer.next()) {
@@ -75,13 +75,35 @@ Statement next_statement(std::string_view text, std::size_t begin) {
 
 }  // namespace
 
-std::vector<Statement> split(std::string_view text) {
+std::vector<Statement> split(std::string_view text, bool escapes) {
   std::vector<Statement> statements;
+  const bool initial = escapes;
   for (std::size_t at = 0; at < text.size();) {
-    statements.push_back(next_statement(text, at));
+    statements.push_back(next_statement(text, at, escapes));
     at = statements.back().end;
+    escapes = sets_escapes(statements.back().sql(text), initial).value_or(escapes);
   }
   return statements;
+}
+
+std::optional<bool> sets_escapes(std::string_view sql, bool initial) {
+  // Only a short statement can be one, and most are none.
+  if (sql.size() < 9 || sql.size() > 400) return std::nullopt;
+  const auto verb = lower_case(sql.substr(0, 3));
+  if (verb != "set" && verb != "res") return std::nullopt;
+  std::vector<std::string> words;
+  Lexer lexer{sql};
+  while (const auto token = lexer.next()) {
+    if (!token->trivia()) words.push_back(lower_case(token->of(sql)));
+  }
+  const bool resets = words.front() == "reset";
+  std::size_t at = words.size() > 1 && (words[1] == "session" || words[1] == "local") ? 2 : 1;
+  constexpr std::string_view name = "standard_conforming_strings";
+  if (at >= words.size() || (words[at] != name && !(resets && words[at] == "all"))) return std::nullopt;
+  if (resets || words.back() == "default") return initial;
+  auto value = words.back();
+  std::erase(value, '\'');
+  return value == "off" || value == "false" || value == "no" || value == "0";
 }
 
 Position position_of(std::string_view text, std::size_t offset) {

@@ -2,6 +2,7 @@
 // A script's statements, split where the server itself would: quotes, E'', nested comments, $tag$, parentheses,
 // BEGIN ATOMIC bodies and the inline data of COPY … FROM STDIN. Joining the pieces gives the text again.
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,10 @@ struct Statement {
   std::string_view sql(std::string_view text) const { return text.substr(start, stop - start); }
 };
 
-std::vector<Statement> split(std::string_view text);
+// `escapes`: standard_conforming_strings is off when the script begins; where the script sets it, the rest is read accordingly, as psql does.
+std::vector<Statement> split(std::string_view text, bool escapes = false);
+// Does the statement set standard_conforming_strings? true: to off; `initial`: where RESET leads.
+std::optional<bool> sets_escapes(std::string_view sql, bool initial);
 
 // 1-based; the column counts characters.
 struct Position {

@@ -117,6 +117,7 @@ void drop(Words& words, Parsed& parsed) {
   else if (words.accept("database")) listed(Kind::database);
   else if (words.accept("tablespace")) listed(Kind::tablespace);
   else if (words.accept("subscription")) listed(Kind::subscription);
+  else if (words.accept({"owned", "by"})) listed(Kind::drop_owned);
   else parsed.kind = Kind::drop_other;
 }
 
@@ -200,6 +201,11 @@ void data_statement(Words& words, Parsed& parsed) {
   } else if (words.accept({"delete", "from"})) {
     parsed.kind = Kind::remove;
     parsed.only = words.accept("only");
+  } else if (words.accept("merge")) {
+    parsed.kind = Kind::merge;
+    words.accept("into");
+    parsed.only = words.accept("only");
+    parsed.removes = words.contains("delete", words.at());
   } else if (words.accept("truncate")) {
     parsed.kind = Kind::truncate;
     words.accept("table");
@@ -211,6 +217,30 @@ void data_statement(Words& words, Parsed& parsed) {
   }
   parsed.objects.push_back(words.name());
   parsed.has_where = words.skip_to("where");
+}
+
+bool at_change(const Words& words) { return words.is("insert") || words.is("update") || words.is("delete") || words.is("merge"); }
+
+// WITH a AS (DELETE FROM t …) SELECT …, and WITH … DELETE FROM t: whatever changes rows is a part of its own.
+void with_statement(Words& words, Parsed& parsed) {
+  parsed.kind = Kind::select;
+  const auto part = [&](std::size_t from, std::size_t to) {
+    const auto& tokens = words.tokens();
+    parsed.parts.push_back(parse(words.sql().substr(tokens[from].begin, tokens[to - 1].end - tokens[from].begin)));
+  };
+  for (; !words.done(); words.skip()) {
+    if (at_change(words)) return part(words.at(), words.tokens().size());
+    if (words.is("select") || words.is("values")) return;
+    if (!words.is_kind(Token::Kind::open)) continue;
+    words.skip();
+    const auto begin = words.at();
+    const bool changes = at_change(words);
+    words.move_to(begin - 1);
+    words.skip_parentheses();
+    // skip_parentheses() stops behind the parenthesis.
+    if (changes && words.at() > begin + 1) part(begin, words.at() - 1);
+    words.move_to(words.at() - 1);
+  }
 }
 
 void read_set(Words& words, Parsed& parsed) {
@@ -225,7 +255,7 @@ void read_statement(Words& words, Parsed& parsed) {
   if (words.accept("create")) create(words, parsed);
   else if (words.accept("drop")) drop(words, parsed);
   else if (words.accept("alter")) alter(words, parsed);
-  else if (words.is("insert") || words.is("update") || words.is("delete") || words.is("truncate") || words.is("copy")) data_statement(words, parsed);
+  else if (words.is("insert") || words.is("update") || words.is("delete") || words.is("merge") || words.is("truncate") || words.is("copy")) data_statement(words, parsed);
   else if (words.accept("begin") || words.accept({"start", "transaction"})) parsed.kind = Kind::begin;
   else if (words.accept({"commit", "prepared"}) || words.accept({"rollback", "prepared"}) || words.accept({"prepare", "transaction"})) parsed.kind = Kind::prepared_transaction;
   else if (words.accept("commit") || words.accept("end")) parsed.kind = Kind::commit;
@@ -253,7 +283,8 @@ void read_statement(Words& words, Parsed& parsed) {
     read_names(words, parsed);
   } else if (words.accept("do")) parsed.kind = Kind::do_block;
   else if (words.accept("call")) parsed.kind = Kind::call;
-  else if (words.accept("select") || words.accept("with") || words.accept("values")) parsed.kind = Kind::select;
+  else if (words.accept("with")) with_statement(words, parsed);
+  else if (words.accept("select") || words.accept("values")) parsed.kind = Kind::select;
   else if (words.accept("comment")) parsed.kind = Kind::comment;
   else if (words.accept("grant") || words.accept("revoke")) parsed.kind = Kind::grant;
 }

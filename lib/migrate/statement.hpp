@@ -37,11 +37,11 @@ struct Action {
 
 struct Parsed {
   enum class Kind : std::uint8_t {
-    other, begin, commit, rollback, savepoint, set, reset, set_local, set_transaction, insert, update, remove, copy, select, truncate, call, do_block,
+    other, begin, commit, rollback, savepoint, set, reset, set_local, set_transaction, insert, update, remove, copy, merge, select, truncate, call, do_block,
     create_table, drop_table, alter_table, create_index, drop_index, alter_index, reindex, create_view, drop_view, create_matview, refresh_matview,
     create_trigger, drop_trigger, create_type, alter_type_add_value, alter_type_rename_value, alter_type_rename, drop_type, create_routine, drop_routine,
     create_schema, drop_schema, create_sequence, create_extension, create_policy, create_rule, vacuum, cluster, analyze, comment, grant, lock,
-    alter_system, database, tablespace, subscription, prepared_transaction, discard, alter_other, create_other, drop_other,
+    drop_owned, alter_system, database, tablespace, subscription, prepared_transaction, discard, alter_other, create_other, drop_other,
   };
   Kind kind{Kind::other};
   std::vector<Name> objects;  // tables for most; the index for create_index and reindex; the type for types
@@ -50,6 +50,8 @@ struct Parsed {
   std::vector<std::string> identifiers;  // every name that is written, unfolded: for the length rule
   std::string value;                     // of an enum; of SET: the parameter's name
   bool concurrently{false}, if_exists{false}, if_not_exists{false}, unique{false}, cascade{false}, full{false};
+  std::vector<Parsed> parts;             // of WITH: the statements in it that change rows
+  bool removes{false};                   // MERGE with a DELETE
   bool partition_of{false}, whole_database{false}, has_where{false}, only{false}, temporary{false}, or_replace{false}, as_query{false};
 
   Name object() const { return objects.empty() ? Name{} : objects.front(); }
@@ -59,6 +61,9 @@ Parsed parse(std::string_view sql);
 
 // Why the server refuses the statement inside a transaction block ("CREATE INDEX CONCURRENTLY"); empty when it does not.
 std::string outside_transaction_only(const Parsed& statement);
+// What of the statement reaches beyond the database that it runs in ("CREATE ROLE"): roles and their members, other databases, the
+// server's settings and files, subscriptions. Empty: nothing, as far as can be read from it.
+std::string beyond_database(std::string_view sql);
 // BEGIN, COMMIT, ROLLBACK and their like; not SAVEPOINT, not ROLLBACK TO.
 bool controls_transaction(const Parsed& statement);
 

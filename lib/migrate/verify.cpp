@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/io/crypto.hpp"
+#include "lib/migrate/mode.hpp"
+#include "lib/migrate/script_error.hpp"
 
 namespace codops::migrate {
 
@@ -12,61 +14,35 @@ namespace pg = io::postgres;
 
 namespace {
 
-// Each part gives (kind and name, definition). `mine` leaves out the system, extensions' objects and history tables.
-constexpr std::string_view snapshot_sql = R"sql(
-WITH mine AS (
-  SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relpersistence, n.nspname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-    AND c.relname NOT IN ('_prisma_migrations', 'schema_migrations', 'flyway_schema_history', 'codops_migration_progress')
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-)
-SELECT format('schema %I', nspname), '' FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema'
-UNION ALL
-SELECT format('table %I.%I', nspname, relname), concat_ws(' ', relkind, relpersistence, CASE WHEN relrowsecurity THEN 'row security' END)
-FROM mine WHERE relkind IN ('r', 'p', 'f')
-UNION ALL
-SELECT format('column %I.%I.%I', m.nspname, m.relname, a.attname),
-  concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END, nullif(a.attidentity, ''), nullif(a.attgenerated, ''),
-            'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END)
-FROM mine m JOIN pg_attribute a ON a.attrelid = m.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE m.relkind IN ('r', 'p', 'f', 'c')
-UNION ALL
-SELECT format('constraint %I on %I.%I', c.conname, m.nspname, m.relname), pg_get_constraintdef(c.oid) || CASE WHEN c.convalidated THEN '' ELSE ' (not valid)' END
-FROM mine m JOIN pg_constraint c ON c.conrelid = m.oid WHERE c.contype <> 't' AND c.contype <> 'n'
-UNION ALL
-SELECT format('index %I.%I', i.nspname, i.relname), pg_get_indexdef(i.oid) || CASE WHEN x.indisvalid THEN '' ELSE ' (invalid)' END
-FROM mine i JOIN pg_index x ON x.indexrelid = i.oid JOIN mine t ON t.oid = x.indrelid
-UNION ALL
-SELECT format('view %I.%I', nspname, relname), pg_get_viewdef(oid) FROM mine WHERE relkind IN ('v', 'm')
-UNION ALL
-SELECT format('sequence %I.%I', m.nspname, m.relname), concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcycle)
-FROM mine m JOIN pg_sequence s ON s.seqrelid = m.oid
-UNION ALL
-SELECT format('trigger %I on %I.%I', t.tgname, m.nspname, m.relname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text
-FROM mine m JOIN pg_trigger t ON t.tgrelid = m.oid WHERE NOT t.tgisinternal
-UNION ALL
-SELECT format('policy %I on %I.%I', p.polname, m.nspname, m.relname),
-  concat_ws(' ', p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) FROM mine m JOIN pg_policy p ON p.polrelid = m.oid
-UNION ALL
-SELECT format('rule %I on %I.%I', r.rulename, m.nspname, m.relname), pg_get_ruledef(r.oid) FROM mine m JOIN pg_rewrite r ON r.ev_class = m.oid WHERE r.rulename <> '_RETURN'
-UNION ALL
-SELECT format('function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), pg_get_functiondef(p.oid)
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-UNION ALL
-SELECT format('type %I.%I', n.nspname, t.typname),
-  CASE t.typtype WHEN 'e' THEN (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
-       ELSE concat_ws(' ', format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typnotnull THEN 'NOT NULL' END, t.typdefault,
-            (SELECT string_agg(pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname) FROM pg_constraint c WHERE c.contypid = t.oid)) END
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
-)sql";
+// When it was made is part of the name: a run that was killed leaves its own behind, and one that has just begun isn't connected yet.
+constexpr std::string_view scratch_prefix = "codops_verify_";
+
+void drop_abandoned(pg::Connection& owner, Reporter& reporter, const Limits& limits) {
+  const auto rows = owner.query(
+      "SELECT d.datname FROM pg_database d WHERE d.datname ~ '^codops_verify_([0-9a-f]{12}|[0-9a-f]{8}_[0-9a-f]{6})$' AND pg_has_role(d.datdba, 'MEMBER') AND NOT EXISTS "
+      "(SELECT FROM pg_stat_activity a WHERE a.datid = d.oid) AND (d.datname !~ '_.*_.*_' OR ('x' || substr(d.datname, 15, 8))::bit(32)::bigint < "
+      "extract(epoch FROM clock_timestamp()) - 60)",
+      limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string name{rows.text(i, 0)};
+    try {
+      owner.query("DROP DATABASE IF EXISTS " + pg::quote_identifier(name), limits);
+      reporter.note(fmt::format("the database \"{}\", left by a verify that was killed, is dropped", name));
+    } catch (const pg::DatabaseError& error) {
+      if (error.lost()) throw;
+      reporter.note(fmt::format("the database \"{}\", left by a verify that was killed, can't be dropped: {}", name, error.message()));
+    }
+  }
+}
 
 class ScratchDatabase {
  public:
-  ScratchDatabase(pg::Connection& owner, const Limits& limits) : owner_{owner}, name_{"codops_verify_" + io::to_hex(io::random_bytes(6))} {
-    const auto like = owner.query("SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = current_database()", limits);
+  ScratchDatabase(pg::Connection& owner, const Limits& limits) : owner_{owner} {
+    const auto like = owner.query(
+        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, lpad(to_hex(extract(epoch FROM clock_timestamp())::bigint), 8, '0') FROM pg_database WHERE datname = "
+        "current_database()",
+        limits);
+    name_ = fmt::format("{}{}_{}", scratch_prefix, like.text(0, 3), io::to_hex(io::random_bytes(3)));
     owner.query(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", pg::quote_identifier(name_),
                             pg::quote_literal(like.text(0, 0)), pg::quote_literal(like.text(0, 1)), pg::quote_literal(like.text(0, 2))),
                 limits);
@@ -90,67 +66,128 @@ class ScratchDatabase {
   std::string name_;
 };
 
-Source applied_part(const Source& source, const Ledger& ledger) {
+// The script with spaces where statements were that must not run again: places stay as they are in the file.
+Migration replayable(Migration migration, bool allow_invalid_utf8, std::vector<std::string>& left_out) {
+  migration = loaded(std::move(migration));
+  if (migration.script_missing) return migration;
+  auto script = prepare(migration, allow_invalid_utf8);
+  bool changed = false;
+  for (const auto& statement : script.statements) {
+    const auto what = beyond_database(statement.sql(script.text));
+    if (what.empty()) continue;
+    left_out.push_back(script.place(statement.start) + ": " + what);
+    for (auto i = statement.start; i < statement.stop; ++i) {
+      if (script.text[i] != '\n') script.text[i] = ' ';
+    }
+    changed = true;
+  }
+  if (changed) migration.script = std::move(script.text);
+  return migration;
+}
+
+Source applied_part(const Source& source, const Ledger& ledger, bool allow_invalid_utf8, std::vector<std::string>& left_out) {
   Source applied = source;
   applied.migrations.clear();
   for (const auto& item : ledger.items) {
     if (item.index < source.migrations.size() && (item.state == State::applied || item.state == State::edited)) {
-      applied.migrations.push_back(source.migrations[item.index]);
+      applied.migrations.push_back(replayable(source.migrations[item.index], allow_invalid_utf8, left_out));
     }
   }
   return applied;
 }
 
-}  // namespace
-
-Snapshot schema_snapshot(pg::Connection& connection, const Limits& limits) {
-  // With an empty path every name is written with its schema.
-  connection.run("BEGIN; SET LOCAL search_path = ''", limits);
-  pg::Rows rows;
-  try {
-    rows = connection.query(snapshot_sql, limits);
-  } catch (...) {
-    if (connection.usable()) connection.run("ROLLBACK", Limits{Deadline::after(Milliseconds{5'000}), {}});
-    throw;
+// What `db init` does inside a database is part of what the migrations start from, where the live one has it.
+void provision_scratch(const Provision& wanted, pg::Connection& live, pg::Connection& scratch, const Limits& limits) {
+  for (const auto& extension : wanted.extensions) scratch.run("CREATE EXTENSION IF NOT EXISTS " + pg::quote_identifier(extension), limits);
+  if (wanted.owner.empty() || !live.query("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", {wanted.owner}, limits).boolean(0, 0)) return;
+  for (const auto& step : provision_steps(wanted)) {
+    if (!step.inside || step.sql.starts_with("CREATE EXTENSION")) continue;
+    if (!live.query(step.done_query, limits).boolean(0, 0) || scratch.query(step.done_query, limits).boolean(0, 0)) continue;
+    try {
+      scratch.run(step.sql, limits);
+    } catch (const pg::DatabaseError& error) {
+      // Then it is the server's administrator who did it in the live one; it shows as a difference.
+      if (error.lost()) throw;
+    }
   }
-  connection.run("COMMIT", limits);
-  Snapshot result;
-  for (std::size_t i = 0; i < rows.size(); ++i) result[std::string{rows.text(i, 0)}] = rows.text(i, 1);
-  return result;
 }
 
-std::vector<Difference> compare(const Snapshot& live, const Snapshot& replayed) {
+bool about_privileges(std::string_view object) {
+  return object.starts_with("owner of ") || object.starts_with("privilege ") || object.starts_with("default privileges ");
+}
+
+// The object that an owner or a privilege belongs to, named as the object's own row is.
+std::string belongs_to(std::string_view object) {
+  constexpr std::string_view owner = "owner of ";
+  if (object.starts_with(owner)) return std::string{object.substr(owner.size())};
+  const auto on = object.starts_with("privilege ") ? object.find(" on ") : std::string_view::npos;
+  return on == std::string_view::npos ? std::string{} : std::string{object.substr(on + 4)};
+}
+
+}  // namespace
+
+std::vector<Difference> compare(const Snapshot& live, const Snapshot& replayed, bool privileges) {
   std::vector<Difference> differences;
+  const auto counts = [&](const std::string& object) {
+    if (!about_privileges(object)) return true;
+    const auto whose = belongs_to(object);
+    return privileges && (whose.empty() || live.contains(whose) == replayed.contains(whose));
+  };
   for (const auto& [object, definition] : live) {
     const auto other = replayed.find(object);
+    if (other != replayed.end() && other->second == definition) continue;
+    if (!counts(object)) continue;
     if (other == replayed.end()) differences.push_back({object, definition.empty() ? "there" : definition, ""});
-    else if (other->second != definition) differences.push_back({object, definition, other->second});
+    else differences.push_back({object, definition, other->second});
   }
   for (const auto& [object, definition] : replayed) {
-    if (!live.contains(object)) differences.push_back({object, "", definition.empty() ? "there" : definition});
+    if (!live.contains(object) && counts(object)) differences.push_back({object, "", definition.empty() ? "there" : definition});
   }
   return differences;
 }
 
-Verification verify(const Source& source, pg::Connection& connection, const std::vector<std::string>& extensions, const Options& options,
-                    Reporter& reporter, const Limits& limits) {
-  const auto applied = applied_part(source, status(source, connection, false, limits));
+Verification verify(const Source& source, pg::Connection& connection, const Provision& provision, bool privileges, const Options& options, Reporter& reporter,
+                    const Limits& limits) {
+  Verification verification;
+  verification.privileges = privileges;
+  const auto applied = applied_part(source, status(source, connection, false, limits), options.allow_invalid_utf8, verification.left_out);
+  drop_abandoned(connection, reporter, limits);
   const auto live = schema_snapshot(connection, limits);
   const ScratchDatabase scratch{connection, limits};
   auto replay = pg::Connection::open(scratch.target(), limits);
-  for (const auto& extension : extensions) replay.run("CREATE EXTENSION IF NOT EXISTS " + pg::quote_identifier(extension), limits);
-  Verification verification;
+  provision_scratch(provision, connection, replay, limits);
   auto quiet = options;
   quiet.take_lock = false;
+  quiet.scratch = true;
   quiet.until.clear();
-  verification.replayed = apply(applied, replay, quiet, reporter, limits).applied.size();
-  verification.differences = compare(live, schema_snapshot(replay, limits));
+  try {
+    verification.replayed = apply(applied, replay, quiet, reporter, limits).applied.size();
+  } catch (const MigrationFailed& failed) {
+    // The runner's hints are about the live database and its history.
+    throw Failure{failed.code(), "the replay into a scratch database failed; the live database is as it was\n" + failed.message(),
+                  "what the script needs may be there in the live database only: an extension (database.extensions in codops.yaml), data, an object made by hand"};
+  }
+  verification.differences = compare(live, schema_snapshot(replay, limits), privileges);
   return verification;
 }
 
+namespace {
+
+std::vector<std::string> not_compared(const Verification& verification) {
+  std::vector<std::string> parts{"rows", "the order of columns", "versions of extensions", "settings of roles and of the database", "roles, subscriptions and all else that the server's databases share"};
+  if (!verification.privileges) parts.emplace_back("owners and privileges");
+  return parts;
+}
+
+}  // namespace
+
 std::string to_text(const Verification& verification) {
+  std::string remarks = "not compared: ";
+  for (const auto& part : not_compared(verification)) remarks += (remarks.ends_with(": ") ? "" : ", ") + part;
+  remarks += "\n";
+  for (const auto& what : verification.left_out) remarks += fmt::format("not run again, reaches beyond the database: {}\n", what);
   if (verification.differences.empty()) {
-    return fmt::format("{} migrations replayed: the live schema is what they say\n", verification.replayed);
+    return fmt::format("{} migrations replayed: the live schema is what they say\n", verification.replayed) + remarks;
   }
   std::string text = fmt::format("{} migrations replayed, {} differences\n", verification.replayed, verification.differences.size());
   for (const auto& difference : verification.differences) {
@@ -158,11 +195,12 @@ std::string to_text(const Verification& verification) {
     else if (difference.replayed.empty()) text += fmt::format("+ {}   only in the live database\n", difference.object);
     else text += fmt::format("~ {}\n    live        {}\n    migrations  {}\n", difference.object, difference.live, difference.replayed);
   }
-  return text;
+  return text + remarks;
 }
 
 std::string to_json(const Verification& verification) {
-  nlohmann::ordered_json document{{"replayed", verification.replayed}, {"differences", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json document{{"replayed", verification.replayed}, {"not_run_again", verification.left_out}, {"not_compared", not_compared(verification)},
+                                  {"differences", nlohmann::ordered_json::array()}};
   for (const auto& difference : verification.differences) {
     document["differences"].push_back({{"object", difference.object}, {"live", difference.live}, {"migrations", difference.replayed}});
   }

@@ -15,6 +15,7 @@ using engine::docker::ContainerDetails;
 
 constexpr std::size_t log_lines = 100;
 constexpr std::size_t longest_line = 2000;
+constexpr Milliseconds silence{150};
 std::string valid_utf8(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json describe(RunContext& context, const ContainerDetails& details, const KnownSecrets& secrets, const Limits& limits) {
@@ -51,6 +52,16 @@ Json describe(RunContext& context, const ContainerDetails& details, const KnownS
     json["log_error"] = failure.message();
   }
   return json;
+}
+
+// The engine goes on listening for new ones: silence is the end of what was.
+std::optional<engine::docker::EngineEvent> next_event(engine::docker::EventStream& events, const Limits& limits) {
+  try {
+    return events.next(limits.within(silence));
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
+    return std::nullopt;
+  }
 }
 
 bool is_well(const ContainerDetails& details) {
@@ -115,7 +126,7 @@ std::string collect_evidence(RunContext& context, const std::string& step, const
       const auto now = context.api.client().ask_engine_now(limits);
       auto events = context.api.events({{"type", {"container"}}, {"container", containers}}, now - std::chrono::minutes{10}, limits);
       while (json["events"].size() < 200) {
-        const auto event = events->next(limits.within(Milliseconds{150}));
+        const auto event = next_event(*events, limits);
         if (!event) break;
         if (event->action.starts_with("exec_")) continue;
         const auto name = event->attributes.find("name");

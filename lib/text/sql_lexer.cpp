@@ -44,14 +44,14 @@ std::optional<Token> Lexer::next() {
     token.complete = block_comment();
   } else if (c == '\'') {
     token.kind = Kind::string;
-    token.complete = quoted('\'', false);
-    while (token.complete && continued_string()) token.complete = quoted('\'', false);
+    token.complete = quoted('\'', escapes_);
+    while (token.complete && continued_string()) token.complete = quoted('\'', escapes_);
   } else if (c == '"') {
     token.kind = Kind::quoted_name;
     token.complete = quoted('"', false);
   } else if ((lower(c) == 'e' || lower(c) == 'b' || lower(c) == 'x' || lower(c) == 'n') && after == '\'') {
     ++at_;
-    const bool backslashes = lower(c) == 'e';
+    const bool backslashes = lower(c) == 'e' || (lower(c) == 'n' && escapes_);
     token.kind = Kind::string;
     token.complete = quoted('\'', backslashes);
     while (token.complete && continued_string()) token.complete = quoted('\'', backslashes);

@@ -37,7 +37,8 @@ struct Token {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text, std::size_t at = 0) : text_{text}, at_{at} {}
+  // `escapes`: standard_conforming_strings is off, so a backslash escapes in plain strings too.
+  explicit Lexer(std::string_view text, std::size_t at = 0, bool escapes = false) : text_{text}, at_{at}, escapes_{escapes} {}
   std::optional<Token> next();  // nullopt at the end
   std::size_t at() const { return at_; }
   void move_to(std::size_t at) { at_ = at; }
@@ -52,6 +53,7 @@ class Lexer {
 
   std::string_view text_;
   std::size_t at_;
+  bool escapes_;
 };
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);  // ASCII

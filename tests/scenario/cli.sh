@@ -90,11 +90,15 @@ cat >project/codops.yaml <<'YAML'
 notify:
   - {type: webhook, url: "https://hooks.example.com/canary-4711"}
 host: "ssh://deploy:canary-4711@example.com"
+health:
+  checks:
+    site: {url: "https://shop.example.com/health?token=canary-4711", headers: {Authorization: "Bearer canary-4711", Accept: text/plain}}
 YAML
 run -C project config show production --origin --all
 check "secrets are not shown" is "$code:$(grep -c canary-4711 out err | tr '\n' ' ')" "0:out:0 err:0 "
 run -C project config show production -o json
 check "nor in JSON" is "$code:$(grep -c canary-4711 out)" "0:0"
+check "what is none is shown" json 'd["values"]["health.checks.site.headers.Accept"]["value"] == "text/plain" and d["values"]["health.checks.site.url"]["value"] == "https://shop.example.com/health?token=***"'
 
 "$codops" --help >&- 2>err
 check "a closed stdout is no failure" is "$?" 0

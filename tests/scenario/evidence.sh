@@ -33,9 +33,10 @@ chmod 644 talk.sh
 fails_with "exit 7" '    volumes: ["./talk.sh:/talk.sh:ro"]\n    command: [sh\, /talk.sh]'
 expect "exit 7: the step" "$(of '[.result, .failed_step, .evidence.step == .failed_step]')" '["undone","start",true]'
 expect "exit 7: the container, its exit code" "$(of '.evidence.containers[0] | [(.container | test("-web-r[0-9]+-[12]$")), .exit_code, .oom_killed]')" "[true,7,false]"
-expect "exit 7: its last 100 lines" "$(of '.evidence.containers[0].log | [length, .[0], .[-1]]')" '[100,"line 51 of it","line 150 of it"]'
+# The engine starts it again at once: on a slow machine the next run's first lines may stand behind.
+expect "exit 7: its last 100 lines" "$(of '.evidence.containers[0].log | [length, index("line 150 of it") != null]')" '[100,true]'
 expect "exit 7: the engine's events" "$(of '[.evidence.events[] | select(.action == "die") | .exit_code] | unique')" '["7"]'
-expect "exit 7: told to people too" "$(told 'exit code 7') $(told 'line 51 of it') $(told 'die (exit code 7)') $(told 'undone at start')" "1 1 1 1"
+expect "exit 7: told to people too" "$(told 'exit code 7') $(told 'line 150 of it') $(told 'die (exit code 7)') $(told 'undone at start')" "1 1 1 1"
 
 fails_with "unhealthy" '    healthcheck: { test: ["CMD-SHELL"\, "echo the disk is on fire; exit 3"]\, interval: 300ms\, retries: 2 }'
 expect "unhealthy: the probes, with what they said" "$(of '.evidence.containers[0].health | [length >= 2, (.[-1] | [.exit_code, (.output | contains("the disk is on fire"))])]')" '[true,[3,true]]'

@@ -64,6 +64,54 @@ expect 64 health-check
 expect 64 health-check --tcp nonsense
 pass "nothing to check, and nonsense, are 64"
 
+# Monitoring shows stdout and knows the codes 0 to 3.
+expect 3 health-check -o nagios
+grep -qx 'UNKNOWN: there is nothing to check (.*)' out || fail "Nagios is not told why"
+pass "nothing to check is UNKNOWN and 3 for Nagios"
+
+# The environment's own file is enough for convention; no compose file, no engine.
+mkdir plain
+printf 'project: plain\nenvironments: {production: {}, staging: {}}\n' >plain/codops.yaml
+printf 'DATABASE_URL=postgres://u:hunter2@127.0.0.1:1/d\nREDIS_URL=redis://:hunter2@127.0.0.1:1/0\n' >plain/.env.production
+expect 2 health-check -C plain production -o json
+python3 -c 'import json; d = json.load(open("out")); assert [(c["name"], c["kind"]) for c in d["checks"]] == [("database", "postgres"), ("redis", "redis")], d' || fail "by convention"
+! grep -q hunter2 out err || fail "a secret is shown"
+REDIS_URL=redis://127.0.0.1:1 expect 78 health-check -C plain staging
+pass "DATABASE_URL and REDIS_URL of the environment's file are found without a compose file, those of the shell are not"
+
+# On a terminal, where OpenSSL and libpq would ask for the passphrase and nothing would end that.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -passout pass:hunter2 -keyout client.key -out client.pem -subj /CN=codops -days 2 2>/dev/null
+chmod 600 client.key
+python3 - "$codops" >out 2>err <<'PY' || fail "an encrypted key on a terminal"
+import os, pty, select, socket, sys, threading, time
+codops = sys.argv[1]
+server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen(8)
+def serve():
+    while True:
+        peer, _ = server.accept()
+        threading.Thread(target=lambda: (peer.recv(4096), peer.sendall(b"S"), peer.recv(4096), peer.close()), daemon=True).start()
+threading.Thread(target=serve, daemon=True).start()
+port = server.getsockname()[1]
+for what in (["--url", f"https://127.0.0.1:{port}/", "--cert", "client.pem", "--key", "client.key"],
+             ["--tls", f"127.0.0.1:{port}", "--cert", "client.pem", "--key", "client.key"],
+             ["--postgres", f"host=127.0.0.1 port={port} user=u sslmode=require sslcert=client.pem sslkey=client.key"]):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(codops, [codops, "health-check", "--timeout", "20s"] + what)
+    seen, start, open_ = b"", time.monotonic(), True
+    while open_ and time.monotonic() - start < 10:
+        if select.select([fd], [], [], 0.2)[0]:
+            try: seen += os.read(fd, 65536)
+            except OSError: open_ = False
+    if open_: os.kill(pid, 9)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    text = " ".join(seen.decode().split())
+    assert code == 3 and "pass phrase" not in text.lower() and '"client.key" is encrypted' in text, (code, text)
+PY
+# With it the key opens: what fails then is the server, which speaks no TLS.
+CODOPS_KEY_PASSPHRASE=hunter2 expect 2 health-check --tls "127.0.0.1:$port" --cert client.pem --key client.key
+pass "an encrypted client key: never a question on the terminal, the file is named, CODOPS_KEY_PASSPHRASE opens it"
+
 expect 3 health-check --url "https://127.0.0.1:$port/" --ca /nonexistent
 pass "could not find out is 3"
 

@@ -35,9 +35,10 @@ std::string Identity::pem() const {
   return text_of(bio);
 }
 
-std::string Identity::key_pem() const {
+std::string Identity::key_pem(const std::string& passphrase) const {
   BIO* bio = BIO_new(BIO_s_mem());
-  PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  PEM_write_bio_PrivateKey(bio, key.get(), passphrase.empty() ? nullptr : EVP_aes_256_cbc(), reinterpret_cast<const unsigned char*>(passphrase.data()),
+                           static_cast<int>(passphrase.size()), nullptr, nullptr);
   return text_of(bio);
 }
 

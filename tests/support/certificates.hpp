@@ -14,7 +14,7 @@ struct Identity {
   std::shared_ptr<evp_pkey_st> key;
   std::shared_ptr<x509_st> certificate;
   std::string pem() const;      // the certificate
-  std::string key_pem() const;
+  std::string key_pem(const std::string& passphrase = {}) const;  // with one: encrypted
 };
 
 struct CertificateRequest {

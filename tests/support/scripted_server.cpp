@@ -111,8 +111,9 @@ ScriptedServer::ScriptedServer(Script script, ServerOptions options)
     }
     if (!options_.client_ca.empty()) {
       ::SSL_CTX_load_verify_locations(context_.get(), options_.client_ca.c_str(), nullptr);
-      ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+      ::SSL_CTX_set_verify(context_.get(), options_.client_may_lack ? SSL_VERIFY_PEER : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     }
+    if (options_.tls12) ::SSL_CTX_set_max_proto_version(context_.get(), TLS1_2_VERSION);
   }
   acceptor_ = std::thread{[this] { accept_all(); }};
 }

@@ -40,6 +40,8 @@ struct ServerOptions {
   const Identity* identity{nullptr};  // TLS
   std::string chain;                  // PEM of intermediates to send too
   std::string client_ca;              // file: clients must have a certificate of it
+  bool client_may_lack{false};        // they are asked for one, and may have none
+  bool tls12{false};                  // no newer version
   bool http2{false};                  // offered by ALPN (a script must then speak it)
   bool handshake{true};               // false: the script gets the socket before TLS
   std::uint16_t port{0};

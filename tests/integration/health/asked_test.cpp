@@ -1,6 +1,11 @@
 // What is asked on threads: commands, disks, containers, backups; and waiting for health.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "lib/health/run.hpp"
 #include "tests/support/scripted_server.hpp"
 
@@ -31,6 +36,47 @@ TEST_CASE("a command that hangs is cut by the deadline") {
   const auto report = run({command_check("c", {"sleep", "20"})}, {}, Limits{}.within(200ms));
   CHECK(std::chrono::steady_clock::now() - start < 3s);
   CHECK(report.exit() == Exit::deadline);
+}
+
+TEST_CASE("a command that takes too long fails, the same way every time, and nothing of it lives on") {
+  const std::string mark = "41.0" + std::to_string(::getpid());  // seconds, told apart from anybody else's
+  const auto alive = [&] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+      std::ifstream file{entry.path() / "cmdline"};
+      const std::string line{std::istreambuf_iterator<char>{file}, {}};  // empty for a zombie
+      if (line.find(mark) != std::string::npos) ++count;
+    }
+    return count;
+  };
+  // Killed they are; on a busy machine a grandchild may yet have to get the processor to die.
+  const auto gone = [&] {
+    const auto patience = Limits{}.within(10s);
+    while (alive() > 0 && !patience.deadline.expired()) patience.within(10ms).wait(-1, 0);
+    return alive() == 0;
+  };
+  auto check = command_check("c", {"sh", "-c", "sleep " + mark + "; true"});
+  check.timeout = 100ms;
+  for (int i = 0; i < 20; ++i) {
+    const auto report = run({check}, {}, Limits{}.within(10s));
+    REQUIRE(report.exit() == Exit::unhealthy);
+    REQUIRE(report.outcomes[0].message == "it did not end within 0.1 s");
+    REQUIRE(gone());
+  }
+  check.timeout = 5s;
+  std::vector<Check> many(16, check);
+  for (std::size_t i = 0; i < many.size(); ++i) many[i].name += std::to_string(i);
+  const auto report = run(many, {}, Limits{}.within(500ms));
+  CHECK(report.exit() == Exit::deadline);
+  for (const auto& outcome : report.outcomes) CHECK(outcome.message == "it had not ended when the deadline came");
+  CHECK(gone());
+}
+
+TEST_CASE("a command's output: megabytes are no trouble, somebody left behind is not waited for") {
+  CHECK(run_one(command_check("c", {"sh", "-c", "head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2"})).status == Status::ok);
+  const auto outcome = run_one(command_check("c", {"sh", "-c", "sleep 30 & echo the reason; exit 2"}));
+  CHECK(outcome.message == "it exited with 2: the reason");
+  CHECK(outcome.elapsed < 5s);
 }
 
 TEST_CASE("a question that ignores its limits is left behind") {

@@ -6,6 +6,8 @@
 
 #include "lib/health/run.hpp"
 #include "lib/io/process.hpp"
+#include "lib/io/redis.hpp"
+#include "tests/support/echoing_postgres.hpp"
 #include "tests/support/postgres_server.hpp"
 #include "tests/support/scripted_server.hpp"
 
@@ -41,7 +43,7 @@ struct RedisServer {
   std::uint16_t port{};
   std::unique_ptr<io::Child> child;
 
-  static std::unique_ptr<RedisServer> start(std::vector<std::string> more = {}) {
+  static std::unique_ptr<RedisServer> start(std::vector<std::string> more = {}, const std::string& login = ":c4nary@") {
     const auto program = io::find_program("redis-server");
     if (!program) {
       MESSAGE("skipped: no redis-server");
@@ -61,7 +63,7 @@ struct RedisServer {
     start.argv.insert(start.argv.end(), more.begin(), more.end());
     start.env = io::usual_environment();
     out->child = std::make_unique<io::Child>(start, io::Child::Stdio{});
-    auto check = redis("redis://:c4nary@127.0.0.1:" + std::to_string(out->port));
+    auto check = redis("redis://" + login + "127.0.0.1:" + std::to_string(out->port));
     check.name = "start";
     REQUIRE(wait_until_healthy({check}, {}, Limits{}.within(10s)).healthy());
     return out;
@@ -164,4 +166,30 @@ TEST_CASE("Redis: no password, a wrong one, and something that is no Redis") {
     peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
   }};
   CHECK(run_one(redis("127.0.0.1:" + std::to_string(other.port()))).message.find("does not speak Redis") != std::string::npos);
+}
+
+TEST_CASE("Redis that quotes the login in its error shows no password, not even the first half of a long one") {
+  const auto server = RedisServer::start({"--requirepass", "", "--rename-command", "AUTH", ""}, "");
+  if (!server) return;
+  for (const auto& password : {std::string{"sekretPW"}, "sekret" + std::string(300, 'k')}) {
+    const auto url = "redis://:" + password + "@127.0.0.1:" + std::to_string(server->port);
+    const auto outcome = run_one(redis(url));
+    CHECK(outcome.message.find("the login is refused: ERR unknown command 'AUTH', with args beginning with: '***'") == 0);
+    CHECK(outcome.message.find("sekret") == std::string::npos);
+    try {
+      io::RedisConnection{io::parse_redis_url(url), Limits{}.within(10s)};
+      FAIL_CHECK("the login was accepted");
+    } catch (const Failure& failure) {
+      CHECK(failure.message().find("'***'") != std::string::npos);
+      CHECK(failure.message().find("sekret") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("PostgreSQL that quotes the password in its error shows none") {
+  ScriptedServer server{tests::refuse_quoting_the_password};
+  const auto outcome = run_one(postgres(io::postgres::parse_target("postgres://shop:sekretPW@127.0.0.1:" + std::to_string(server.port()) + "/shop")));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.message.find("bad password: ***") != std::string::npos);
+  CHECK(outcome.message.find("sekretPW") == std::string::npos);
 }

@@ -220,7 +220,73 @@ TEST_CASE("a redirect is followed to another server, which sees none of the firs
   CHECK(seen.find("canary") == std::string::npos);
   CHECK(seen.find("Authorization") == std::string::npos);
   what.request.redirects = io::HttpProbeRequest::Redirects::same_host;
-  CHECK(run_one(check).message.find("another host") != std::string::npos);
+  const auto refused = run_one(check);
+  CHECK(refused.message.find("another host") != std::string::npos);
+  CHECK(refused.hint.find("follow_redirects: true") != std::string::npos);
+}
+
+TEST_CASE("an answer that ends in the middle of its headers is none") {
+  for (const auto* bytes : {"HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n",
+                            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n"}) {
+    CAPTURE(bytes);
+    ScriptedServer server{always(bytes)};
+    auto check = http(server.url());
+    std::get<HttpCheck>(check.what).expect_status = *StatusCodes::parse("100-599");
+    for (const auto* method : {"GET", "HEAD"}) {
+      std::get<HttpCheck>(check.what).request.method = method;
+      const auto outcome = run_one(check);
+      CAPTURE(outcome.message);
+      CHECK(outcome.status == Status::fail);
+      CHECK(outcome.stage == io::Stage::request);
+      CHECK_FALSE(outcome.hint.empty());
+    }
+  }
+}
+
+TEST_CASE("headers that leave the length of the body open fail, at once") {
+  for (const auto* bytes : {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5000\r\n\r\nok", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nContent-Length: 2\r\n\r\nok",
+                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n"}) {
+    CAPTURE(bytes);
+    ScriptedServer server{[&](Peer& peer) {
+      peer.read_request();
+      peer.send(bytes);
+      peer.wait_for_hangup(5000);
+    }};
+    const auto outcome = run_one(http(server.url()));
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.stage == io::Stage::status);
+    CHECK(outcome.message.find("the headers contradict each other") == 0);
+    CHECK(outcome.elapsed < 2s);
+  }
+  ScriptedServer twice{always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")};
+  CHECK(run_one(http(twice.url())).status == Status::ok);
+}
+
+TEST_CASE("one header line of megabytes is the server's fault, said at once") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nX-Big: " + std::string(5U << 20U, 'x') + "\r\nContent-Length: 0\r\n\r\n");
+    peer.wait_for_hangup(5000);
+  }};
+  const auto report = run({http(server.url())}, {}, Limits{}.within(10s));
+  const auto& outcome = report.outcomes.at(0);
+  CAPTURE(outcome.message);
+  CHECK(report.exit() == Exit::unhealthy);
+  CHECK(outcome.stage == io::Stage::request);
+  CHECK(outcome.message.find("headers is longer than 100 KB") != std::string::npos);
+  CHECK(outcome.elapsed < 2s);
+  CHECK(server.connections() == 1);
+}
+
+TEST_CASE("a body that quotes what it was sent shows no secret of it") {
+  ScriptedServer server{always(response(R"({"you": "Bearer sekret-token dXNlcjpodW50ZXIy canary"})", "200 OK", "Content-Type: application/json\r\n"))};
+  auto check = http("http://user:hunter2@127.0.0.1:" + std::to_string(server.port()) + "/?token=canary");
+  auto& what = std::get<HttpCheck>(check.what);
+  what.request.headers = {{"X-Auth-Token", Secret{"sekret-token"}}};
+  what.expect_json = {{"/you", "me"}};
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.message == "/you is \"Bearer *** *** ***\", not \"me\"");
 }
 
 TEST_CASE("secrets of a URL are sent, and never shown") {

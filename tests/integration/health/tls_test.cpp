@@ -1,9 +1,12 @@
 // TLS as it goes wrong, with certificates made here.
 #include <doctest/doctest.h>
 
+#include <sys/socket.h>
+
 #include <filesystem>
 
 #include "lib/health/run.hpp"
+#include "lib/io/http.hpp"
 #include "tests/support/scripted_server.hpp"
 
 using namespace codops;
@@ -188,6 +191,170 @@ TEST_CASE("mutual TLS: without a certificate of ours it fails, with it it is wel
   CHECK(run_one(bare).status == Status::ok);
 }
 
+namespace {
+
+// The client's own certificate, in every kind of check that can have one.
+std::vector<Check> presenting(const ScriptedServer& server, const Authority& authority, const io::Trust& client) {
+  auto web = https(server, authority), bare = tls(server, authority), cache = bare;
+  auto target = io::parse_redis_url("rediss://shop.test:" + std::to_string(server.port()));
+  target.tcp.via = {"127.0.0.1", server.port(), {}};
+  cache.what = RedisCheck{target, "", {}, {}};
+  auto trust = client;
+  trust.ca_file = authority.ca_file;
+  std::get<HttpCheck>(web.what).request.trust = std::get<TlsCheck>(bare.what).target.trust = std::get<RedisCheck>(cache.what).target.trust = trust;
+  return {web, bare, cache};
+}
+
+}  // namespace
+
+TEST_CASE("a server that wants a client certificate is called that, under TLS 1.2 and 1.3") {
+  const Authority authority, stranger;
+  const auto leaf = authority.leaf();
+  auto options = serving(leaf, authority.intermediate.pem());
+  options.client_ca = authority.ca_file;
+  const auto foreign = make_certificate({"codops", {}, -1, 30, false, &stranger.root});
+  const io::Trust of_stranger{"", authority.folder.file("foreign.pem", foreign.pem()), authority.folder.file("foreign.key", foreign.key_pem()), false};
+  for (const bool old : {false, true}) {
+    CAPTURE(old);
+    options.tls12 = old;
+    ScriptedServer server{[](Peer& peer) { peer.read_some(); }, options};
+    for (const auto& check : presenting(server, authority, {})) {
+      const auto outcome = run_one(check);
+      CAPTURE(outcome.kind);
+      CHECK(outcome.status == Status::fail);
+      CHECK(outcome.stage == io::Stage::tls);
+      CHECK(outcome.message.find("wants a client certificate, and none was given") != std::string::npos);
+      CHECK(outcome.hint.find("--cert FILE --key FILE") != std::string::npos);
+    }
+    for (const auto& check : presenting(server, authority, of_stranger)) {
+      const auto outcome = run_one(check);
+      CAPTURE(outcome.kind);
+      CHECK(outcome.status == Status::fail);
+      CHECK(outcome.stage == io::Stage::tls);
+      CHECK(outcome.message.find(" our client certificate") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("a server that asks for a client certificate and can do without is well") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  auto options = serving(leaf, authority.intermediate.pem());
+  options.client_ca = authority.ca_file;
+  options.client_may_lack = true;
+  for (const bool old : {false, true}) {
+    options.tls12 = old;
+    ScriptedServer server{answer, options};
+    both(server, authority, [](const Outcome& outcome) { CHECK(outcome.status == Status::ok); });
+  }
+}
+
+TEST_CASE("an encrypted client key: its passphrase, or an error that names the file; nobody is asked") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  auto options = serving(leaf, authority.intermediate.pem());
+  options.client_ca = authority.ca_file;
+  ScriptedServer server{[](Peer& peer) {
+    if (peer.read_some().find("GET ") == 0) peer.send(response("hello"));
+    else peer.send("+PONG\r\n$12\r\nrole:master\r\n\r\n");
+  }, options};
+  const auto client = make_certificate({"codops", {}, -1, 30, false, &authority.root});
+  const auto key = authority.folder.file("client.key", client.key_pem("open sesame"));
+  io::Trust trust{"", authority.folder.file("client.pem", client.pem()), key, false};
+  const auto each = [&](const std::function<void(const Outcome&)>& expect) {
+    for (const auto& check : presenting(server, authority, trust)) {
+      const auto outcome = run_one(check);
+      CAPTURE(outcome.kind);
+      CAPTURE(outcome.message);
+      expect(outcome);
+    }
+  };
+  each([&](const Outcome& outcome) {
+    CHECK(outcome.status == Status::unknown);
+    CHECK(outcome.message == "the client key \"" + key + "\" is encrypted, and its passphrase is not given");
+    CHECK(outcome.hint.find("CODOPS_KEY_PASSPHRASE") != std::string::npos);
+  });
+  trust.key_passphrase = Secret{"wrong"};
+  each([&](const Outcome& outcome) {
+    CHECK(outcome.status == Status::unknown);
+    CHECK(outcome.message == "the passphrase given does not open the client key \"" + key + "\"");
+  });
+  trust.key_passphrase = Secret{"open sesame"};
+  each([&](const Outcome& outcome) { CHECK(outcome.status == Status::ok); });
+  trust.client_key = authority.ca_file;
+  each([&](const Outcome& outcome) { CHECK(outcome.message.find("the client key \"" + authority.ca_file + "\" can't be used: ") == 0); });
+  trust.client_certificate = "/nonexistent/client.pem";
+  each([&](const Outcome& outcome) { CHECK(outcome.message == "no client certificate can be read from \"/nonexistent/client.pem\": No such file or directory"); });
+}
+
+TEST_CASE("an encrypted client key of an engine, a cluster or PostgreSQL: an error that names the file") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  auto options = serving(leaf, authority.intermediate.pem());
+  options.client_ca = authority.ca_file;
+  ScriptedServer server{answer, options};
+  const auto client = make_certificate({"codops", {}, -1, 30, false, &authority.root});
+  io::HttpServer to;
+  to.url = server.url();
+  to.tls_name = "shop.test";
+  to.tls.ca_file = authority.ca_file;
+  to.tls.cert_file = authority.folder.file("client.pem", client.pem());
+  to.tls.key_file = authority.folder.file("client.key", client.key_pem("open sesame"));
+  const auto refusal = [](const std::function<void()>& act) {
+    try {
+      act();
+      return std::string{"none"};
+    } catch (const Failure& failure) {
+      return failure.message() + " | " + failure.hint();
+    }
+  };
+  const auto limits = Limits{}.within(10s);
+  const auto by_file = refusal([&] { io::HttpClient{to}.send({}, limits); });
+  CHECK(by_file.find("the client key \"" + to.tls.key_file + "\" is encrypted") != std::string::npos);
+  CHECK(by_file.find("openssl pkey -in " + to.tls.key_file) != std::string::npos);
+  to.tls.key_file.clear();
+  to.tls.key_pem = Secret{client.key_pem("open sesame")};
+  CHECK(refusal([&] { io::HttpClient{to}.send({}, limits); }).find("the client key is encrypted") != std::string::npos);
+  to.tls.key_pem = Secret{client.key_pem()};
+  CHECK(refusal([&] { CHECK(io::HttpClient{to}.send({}, limits).body == "hello"); }) == "none");
+
+  ScriptedServer database{[](Peer& peer) {
+    peer.read_some();
+    peer.send("S");
+    peer.wait_for_hangup(5000);
+  }};
+  io::postgres::Target target;
+  target.host = "127.0.0.1";
+  target.port = std::to_string(database.port());
+  target.user = "shop";
+  const auto key = authority.folder.file("pg.key", client.key_pem("open sesame"));
+  std::filesystem::permissions(key, std::filesystem::perms{0600});
+  target.options = {{"sslmode", "require"}, {"sslcert", to.tls.cert_file}, {"sslkey", key}};
+  const auto expected = "the client key \"" + key + "\" is encrypted, and its passphrase is not given";
+  CHECK(refusal([&] { io::postgres::Connection::open(target, limits); }).find(expected) == 0);
+  Check check;
+  check.name = "db";
+  check.what = PostgresCheck{target, {}, {}, {}, {}, {}};
+  const auto outcome = run_one(check);
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.message == expected);
+  CHECK(outcome.hint.find("sslpassword=") != std::string::npos);
+}
+
+TEST_CASE("headers that TLS cuts off without a word are no answer") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n");
+    ::shutdown(peer.fd(), SHUT_RDWR);  // no close_notify
+  }, serving(leaf, authority.intermediate.pem())};
+  const auto outcome = run_one(https(server, authority));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::request);
+}
+
 TEST_CASE("a redirect from https to http is refused") {
   const Authority authority;
   const auto leaf = authority.leaf();
@@ -243,6 +410,12 @@ TEST_CASE("an insecure check still reads the certificate") {
   REQUIRE(outcome.tls);
   CHECK_FALSE(outcome.tls->verified);
   CHECK(outcome.http_status == 200);
+  auto bare = tls(server, authority);
+  std::get<TlsCheck>(bare.what).target.trust.insecure = true;
+  for (const auto& insecure : {outcome, run_one(bare)}) {
+    CHECK(insecure.status == Status::warn);
+    CHECK(insecure.message.find("the certificate \"shop.test\" expired 30 d ago") == 0);
+  }
 }
 
 TEST_CASE("a CA file that can't be read: could not find out, exit 3") {

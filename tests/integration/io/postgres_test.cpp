@@ -1,10 +1,11 @@
-#include "lib/io/postgres.hpp"
+#include "lib/io/postgres_secrets.hpp"
 
 #include <doctest/doctest.h>
 
 #include <chrono>
 #include <thread>
 
+#include "tests/support/echoing_postgres.hpp"
 #include "tests/support/postgres_server.hpp"
 
 using namespace codops;
@@ -45,6 +46,20 @@ TEST_CASE("postgres: connects by Unix socket, TCP and URL, and says why not") {
   auto silent = server->tcp();
   silent.port = "1";
   CHECK_THROWS_AS(pg::Connection::open_when_ready(silent, Limits{Deadline::after(300ms), {}}), pg::DatabaseError);
+}
+
+TEST_CASE("postgres: a password that the server quotes is not shown") {
+  codops::tests::ScriptedServer server{codops::tests::refuse_quoting_the_password};
+  const auto target = pg::parse_target("postgres://shop:sekretPW@127.0.0.1:" + std::to_string(server.port()) + "/shop");
+  try {
+    pg::Connection::open(target, limits());
+    FAIL("it connected");
+  } catch (const pg::DatabaseError& error) {
+    CHECK(error.message().find("bad password: ***") != std::string::npos);
+    CHECK(error.message().find("sekretPW") == std::string::npos);
+  }
+  // One that is a name as well is no secret: hiding it would only make the message unreadable.
+  CHECK(pg::without_password(pg::parse_target("postgres://postgres:postgres@h/d"), "role \"postgres\" is not permitted") == "role \"postgres\" is not permitted");
 }
 
 TEST_CASE("postgres: queries with parameters, NULL, arrays; errors with all that the server said") {

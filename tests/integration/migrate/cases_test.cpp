@@ -277,8 +277,8 @@ TEST_CASE("migrate case: what a script SETs is gone for the next; the advisory l
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
   Database db{*server};
-  up(db, {sql("1_dump", "SELECT pg_catalog.set_config('search_path', '', false);\nSET statement_timeout = 1;\nSET ROLE pg_monitor;\nRESET ROLE;\n"
-                           "SET check_function_bodies = false;\nCREATE TABLE public.a(id int);\nSET ROLE pg_read_all_data;"),
+  up(db, {sql("1_dump", "SELECT pg_catalog.set_config('search_path', '', false);\nSET ROLE pg_monitor;\nRESET ROLE;\n"
+                           "SET check_function_bodies = false;\nCREATE TABLE public.a(id int);\nSET statement_timeout = 1;\nSET ROLE pg_read_all_data;"),
              sql("2_next", "CREATE TABLE b(id int);\nSELECT pg_sleep(0.05);\nDO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = "
                            "'advisory') THEN RAISE 'lock lost'; END IF; END $$;")});
   CHECK(db.history() == "1_dump f- 1\n2_next f- 1\n");

@@ -56,6 +56,67 @@ TEST_CASE("migrate: Flyway's table with ranks, checksums and repeatables") {
   CHECK(migrate::status(migrate::recognise(files), db.connection, true, soon()).count(migrate::State::edited) == 1);
 }
 
+TEST_CASE("migrate: Flyway's versions 1 and 1.0 are one; down passes a repeatable script over") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  std::vector<migrate::File> files{{"V1__a.sql", "CREATE TABLE a(id int);\n"}, {"V2__b.sql", "CREATE TABLE b(id int);\n"}, {"U2__b.sql", "DROP TABLE b;\n"}, {"R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1;\n"}};
+  up(db, files);
+  Heard heard;
+  const auto taken = migrate::down(migrate::recognise(files), db.connection, 1, "", {}, heard, soon());
+  REQUIRE(taken.applied.size() == 1);
+  CHECK(taken.applied[0].name == "V2__b");
+  CHECK(db.value("SELECT to_regclass('b') IS NULL") == "t");
+  files[0].path = "V1.0__a.sql";
+  CHECK(migrate::status(migrate::recognise(files), db.connection, true, soon()).count(migrate::State::missing) == 0);
+  CHECK(up(db, files).applied.size() == 1);
+}
+
+TEST_CASE("migrate: golang-migrate's row at a version that no file has stops everything") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  const std::vector<migrate::File> files{{"1_a.up.sql", "CREATE TABLE a(id int);"}, {"1_a.down.sql", "DROP TABLE a;"}};
+  up(db, files);
+  db.run("UPDATE schema_migrations SET version = 99");
+  const auto failed = failure_of([&] { up(db, files); });
+  CHECK(failed.code() == Exit::data);
+  CHECK(failed.message() == "the database is at version 99, and there is no file of that version");
+  Heard heard;
+  CHECK(failure_of([&] { migrate::down(migrate::recognise(files), db.connection, 1, "", {}, heard, soon()); }).code() == Exit::data);
+  CHECK(db.value("SELECT to_regclass('a') IS NOT NULL") == "t");
+}
+
+TEST_CASE("migrate: standard_conforming_strings off in the script, and as the database's default") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  const std::string insert = "INSERT INTO t VALUES ('it\\'s; so');\n";
+  up(db, {sql("1_a", "CREATE TABLE t(t text);\nSET standard_conforming_strings = off;\n" + insert)});
+  CHECK(db.value("SELECT t FROM t") == "it's; so");
+  db.run("ALTER DATABASE \"" + db.name + "\" SET standard_conforming_strings = off");
+  db.connection = db.open();
+  up(db, {sql("1_a", ""), sql("2_b", insert + "CREATE INDEX CONCURRENTLY t_t ON t(t);\n" + insert)});
+  CHECK(db.value("SELECT count(*) FROM t WHERE t = 'it''s; so'") == "3");
+}
+
+TEST_CASE("migrate plan: a schema's tables, and a table that was never analysed") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  db.run("CREATE SCHEMA app; CREATE TABLE app.one WITH (autovacuum_enabled = false) AS SELECT i FROM generate_series(1, 2000) i; CREATE TABLE app.two(id int)");
+  const std::vector files{sql("1_a", "ALTER TABLE app.one ADD CONSTRAINT c CHECK (i > 0);\nDROP SCHEMA app CASCADE;")};
+  const auto plan = migrate::plan(migrate::pending(files, db.connection, {}, soon()), db.connection, false, soon());
+  REQUIRE(plan.size() == 1);
+  REQUIRE(plan[0].statements[1].effects.size() == 2);
+  CHECK(plan[0].statements[1].effects[0].effect.table.shown() == "app.one");
+  CHECK(plan[0].statements[1].effects[1].effect.lock == migrate::Lock::access_exclusive);
+  const auto text = migrate::to_text(plan);
+  CHECK(text.find("\"app.one\" (never analysed, ") != std::string::npos);
+  CHECK(text.find("0 rows") == std::string::npos);
+  CHECK(migrate::to_json(plan).find("\"rows\": null") != std::string::npos);
+}
+
 TEST_CASE("migrate plan: real sizes, the column's real type, the dropped index's table") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
@@ -84,7 +145,7 @@ TEST_CASE("migrate verify: equal, then what somebody changed by hand; the scratc
                                      "CREATE INDEX am ON a(m);\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';\nCREATE VIEW v AS SELECT * FROM a;")};
   up(db, files);
   Heard heard;
-  const auto verify = [&] { return migrate::verify(migrate::recognise(files), db.connection, {}, {}, heard, soon()); };
+  const auto verify = [&] { return migrate::verify(migrate::recognise(files), db.connection, {}, true, {}, heard, soon()); };
   CHECK(verify().differences.empty());
   db.run("ALTER TABLE a ADD COLUMN by_hand int; DROP INDEX am; ALTER TYPE mood ADD VALUE 'c'");
   const auto found = verify();

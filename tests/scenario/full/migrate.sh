@@ -117,4 +117,43 @@ run 1 "a failed row" migrate staging --database-url-env LEGACY
 check "says P3009" grep -q P3009 "$WORK/err"
 run 0 "resolve" migrate resolve staging --rolled-back 20990101000000_x --database-url-env LEGACY
 run 0 "migrate after resolve" migrate staging --database-url-env LEGACY
+
+# What came from elsewhere into the history stays on its line.
+psql_in legacy -c "INSERT INTO _prisma_migrations(id, checksum, migration_name, finished_at) VALUES ('z', 'y', E'x\\n::error title=x::\\x1b[31m', now())"
+run 65 "status: a name with control characters" migrate status staging --database-url-env LEGACY
+check "is shown escaped" sh -c 'grep -q "x.x0a::error" "$1" && ! grep -q "^::error" "$1"' - "$WORK/out"
+run 64 "new with a name that is too long" migrate new staging "$(printf 'a%.0s' {1..300})"
+
+# A name server that never answers, in a mount namespace of its own.
+if unshare -m true 2>/dev/null; then
+  python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.54", 53))
+open(sys.argv[1], "w").write("x")
+time.sleep(60)' "$WORK/dns" &
+  dns=$!
+  check "a silent name server" wait_for 10 test -s "$WORK/dns"
+  echo "nameserver 127.0.0.54" >"$WORK/resolv.conf"
+  echo "hosts: dns" >"$WORK/nsswitch.conf"
+  export SLOW=postgresql://postgres@slow.example/shop
+  silent() { # SIGNAL ARGUMENTS...: how long and with what exit codops goes
+    local start signal=$1 rc=0
+    shift
+    start=$(date +%s%3N)
+    unshare -m sh -c 'mount --bind "$1/resolv.conf" /etc/resolv.conf && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && shift && exec "$@"' - "$WORK" \
+      timeout -s "$signal" 1.5 "$CODOPS" migrate status staging --database-url-env SLOW "$@" >"$WORK/out" 2>"$WORK/err" || rc=$?
+    took=$(($(date +%s%3N) - start))
+    echo "$rc" >"$WORK/rc"
+  }
+  silent KILL --timeout 500ms
+  check "a silent name server: --timeout 500ms ends it" test "$(cat "$WORK/rc")" = 124
+  silent KILL --wait 500ms
+  check "--wait 500ms too" sh -c 'test "$1" != 137 && test "$1" != 0' - "$(cat "$WORK/rc")"
+  silent TERM
+  check "and SIGTERM" test "$took" -lt 4000
+  kill "$dns"
+else
+  skip "a silent name server" "no mount namespace"
+fi
 finish

@@ -4,6 +4,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/base/secret.hpp"
+#include "lib/base/without_secret.hpp"
 
 using namespace codops;
 
@@ -45,6 +46,21 @@ TEST_CASE("a password inside a URL is hidden, the rest is kept") {
   CHECK(redact_url("redis://:pw@h/0") == "redis://:***@h/0");
   CHECK(redact_url("https://example.org/a@b:c") == "https://example.org/a@b:c");
   CHECK(redact_urls_in("cannot reach http://a:p@q@h/x or ftp://u:v@w") == "cannot reach http://a:***@h/x or ftp://u:***@w");
+}
+
+TEST_CASE("a secret that a server quotes is hidden, whole or begun") {
+  const Secret secret{"sekretPW"};
+  CHECK(without_secret("ERR unknown command 'AUTH', with args beginning with: 'sekretPW' 'sekretPW'", secret) ==
+        "ERR unknown command 'AUTH', with args beginning with: '***' '***'");
+  CHECK(without_secret("sekretPWsekretPW", secret) == "******");
+  CHECK(without_secret("sekret", secret) == "sekret");
+  CHECK(without_secret("", secret).empty());
+  CHECK(without_secret("text", Secret{}) == "text");
+  const std::string word(200, 'k');
+  CHECK(without_secret("cut: '" + word.substr(0, 128) + "'", Secret{word}) == "cut: '***'");
+  CHECK(without_secret("ends in " + word.substr(0, 16), Secret{word}) == "ends in ***");
+  // A very short one is hidden where it stands alone: the holes in every word would spell it.
+  CHECK(without_secret("bad password: a, say", Secret{"a"}) == "bad password: ***, say");
 }
 
 TEST_CASE("the nearest word is suggested, a far one is not") {

@@ -115,6 +115,11 @@ TEST_CASE("Nagios: one line, performance data, nothing that breaks it") {
   CHECK(nagios(report).find("'it''s \"db\" <1>__ a_b'=1") != std::string::npos);
 }
 
+TEST_CASE("Nagios: a run that could not begin is one line too") {
+  CHECK(nagios(Failure{Exit::config, "there is nothing | to\ncheck", "list checks"}) == "UNKNOWN: there is nothing / to check (list checks)\n");
+  CHECK(nagios(Failure{Exit::config, "no"}) == "UNKNOWN: no\n");
+}
+
 TEST_CASE("Prometheus text") {
   const auto text = prometheus(sample());
   CHECK(text.find("# TYPE codops_health_up gauge\n") != std::string::npos);

@@ -1,7 +1,7 @@
 // What is shown of addresses that carry secrets, well-formed or not.
 #include <doctest/doctest.h>
 
-#include "lib/base/secret.hpp"
+#include "lib/base/without_secret.hpp"
 #include "lib/io/http_probe.hpp"
 #include "lib/io/postgres.hpp"
 
@@ -33,6 +33,21 @@ TEST_CASE("secrets in queries, fragments and paths") {
   CHECK(shown_url("http://h/?q=4f1c9a7be2d84c0f9a7b") == "http://h/?q=***");
   CHECK(shown_url("https://hooks.example/services/T02/B03/a8f3kq09zmx71bqw20zz") == "https://hooks.example/services/T02/B03/***");
   CHECK(shown_text("moved to https://u:p@h/?token=x twice") == "moved to https://u:***@h/?token=*** twice");
+}
+
+TEST_CASE("what a request carries that a server may quote") {
+  io::HttpProbeRequest request;
+  request.url = "https://user:hun%2Fter2@h/x?page=2&token=canary#f";
+  request.headers = {{"Authorization", Secret{"Bearer sekret-token"}}, {"Accept", Secret{"application/json"}}, {"Cookie", Secret{"id=7; session=sekret-cookie"}}};
+  std::string text = "user:hun/ter2, hun%2Fter2, dXNlcjpodW4vdGVyMg==, canary, 'Bearer sekret-token', sekret-token, sekret-cookie; page 2 is application/json";
+  for (const auto& secret : io::secrets_of(request)) text = without_secret(text, secret);
+  CHECK(text == "user:***, ***, ***, ***, '***', ***, ***; page 2 is application/json");
+  request.url = "https://bare-token@h/";
+  request.headers.clear();
+  const auto secrets = io::secrets_of(request);
+  CHECK(std::any_of(secrets.begin(), secrets.end(), [](const Secret& secret) { return secret.reveal() == "bare-token"; }));
+  request.url = "https://h/?a=1";
+  CHECK(io::secrets_of(request).empty());
 }
 
 TEST_CASE("a URL is no host") {

@@ -91,6 +91,7 @@ TEST_CASE("an HTTP answer: status, then body") {
 TEST_CASE("the first certificate of the verified chain to end counts") {
   io::TlsFacts facts;
   const WallTime now{std::chrono::hours{24 * 365}};
+  facts.verified = true;
   facts.chain = {{"leaf", "mid", {}, now - 24h, now + 24h * 90}, {"mid", "root", {}, now - 24h, now + 24h * 10}};
   auto finding = judge_certificate({}, facts, now);
   CHECK(finding.status == Status::warn);
@@ -99,6 +100,12 @@ TEST_CASE("the first certificate of the verified chain to end counts") {
   CHECK(finding.metrics[1].value == doctest::Approx(10));
   CHECK(judge_certificate({24h * 5, 24h * 2}, facts, now).status == Status::ok);
   CHECK(judge_certificate({24h * 30, 24h * 20}, facts, now).status == Status::fail);
+  // --insecure: nobody asked whether it is good, but that it ends is worth a word.
+  facts.verified = false;
+  facts.chain[0].not_after = now - 24h;
+  finding = judge_certificate({}, facts, now);
+  CHECK(finding.status == Status::warn);
+  CHECK(finding.message.find("the certificate \"leaf\" expired") == 0);
 }
 
 TEST_CASE("PostgreSQL: connections and lag have limits; missing statistics are no verdict") {
@@ -182,10 +189,38 @@ TEST_CASE("disk and workload") {
   CHECK(judge_workload({0, 0, 0, false, false, ""}).status == Status::fail);
 }
 
+TEST_CASE("where an answer ends must have one reading") {
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  for (const auto& fine : {Headers{}, Headers{{"content-length", "5"}}, Headers{{"content-length", "5"}, {"content-length", "5"}}, Headers{{"content-length", "5, 5"}},
+                           Headers{{"transfer-encoding", "chunked"}}, Headers{{"transfer-encoding", "identity"}, {"content-length", "5"}}}) {
+    CHECK(io::framing_conflict(fine).empty());
+  }
+  CHECK(io::framing_conflict({{"content-length", "5"}, {"x", "y"}, {"content-length", "3"}}) == "the headers contradict each other: Content-Length is 5 and 3");
+  CHECK(io::framing_conflict({{"content-length", "5,3"}}) == "the headers contradict each other: Content-Length is 5 and 3");
+  for (const auto& both : {Headers{{"content-length", "5"}, {"transfer-encoding", "gzip, Chunked"}}, Headers{{"transfer-encoding", "chunked"}, {"content-length", "5"}}}) {
+    CHECK(io::framing_conflict(both) == "the headers contradict each other: both Content-Length and Transfer-Encoding say where the body ends");
+  }
+}
+
+TEST_CASE("an answer that misses a certificate of ours says so") {
+  HttpCheck check;
+  auto refused = answer(400);
+  CHECK(judge_http(check, refused, {}).hint.empty());
+  refused.tls = io::TlsFacts{};
+  refused.tls->misses_certificate = true;
+  CHECK(judge_http(check, refused, {}).hint.find("client certificate: --cert FILE") != std::string::npos);
+}
+
 TEST_CASE("zero checks, a name twice, circles and strangers are errors") {
   CHECK_THROWS_AS(check_order({}), Failure);
   CHECK_THROWS_WITH(check_order({named("a"), named("a")}), "two checks are named \"a\"");
-  CHECK_THROWS_WITH(check_order({named("a", {"b"}), named("b", {"a"})}), "the check \"a\" waits for itself");
+  try {
+    check_order({named("a", {"b"}), named("b", {"a"})});
+    FAIL_CHECK("a circle was taken");
+  } catch (const Failure& failure) {
+    CHECK(failure.message() == "the check \"a\" waits for itself");
+    CHECK(failure.hint() == "break the circle of \"needs\"");  // the key of codops.yaml
+  }
   try {
     check_order({named("gateway"), named("api", {"gatway"})});
     FAIL_CHECK("should throw");

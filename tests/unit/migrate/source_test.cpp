@@ -4,6 +4,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/migrate/mode.hpp"
 #include "lib/migrate/source.hpp"
 #include "lib/migrate/source_archive.hpp"
 
@@ -118,4 +119,24 @@ TEST_CASE("migrate source: out of an image's archive, as out of the checkout") {
   REQUIRE(source.migrations.size() == 2);
   CHECK(source.migrations[0].script == "SELECT 1;");
   CHECK(source.migrations[1].script_missing);
+}
+
+TEST_CASE("migrate source: Flyway's versions are compared as numbers, its placeholders are refused") {
+  for (const std::string other : {"V1.0__b.sql", "V01__c.sql", "V1_0_0__d.sql"}) {
+    CHECK_THROWS_AS(recognise({{"V1__a.sql", "SELECT 1"}, {other, "SELECT 2"}}), Failure);
+  }
+  CHECK(recognise({{"V1__a.sql", "SELECT 1"}, {"V1.0.1__b.sql", "SELECT 2"}, {"V10__c.sql", "SELECT 3"}}).migrations.size() == 3);
+  CHECK(matching_key(Layout::flyway, "01.0") == "1");
+  CHECK(matching_key(Layout::flyway, "0") == "0");
+  CHECK(matching_key(Layout::flyway, "1.10.0") == "1.10");
+  CHECK(matching_key(Layout::dbmate, "01") == "01");
+  const std::string script = "-- ${comment}\nCREATE TABLE ${env_name}_a(t text DEFAULT '${x}');";
+  const auto prepared = [&](const std::vector<File>& files) { return prepare(recognise(files).migrations[0], false); };
+  CHECK_THROWS_WITH_AS(prepared({{"V1__a.sql", script}}), "V1__a.sql:2:14: \"${env_name}\" is a placeholder of Flyway, which codops doesn't fill in", Failure);
+  CHECK_THROWS_AS(prepared({{"V1__a.sql", "DO $$ BEGIN RAISE NOTICE '${x}'; END $$"}}), Failure);
+  CHECK_NOTHROW(prepared({{"V1__a.sql", "-- ${comment}\nSELECT 1"}}));
+  CHECK_NOTHROW(prepared({{"V1__a.sql", script}, {"flyway.conf", "flyway.url=x\nflyway.placeholderReplacement = false\n"}}));
+  CHECK_NOTHROW(prepared({{"V1__a.sql", script}, {"flyway.toml", "[flyway]\nplaceholderReplacement = false\n"}}));
+  CHECK_NOTHROW(prepared({{"V1__a.sql", script}, {"V1__a.sql.conf", "placeholderReplacement=false"}}));
+  CHECK_NOTHROW(prepared({{"1_a/migration.sql", script}}));
 }

@@ -9,6 +9,7 @@
 #include "lib/migrate/ledger.hpp"
 #include "lib/migrate/lint.hpp"
 #include "lib/migrate/provision.hpp"
+#include "lib/migrate/script_error.hpp"
 #include "lib/migrate/session_memory.hpp"
 #include "lib/migrate/verify.hpp"
 
@@ -148,6 +149,61 @@ TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
   CHECK(lint(migration("ALTER TABLE t DROP a;"), {true}).size() == 3);
 }
 
+TEST_CASE("migrate lint: what is dropped, rewritten or deleted in other words") {
+  CHECK(rules("DROP SCHEMA s CASCADE") == List{"drop-schema"});
+  CHECK(rules("DROP TYPE a, b") == List{"drop-type", "drop-type"});
+  CHECK(rules("DROP OWNED BY r") == List{"drop-owned"});
+  CHECK(rules("CLUSTER t USING i") == List{"table-rewrite"});
+  CHECK(rules("VACUUM FULL t") == List{"table-rewrite"});
+  CHECK(rules("VACUUM (FULL, ANALYZE) t") == List{"table-rewrite"});
+  CHECK(rules("VACUUM t").empty());
+  CHECK(rules("WITH x AS (DELETE FROM t RETURNING *), y AS MATERIALIZED (UPDATE u SET a = 1 WHERE b) INSERT INTO v SELECT * FROM x") == List{"update-without-where"});
+  CHECK(rules("WITH x AS (SELECT 1) DELETE FROM t") == List{"update-without-where"});
+  CHECK(rules("WITH x AS (SELECT (1)) SELECT * FROM x").empty());
+  CHECK(rules("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE") == List{"merge-delete"});
+  CHECK(rules("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = 1").empty());
+  CHECK(lock_of("WITH x AS (DELETE FROM t) SELECT 1") == "t ROW EXCLUSIVE reads every row");
+  CHECK(lock_of("MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE") == "t ROW EXCLUSIVE the rows it touches");
+  CHECK(rules("-- codops-lint: allow drop-tabel because old\nDROP TABLE t;") == List{"unknown-rule", "drop-table"});
+  CHECK(lint(migration("-- codops-lint: allow drop-tabel because old\n"))[0].message == "there is no rule \"drop-tabel\"; did you mean \"drop-table\"?");
+}
+
+TEST_CASE("migrate splitter: standard_conforming_strings off, by the script or by the database") {
+  const std::string text = "SET standard_conforming_strings = off;\nINSERT INTO t VALUES ('it\\'s; so');\nRESET standard_conforming_strings;\nSELECT 'a\\';\nSELECT 2;";
+  CHECK(split(text).size() == 5);
+  CHECK(prepare(migration(text), false).apart);
+  CHECK(split("SELECT 'it\\'s; so'; SELECT 2", true).size() == 2);
+  CHECK_FALSE(prepare(migration("SET search_path = x; SELECT 1"), false).apart);
+}
+
+TEST_CASE("migrate: names from elsewhere don't steer a terminal") {
+  CHECK(printable("x\n::error\x1b[2Jü") == "x\\x0a::error\\x1b[2Jü");
+  CHECK_THROWS_AS(recognise({{"x\n::error/migration.sql", "SELECT 1"}}), Failure);
+}
+
+TEST_CASE("migrate: what of a statement reaches beyond its database") {
+  const auto beyond = [](const std::string& text) { return beyond_database(text); };
+  CHECK(beyond("CREATE ROLE a") == "CREATE ROLE");
+  CHECK(beyond("alter user a SET work_mem = '1MB'") == "ALTER ROLE");
+  CHECK(beyond("DROP GROUP a") == "DROP ROLE");
+  CHECK(beyond("CREATE USER MAPPING FOR a SERVER s").empty());
+  CHECK(beyond("GRANT a TO b") == "GRANT of a role");
+  CHECK(beyond("REVOKE ADMIN OPTION FOR a FROM b") == "REVOKE of a role");
+  CHECK(beyond("GRANT SELECT (a, b) ON t TO c").empty());
+  CHECK(beyond("GRANT CONNECT ON DATABASE d TO c") == "GRANT ON DATABASE");
+  CHECK(beyond("ALTER DATABASE d SET work_mem = '8MB'") == "ALTER DATABASE");
+  CHECK(beyond("ALTER SYSTEM SET work_mem = '8MB'") == "ALTER SYSTEM");
+  CHECK(beyond("COMMENT ON ROLE a IS 'x'") == "COMMENT ON ROLE");
+  CHECK(beyond("COMMENT ON TABLE role IS 'x'").empty());
+  CHECK(beyond("REASSIGN OWNED BY a TO b") == "REASSIGN OWNED");
+  CHECK(beyond("CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p") == "CREATE SUBSCRIPTION");
+  CHECK(beyond("COPY t TO '/tmp/x'") == "COPY to a file of the server");
+  CHECK(beyond("COPY t FROM PROGRAM 'id'") == "COPY with a program of the server");
+  CHECK(beyond("COPY t FROM stdin").empty());
+  CHECK(beyond("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO a").empty());
+  CHECK(beyond("CREATE TABLE role(id int)").empty());
+}
+
 TEST_CASE("migrate lint: an exception needs a reason; SARIF and JSON have every finding") {
   CHECK(rules("-- codops-lint: allow drop-table, drop-column because nothing reads them\nDROP TABLE t;\nALTER TABLE u DROP a;").empty());
   CHECK(rules("-- codops-lint: allow drop-table\nDROP TABLE t;") == List{"allow-without-reason", "drop-table"});
@@ -209,6 +265,7 @@ TEST_CASE("migrate new: the layout's own names") {
   CHECK(new_migration(Layout::golang_migrate, existing, "x", now)[0].path == "000013_x.up.sql");
   CHECK(new_migration(Layout::flyway, existing, "x", now)[0].path == "V13__x.sql");
   CHECK_THROWS_AS(new_migration(Layout::prisma, {}, "!!", now), Failure);
+  CHECK_THROWS_WITH_AS(new_migration(Layout::prisma, {}, std::string(300, 'a'), now), "the name has 300 letters; 200 is the most", Failure);
 }
 
 TEST_CASE("db init: the SQL shows no password, names are quoted") {

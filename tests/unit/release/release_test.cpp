@@ -52,6 +52,24 @@ TEST_CASE("a release and its history survive the store, secrets and files apart"
   }
 }
 
+TEST_CASE("which files are secrets is in the record; older records had no word of it, and compose's folder tells") {
+  auto release = make(1);
+  release.services.front().files = {{"/etc/app.conf", "one", 0644, 0, 0, false}, {"/etc/key", "two", 0400, 0, 0, true}};
+  const auto secrets = [](const Release& one) {
+    std::vector<bool> found;
+    for (const auto& file : one.services.front().files) found.push_back(file.secret);
+    return found;
+  };
+  CHECK(secrets(release_from_json(to_json(release))) == std::vector{false, true});
+  release.services.front().files[1].target = "/run/secrets/key";
+  auto older = to_json(release);
+  for (const std::string_view word : {",\"secret\":true", ",\"secret\":false", "\"secret\":true,", "\"secret\":false,"}) {
+    for (auto at = older.find(word); at != std::string::npos; at = older.find(word)) older.erase(at, word.size());
+  }
+  REQUIRE(older.find("secret\"") == std::string::npos);
+  CHECK(secrets(release_from_json(older)) == std::vector{false, true});
+}
+
 TEST_CASE("what serves is what the last good entry says; a rollback makes no release") {
   Snapshot snapshot;
   for (int number = 1; number <= 3; ++number) snapshot.releases.emplace(number, make(number));
