@@ -119,6 +119,11 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   return {};
 }
 
+bool is_cut_off(const Observed& observed, const release::Member& member) {
+  const auto* container = observed.container(member.container);
+  return container != nullptr && container->running() && observed.traffic.exists && !member.address.empty() && !container->addresses.contains(observed.traffic.name);
+}
+
 bool leads_elsewhere(const Observed& observed, const Release& release) {
   if (!observed.upstreams || release.upstreams.empty() || observed.snapshot.maintenance) return false;
   return effective(*observed.upstreams) != effective(release.upstreams);

@@ -66,6 +66,9 @@ std::optional<release::Release> serving(const Observed& observed, const std::str
 std::string altered(const Observed& observed, const release::ServiceRecord& service, const release::Member& member,
                     const ObservedContainer& container);
 
+// Whether a member runs and is not on the network where traffic reaches it, or it reaches others.
+bool is_cut_off(const Observed& observed, const release::Member& member);
+
 // Whether the proxy reads other upstreams than the release has on record (and no maintenance page is meant to stand there).
 bool leads_elsewhere(const Observed& observed, const release::Release& release);
 

@@ -112,6 +112,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
     for (const auto& member : service.members) {
       wanted.insert(member.container);
       compare(observed, service, member, one, status.drift);
+      status.led_astray = status.led_astray || (service.role == Role::proxy && is_cut_off(observed, member));
     }
     status.services.push_back(std::move(one));
   }

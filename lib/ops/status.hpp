@@ -30,7 +30,7 @@ struct Status {
   std::vector<std::string> damaged;     // paths in the state that can't be read
   std::vector<int> altered_history;     // entries whose chain of hashes is broken
   bool maintenance{false};
-  bool led_astray{false};  // the proxy reads other upstreams than the release's
+  bool led_astray{false};  // the proxy reads other upstreams than the release's, or was taken off the network where it reaches them
   WallTime now{};
 
   bool healthy() const;

@@ -110,10 +110,6 @@ std::string set_text(const std::vector<const ServiceChange*>& changes) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-bool is_cut_off(const Observed& observed, const Member& member, const ObservedContainer& container) {
-  return observed.traffic.exists && !member.address.empty() && !container.addresses.contains(observed.traffic.name);
-}
-
 // What runs of a release that neither serves nor is to serve: somebody started it by hand, or it rested as the old set (old_set: running)
 // and its turn is over. Data and the proxy are not touched.
 std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(const Observed& observed, const std::optional<release::Release>& current,
@@ -154,7 +150,7 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
       if (container == nullptr) change.make.push_back(member);
       // A set that rested while another served is asked whether it is ready, and joins again.
       else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
-      else if (container->running() && service.role == Role::proxy && is_cut_off(observed, member, *container)) change.rejoin.push_back(member);
+      else if (container->running() && service.role == Role::proxy && is_cut_off(observed, member)) change.rejoin.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.
       else if (service.role == Role::one_shot && container->exit_code == 0) change.have.push_back(member);

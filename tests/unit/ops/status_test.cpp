@@ -131,3 +131,24 @@ TEST_CASE("status: what somebody changed of a container is drift, as is what a r
   REQUIRE(shop.look().drift.size() == 1);
   CHECK(shop.look().drift[0] == "web-r9-1 was left by run 0123456789ab; the next deploy removes it");
 }
+
+TEST_CASE("status: a proxy that leads elsewhere, or was cut off, is not healthy") {
+  Shop shop;
+  auto& release = shop.observed.snapshot.releases.at(1);
+  release.upstreams = "# release 1\nupstream web {\n    server 172.20.0.10:8080 max_fails=0;\n}\n";
+  shop.observed.upstreams = "# another first line\nupstream web {\n    server 172.20.0.10:8080 max_fails=0;\n}\n";
+  CHECK(shop.look().healthy());
+  shop.observed.upstreams = "# release 1\nupstream web {\n    server 127.0.0.9:8080 max_fails=0;\n}\n";
+  CHECK_FALSE(shop.look().healthy());
+  CHECK(shop.look().drift.size() == 1);
+  // The maintenance page is meant to stand there.
+  shop.observed.snapshot.maintenance = true;
+  CHECK(shop.look().healthy());
+  shop.observed.snapshot.maintenance = false;
+  shop.observed.upstreams = release.upstreams;
+  release.services.back().members.front().address = "172.20.0.2";
+  shop.observed.traffic = {"shop_codops", "172.20.0.0/16", true};
+  CHECK_FALSE(shop.look().healthy());
+  shop.observed.containers.back().addresses["shop_codops"] = "172.20.0.77";
+  CHECK(shop.look().healthy());
+}

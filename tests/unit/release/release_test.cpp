@@ -119,3 +119,43 @@ TEST_CASE("damage is named, a newer format stops everything") {
   state.files["meta/releases/000002.json"] = "{\"format\":99}";
   CHECK_THROWS_AS(store.load({}), plan::NewerFormat);
 }
+
+namespace {
+
+plan::Record run_named(std::string name, const std::string& ending) {
+  plan::Record record;
+  record.run = std::move(name);
+  plan::Entry planned;
+  planned.seq = 1;
+  planned.event = "planned";
+  planned.plan = R"({"format":1,"verb":"deploy","environment":"production","run":"t","release":2,"version":"v2","from":1,"from_version":"v1","steps":[]})";
+  record.entries.push_back(planned);
+  if (!ending.empty()) {
+    plan::Entry ended;
+    ended.seq = 2;
+    ended.event = "ended";
+    ended.text = ending;
+    record.entries.push_back(ended);
+  }
+  return record;
+}
+
+}  // namespace
+
+TEST_CASE("only the newest run can be unfinished, and the history may know its end") {
+  Snapshot snapshot;
+  CHECK(snapshot.unfinished() == nullptr);
+  // The end of an old run was damaged since: the runs after it recovered whatever there was.
+  snapshot.journals = {run_named("20260101T000000Z-a", ""), run_named("20260102T000000Z-b", "ok")};
+  CHECK(snapshot.unfinished() == nullptr);
+  snapshot.journals.push_back(run_named("20260103T000000Z-c", ""));
+  REQUIRE(snapshot.unfinished() != nullptr);
+  CHECK(snapshot.unfinished()->run == "20260103T000000Z-c");
+  auto ended = entry(1, 2);
+  ended.run = "20260103T000000Z-c";
+  snapshot.history.push_back(ended);
+  CHECK(snapshot.unfinished() == nullptr);
+  // What could not be undone is tried again.
+  snapshot.history.back().result = "undo failed";
+  CHECK(snapshot.unfinished() != nullptr);
+}
