@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds=${1:-60}
 build=build/fuzz
 mkdir -p "$build/corpus"
-sources=(lib/text/sql_{lexer,shape}.cpp lib/migrate/{splitter,words,statement,statement_alter,mode,lint,lint_rules,lint_report,order,checksum}.cpp lib/migrate/source*.cpp
+sources=(lib/text/sql_{lexer,shape}.cpp lib/migrate/{splitter,words,statement,statement_alter,mode,lint,lint_rules,lint_report,order,checksum,script_error}.cpp lib/migrate/source*.cpp
   lib/base/{failure,secret,retry,cancel,clock}.cpp lib/io/{crypto,crypto_primitives,files,fd,tar}.cpp)
 flags=(-std=c++20 -O1 -g -I. -include cmake/precompiled.hpp -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS)
 libraries=(-lfmt -lcrypto -larchive)
