@@ -66,6 +66,9 @@ Limits limits_of(const Process& process, const commands::GlobalOptions& options)
 Result run_verb(const Process& process, Invocation& invocation, const std::vector<Verb>& verbs, Stream& out,
                 Stream& err) {
   auto options = invocation.options;
+  if (options.dry_run && invocation.verb->no_dry_run) {
+    throw Failure{Exit::usage, fmt::format("{} has no dry run; nothing was done", invocation.path), fmt::format("without --dry-run; what it does: codops help {}", invocation.path)};
+  }
   options.caller_umask = process.umask;
   const auto limits = limits_of(process, options);
   const auto given = options.timeout;

@@ -63,6 +63,8 @@ struct Verb {
   std::string_view summary;
   std::vector<Example> examples;
   std::unique_ptr<Command> (*make)();
+  // Of a verb that changes something and can't say beforehand what it would be: --dry-run is refused, not passed over.
+  bool no_dry_run{};
 };
 
 template <typename T>

@@ -36,6 +36,9 @@ class Restore final : public Command {
     if (undo_ == !source_.empty()) throw Failure{Exit::usage, "restore takes a backup, or --undo", fmt::format("codops restore {} latest", environment_.empty() ? "ENV" : environment_)};
     // PostgreSQL would cut it off, and the database have another name than we say.
     if (into_ && into_->size() > 63) throw Failure{Exit::usage, fmt::format("--into: a database's name has at most 63 bytes, this one {}", into_->size())};
+    if (!source_.empty() && is_file() && !parts_.empty() && parts_ != std::vector<std::string>{"database"}) {
+      throw Failure{Exit::usage, "--part does not go with a dump file: it has a database only"};
+    }
     if (!tables_.empty() && (into_ || !parts_.empty())) throw Failure{Exit::usage, "--table goes with neither --into nor --part"};
     BackupPlace place{services, environment_, store_};
     const auto subject = place.subject(url_variable_);
@@ -51,6 +54,7 @@ class Restore final : public Command {
   }
 
   Result undo(Services& services, const BackupPlace& place, const backup::Subject& subject) const {
+    if (services.options().dry_run) return plan_undo(services, subject);
     if (!services.confirm(fmt::format("put back what the last restore into \"{}\" replaced?", subject.database.database))) return {Exit::failed, "nothing was changed\n", {}};
     auto wanted = ways(place);
     wanted.migrate = false;
@@ -61,6 +65,24 @@ class Restore final : public Command {
     if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
     if (!undone.database.empty() && !undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
     return with_health(text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
+  }
+
+  Result plan_undo(Services& services, const backup::Subject& subject) const {
+    const auto found = backup::find_undoable(subject, services.limits());
+    std::string text = fmt::format("{} · undo of the restore of {}\n\n", environment_, found.stamp);
+    Json others = Json::array();
+    int number = 0;
+    const auto step = [&](const std::string& what) { text += fmt::format("  {}  {}\n", ++number, what); };
+    if (!found.aside.empty()) step(fmt::format("\"{0}\" becomes \"{1}\" again; what is live now is kept as \"{1}_undone_…\"", found.aside, subject.database.database));
+    if (found.redis) {
+      step("Redis gets back the keys that were put aside");
+      others.push_back("Redis");
+    }
+    for (const auto* place : found.files) {
+      step(place->name + " gets back what was put aside");
+      others.push_back(place->name);
+    }
+    return {Exit::ok, text, Json{{"exit", 0}, {"dry_run", true}, {"database", found.aside.empty() ? "" : subject.database.database}, {"back", found.aside}, {"others", others}}.dump()};
   }
 
   Result tables(Services& services, BackupPlace& place, const backup::Subject& subject) const {
@@ -114,10 +136,12 @@ class Restore final : public Command {
     return {exit, text, document.dump()};
   }
 
+  // A path is told from a label by its slash, or by being there.
+  bool is_file() const { return source_.find('/') != std::string::npos || std::filesystem::is_regular_file(source_); }
+
   backup::RestoreRequest make_request(const BackupPlace& place) const {
     backup::RestoreRequest request;
-    // A path is told from a label by its slash, or by being there.
-    if (source_.find('/') != std::string::npos || std::filesystem::is_regular_file(source_)) {
+    if (is_file()) {
       request.file = source_;
     } else {
       request.backup = source_;

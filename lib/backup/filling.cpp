@@ -3,6 +3,7 @@
 
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/swap.hpp"
+#include "lib/base/retry.hpp"
 #include "lib/store/process_identity.hpp"
 
 namespace codops::backup {
@@ -13,13 +14,6 @@ using io::postgres::quote_identifier;
 using io::postgres::quote_literal;
 
 constexpr std::string_view mark_prefix = "codops restore: ";
-
-bool reads_only(Connection& server, const std::string& database, const Limits& limits) {
-  return !server.query("SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
-                       " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c IN ($2 || '=on', $2 || '=true', $2 || '=1', $2 || '=yes'))",
-                       {database, std::string{read_only_setting}}, limits)
-              .empty();
-}
 
 bool is_side(const std::string& name, const std::string& live, const char* word) {
   const auto like = side_name(live, word, WallTime{});
@@ -40,19 +34,28 @@ void drop_unmarked(Connection& server, const std::string& live, std::vector<std:
 
 }  // namespace
 
-bool make_read_only(Connection& server, const std::string& database, const Limits& limits) {
-  if (reads_only(server, database, limits)) return false;
+bool is_read_only(Connection& server, const std::string& database, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
+                       " WHERE d.datname = $1 AND s.setrole = 0 AND EXISTS (SELECT FROM pg_catalog.unnest(s.setconfig) c WHERE c IN ($2 || '=on', $2 || '=true', $2 || '=1', $2 || '=yes'))",
+                       {database, std::string{read_only_setting}}, limits)
+              .empty();
+}
+
+void make_read_only(Connection& server, const std::string& database, const Limits& limits) {
   server.run(fmt::format("ALTER DATABASE {} SET {} TO on", quote_identifier(database), read_only_setting), limits);
-  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
-               {database}, limits);
-  return true;
+  // Who looks in for a moment (monitoring) is waited for.
+  Backoff backoff{Milliseconds{50}, Milliseconds{500}};
+  for (int attempt = 0;; ++attempt) {
+    const auto staying = end_sessions(server, database, limits);
+    if (staying.empty()) return;
+    if (attempt >= 5 || !backoff.wait(limits)) throw sessions_stay(server, database, staying);
+  }
 }
 
 void make_writable(Connection& server, const std::string& database, const Limits& limits) {
   server.run(fmt::format("ALTER DATABASE {} RESET {}", quote_identifier(database), read_only_setting), limits);
-  // Sessions keep what they began with.
-  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
-               {database}, limits);
+  // Sessions keep what they began with. One that we may not end was there before us, and is not read-only.
+  end_sessions(server, database, limits);
 }
 
 void mark(Connection& server, const std::string& name, const Mark& mark, const Limits& limits) {
@@ -92,7 +95,7 @@ std::vector<std::string> mend_restores(Connection& server, const std::string& li
       server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_identifier(of)), limits);
       done.push_back(fmt::format("\"{}\" takes connections again: a restore that died had closed it", of));
     }
-    if (read_only && reads_only(server, of, limits)) {
+    if (read_only && is_read_only(server, of, limits)) {
       make_writable(server, of, limits);
       done.push_back(fmt::format("\"{}\" takes writes again: a restore that died had made it read-only", of));
     }

@@ -107,7 +107,7 @@ class BackupLoader {
       io::Reader& from_;
       Progress& progress_;
     } watched{reader, progress_};
-    run_script(watched, into_, limits_);
+    run_script(watched, into_, {options_.no_owner, {}}, limits_);
     if (auto wrong = difference(manifest_.tables, read_back(into_, manifest_.tables, progress_, limits_)); !wrong.empty()) {
       throw Failure{Exit::data, wrong};
     }

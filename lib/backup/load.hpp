@@ -1,6 +1,5 @@
 #pragma once
 // Filling a new, empty database from a backup or a dump file.
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,12 +31,5 @@ void load_tables(Catalogue& catalogue, const Manifest& manifest, const TablesInt
 // Definitions without rows, indexes, constraints, owners and privileges, into an empty database.
 void load_definitions(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into, Programs& programs,
                       const Limits& limits);
-
-// What pg_dump wrote without codops.
-enum class DumpKind { custom, plain, gzip, zstd };  // gzip and zstd: of plain SQL
-// Reads the file to its end before anything is written anywhere: Failure{data} when it is not whole.
-DumpKind check_dump_file(const std::filesystem::path& file, Programs& programs, const Limits& limits);
-void load_file(const std::filesystem::path& file, DumpKind kind, const io::postgres::Target& into, Programs& programs,
-               const LoadOptions& options, const Limits& limits);
 
 }  // namespace codops::backup

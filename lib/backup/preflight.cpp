@@ -38,7 +38,9 @@ std::optional<std::uint64_t> free_beside_data(io::postgres::Connection& server, 
 std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits) {
   std::vector<Finding> findings;
   const int server_major = server.server_version() / 10000, backup_major = backup.server_number / 10000;
-  if (server_major < backup_major) {
+  if (backup_major == 0) {
+    // A dump that does not say.
+  } else if (server_major < backup_major) {
     findings.push_back({true, fmt::format("the backup is of PostgreSQL {}, the server is {}", backup_major, server_major),
                         fmt::format("restore into PostgreSQL {} or newer", backup_major)});
   } else if (server_major > backup_major) {

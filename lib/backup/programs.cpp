@@ -1,21 +1,21 @@
 #include "lib/backup/programs.hpp"
 
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "lib/base/failure.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr int password_fd = 9, file_fd = 10;
-
-std::string last_lines(const std::string& text, std::size_t count) {
-  auto at = text.size();
-  for (std::size_t line = 0; line < count && at != std::string::npos && at > 0; ++line) at = text.rfind('\n', at - 1);
-  return at == std::string::npos || at == 0 ? text : text.substr(at + 1);
-}
 
 // ".pgpass": colons and backslashes of the password are escaped; the first four fields match anything.
 std::string password_line(const std::string& password) {
@@ -75,6 +75,8 @@ class HostPrograms final : public Programs {
     if (call.file.data() != nullptr) {
       file = io::memory_file(call.file);
       program.pass.push_back({file.get(), file_fd});
+    } else if (call.descriptor >= 0) {
+      program.pass.push_back({call.descriptor, file_fd});
     }
     return io::run(program, call.streams, limits);
   }
@@ -134,6 +136,13 @@ class ContainerPrograms final : public Programs {
         const auto taken = rest.copy(into, size);
         rest.remove_prefix(taken);
         return taken;
+      };
+    } else if (call.descriptor >= 0) {
+      streams.in = [descriptor = call.descriptor, at = off_t{0}](char* into, std::size_t size) mutable {
+        const auto taken = ::pread(descriptor, into, size, at);
+        if (taken < 0) throw Failure{Exit::data, fmt::format("the dump can't be read: {}", std::strerror(errno))};
+        at += taken;
+        return static_cast<std::size_t>(taken);
       };
     }
     const int code = place_.containers->exec(place_.id, request, streams, limits);
@@ -198,10 +207,45 @@ std::unique_ptr<Programs> in_container(int server_major, const ContainerPlace& p
 
 }  // namespace
 
+void WhatFailed::feed(std::string_view bytes) {
+  constexpr std::size_t longest = 4096;
+  for (;;) {
+    const auto newline = bytes.find('\n');
+    // Of a line without end its beginning is what tells.
+    partial_.append(bytes.substr(0, std::min(newline, longest - std::min(longest, partial_.size()))));
+    if (newline == std::string_view::npos) return;
+    line(std::exchange(partial_, {}));
+    bytes.remove_prefix(newline + 1);
+  }
+}
+
+void WhatFailed::line(std::string_view line) {
+  constexpr std::size_t most_lines = 4, most_bytes = 500;
+  if (line.starts_with("pg_")) in_command_ = false;
+  if (const auto at = line.find("Command was:"); at != std::string_view::npos) {
+    in_command_ = true;
+    return;
+  }
+  if (in_command_ || line.empty()) return;
+  lines_.push_back(text::printable(line, most_bytes));
+  if (lines_.size() > most_lines) lines_.pop_front();
+}
+
+std::string WhatFailed::text() {
+  if (!partial_.empty()) line(std::exchange(partial_, {}));
+  return fmt::format("{}", fmt::join(lines_, "\n"));
+}
+
 void Programs::must(const Call& call, Exit code, const Limits& limits) {
-  const auto outcome = run(call, limits);
+  WhatFailed failed;
+  auto watched = call;
+  watched.streams.err = [&](std::string_view bytes) {
+    failed.feed(bytes);
+    if (call.streams.err) call.streams.err(bytes);
+  };
+  const auto outcome = run(watched, limits);
   if (outcome.status.success()) return;
-  const auto said = last_lines(outcome.error_tail, 4);
+  const auto said = failed.text();
   throw Failure{code, fmt::format("{} {}{}{}", call.program, outcome.status.text(), said.empty() ? "" : ": ", said)};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // PostgreSQL's own programs (pg_dump, pg_dumpall, pg_restore): those of this machine when they are new enough,
 // else those in the database's container. The password goes through a memory file, never argv or a disk.
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ struct Call {
   std::string database;                // empty: the target's
   io::Streams streams{};
   std::string_view file{};             // content that the program may read at "{file}", and seek in
+  int descriptor{-1};                  // instead of `file`: of one that is open for reading
   bool connects{true};
 };
 
@@ -32,8 +34,22 @@ class Programs {
   virtual bool parallel() const = 0;
   virtual io::Outcome run(const Call& call, const Limits& limits) = 0;
 
-  // run(), and Failure{code} with the last lines of stderr unless it exits with 0.
+  // run(), and Failure{code} with what_failed() unless it exits with 0.
   void must(const Call& call, Exit code, const Limits& limits);
+};
+
+// Of what a program of PostgreSQL wrote to stderr, as it comes: the last lines that tell why. Without the statements it shows
+// ("Command was: …", of any length): they may hold the password of a subscription or a user mapping.
+class WhatFailed {
+ public:
+  void feed(std::string_view bytes);
+  std::string text();
+
+ private:
+  void line(std::string_view line);
+  std::string partial_;
+  std::deque<std::string> lines_;
+  bool in_command_{};
 };
 
 // Where the database's own programs are when this machine has none that are new enough.

@@ -1,5 +1,6 @@
 #include "lib/backup/restore.hpp"
 
+#include "lib/backup/dump_file.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/base/units.hpp"
@@ -12,7 +13,8 @@ using io::postgres::Connection;
 // Writable again unless the swap saw to it.
 class ReadOnly {
  public:
-  ReadOnly(io::postgres::Target server, std::string database) : server_{std::move(server)}, database_{std::move(database)} {}
+  // `fresh` has the mark that says so to whoever comes after our death.
+  ReadOnly(io::postgres::Target server, std::string database, Fresh& fresh) : server_{std::move(server)}, database_{std::move(database)}, fresh_{fresh} {}
   ReadOnly(const ReadOnly&) = delete;
   ReadOnly& operator=(const ReadOnly&) = delete;
   ~ReadOnly() {
@@ -22,16 +24,22 @@ class ReadOnly {
       auto connection = Connection::open(server_, limits);
       make_writable(connection, database_, limits);
     } catch (const std::exception&) {
-      // The mark on the new database says so; the next run makes it writable.
+      // Without its mark nobody would know: the next run makes it writable, and drops the new one.
+      fresh_.keep();
     }
   }
-  void begin(Connection& server, const Limits& limits) { active_ = make_read_only(server, database_, limits); }
+  void begin(Connection& server, const Limits& limits) {
+    if (is_read_only(server, database_, limits)) return;  // by somebody else's will
+    active_ = true;
+    make_read_only(server, database_, limits);
+  }
   void ended() { active_ = false; }
   bool active() const { return active_; }
 
  private:
   io::postgres::Target server_;
   std::string database_;
+  Fresh& fresh_;
   bool active_{};
 };
 
@@ -75,7 +83,7 @@ class Restoring {
       : catalogue_{catalogue}, subject_{subject}, request_{request}, safety_{safety}, hooks_{hooks}, keys_{keys}, clock_{clock}, reporter_{reporter},
         limits_{limits}, live_{subject.database.database}, began_{clock.now()}, swapping_{request.into.empty()}, with_database_{!swapping_ || request.wants("database")},
         steps_{reporter, clock}, server_{Connection::open(backup::beside(subject.database, live_), limits)},
-        fresh_{server_.target(), swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{server_.target(), live_}, stopped_{hooks} {}
+        fresh_{server_.target(), swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{server_.target(), live_, fresh_}, stopped_{hooks} {}
 
   Restored run() {
     const auto started = clock_.steady();
@@ -85,6 +93,7 @@ class Restoring {
     live_exists_ = database_exists(server_, live_, limits_);
     steps_.step("check", [&] { return check(); });
     if (shape_.encoding.empty() && live_exists_) shape_ = shape_of(server_, live_, limits_);
+    if (request_.load.no_owner) shape_.owner.clear();  // the database itself too
     if (swapping_ && live_exists_ && request_.safety_backup) take_safety_backup();
     hold_application();
     if (with_database_) steps_.step("restore", [&] { return fill(); });
@@ -110,7 +119,11 @@ class Restoring {
 
   std::string check() {
     if (!request_.file.empty()) {
-      kind_ = check_dump_file(request_.file, *programs_, limits_);
+      file_.emplace(request_.file);
+      file_->check(*programs_, limits_);
+      const auto findings = preflight(file_->needs().identity(request_.load.no_owner), server_, limits_);
+      require_possible(findings);
+      for (const auto& finding : findings) result_.notes.push_back(finding.message);
       result_.source = request_.file.string();
     } else {
       entry_ = catalogue_.find(request_.backup, limits_);
@@ -174,7 +187,7 @@ class Restoring {
       load_backup(catalogue_, entry_->manifest, keys_, target(), *programs_, request_.load, progress, limits_);
       result_.rows = entry_->manifest.rows();
     } else {
-      load_file(request_.file, kind_, target(), *programs_, request_.load, limits_);
+      file_->load(target(), *programs_, request_.load, limits_);
     }
     return entry_ ? fmt::format("{} rows into \"{}\", the same as were dumped", result_.rows, fresh_.name()) : fmt::format("into \"{}\"", fresh_.name());
   }
@@ -298,7 +311,7 @@ class Restoring {
   ApplicationHeld stopped_;
   std::unique_ptr<Programs> programs_;
   std::optional<Entry> entry_;
-  DumpKind kind_{};
+  std::optional<DumpFile> file_;
   DatabaseShape shape_;
   Beside beside_;
   std::optional<std::chrono::steady_clock::time_point> held_since_;
@@ -312,8 +325,9 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
   auto server = Connection::open(beside(subject.database, subject.database.database), limits);
   if (!request.file.empty()) {
     const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
-    check_dump_file(request.file, *programs, limits);
-    return {};
+    DumpFile file{request.file};
+    file.check(*programs, limits);
+    return preflight(file.needs().identity(request.load.no_owner), server, limits);
   }
   const auto entry = catalogue.find(request.backup, limits);
   auto notes = entry.passed_over;

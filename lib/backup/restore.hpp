@@ -61,6 +61,15 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
 
 // The database that the last restore put aside takes its place again; what was live is put aside instead. The same for
 // Redis and files, where a restore put some of them aside.
+struct Undoable {
+  std::string stamp;  // of the restore
+  std::string aside;  // the database that was put aside; empty: it was none
+  bool redis{};
+  std::vector<const FilesPlace*> files;
+};
+// What undo_restore() would put back. Failure{usage}: nothing.
+Undoable find_undoable(const Subject& subject, io::postgres::Connection& server, const Limits& limits);
+Undoable find_undoable(const Subject& subject, const Limits& limits);
 Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
                       const Limits& limits);
 

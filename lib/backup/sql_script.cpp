@@ -1,9 +1,12 @@
 #include "lib/backup/sql_script.hpp"
 
+#include <array>
 #include <cstring>
 
 #include "lib/backup/copy_in.hpp"
 #include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
+#include "lib/text/printable.hpp"
 #include "lib/text/sql_shape.hpp"
 
 namespace codops::backup {
@@ -11,6 +14,7 @@ namespace sql = text::sql;
 namespace {
 
 constexpr std::size_t least_buffered = 256U << 10U;
+constexpr std::size_t longest_statement = 256U << 20U;  // a few times that is what memory it takes
 constexpr std::size_t shown = 60;
 
 // The first words of a statement, in small letters.
@@ -24,7 +28,7 @@ std::vector<std::string> first_words(std::string_view sql) {
     if (token->kind == sql::Token::Kind::word) words.push_back(sql::lower_case(token->of(sql)));
     if (token->kind == sql::Token::Kind::quoted_name || token->kind == sql::Token::Kind::string) words.emplace_back(token->of(sql));
   }
-  words.resize(std::max<std::size_t>(words.size(), 2));
+  words.resize(std::max<std::size_t>(words.size(), 3));
   return words;
 }
 
@@ -34,11 +38,48 @@ bool one_of(const std::string& word, std::initializer_list<std::string_view> wor
 
 bool concerns_database(const std::vector<std::string>& words) {
   if (one_of(words[0], {"create", "drop", "alter"}) && words[1] == "database") return true;
+  // A template's: UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = 'shop'
+  if (words[0] == "update" && (words[1] == "pg_database" || words[2] == "pg_database")) return true;
   // COMMENT, GRANT, … ON DATABASE x; ALTER ROLE y IN DATABASE x SET …
   const bool role = words[0] == "alter" && words[1] == "role";
   if (!role && !one_of(words[0], {"comment", "grant", "revoke", "security"})) return false;
   const auto at = std::find(words.begin(), words.end(), role ? "in" : "on");
   return at != words.end() && at + 1 != words.end() && *(at + 1) == "database";
+}
+
+enum class Control { none, ours, refused };
+// pg_dump puts BEGIN and COMMIT around large objects, and other tools around everything. What takes back, or ends ours another way,
+// would leave less than the dump has, and nobody would be told.
+Control transaction_control(const std::vector<std::string>& words) {
+  if (one_of(words[0], {"rollback", "abort", "savepoint", "release"})) return Control::refused;
+  if (words[0] == "prepare" && words[1] == "transaction") return Control::refused;
+  if (words[0] == "start" && words[1] == "transaction") return Control::ours;
+  if (words[0] == "begin") return Control::ours;
+  if (!one_of(words[0], {"commit", "end"})) return Control::none;
+  return words[1] == "prepared" || std::find(words.begin(), words.end(), "chain") != words.end() ? Control::refused : Control::ours;
+}
+
+// ALTER … OWNER TO x, SET SESSION AUTHORIZATION x
+bool sets_owner(const std::string& sql, const std::vector<std::string>& words) {
+  if (words[0] == "set") return words[1] == "session" && words[2] == "authorization";
+  if (words[0] != "alter") return false;
+  std::array<std::string, 3> last{};
+  sql::Lexer lexer{sql};
+  while (const auto token = lexer.next()) {
+    if (token->trivia()) continue;
+    std::rotate(last.begin(), last.begin() + 1, last.end());
+    last.back() = token->kind == sql::Token::Kind::word ? sql::lower_case(token->of(sql)) : "x";
+  }
+  return last[0] == "owner" && last[1] == "to";
+}
+
+// What pg_dump --clean begins with. Without --if-exists it takes for granted that everything is there already.
+bool cleans(const std::vector<std::string>& words) {
+  return one_of(words[0], {"drop", "alter"}) || (words[0] == "select" && (words[1] == "lo_unlink" || words[2] == "lo_unlink"));
+}
+
+bool is_missing(const std::string& sqlstate) {
+  return one_of(sqlstate, {"42P01", "42704", "42883", "42703", "3F000"});  // table, object, function, column, schema
 }
 
 // Settings under which a quote or a backslash may be something else than it looks like.
@@ -51,8 +92,28 @@ bool changes_quotes(const std::vector<std::string>& words) {
 
 std::string first_line(std::string_view text) {
   const auto line = text.substr(0, text.find_first_of("\r\n"));
-  const bool cut = line.size() > shown || text.find_first_not_of("\r\n", line.size()) != std::string_view::npos;
-  return std::string{line.substr(0, shown)} + (cut ? "…" : "");
+  const bool more = line.size() <= shown && text.find_first_not_of("\r\n", line.size()) != std::string_view::npos;
+  return text::printable(line, shown) + (more ? "…" : "");
+}
+
+// Its kind and names, up to its first value: that may be the password of a subscription or a user mapping.
+std::string named(std::string_view statement) {
+  using Kind = sql::Token::Kind;
+  sql::Lexer lexer{statement};
+  std::size_t end = 0;
+  while (end <= shown) {
+    auto token = lexer.next();
+    if (!token) return text::printable(statement, shown);
+    if (token->trivia()) continue;
+    if (token->kind == Kind::open && (token = lexer.next())) {
+      if (token->kind != Kind::close) break;
+    } else if (token->kind != Kind::word && token->kind != Kind::quoted_name && token->of(statement) != "." && token->of(statement) != "=") {
+      break;
+    }
+    end = token->end;
+  }
+  const auto front = text::printable(statement.substr(0, end), shown);
+  return front + (front.ends_with("…") ? "" : "…");
 }
 
 }  // namespace
@@ -71,6 +132,9 @@ bool SqlScript::grow() {
   if (ended_) return false;
   text_.erase(0, at_);
   at_ = 0;
+  if (text_.size() > longest_statement) {
+    refuse(fmt::format("a statement or row of more than {} is more than codops holds in memory", format_bytes(longest_statement)), "make a custom one: pg_dump -Fc DATABASE > FILE");
+  }
   const auto wanted = std::max(least_buffered, 2 * text_.size());
   auto size = text_.size();
   text_.resize(wanted);
@@ -106,7 +170,7 @@ SqlScript::Found SqlScript::scan(Statement& statement) {
     if (!token->complete) refuse("it ends inside a quote or a comment: it is cut off");
     if (token->trivia()) continue;
     if (token->kind == sql::Token::Kind::backslash) {
-      if (start) refuse(fmt::format("\"{}\" holds a command of psql, and none is run", first_line(std::string_view{text_}.substr(*start, token->end - *start))));
+      if (start) refuse(fmt::format("\"{}\" holds a command of psql, and none is run", named(std::string_view{text_}.substr(*start, token->end - *start))));
       const auto newline = text_.find('\n', token->begin);
       if (newline == std::string::npos && !ended_) return Found::more;
       const auto end = newline == std::string::npos ? text_.size() : newline + 1;
@@ -170,6 +234,11 @@ std::optional<SqlScript::Statement> SqlScript::next() {
     if (statement.copies) begin_rows();
     const auto words = first_words(statement.sql);
     if (concerns_database(words)) continue;
+    const auto control = transaction_control(words);
+    if (control == Control::ours) continue;
+    if (control == Control::refused) {
+      refuse(fmt::format("\"{}\" would end the restore's own transaction", named(statement.sql)), "pg_dump writes no such line: look at who changed the file");
+    }
     if (changes_quotes(words)) {
       refuse(fmt::format("\"{}\": with that setting its quotes can't be told apart for sure", first_line(statement.sql)), "make a custom one: pg_dump -Fc DATABASE > FILE");
     }
@@ -216,22 +285,45 @@ std::size_t SqlScript::rows(char* into, std::size_t size) {
   }
 }
 
-void run_script(io::Reader& sql, const io::postgres::Target& into, const Limits& limits) {
+namespace {
+
+// Undone alone when what it drops is not there.
+void clean(io::postgres::Connection& connection, const std::string& sql, const Limits& limits) {
+  connection.run("SAVEPOINT cleaning", limits);
+  try {
+    connection.run(sql, limits);
+  } catch (const io::postgres::DatabaseError& error) {
+    if (error.lost() || !is_missing(error.sqlstate())) throw;
+    connection.run("ROLLBACK TO SAVEPOINT cleaning", limits);
+  }
+  connection.run("RELEASE SAVEPOINT cleaning", limits);
+}
+
+}  // namespace
+
+void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptWays& ways, const Limits& limits) {
   auto connection = open_for_load(into, limits);
   connection.run("SET standard_conforming_strings = on; BEGIN", limits);
   SqlScript script{sql};
+  bool cleaning = true;  // until the first statement that makes something
   while (const auto statement = script.next()) {
+    const auto words = first_words(statement->sql);
+    if (ways.no_owner && sets_owner(statement->sql, words)) continue;
+    const bool may_miss = cleaning && cleans(words);
+    cleaning = may_miss || (cleaning && (words[0] == "set" || (words[0] == "select" && words[2] == "set_config")));
     try {
       io::postgres::Source rows;
       if (statement->copies) rows = [&](char* at, std::size_t size) { return script.rows(at, size); };
-      connection.run(statement->sql, limits, rows);
+      may_miss ? clean(connection, statement->sql, limits) : static_cast<void>(connection.run(statement->sql, limits, rows));
     } catch (Failure& failure) {
-      if (failure.code() == Exit::failed) failure.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, first_line(statement->sql)));
+      if (failure.code() == Exit::failed) failure.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, named(statement->sql)));
       throw;
     }
   }
-  // A dump with large objects has a transaction of its own, whose end is that of ours.
-  if (connection.transaction() == io::postgres::Transaction::in_transaction) connection.run("COMMIT", limits);
+  if (ways.before_commit) ways.before_commit();
+  // Whatever it was that ended ours: what is in the database now is not what the dump has.
+  const bool whole = connection.transaction() == io::postgres::Transaction::in_transaction && connection.run("COMMIT", limits).last.command() == "COMMIT";
+  if (!whole) throw Failure{Exit::data, "the dump ended the restore's own transaction, so it is not known to be whole", "make a custom one: pg_dump -Fc DATABASE > FILE"};
 }
 
 }  // namespace codops::backup

@@ -3,6 +3,7 @@
 // commands of its own in it (`\! …`, `\o |…`), which whoever can write the file would run here, and only some of its releases can be
 // told not to (\restrict).
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,8 +14,9 @@
 namespace codops::backup {
 
 // Left out are pg_dump's \restrict and \unrestrict, and what `pg_dump --create` adds: statements about the database itself (it is
-// made, filled and swapped under other names here) and the one \connect into it. Failure{data}, with the line: any other command of
-// psql, a \connect into another one (pg_dumpall's), an end inside a statement or rows, text of which quotes can't be told apart for sure.
+// made, filled and swapped under other names here) and the one \connect into it; BEGIN and COMMIT too, as all of it is one transaction
+// of ours. Failure{data}, with the line: any other command of psql, any other control of transactions, a \connect into another database
+// (pg_dumpall's), an end inside a statement or rows, text of which quotes can't be told apart for sure.
 class SqlScript {
  public:
   explicit SqlScript(io::Reader& from) : from_{from} {}
@@ -43,7 +45,12 @@ class SqlScript {
   bool ended_{}, copying_{}, inside_row_{};
 };
 
-// All of it into an empty database, in one transaction unless it ends that itself. What the server refuses is told with its line.
-void run_script(io::Reader& sql, const io::postgres::Target& into, const Limits& limits);
+struct ScriptWays {
+  bool no_owner{};                        // ALTER … OWNER TO and SET SESSION AUTHORIZATION are left out, as pg_restore --no-owner does
+  std::function<void()> before_commit{};  // may throw: then nothing of it stays
+};
+// All of it into an empty database, in one transaction. What the server refuses is told with its line. The DROPs of pg_dump --clean
+// may find nothing.
+void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptWays& ways, const Limits& limits);
 
 }  // namespace codops::backup

@@ -1,5 +1,7 @@
 #include "lib/backup/swap.hpp"
 
+#include <fmt/ranges.h>
+
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
 
@@ -11,14 +13,8 @@ using io::postgres::quote_identifier;
 using io::postgres::quote_literal;
 
 constexpr std::size_t longest_name = 63;
-constexpr std::string_view object_in_use = "55006";
+constexpr std::string_view object_in_use = "55006", not_ours_to_end = "42501";
 constexpr std::string_view aside_word = "before";
-
-void end_sessions(Connection& server, const std::string& database, const Limits& limits) {
-  server.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
-               " WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
-               {database}, limits);
-}
 
 void allow_connections(Connection& server, const std::string& database, bool allowed, const Limits& limits) {
   server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS {}", quote_identifier(database), allowed), limits);
@@ -67,6 +63,29 @@ void copy_privileges(Connection& server, const std::string& from, const std::str
 }
 
 }  // namespace
+
+std::vector<std::string> end_sessions(Connection& server, const std::string& database, const Limits& limits) {
+  // One by one: a superuser's session, which another role may not end, must not keep those after it alive. Only autovacuum's have no user.
+  const auto sessions = server.query("SELECT pid, COALESCE(usename, '') FROM pg_catalog.pg_stat_activity"
+                                     " WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND usesysid IS NOT NULL ORDER BY pid",
+                                     {database}, limits);
+  std::vector<std::string> staying;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    const std::string pid{sessions.text(i, 0)};
+    try {
+      server.query("SELECT pg_catalog.pg_terminate_backend($1::int)", {pid}, limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost() || error.sqlstate() != not_ours_to_end) throw;
+      staying.push_back(fmt::format("session {} of {}", pid, sessions.text(i, 1)));
+    }
+  }
+  return staying;
+}
+
+Failure sessions_stay(const Connection& server, const std::string& database, const std::vector<std::string>& staying) {
+  return {Exit::failed, fmt::format("\"{}\" is in use by what role \"{}\" may not end: {}; it serves as before", database, server.target().user, fmt::join(staying, ", ")),
+          "end it there, or restore as its role or as a superuser"};
+}
 
 std::string stamp_of(WallTime time) {
   auto stamp = to_rfc3339(time).substr(0, std::string_view{"2026-11-23T10:15:00.250"}.size());
@@ -140,8 +159,8 @@ void swap_databases(Connection& server, const Swap& swap, const Limits& limits) 
     allow_connections(server, swap.live, false, limits);
     Backoff backoff{Milliseconds{20}, Milliseconds{500}};
     for (int attempt = 0;; ++attempt) {
-      end_sessions(server, swap.live, limits);
-      end_sessions(server, swap.fresh, limits);
+      auto staying = end_sessions(server, swap.live, limits);
+      for (auto& session : end_sessions(server, swap.fresh, limits)) staying.push_back(std::move(session));
       try {
         server.run(sql, limits);
         break;
@@ -149,7 +168,9 @@ void swap_databases(Connection& server, const Swap& swap, const Limits& limits) 
         if (error.lost()) throw;
         server.run("ROLLBACK", limits);
         // A session that was told to end may take a moment to be gone.
-        if (error.sqlstate() != object_in_use || attempt >= 5 || !backoff.wait(limits)) throw;
+        if (error.sqlstate() == object_in_use && attempt < 5 && backoff.wait(limits)) continue;
+        if (error.sqlstate() == object_in_use && !staying.empty()) throw sessions_stay(server, swap.live, staying);
+        throw;
       }
     }
   } catch (...) {

@@ -7,6 +7,7 @@
 
 #include "lib/io/postgres.hpp"
 #include "lib/base/clock.hpp"
+#include "lib/base/failure.hpp"
 
 namespace codops::backup {
 
@@ -33,9 +34,16 @@ void copy_properties(io::postgres::Connection& server, const std::string& from, 
                      const Limits& limits);
 std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 
-// New sessions of the database can't write, present ones are ended. False: it was so already, by somebody else's will.
+// Ends the sessions of `database` that our role may end; autovacuum's workers leave by themselves. Those that stay, in words:
+// "session 4711 of postgres".
+std::vector<std::string> end_sessions(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+// What to tell when some stay.
+Failure sessions_stay(const io::postgres::Connection& server, const std::string& database, const std::vector<std::string>& staying);
+
+// New sessions of the database can't write, present ones are ended. Failure{failed}: some could not be, and might go on writing.
 inline constexpr std::string_view read_only_setting = "default_transaction_read_only";
-bool make_read_only(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+bool is_read_only(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+void make_read_only(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 void make_writable(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 
 // The comment of a database while something is done that a death must not leave so.

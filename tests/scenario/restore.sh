@@ -62,6 +62,11 @@ expect "changes nothing" "$(state)" "$changed"
 check "restore" "$CODOPS" restore test good --yes
 expect "all three are back" "$(state)" "$good"
 expect "the live database is writable" "$(sql shop 'SHOW default_transaction_read_only')" off
+check "undo, dry run" "$CODOPS" restore test --undo --dry-run --yes
+expect "changes nothing" "$(state) $(sql postgres "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop_before%'")" "$good 1"
+rc=0
+"$CODOPS" backup pin test good --dry-run >/dev/null 2>&1 || rc=$?
+expect "a verb that has no dry run refuses it" "$rc $("$CODOPS" backup show test good -o json | grep -c '"pinned": *true')" "64 0"
 check "undo" "$CODOPS" restore test --undo --yes
 expect "all three are what they were" "$(state)" "$changed"
 tidy
@@ -74,6 +79,10 @@ check "only Redis" "$CODOPS" restore test good --part redis --yes
 expect "came back" "$(redis get greeting)" hello
 expect "the database did not" "$(sql shop 'SELECT count(*) FROM orders')" 30000
 tidy
+"$pg_bin/pg_dump" -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -d shop >"$WORK/dump.sql"
+rc=0
+"$CODOPS" restore test "$WORK/dump.sql" --part redis --yes >/dev/null 2>&1 || rc=$?
+expect "a dump file has no Redis" "$rc" 64
 check "the RDB alone" "$CODOPS" backup export test good "$WORK/dump.rdb" --part redis
 if command -v redis-check-rdb >/dev/null; then check "is one for Redis" redis-check-rdb "$WORK/dump.rdb"; fi
 check "the files alone" "$CODOPS" backup export test good "$WORK/files.tar" --part "$WORK/uploads"

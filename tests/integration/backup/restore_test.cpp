@@ -1,6 +1,8 @@
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/restore.hpp"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -506,4 +508,191 @@ TEST_CASE("restore: what one that was killed left is taken back by the next run"
   CHECK(backup::mend_restores(connection, "", a_minute()).size() == 3);
   CHECK(it.databases() == shop.name);
   ask(shop.target(), "INSERT INTO t VALUES (0)");
+}
+
+namespace {
+
+// A role that owns its database and may make others, and is no superuser.
+struct Owner {
+  explicit Owner(Shop& shop) : name{shop.name + "_owner"} {
+    ask(shop.target(), "CREATE ROLE " + name + " LOGIN CREATEDB PASSWORD 'owner-pass'; ALTER DATABASE " + shop.name + " OWNER TO " + name);
+    target = shop.target();
+    target.user = name;
+    target.password = Secret{"owner-pass"};
+  }
+  std::string name;
+  io::postgres::Target target;
+};
+
+struct Files {
+  explicit Files(Shop& shop, PostgresServer& server)
+      : url{"postgresql://postgres@/" + shop.name + "?host=" + server.folder() + "&port=" + std::to_string(server.port())} {
+    fs::permissions(folder.path(), fs::perms::all);
+  }
+  std::string dump(const std::vector<std::string>& options) const {
+    std::vector<std::string> argv{"pg_dump"};
+    argv.insert(argv.end(), options.begin(), options.end());
+    argv.push_back(url);
+    return io::capture({argv, {}, {}}, a_minute(), 1U << 30U);
+  }
+  backup::RestoreRequest request(const std::string& content) const {
+    backup::RestoreRequest request;
+    request.file = folder.path() / "dump";
+    request.safety_backup = false;
+    io::write_file(request.file, content);
+    return request;
+  }
+  io::TemporaryFolder folder;
+  std::string url;
+};
+
+std::string failure_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Failure& failure) {
+    return failure.message();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("restore by an owner: a superuser's session that it may not end fails it, and the live database stays writable") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Owner owner{shop};
+  Restoring it{shop};
+  backup::RestoreRequest request;
+  request.backup = it.take(shop.target()).manifest.label;
+  request.safety_backup = false;
+  request.load.no_owner = true;
+  const auto restore = [&] { return backup::restore(it.catalogue, {"test", owner.target, {}}, request, {}, {}, it.keys, it.clock, it.reporter, a_minute()); };
+  for (const bool read_only : {true, false}) {
+    CAPTURE(read_only);
+    request.read_only = read_only;
+    {
+      auto superuser = io::postgres::Connection::open(shop.target(), a_minute());
+      CHECK(failure_of(restore).find("session " + std::to_string(superuser.backend_pid()) + " of postgres") != std::string::npos);
+      CHECK(superuser.usable());
+      superuser.run("INSERT INTO t VALUES (0)", a_minute());
+    }
+    CHECK(it.databases() == shop.name);
+    CHECK(answer(shop.target(), "SHOW default_transaction_read_only") == "off");
+    CHECK(answer(owner.target, "SHOW default_transaction_read_only") == "off");
+  }
+  // Alone, it does; and what it restores belongs to it, whoever owned what was backed up.
+  request.read_only = true;
+  const auto restored = restore();
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "1000");
+  CHECK(answer(shop.target(), "SELECT tableowner FROM pg_tables WHERE tablename = 't'") == owner.name);
+  CHECK(answer(shop.target(), "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()") == owner.name);
+}
+
+TEST_CASE("restore --no-owner: of a backup whose database belonged to somebody else, and of plain SQL") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  Files files{shop, *server};
+  auto request = files.request(files.dump({}));
+  const auto own = files.dump({"--use-set-session-authorization"});
+  const auto label = it.take(shop.target()).manifest.label;  // of postgres
+  Owner owner{shop};
+  request.load.no_owner = true;
+  const auto restore = [&] { return backup::restore(it.catalogue, {"test", owner.target, {}}, request, {}, {}, it.keys, it.clock, it.reporter, a_minute()); };
+  const auto theirs = [&] {
+    restore();
+    CHECK(answer(shop.target(), "SELECT (SELECT tableowner FROM pg_tables WHERE tablename = 't') || (SELECT count(*) FROM t)") == owner.name + "1000");
+  };
+  theirs();
+  request = files.request(own);
+  request.load.no_owner = true;
+  theirs();
+  request.file.clear();
+  request.backup = label;
+  theirs();
+}
+
+TEST_CASE("restore: a dump file that changes after its check leaves the live database as it is") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) i"};
+  Restoring it{shop};
+  Files files{shop, *server};
+  const auto plain = files.dump({});
+  std::string other = plain;
+  other.replace(other.find("\n999\n"), 5, "\n888\n");
+  for (const auto& content : {plain, files.dump({"-Fc"})}) {
+    for (const auto& change : {std::string{}, content.starts_with("PGDMP") ? content + "x" : other}) {
+      CAPTURE(change.size());
+      const auto request = files.request(content);
+      // In place, between the check and the load.
+      const auto meanwhile = [&](const Limits&) { std::ofstream{request.file, std::ios::binary | std::ios::trunc} << change; };
+      CHECK(code_of([&] { it.restore(request, {meanwhile, {}, {}, {}}); }) != Exit::ok);
+      CHECK(it.databases() == shop.name);
+      CHECK(answer(shop.target(), "SELECT count(*)::text FROM t WHERE i = 999") == "1");
+      // Another file under its name is not looked at: the checked one is open.
+      const auto second = files.request(content);
+      const auto replaced = [&](const Limits&) {
+        fs::remove(second.file);
+        io::write_file(second.file, "");
+      };
+      const auto restored = it.restore(second, {replaced, {}, {}, {}});
+      CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "1000");
+      ask(shop.target("postgres"), "DROP DATABASE " + restored.aside);
+    }
+  }
+  backup::RestoreRequest pipe;
+  pipe.file = files.folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.file.c_str(), 0600) == 0);
+  CHECK(code_of([&] { it.restore(pipe); }) == Exit::usage);
+}
+
+TEST_CASE("restore: pg_dump --clean finds nothing to drop, and needs that the server lacks are told before the safety backup") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  Restoring it{shop};
+  Files files{shop, *server};
+  const auto before = fingerprint(shop.target());
+  auto request = files.request(files.dump({"--clean"}));
+  const auto restored = it.restore(request);
+  CHECK((fingerprint(shop.target()) == before));
+  ask(shop.target("postgres"), "DROP DATABASE " + restored.aside);
+
+  auto missing = files.dump({});
+  const auto end = missing.find("--\n-- PostgreSQL database dump complete");
+  missing.insert(end, "ALTER TABLE public.orders OWNER TO nobody_here;\nCREATE EXTENSION no_such_extension;\nGRANT SELECT ON TABLE public.orders TO nobody_there;\n");
+  missing.replace(missing.find("Dumped from database version ") + 29, 2, "99");
+  request = files.request(missing);
+  request.safety_backup = true;
+  const auto why = failure_of([&] { it.restore(request); });
+  for (const char* what : {"nobody_here", "nobody_there", "no_such_extension", "PostgreSQL 99"}) CHECK(why.find(what) != std::string::npos);
+  CHECK(it.labels().empty());
+  // A custom one says the same.
+  ask(shop.target(), "CREATE ROLE " + shop.name + "_gone; ALTER TABLE customers OWNER TO " + shop.name + "_gone");
+  request = files.request(files.dump({"-Fc"}));
+  request.safety_backup = true;
+  ask(shop.target(), "ALTER TABLE customers OWNER TO postgres; DROP ROLE " + shop.name + "_gone");
+  CHECK(failure_of([&] { it.restore(request); }).find(shop.name + "_gone") != std::string::npos);
+  CHECK(it.labels().empty());
+  CHECK(it.databases() == shop.name);
+}
+
+TEST_CASE("restore: the password of a subscription or a user mapping in a dump is not told") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t (i int)"};
+  Restoring it{shop};
+  Files files{shop, *server};
+  const auto dump = files.dump({});
+  const auto end = dump.find("--\n-- PostgreSQL database dump complete");
+  for (const char* sql : {"CREATE SUBSCRIPTION s CONNECTION 'host=x password=c4nary' PUBLICATION p, p;\n", "CREATE USER MAPPING FOR postgres SERVER nowhere OPTIONS (password 'c4nary');\n"}) {
+    const auto why = failure_of([&] { it.restore(files.request(std::string{dump}.insert(end, sql))); });
+    CAPTURE(why);
+    CHECK(why.find("CREATE ") != std::string::npos);
+    CHECK(why.find("c4nary") == std::string::npos);
+  }
+  CHECK(it.databases() == shop.name);
 }

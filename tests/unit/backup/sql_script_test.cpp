@@ -1,4 +1,6 @@
 #include "lib/backup/sql_script.hpp"
+#include "lib/backup/dump_needs.hpp"
+#include "lib/backup/programs.hpp"
 
 #include <doctest/doctest.h>
 
@@ -98,4 +100,53 @@ TEST_CASE("a SQL dump of pg_dump --create: what it says of the database itself i
              "COMMENT ON TABLE database IS 'on database';\nGRANT SELECT ON TABLE t TO you;\nALTER TABLE database ADD x int;\n"
              "ALTER ROLE me IN DATABASE shop SET work_mem TO '5MB';\n\\connect shop\n") ==
         "13: COMMENT ON TABLE database IS 'on database'\n14: GRANT SELECT ON TABLE t TO you\n15: ALTER TABLE database ADD x int\n");
+}
+
+TEST_CASE("a SQL dump: its own transactions are ours, and what would take back is refused") {
+  CHECK(read("BEGIN;\nSELECT 1;\nCOMMIT;\nSTART TRANSACTION;\nSELECT 2;\nEND;\n") == "2: SELECT 1\n5: SELECT 2\n");
+  for (const char* bad : {"ROLLBACK;", "ABORT;", "SAVEPOINT a;", "RELEASE a;", "PREPARE TRANSACTION 'x';", "COMMIT PREPARED 'x';", "COMMIT AND CHAIN;", "ROLLBACK TO a;", "/* a */ rollback ;"}) {
+    CAPTURE(bad);
+    CHECK(refused(std::string{"SELECT 1;\n"} + bad).find("transaction") != std::string::npos);
+  }
+  CHECK(read("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END;\nPREPARE x AS SELECT 1;") ==
+        "1: CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END\n2: PREPARE x AS SELECT 1\n");
+}
+
+TEST_CASE("a SQL dump of a template, whose row in pg_database it would change by name") {
+  CHECK(read("UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = 'tpl';\nUPDATE pg_database SET datallowconn = false;\nUPDATE t SET a = 1;") ==
+        "3: UPDATE t SET a = 1\n");
+}
+
+TEST_CASE("a SQL dump: what is shown of it can't steer a terminal, and holds no value") {
+  CHECK(refused("\\! \x1b[31m\xc3") == "line 1 of the dump: \"\\! ?[31m?\" is a command of psql, and none is run");
+  CHECK(refused("CREATE SUBSCRIPTION s CONNECTION 'password=hidden' \\g x\n;").find("hidden") == std::string::npos);
+}
+
+TEST_CASE("what a SQL dump needs of the server") {
+  backup::DumpNeeds needs;
+  needs.begins("--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 17.2 (Debian)\n");
+  for (const char* sql : {"ALTER FUNCTION public.f(a integer, \"to\" text) OWNER TO \"Some \"\"body\"", "ALTER TABLE t OWNER TO Shop", "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)",
+                          "GRANT SELECT(\"to\", x) ON TABLE t TO reader WITH GRANT OPTION", "REVOKE ALL ON SCHEMA s FROM PUBLIC", "REVOKE ALL ON SCHEMA s FROM writer",
+                          "CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public", "CREATE EXTENSION \"uuid-ossp\"", "CREATE TABLE extension (a int)", "INSERT INTO t VALUES ('GRANT x TO y')"}) {
+    needs.statement(sql);
+  }
+  const auto all = needs.identity(false);
+  CHECK(all.server_number == 170000);
+  CHECK(all.roles == std::vector<std::string>{"Some \"body", "reader", "shop", "writer"});
+  CHECK(all.extensions == std::vector<std::string>{"hstore -", "uuid-ossp -"});
+  CHECK(needs.identity(true).roles == std::vector<std::string>{"reader", "writer"});
+}
+
+TEST_CASE("what a program of PostgreSQL says of its failure, without the statement") {
+  const std::string said = "pg_restore: while PROCESSING TOC:\npg_restore: from TOC entry 7; 6104 1 SUBSCRIPTION s me\n"
+                           "pg_restore: error: could not execute query: ERROR:  no\x1b such thing\nDETAIL:  none\nCommand was: CREATE SUBSCRIPTION s\nCONNECTION 'password=hidden';\n" +
+                           std::string(100'000, 'x') + "\n\n";
+  for (const std::size_t bite : {std::size_t{1}, std::size_t{7}, said.size()}) {
+    backup::WhatFailed failed;
+    for (std::size_t at = 0; at < said.size(); at += bite) failed.feed(std::string_view{said}.substr(at, bite));
+    CHECK(failed.text() == "pg_restore: while PROCESSING TOC:\npg_restore: from TOC entry 7; 6104 1 SUBSCRIPTION s me\npg_restore: error: could not execute query: ERROR:  no? such thing\nDETAIL:  none");
+  }
+  backup::WhatFailed dump;
+  dump.feed("pg_dump: error: query failed: ERROR:  gone\npg_dump: detail: Command was: LOCK\nTABLE x\npg_dump: last");
+  CHECK(dump.text() == "pg_dump: error: query failed: ERROR:  gone\npg_dump: last");
 }
