@@ -22,7 +22,7 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
     if (!as_it_was) {
       as_it_was.emplace(context);
       as_it_was->next = release;
-      as_it_was->specs = context.store.load_specs(release.number, limits);
+      as_it_was->specs = context.store.load_specs(release, limits);
       as_it_was->blobs.clear();
     }
     make_member(*as_it_was, service, member, limits);

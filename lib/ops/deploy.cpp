@@ -65,7 +65,7 @@ Desired as_deployed(Host& host, const Release& current, const Limits& limits) {
   desired.environment = host.environment().name;
   desired.version = current.version;
   desired.services = current.services;
-  desired.specs = host.store().load_specs(current.number, limits);
+  desired.specs = host.store().load_specs(current, limits);
   desired.proxy.service = host.environment().proxy.service;
   desired.proxy.upstreams = host.environment().proxy.upstreams;
   desired.proxy.set_connect_timeout = current.upstreams.find("proxy_connect_timeout") != std::string::npos;
@@ -307,9 +307,9 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
   Desired desired;
   release::Specs present;
   const auto current = serving(transaction.observed(), host.project());
-  in_parallel({[&] { desired.specs = host.store().load_specs(planned.next.number, limits); },
+  in_parallel({[&] { desired.specs = host.store().load_specs(planned.next, limits); },
                [&] {
-                 if (current) present = host.store().load_specs(current->number, limits);
+                 if (current) present = host.store().load_specs(*current, limits);
                }});
   // Data goes with the present definition, whatever the old release's was.
   if (current) {

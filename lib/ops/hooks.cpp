@@ -18,7 +18,7 @@ KnownSecrets secrets_of(Host& host, const release::Release& release) {
   const auto limits = Limits{}.within(secrets_time);
   KnownSecrets known;
   add_secrets_of(host.environment(), host.shell(), known);
-  add_secrets_of(release, host.store().load_specs(release.number, limits),
+  add_secrets_of(release, host.store().find_specs(release.number, limits),
                  [&](const std::string& sha256) { return host.store().load_blob(sha256, limits).value_or(std::string{}); }, known);
   return known;
 }

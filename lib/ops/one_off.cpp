@@ -48,7 +48,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
     given = &*loaded;
   }
   const auto* service = given->service(one_off.service);
-  const auto specs = host.store().load_specs(given->number, limits);
+  const auto specs = host.store().load_specs(*given, limits);
   const auto spec = specs.find(one_off.service);
   if (service == nullptr || spec == specs.end()) {
     std::vector<std::string> names;

@@ -103,7 +103,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
                                       fmt::join(found.damaged, ", ")));
     const auto current = serving(observed_, host_.project());
     Desired stored;
-    if (current) stored.specs = host_.store().load_specs(current->number, limits);
+    if (current) stored.specs = host_.store().load_specs(*current, limits);
     auto run_context = context(current.value_or(Release{}), current, stored);
     lock_->write({}, limits);
     const auto removed = recover_blind(run_context, observed_, found.run, limits);
@@ -141,7 +141,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
                                     : recovery_.forward ? "its new set serves, finishing it"
                                                         : "undoing it"));
   Desired stored;
-  stored.specs = host_.store().load_specs(next.number, limits);
+  stored.specs = host_.store().load_specs(next, limits);
   auto run_context = context(next, current, stored);
   run_context.token = plan->run;
   if (const auto proxy = recovery_.forward ? running_proxy(next, observed_) : std::string{}; !proxy.empty()) {
@@ -164,7 +164,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
-  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.number = observed_.snapshot.next_entry();
   entry.ended = now();
   entry.run = found.run;
   const bool served = recovery_.forward && outcome.done;

@@ -68,7 +68,7 @@ void ApplicationRest::stop(const Limits& limits) {
   auto members = to_stop(*current, transaction_->observed());
   if (members.empty()) return;
   Desired stored;
-  stored.specs = host_.store().load_specs(current->number, limits);
+  stored.specs = host_.store().load_specs(*current, limits);
   const auto now = transaction_->now();
   stopped_ = std::make_unique<Stopped>(Stopped{plan_of(*current, host_.environment().name, transaction_->token(), std::move(members)),
                                                transaction_->context(*current, current, stored),

@@ -122,7 +122,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   // One write makes the run known: the release, its definitions and files, the plan, and the step that comes first.
   std::vector<target::StateStore::File> files;
   auto last_hash = observed_.snapshot.history.empty() ? std::string{} : observed_.snapshot.history.back().hash;
-  int next_entry = observed_.snapshot.history.empty() ? 1 : observed_.snapshot.history.back().number + 1;
+  int next_entry = observed_.snapshot.next_entry();
   HistoryEntry adopted;
   if (planned.adopted) {
     adopted.number = next_entry++;
@@ -235,7 +235,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
 
 void Transaction::record(HistoryEntry entry, const Limits& limits) {
   const auto& history = observed_.snapshot.history;
-  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.number = observed_.snapshot.next_entry();
   entry.by = owner_.owner;
   entry.host = owner_.host;
   entry.ended = now();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace codops::release {
@@ -46,6 +47,17 @@ int Snapshot::last_number() const {
   return last;
 }
 
+int Snapshot::next_entry() const {
+  int last = history.empty() ? 0 : history.back().number;
+  for (const auto& path : paths) {
+    if (!path.starts_with(history_folder)) continue;
+    int number = 0;
+    std::from_chars(path.data() + history_folder.size(), path.data() + path.size(), number);
+    last = std::max(last, number);
+  }
+  return last + 1;
+}
+
 bool Snapshot::settled_by_history(const plan::Record& record) const {
   return std::any_of(history.begin(), history.end(), [&](const HistoryEntry& entry) { return entry.run == record.run && entry.result != "undo failed"; });
 }
@@ -67,7 +79,7 @@ void tell_from_journals(Snapshot& snapshot) {
     if (!plan || end == record.entries.end() || end->text != "ok") continue;
     if (!snapshot.history.empty() && end->at <= snapshot.history.back().ended) continue;
     HistoryEntry entry;
-    entry.number = snapshot.history.empty() ? 1 : snapshot.history.back().number + 1;
+    entry.number = snapshot.next_entry();
     entry.action = plan->verb;
     entry.release = plan->release;
     entry.version = plan->version;
@@ -79,6 +91,29 @@ void tell_from_journals(Snapshot& snapshot) {
     entry.run = record.run;
     entry.message = "its record is gone; told from its journal";
     snapshot.history.push_back(std::move(entry));
+  }
+}
+
+// A release whose record is damaged or gone: the plan that brought it about has it too.
+void releases_from_journals(Snapshot& snapshot) {
+  const HistoryEntry* newest = nullptr;
+  for (const auto& entry : snapshot.history) {
+    if (entry.result == "ok") newest = &entry;
+  }
+  const bool lost = newest != nullptr && newest->action != "down" && snapshot.releases.count(newest->release) == 0;
+  if (!lost) return;
+  const auto path = numbered(releases_folder, newest->release);
+  if (std::find(snapshot.damaged.begin(), snapshot.damaged.end(), path) == snapshot.damaged.end()) snapshot.damaged.push_back(path);
+  for (const auto& record : snapshot.journals) {
+    const auto plan = record.plan();
+    if (!plan || plan->release != newest->release) continue;
+    const auto context = nlohmann::json::parse(plan->context, nullptr, false);
+    if (!context.is_object() || !context.contains("next")) continue;
+    try {
+      snapshot.releases.insert_or_assign(newest->release, release_from_json(context.at("next").dump()));
+    } catch (const nlohmann::json::exception&) {
+      // Of another engine: it has nothing of the kind.
+    }
   }
 }
 
@@ -120,19 +155,42 @@ Snapshot ReleaseStore::load(const Limits& limits) {
     snapshot.damaged.insert(snapshot.damaged.end(), record.damaged.begin(), record.damaged.end());
   }
   tell_from_journals(snapshot);
+  releases_from_journals(snapshot);
   return snapshot;
 }
 
-Specs ReleaseStore::load_specs(int release, const Limits& limits) {
-  Specs specs;
-  const auto text = store_.read(numbered(secrets_folder, release), limits);
-  if (!text) return specs;
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
-  if (!json.is_object()) {
-    throw Failure{Exit::data, fmt::format("the stored definitions of release {} can't be read", release),
-                  "deploy its version again instead of going back to it"};
+Specs ReleaseStore::load_specs(const Release& release, const Limits& limits) {
+  const auto path = numbered(secrets_folder, release.number);
+  const auto lost = [&](const std::string& why) {
+    throw Failure{Exit::data, fmt::format("the stored definitions of release {} ({}) {}: {} in the state", release.number, release.version, why, path),
+                  fmt::format("deploy a version again; release {} can't be gone back to", release.number)};
+  };
+  std::optional<std::string> text;
+  try {
+    text = store_.read(path, limits);
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::data) throw;
+    lost("can't be read (" + failure.message() + ")");
   }
+  // Taken over from another tool: nothing was stored.
+  if (!text && release.adopted) return {};
+  if (!text) lost("are gone");
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object()) lost("can't be read");
+  if (json.empty() && !release.services.empty() && !release.adopted) lost("are empty");
+  Specs specs;
   for (const auto& [service, spec] : json.items()) specs.emplace(service, Secret{spec.dump()});
+  return specs;
+}
+
+Specs ReleaseStore::find_specs(int release, const Limits& limits) {
+  Specs specs;
+  try {
+    const auto json = nlohmann::json::parse(store_.read(numbered(secrets_folder, release), limits).value_or("{}"), nullptr, false);
+    for (const auto& [service, spec] : json.items()) specs.emplace(service, Secret{spec.dump()});
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::data) throw;
+  }
   return specs;
 }
 

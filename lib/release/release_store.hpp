@@ -32,6 +32,8 @@ struct Snapshot {
   const Release* current() const;
   // Highest number ever given, failed ones included.
   int last_number() const;
+  // For the next history entry: never that of a record that is there, readable or not.
+  int next_entry() const;
   // Whether a run came to its end: by its journal, or by the history, which is written just before.
   bool settled(const plan::Record& record) const;
   bool settled_by_history(const plan::Record& record) const;
@@ -45,7 +47,10 @@ class ReleaseStore {
   explicit ReleaseStore(target::StateStore& store) : store_{store} {}
 
   Snapshot load(const Limits& limits);
-  Specs load_specs(int release, const Limits& limits);
+  // What the release was made of. Failure{data} where it is gone or can't be read: empty definitions would remove everything.
+  Specs load_specs(const Release& release, const Limits& limits);
+  // The same where nothing hangs on it (what hides secrets in a text): empty when it can't be had.
+  Specs find_specs(int release, const Limits& limits);
   std::optional<std::string> load_blob(const std::string& sha256, const Limits& limits);
   std::optional<std::string> read(const std::string& path, const Limits& limits) { return store_.read(path, limits); }
 

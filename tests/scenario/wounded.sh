@@ -57,6 +57,21 @@ rc=0
 expect "a changed record is named, and is no drift that a deploy could mend" "$rc $(grep -c 'altered ' "$WORK/out") $(grep -c 'to mend it' "$WORK/out")" "0 1 0"
 cp "$WORK/record" "$record"
 
+number=$("$CODOPS" status test -o json | jq .release)
+release=$(printf '%s/meta/releases/%06d.json' "$state" "$number")
+cp "$release" "$WORK/record"
+echo rubbish >"$release"
+expect "the record of the release that serves is rubbish: told from its journal" "$("$CODOPS" status test -o json | jq -c '[.version, .healthy, (.damaged | length)]')" '["v1.0.0",true,1]'
+cp "$WORK/record" "$release"
+definitions=$(printf '%s/secrets/%06d.json' "$state" $((number - 1)))
+mv "$definitions" "$WORK/record"
+before=$(fingerprint)
+rc=0
+"$CODOPS" rollback test >"$WORK/out" 2>&1 || rc=$?
+expect "the definitions of the release before are gone: a rollback is refused, nothing is changed" \
+  "$rc $(grep -c 'are gone' "$WORK/out")$(diff <(fingerprint) <(echo "$before") | head -n 3)" "65 1"
+mv "$WORK/record" "$definitions"
+
 hold after:switch deploy test v1.1.0
 kill -KILL "$holder"
 wait "$holder" 2>/dev/null || true

@@ -98,7 +98,7 @@ Companions companions_of(Cluster& cluster, const Companies& companies, const Des
 
 void run_after_hooks(Cluster& cluster, const RunResult& run, const Limits& limits) {
   const bool good = run.exit == Exit::ok;
-  const auto secrets = [&] { return secrets_of(cluster, by_key(objects_of(cluster.store().load_specs(run.plan.release, Limits{}.within(secrets_time))))); };
+  const auto secrets = [&] { return secrets_of(cluster, by_key(objects_of(cluster.store().find_specs(run.plan.release, Limits{}.within(secrets_time))))); };
   for (const auto& hook : good ? cluster.environment().hooks.post_deploy : cluster.environment().hooks.on_failure) {
     try {
       run_hook(cluster, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, {}}, secrets, good ? limits : Limits{});

@@ -183,7 +183,7 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
 DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Limits& limits) {
   const auto planned_for = [&](Observed& observed, const std::string& token) {
     const auto target = rollback_target(observed.snapshot, request.to);
-    const auto objects = objects_of(cluster.store().load_specs(target.number, limits));
+    const auto objects = objects_of(cluster.store().load_specs(target, limits));
     observe_objects(cluster, observed, objects, limits);
     // A stored release is applied over whatever was changed since: that is what going back means.
     const auto trials = try_objects(cluster, objects, {}, observed, true, limits);

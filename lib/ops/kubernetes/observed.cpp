@@ -39,7 +39,13 @@ Observed observe_state(Cluster& cluster, const Limits& limits) {
   Observed observed;
   observed.snapshot = cluster.store().load(limits);
   if (const auto* current = observed.snapshot.current()) {
-    observed.current_objects = objects_of(cluster.store().load_specs(current->number, limits));
+    try {
+      observed.current_objects = objects_of(cluster.store().load_specs(*current, limits));
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::data) throw;
+      // Never the reason that nothing can be deployed any more: what the set's label finds is still known.
+      cluster.reporter().warn(failure.message() + "; what it alone had of other kinds is not known");
+    }
   }
   observed.now = cluster.now();
   return observed;

@@ -28,7 +28,7 @@ Json job_for(Cluster& cluster, const OneOff& one_off, const std::vector<std::str
     throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", cluster.environment().name),
                   fmt::format("codops deploy {} VERSION", cluster.environment().name)};
   }
-  const auto objects = objects_of(cluster.store().load_specs(current->number, limits));
+  const auto objects = objects_of(cluster.store().load_specs(*current, limits));
   const auto& workload = workload_named(objects, one_off.service);
   auto spec = workload.json().at(Json::json_pointer{kube::pod_spec_pointer(workload)});
   auto container = spec.at("containers").front();

@@ -75,9 +75,9 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto next = release::release_from_json(extra.at("next").dump());
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
-  const auto specs = cluster_.store().load_specs(next.number, limits);
+  const auto specs = cluster_.store().load_specs(next, limits);
   auto run_context = context(next, current, objects_of(specs), before_of(specs));
-  if (current) run_context.current_objects = by_key(objects_of(cluster_.store().load_specs(current->number, limits)));
+  if (current) run_context.current_objects = by_key(objects_of(cluster_.store().load_specs(*current, limits)));
   run_context.token = plan->run;
   const auto& died_at = plan->steps[*last].name;
   recovery_.forward = way == RecoveryWay::best && !had_turned_back(found) && was_proven(*plan, *last) && all_well(run_context, limits);
@@ -90,7 +90,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
   auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
-  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.number = observed_.snapshot.next_entry();
   entry.ended = cluster_.now();
   entry.run = found.run;
   const bool served = recovery_.forward && outcome.done;

@@ -91,6 +91,7 @@ std::size_t columns(const std::string& text) {
 }  // namespace
 
 bool Status::healthy() const {
+  if (unknown) return false;
   return release.has_value() && !unfinished && std::all_of(workloads.begin(), workloads.end(), [](const auto& workload) { return workload.healthy; });
 }
 
@@ -114,7 +115,14 @@ Status status_of(Cluster& cluster, const Limits& limits) {
   const auto* current = snapshot.current();
   if (current == nullptr) return status;
   status.release = *current;
-  const auto objects = objects_of(cluster.store().load_specs(current->number, limits));
+  std::vector<kube::Object> objects;
+  try {
+    objects = objects_of(cluster.store().load_specs(*current, limits));
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::data) throw;
+    status.drift.push_back(failure.message());
+    status.unknown = true;
+  }
   std::map<std::string, std::set<std::string>> kinds;
   for (const auto& object : objects) {
     if (kube::is_workload(object)) kinds[object.namespace_()].insert(object.kind());

@@ -16,6 +16,7 @@ struct Status {
   std::optional<release::HistoryEntry> last;
   std::vector<std::string> damaged;
   std::vector<int> altered_history;
+  bool unknown{false};  // what the release was made of can't be read
   WallTime now{};
 
   bool healthy() const;

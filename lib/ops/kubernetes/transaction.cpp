@@ -119,7 +119,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   auto& entry = result.entry;
   entry = entry_for(plan, started, owner_);
   const auto& history = observed_.snapshot.history;
-  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.number = observed_.snapshot.next_entry();
   entry.ended = cluster_.now();
   entry.result = result_of(result.outcome);
   entry.exit = static_cast<int>(result.exit);
@@ -161,7 +161,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
 
 void Transaction::record(HistoryEntry entry, const Limits& limits) {
   const auto& history = observed_.snapshot.history;
-  entry.number = history.empty() ? 1 : history.back().number + 1;
+  entry.number = observed_.snapshot.next_entry();
   entry.by = owner_.owner;
   entry.host = owner_.host;
   entry.ended = cluster_.now();

@@ -45,7 +45,9 @@ TEST_CASE("a release and its history survive the store, secrets and files apart"
   REQUIRE(snapshot.current() != nullptr);
   CHECK(to_json(*snapshot.current()) == to_json(make(1)));
   CHECK(snapshot.environment == "production");
-  CHECK(store.load_specs(1, {}) == specs);
+  CHECK(store.load_specs(make(1), {}) == specs);
+  CHECK_THROWS_WITH_AS(store.load_specs(make(7), {}), doctest::Contains("the stored definitions of release 7 (v7) are gone"), Failure);
+  CHECK(store.find_specs(7, {}).empty());
   CHECK(store.load_blob("sum1", {}) == "content");
   for (const auto& [path, content] : state.files) {
     if (!path.starts_with("secrets/")) CHECK(content.find("canary") == std::string::npos);
@@ -158,4 +160,31 @@ TEST_CASE("only the newest run can be unfinished, and the history may know its e
   // What could not be undone is tried again.
   snapshot.history.back().result = "undo failed";
   CHECK(snapshot.unfinished() != nullptr);
+}
+
+TEST_CASE("a lost record of the release that serves is told from its journal, and a damaged record's number is not given again") {
+  Snapshot snapshot;
+  snapshot.history.push_back(entry(1, 1));
+  snapshot.paths = {"meta/history/000001.json", "meta/history/000004.json"};
+  CHECK(snapshot.next_entry() == 5);
+
+  tests::MemoryState state;
+  ReleaseStore store{state};
+  auto second = entry(1, 2);
+  second.run = "20260103T000000Z-c";
+  seal(second, "");
+  plan::Plan planned;
+  planned.verb = "deploy";
+  planned.version = "v2";
+  planned.release = 2;
+  planned.context = "{\"next\":" + to_json(make(2)) + "}";
+  plan::Entry first;
+  first.seq = 1;
+  first.event = "planned";
+  first.plan = to_json(planned);
+  state.write({{"meta/journal/20260103T000000Z-c/000001.json", plan::encode(first)}, ReleaseStore::file_of(second)}, {});
+  const auto loaded = store.load({});
+  REQUIRE(loaded.current() != nullptr);
+  CHECK(loaded.current()->version == "v2");
+  CHECK(loaded.damaged == std::vector<std::string>{"meta/releases/000002.json"});
 }
