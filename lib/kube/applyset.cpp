@@ -81,13 +81,26 @@ void join(std::vector<Object>& members, const ApplySet& set) {
   for (auto& member : members) member.set_label(applyset_part_of, id);
 }
 
+namespace {
+
+const ResourceType* type_of(const std::string& word, const ResourceTypes& types) {
+  const auto dot = word.find('.');
+  return types.find(dot == std::string::npos ? "" : word.substr(dot + 1), "", word.substr(0, dot));
+}
+
+}  // namespace
+
+bool knows_members(const Object& parent, const ResourceTypes& types) {
+  const auto words = split(parent.annotation(kinds_note));
+  return std::all_of(words.begin(), words.end(), [&](const auto& word) { return type_of(word, types) != nullptr; });
+}
+
 std::vector<MemberList> member_lists(const Object& parent, const ResourceTypes& types) {
   auto namespaces = split(parent.annotation(namespaces_note));
   namespaces.insert(parent.namespace_());
   std::vector<MemberList> lists;
   for (const auto& word : split(parent.annotation(kinds_note))) {
-    const auto dot = word.find('.');
-    const auto* type = types.find(dot == std::string::npos ? "" : word.substr(dot + 1), "", word.substr(0, dot));
+    const auto* type = type_of(word, types);
     // A kind that the cluster no longer serves has no members left either.
     if (!type) continue;
     if (!type->namespaced) {

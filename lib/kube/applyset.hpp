@@ -28,6 +28,8 @@ struct MemberList {
   const ResourceType* type{};
   std::string namespace_;  // empty for cluster-scoped kinds
 };
+// Whether `types` has every kind that the parent names.
+bool knows_members(const Object& parent, const ResourceTypes& types);
 std::vector<MemberList> member_lists(const Object& parent, const ResourceTypes& types);
 
 struct PruneOptions {

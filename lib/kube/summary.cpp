@@ -135,7 +135,7 @@ PodSummary summarise_pod(const Object& pod, const std::vector<Object>& events) {
   return summary;
 }
 
-WorkloadSummary summarise(const Observation& observed) {
+WorkloadSummary summarise(const Observation& observed, WallTime wall) {
   WorkloadSummary summary;
   const auto& workload = observed.workload;
   summary.ref = workload.ref();
@@ -144,7 +144,7 @@ WorkloadSummary summarise(const Observation& observed) {
   if (const auto* revision = current_revision(observed)) summary.since = text_in(revision->json(), "/metadata/creationTimestamp");
   summary.paused = !why_paused(workload).empty();
   count(workload, summary);
-  const auto progress = progress_of(observed, WallTime{});
+  const auto progress = progress_of(observed, wall);
   summary.healthy = progress.done && progress.failure.empty() && summary.ready >= summary.desired;
   for (const auto* pod : pods_of(observed)) summary.pods.push_back(summarise_pod(*pod, observed.events));
   std::stable_sort(summary.pods.begin(), summary.pods.end(), [](const PodSummary& a, const PodSummary& b) { return a.healthy < b.healthy; });
@@ -154,6 +154,13 @@ WorkloadSummary summarise(const Observation& observed) {
   }
   if (!summary.healthy && summary.why.empty() && !progress.text.empty()) summary.why.push_back(progress.text);
   return summary;
+}
+
+void count_by_release(WorkloadSummary& summary, int wanted) {
+  if (summary.desired >= wanted) return;
+  summary.why.insert(summary.why.begin(), fmt::format("it was scaled to {}, the release has {}", summary.desired, wanted));
+  summary.desired = wanted;
+  summary.healthy = false;
 }
 
 std::string short_kind(std::string_view kind) { return ascii_lower(kind); }

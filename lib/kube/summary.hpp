@@ -29,7 +29,11 @@ struct WorkloadSummary {
   std::vector<std::string> why;     // sentences, worst first: "web-7d9-abc: image \"x:y\" can't be pulled: not found"
   std::vector<PodSummary> pods;     // its own, not ready ones first
 };
-WorkloadSummary summarise(const Observation& observed);
+// `wall`: the server's time, for "watched for another 7 s".
+WorkloadSummary summarise(const Observation& observed, WallTime wall);
+// The cluster was told other numbers of replicas than the release has: fewer are an outage that it does not see itself.
+// `wanted` is the release's.
+void count_by_release(WorkloadSummary& summary, int wanted);
 
 // What kubectl's users call it: "Deployment" → "deployment", for tables.
 std::string short_kind(std::string_view kind);

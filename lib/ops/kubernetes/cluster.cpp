@@ -99,10 +99,16 @@ bool Cluster::namespace_exists(const Limits& limits) { return api_->find({"v1", 
 
 kube::ApplySet Cluster::set() const { return {fmt::format("codops-{}", project_), namespace__, "codops/0.1"}; }
 
-const kube::ResourceTypes& Cluster::types(const std::vector<kube::Object>& objects, const Limits& limits) {
+kube::Object Cluster::set_parent(const Limits& limits) {
+  const auto of = set();
+  auto found = api_->find({"v1", "Secret", of.namespace_, of.name}, limits);
+  return found ? kube::Object{std::move(*found)} : kube::Object{};
+}
+
+const kube::ResourceTypes& Cluster::types(const std::vector<kube::Object>& objects, const Limits& limits, const kube::Object& parent) {
   const auto& built_in = kube::ResourceTypes::built_in();
   const bool all_known = std::all_of(objects.begin(), objects.end(), [&](const auto& object) { return built_in.find(object) != nullptr; });
-  if (all_known) return built_in;
+  if (all_known && kube::knows_members(parent, built_in)) return built_in;
   if (!types_) {
     std::vector<kube::ResourceType> found;
     for (auto& resource : api_->all_resources(limits)) {
@@ -116,6 +122,10 @@ const kube::ResourceTypes& Cluster::types(const std::vector<kube::Object>& objec
 void Cluster::rediscover() {
   types_.reset();
   api_->rediscover();
+}
+
+Failure no_namespace(const std::string& name) {
+  return {Exit::config, fmt::format("the cluster has no namespace \"{}\"", name), fmt::format("put it into the manifests, or: kubectl create namespace {}", name)};
 }
 
 k8s::ObjectRef ref_of(const kube::Object& object) { return {object.api_version(), object.kind(), object.namespace_(), object.name()}; }

@@ -54,8 +54,10 @@ class Cluster {
   bool namespace_exists(const Limits& limits);
 
   kube::ApplySet set() const;
-  // Built-in kinds; with `objects` of others, those that the server has.
-  const kube::ResourceTypes& types(const std::vector<kube::Object>& objects, const Limits& limits);
+  // Built-in kinds; with `objects`, or members of the set by its parent, of others: those that the server has.
+  const kube::ResourceTypes& types(const std::vector<kube::Object>& objects, const Limits& limits, const kube::Object& parent = {});
+  // Null: nothing was ever deployed.
+  kube::Object set_parent(const Limits& limits);
   void rediscover();
 
  private:
@@ -75,6 +77,8 @@ class Cluster {
   std::unique_ptr<kube::ResourceTypes> types_;
   std::optional<Digests> digests_;
 };
+
+Failure no_namespace(const std::string& name);
 
 // Of an object, as the client names it.
 k8s::ObjectRef ref_of(const kube::Object& object);

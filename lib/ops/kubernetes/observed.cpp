@@ -61,7 +61,16 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
   };
   add(wanted);
   add(observed.current_objects);
-  const auto& types = cluster.types(wanted, limits);
+  // Without the former kinds nobody would see what of them is left.
+  auto named = wanted;
+  named.insert(named.end(), observed.current_objects.begin(), observed.current_objects.end());
+  const auto parent = cluster.set_parent(limits);
+  const auto& types = cluster.types(named, limits, parent);
+  if (!parent.empty()) {
+    for (const auto& list : kube::member_lists(parent, types)) {
+      places.insert({list.type->group.empty() ? list.type->version : list.type->group + "/" + list.type->version, list.type->kind, list.namespace_});
+    }
+  }
   std::set<std::array<std::string, 3>> known;  // an older version of a group lists the same objects
   std::vector<Place> listed;
   for (const auto& [api_version, kind, namespace_] : places) {

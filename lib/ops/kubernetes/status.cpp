@@ -8,8 +8,10 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/drift.hpp"
 #include "lib/kube/pod_essence.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
+#include "lib/ops/kubernetes/observed.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::ops::kubernetes {
@@ -18,11 +20,12 @@ namespace {
 // What summaries are made of, per namespace.
 struct Surroundings {
   std::vector<kube::Object> workloads, children, pods, events;
+  std::vector<kube::Object> data;  // ConfigMaps and Secrets of the set
 };
 
-std::vector<kube::Object> listed(k8s::Api& api, const char* api_version, const char* kind, const std::string& namespace_, const Limits& limits) {
+std::vector<kube::Object> listed(k8s::Api& api, const char* api_version, const char* kind, const std::string& namespace_, const std::string& labels, const Limits& limits) {
   std::vector<kube::Object> found;
-  api.list(api_version, kind, namespace_, {}, [&](nlohmann::json&& json) {
+  api.list(api_version, kind, namespace_, {labels, {}}, [&](nlohmann::json&& json) {
     kube::Object object{std::move(json)};
     found.push_back(std::string_view{kind} == "Pod" ? kube::essence_of(object) : std::move(object));
   }, limits);
@@ -35,11 +38,14 @@ Surroundings look_around(Cluster& cluster, const std::string& namespace_, const 
   auto& api = cluster.api();
   Surroundings seen;
   // Several questions at once: the answer takes as long as the slowest.
-  const auto ask = [&](const char* api_version, const char* kind) {
-    return std::async(std::launch::async, [&api, api_version, kind, &namespace_, &limits] { return listed(api, api_version, kind, namespace_, limits); });
+  const auto ask = [&](const char* api_version, const char* kind, const std::string& labels = {}) {
+    return std::async(std::launch::async, [&api, api_version, kind, labels, &namespace_, &limits] { return listed(api, api_version, kind, namespace_, labels, limits); });
   };
   auto pods = ask("v1", "Pod");
-  std::vector<std::future<std::vector<kube::Object>>> workloads, children;
+  std::vector<std::future<std::vector<kube::Object>>> workloads, children, data;
+  for (const auto* kind : {"ConfigMap", "Secret"}) {
+    if (kinds.contains(kind)) data.push_back(ask("v1", kind, std::string{kube::applyset_part_of} + "=" + cluster.set().id()));
+  }
   for (const auto* kind : {"Deployment", "StatefulSet", "DaemonSet"}) {
     if (kinds.contains(kind)) workloads.push_back(ask("apps/v1", kind));
   }
@@ -49,6 +55,7 @@ Surroundings look_around(Cluster& cluster, const std::string& namespace_, const 
   seen.pods = pods.get();
   for (auto& one : workloads) append(seen.workloads, one.get());
   for (auto& one : children) append(seen.children, one.get());
+  for (auto& one : data) append(seen.data, one.get());
   return seen;
 }
 
@@ -88,6 +95,38 @@ std::size_t columns(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
+bool holds_data(const kube::Object& object) { return object.group().empty() && (object.kind() == "ConfigMap" || object.kind() == "Secret"); }
+
+bool is_autoscaled(Cluster& cluster, const kube::Object& workload, const Limits& limits) {
+  bool found = false;
+  cluster.api().list("autoscaling/v2", "HorizontalPodAutoscaler", workload.namespace_(), {}, [&](nlohmann::json&& autoscaler) {
+    const auto target = autoscaler.at("spec").at("scaleTargetRef");
+    found = found || (target.value("kind", "") == workload.kind() && target.value("name", "") == workload.name());
+  }, limits);
+  return found;
+}
+
+// Where the release leaves the number open, nobody but codops ever said none at all.
+void compare_replicas(Cluster& cluster, const kube::Object& object, const kube::Object& live, const release::Release& release, kube::WorkloadSummary& summary,
+                      std::vector<std::string>& drift, const Limits& limits) {
+  if (object.kind() != "Deployment" && object.kind() != "StatefulSet") return;
+  const auto now = live.json().at("spec").value("replicas", 1);
+  const auto& spec = object.json().at("spec");
+  const bool open = !spec.contains("replicas");
+  const auto* service = release.service(object.name());
+  const int wanted = !open ? spec.at("replicas").get<int>() : service != nullptr && service->replicas == 0 ? 0 : 1;
+  if (open ? now > 0 || wanted == 0 : now == wanted) return;
+  // One that is scaled to none is left alone by its autoscaler.
+  if (now > 0 && is_autoscaled(cluster, object, limits)) return;
+  drift.push_back(fmt::format("{}: scaled to {}, the release has {}", object.ref().text(), now, open ? "more" : std::to_string(wanted)));
+  kube::count_by_release(summary, wanted);
+}
+
+const kube::Object* found_in(const std::vector<kube::Object>& objects, const kube::Ref& ref) {
+  const auto found = std::find_if(objects.begin(), objects.end(), [&](const auto& one) { return one.ref() == ref; });
+  return found == objects.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 bool Status::healthy() const {
@@ -125,15 +164,24 @@ Status status_of(Cluster& cluster, const Limits& limits) {
   }
   std::map<std::string, std::set<std::string>> kinds;
   for (const auto& object : objects) {
-    if (kube::is_workload(object)) kinds[object.namespace_()].insert(object.kind());
+    if (kube::is_workload(object) || holds_data(object)) kinds[object.namespace_()].insert(object.kind());
   }
   std::map<std::string, Surroundings> seen;
   for (const auto& [namespace_, wanted] : kinds) seen.emplace(namespace_, look_around(cluster, namespace_, wanted, limits));
   for (const auto& object : objects) {
+    const auto drifted = [&](const std::vector<std::string>& lines) {
+      for (const auto& line : lines) status.drift.push_back(fmt::format("{}: {}", object.ref().text(), line));
+    };
+    if (holds_data(object)) {
+      const auto* live = found_in(seen.at(object.namespace_()).data, object.ref());
+      if (live != nullptr) drifted(kube::data_drift(object, *live));
+      else if (const auto unlabelled = cluster.api().find(ref_of(object), limits)) drifted(kube::data_drift(object, kube::Object{*unlabelled}));
+      else status.drift.push_back(fmt::format("{} was removed", object.ref().text()));
+    }
     if (!kube::is_workload(object)) continue;
     const auto& around = seen.at(object.namespace_());
-    const auto live = std::find_if(around.workloads.begin(), around.workloads.end(), [&](const auto& one) { return one.ref() == object.ref(); });
-    if (live == around.workloads.end()) {
+    const auto* live = found_in(around.workloads, object.ref());
+    if (live == nullptr) {
       status.drift.push_back(fmt::format("{} was removed", object.ref().text()));
       kube::WorkloadSummary gone;
       gone.ref = object.ref();
@@ -141,12 +189,11 @@ Status status_of(Cluster& cluster, const Limits& limits) {
       status.workloads.push_back(std::move(gone));
       continue;
     }
-    status.workloads.push_back(kube::summarise(observation_of(*live, around)));
-    const auto wanted = kube::images_of({object});
-    const auto found = kube::images_of({*live});
-    for (std::size_t index = 0; index < wanted.size() && index < found.size(); ++index) {
-      if (wanted[index].image != found[index].image) status.drift.push_back(fmt::format("{}: runs {}, the release says {}", object.ref().text(), found[index].image, wanted[index].image));
-    }
+    auto summary = kube::summarise(observation_of(*live, around), status.now);
+    compare_replicas(cluster, object, *live, *current, summary, status.drift, limits);
+    status.workloads.push_back(std::move(summary));
+    drifted(kube::pod_drift(object, *live));
+    drifted(kube::added_variables(object, *live));
   }
   return status;
 }
@@ -157,7 +204,13 @@ std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const st
     if (!found) continue;
     const kube::Object live{std::move(*found)};
     if (name.find('/') != std::string::npos && live.ref().text() != name) continue;
-    return kube::summarise(observation_of(live, look_around(cluster, cluster.namespace_(), {kind}, limits)));
+    auto summary = kube::summarise(observation_of(live, look_around(cluster, cluster.namespace_(), {kind}, limits)), cluster.now());
+    const auto observed = observe_state(cluster, limits);
+    const auto* current = observed.snapshot.current();
+    const auto* on_record = found_in(observed.current_objects, live.ref());
+    std::vector<std::string> drift;
+    if (current != nullptr && on_record != nullptr) compare_replicas(cluster, *on_record, live, *current, summary, drift, limits);
+    return summary;
   }
   return std::nullopt;
 }

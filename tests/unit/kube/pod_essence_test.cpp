@@ -22,7 +22,7 @@ std::string told(const Observation& seen) {
     text += std::to_string(static_cast<int>(one.state)) + one.text;
     if (one.trouble) text += one.trouble->reason + one.trouble->message + one.trouble->hint;
   }
-  const auto summary = summarise(seen);
+  const auto summary = summarise(seen, WallTime{});
   for (const auto& pod : summary.pods) {
     text += pod.name + pod.namespace_ + pod.state + pod.node + pod.ip + pod.started + pod.why + std::to_string(pod.ready) + std::to_string(pod.restarts) + std::to_string(pod.containers) +
             std::to_string(pod.ready_containers) + std::to_string(pod.healthy);

@@ -30,7 +30,7 @@ TEST_CASE("workloads as a real cluster has them") {
   };
   for (const auto& one : cases) {
     CAPTURE(one.name);
-    const auto summary = summarise(observation(one.name));
+    const auto summary = summarise(observation(one.name), WallTime{});
     CHECK(summary.desired == one.desired);
     CHECK(summary.ready == one.ready);
     CHECK(summary.healthy == one.healthy);
