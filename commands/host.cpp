@@ -77,7 +77,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   auto text = fmt::format("{} of {} to {} failed at step {} ({}):\n       {}", run.plan.verb, run.plan.version, environment,
                           run.outcome.failed_index + 1, run.outcome.failed_step, failure.message());
   for (const auto& line : run.last_lines) text += "\n  │ " + line;
-  if (run.exit == Exit::undo_failed) {
+  if (run.exit == Exit::undo_failed || run.outcome.undo_cut_off) {
     text += "\n  not undone  " + fmt::format("{}", fmt::join(run.outcome.not_undone, "\n              "));
     text += fmt::format("\n  next        codops resume {0} tries again; what is true now: codops status {0}", environment);
   } else if (run.exit == Exit::locked) {

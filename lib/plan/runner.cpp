@@ -64,6 +64,7 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
       run.reporter.report({Event::Kind::undone, step.name, step.undo, {}, since(run, start), {}, {}});
     } catch (const Failure& failure) {
       failed = true;
+      outcome.undo_cut_off = outcome.undo_cut_off || limits.deadline.expired();
       outcome.not_undone.push_back(step.name + ": " + failure.message());
       run.reporter.report({Event::Kind::failed, step.name, "undo: " + failure.message(), {}, since(run, start), {}, {}});
       if (failure.code() == Exit::locked) break;  // somebody else holds the lock now: hands off
@@ -125,10 +126,11 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       const bool cancelled = is_cancellation(failure.code());
       const bool moved = step.phase != Phase::before || phase_before(run.plan, index) != Phase::before;
       outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
+      const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
+      const auto signal_deadline = Deadline::after(undo_time_after_signal);
       if (run.save_evidence) run.save_evidence(step, failure);
       // The cancelled token would stop the undo as well: it gets a time of its own.
-      const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
-      const Limits back{Deadline::after(by_signal ? undo_time_after_signal : run.undo_time), {}};
+      const Limits back{by_signal ? signal_deadline : Deadline::after(run.undo_time), {}};
       if (failure.code() == Exit::locked) {
         outcome.exit = Exit::locked;
         outcome.not_undone.push_back("the lock was lost: whoever holds it now recovers this run");

@@ -36,6 +36,7 @@ struct Outcome {
   std::optional<Failure> failure;
   std::vector<std::string> undone;    // names of steps, in the order of their undoing
   std::vector<std::string> not_undone; // "migrate: they stay": declared, or why the undo failed
+  bool undo_cut_off{false};            // its time was over first
   struct Timing {
     std::string step;
     Milliseconds elapsed;

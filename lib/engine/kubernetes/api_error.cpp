@@ -31,6 +31,28 @@ std::string hint_for(int status, const std::string& reason, const std::vector<St
   }
 }
 
+constexpr std::string_view value_prefix = "Invalid value: ";
+
+// A refusal quotes what it refuses: a whole pod template, with every variable in it. A word or a number is kept.
+std::string without_value(const std::string& message) {
+  if (!message.starts_with(value_prefix)) return message;
+  const auto value = std::string_view{message}.substr(value_prefix.size());
+  const auto bracket = value.find_first_of("{[");
+  if (value.starts_with('"') || bracket == std::string_view::npos || bracket > value.find(": ")) return message;
+  const auto end = std::max(value.rfind("}: ") + 1, value.rfind("]: ") + 1);
+  return end == 0 ? "Invalid value" : std::string{value.substr(end + 2)};
+}
+
+// The server's own words, made again of its causes where one of them is told without its value.
+std::string without_values(const std::string& message, const std::vector<StatusCause>& told, const std::vector<StatusCause>& causes) {
+  if (std::equal(told.begin(), told.end(), causes.begin(), causes.end(), [](const auto& a, const auto& b) { return a.message == b.message; })) return message;
+  constexpr std::string_view invalid = " is invalid: ";
+  const auto at = message.find(invalid);
+  std::string text = at == std::string::npos ? "it is invalid: " : message.substr(0, at + invalid.size());
+  for (std::size_t index = 0; index < causes.size(); ++index) text += fmt::format("{}{}: {}", index == 0 ? "" : ", ", causes[index].field, causes[index].message);
+  return text;
+}
+
 }  // namespace
 
 ApiError::ApiError(int status, std::string reason, std::vector<StatusCause> causes, std::string message, std::string hint)
@@ -49,6 +71,9 @@ ApiError api_error(int status, std::string_view body, std::string_view what) {
   if (const auto& list = field(value, {"details", "causes"}); list.is_array()) {
     for (const auto& cause : list) causes.push_back({text_at(cause, {"reason"}), text_at(cause, {"field"}), text_at(cause, {"message"})});
   }
+  const auto told = causes;
+  for (auto& cause : causes) cause.message = without_value(cause.message);
+  message = without_values(message, told, causes);
   const auto hint = hint_for(status, reason, causes, field(value, {"details"}));
   if (message.empty()) message = fmt::format("the API server answered {}", status);
   else if (!is_status) message = fmt::format("the API server answered {}: {}", status, message);

@@ -129,7 +129,11 @@ int Api::exec(const ExecSpec& spec, const io::ByteSource& in, const io::ByteSink
     bool moved = false;
     while (const auto output = session.try_read()) {
       moved = true;
-      if (output->channel == ExecSession::Output::Channel::end) return session.exit_code();
+      if (output->channel == ExecSession::Output::Channel::end) {
+        const auto code = session.exit_code();
+        if (err && !session.why_not_started().empty()) err(session.why_not_started() + "\n");
+        return code;
+      }
       const auto& sink = output->channel == ExecSession::Output::Channel::out ? out : err;
       if (sink) sink(output->bytes);
     }

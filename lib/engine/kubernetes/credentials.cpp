@@ -21,6 +21,8 @@ constexpr Milliseconds token_file_lasts{60'000};
 constexpr Milliseconds plugin_patience{60'000};
 // So that a credential doesn't expire on its way.
 constexpr Milliseconds expiry_margin{5'000};
+// Calls that stood beside the one which found the plugin at fault do not try it again, each for itself.
+constexpr Milliseconds failure_lasts{1'000};
 
 // Header values may not have the line break that files end with.
 std::string trimmed_token(std::string text) {
@@ -90,6 +92,7 @@ Secret Authenticator::token_of_file() {
 
 void Authenticator::ask_plugin(const Limits& limits) {
   const auto& plugin = *connection_.credentials.exec;
+  if (plugin_failure_ && clock_.since_boot() - plugin_failed_ < failure_lasts) throw Failure{*plugin_failure_};
   if (plugin.needs_terminal) {
     throw Failure{Exit::config, fmt::format("the plugin \"{}\" of user \"{}\" asks for a terminal (interactiveMode: Always)", plugin.command, connection_.user),
                   "use credentials that need no questions: a service account's token, or a plugin with interactiveMode: IfAvailable"};
@@ -113,10 +116,14 @@ void Authenticator::ask_plugin(const Limits& limits) {
     io::wipe(printed);
     ++generation_;
   } catch (Failure& failure) {
-    if (limits.cancel.requested() || limits.deadline.expired()) throw;
-    failure.add_context(context).with_hint(plugin.install_hint);
-    failure.with_code(Exit::config);
-    throw;
+    if (limits.cancel.requested()) throw;
+    failure.add_context(context);
+    if (failure.code() == Exit::deadline) failure.with_hint(fmt::format("it did not answer in time; see what it says alone: {}", plugin.command));
+    if (limits.deadline.expired()) throw;
+    // Whoever wrote the kubeconfig knows better than codops where the plugin comes from.
+    plugin_failure_ = Failure{Exit::config, failure.message(), plugin.install_hint.empty() ? failure.hint() : plugin.install_hint};
+    plugin_failed_ = clock_.since_boot();
+    throw Failure{*plugin_failure_};
   }
 }
 

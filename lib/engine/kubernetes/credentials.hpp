@@ -50,6 +50,8 @@ class Authenticator {
   Secret file_token_;
   std::optional<Milliseconds> file_read_;  // Clock::since_boot
   std::optional<ExecCredential> given_;
+  std::optional<Failure> plugin_failure_;
+  Milliseconds plugin_failed_{};  // Clock::since_boot
   std::uint64_t generation_{0};
 };
 

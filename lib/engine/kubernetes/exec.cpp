@@ -19,6 +19,11 @@ constexpr const char* protocol_v4 = "v4.channel.k8s.io";
 
 }  // namespace
 
+bool says_no_such_command(std::string_view message) {
+  return message.find("executable file not found") != std::string_view::npos ||
+         (message.find("exec: ") != std::string_view::npos && message.find("no such file or directory") != std::string_view::npos);
+}
+
 ExecResult parse_exec_status(std::string_view text) {
   const auto status = json::parse(text, nullptr, false);
   if (text_at(status, {"status"}) == "Success") return {0, {}};
@@ -32,6 +37,7 @@ ExecResult parse_exec_status(std::string_view text) {
     }
   }
   const auto message = text_at(status, {"message"});
+  if (says_no_such_command(message)) return {127, message};
   return {std::nullopt, message.empty() ? std::string{text.substr(0, 300)} : message};
 }
 
@@ -121,6 +127,11 @@ void ExecSession::resize(unsigned rows, unsigned columns) {
 }
 
 int ExecSession::fd() const { return state_->socket->fd(); }
+
+const std::string& ExecSession::why_not_started() const {
+  static const std::string started;
+  return state_->result ? state_->result->message : started;
+}
 
 int ExecSession::exit_code() const {
   if (!state_->result) throw Failure{Exit::bug, "the command has not ended"};

@@ -30,6 +30,8 @@ class ExecSession {
   int fd() const;  // for poll(2), after try_read() has answered nullopt
   // Throws Failure when the command could not be run at all.
   int exit_code() const;
+  // Of a command that there is not (exit code 127), the runtime's words; else empty.
+  const std::string& why_not_started() const;
 
  private:
   struct State;
@@ -41,6 +43,8 @@ struct ExecResult {
   std::optional<int> exit_code;
   std::string message;
 };
+// Of a container's runtime: there is no such program.
+bool says_no_such_command(std::string_view message);
 ExecResult parse_exec_status(std::string_view status);
 
 }  // namespace codops::engine::kubernetes

@@ -7,6 +7,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/diff.hpp"
+#include "lib/kube/summary.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 
@@ -39,7 +40,7 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
         if (error.field_conflict() && only_our_own(error)) {
           outcome.applied = api.apply(bodies[index], {.force = true}, limits);
         } else {
-          if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), error.hint()};
+          if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), way_out(wave[index], error)};
           continue;
         }
       } catch (const Failure& failure) {
@@ -50,6 +51,7 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
     const kube::Object applied{*outcome.applied.object};
     const auto key = key_of(wave[index]);
     context.generations[key] = applied.generation();
+    if (kube::is_workload(applied)) context.applied.insert_or_assign(key, applied);
     // Most objects have nothing to wait for: to watch them would mean to list all of their kind.
     const bool settled = !kube::is_workload(applied) && kube::judge_other(applied, applied.generation()).state == kube::Verdict::State::done;
     if (settled) context.settled.insert(key);
@@ -66,12 +68,6 @@ std::vector<kube::Object> values_of(const ObjectsByKey& objects) {
   std::vector<kube::Object> all;
   for (const auto& [key, object] : objects) all.push_back(object);
   return all;
-}
-
-kube::Object live_parent(RunContext& context, const Limits& limits) {
-  const auto set = context.cluster.set();
-  auto found = context.cluster.api().find({"v1", "Secret", set.namespace_, set.name}, limits);
-  return found ? kube::Object{std::move(*found)} : kube::Object{};
 }
 
 }  // namespace
@@ -104,6 +100,17 @@ Failure conflict_failure(const kube::Object& object, const std::exception_ptr& e
   }
 }
 
+std::string way_out(const kube::Object& object, const k8s::ApiError& error) {
+  if (error.message().find("immutable") == std::string::npos) return error.hint();
+  const auto removal = fmt::format("kubectl -n {} delete {} {}", object.namespace_(), kube::short_kind(object.kind()), object.name());
+  if (object.kind() == "Job") {
+    return fmt::format("a Job's pods can't change once it exists: give it a name with the version in it, or {}: migrate as an annotation where it prepares the release; or remove it first: {}",
+                       phase_annotation, removal);
+  }
+  return fmt::format("that can't change once the object exists: give it another name{}, or remove it first{}: {}", kube::is_workload(object) ? "" : ", also where it is used",
+                     kube::is_workload(object) ? " (its pods go with it)" : "", removal);
+}
+
 void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits) {
   auto& api = context.cluster.api();
   // "group/Kind/namespace/name"
@@ -127,7 +134,7 @@ void remove_object(RunContext& context, const std::string& key, const std::strin
 }
 
 void widen_set(RunContext& context, const Limits& limits) {
-  const auto former = live_parent(context, limits);
+  const auto former = context.cluster.set_parent(limits);
   const auto parent = parent_of(context, former, values_of(context.next_objects));
   context.cluster.api().apply(parent.json(), {.force = true}, limits);
 }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/engine/kubernetes/api_error.hpp"
 #include "lib/kube/object.hpp"
 #include "lib/ops/kubernetes/run_context.hpp"
 
@@ -19,6 +20,9 @@ void apply_objects(RunContext& context, std::vector<kube::Object> objects, Confl
 
 // Field by field, whose it is, and how to go on.
 Failure conflict_failure(const kube::Object& object, const std::exception_ptr& error);
+
+// What to do about a refusal; else the error's own hint.
+std::string way_out(const kube::Object& object, const k8s::ApiError& error);
 
 // Exactly that object; absent is fine. `uid` empty: whatever has the name now, if it carries the set's label.
 void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits);

@@ -22,11 +22,15 @@ int port_of(const io::postgres::Target& target) { return target.port.empty() ? 5
 std::string run_migrations(RunContext& context, const std::vector<kube::Object>& manifests, const Limits& limits) {
   std::string text;
   const auto secrets = secrets_of(context.cluster, context.next_objects);
+  std::set<std::string> namespaces;
+  for (const auto& manifest : manifests) namespaces.insert(manifest.namespace_());
+  end_migrations(context.cluster, namespaces, limits);
   for (const auto& manifest : manifests) {
-    const auto job = migration_job(manifest, context.next.number);
+    const auto job = migration_job(manifest, context.next.number, context.cluster.project());
     // Each line stays: a step's progress would show the last one alone.
     const auto end = run_job(context.cluster, job, [&](std::string_view line) { context.cluster.reporter().note(secrets.hide(fmt::format("{}: {}", job.name(), line))); }, context.troubles, limits);
     if (end.exit_code != 0) {
+      if (!end.start_error.empty()) throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" could not start: {}", job.name(), end.container, end.start_error)};
       throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" exited with {}{}", job.name(), end.container, end.exit_code,
                                               end.out_of_memory ? ", out of memory" : end.deadline ? ", its activeDeadlineSeconds ran out" : ""),
                     fmt::format("its pod stays for a while: kubectl -n {} logs {}", job.namespace_(), end.pod)};

@@ -50,17 +50,21 @@ void add_advice(Planned& planned, const std::vector<kube::Object>& objects) {
 
 std::string question_of(const Planned& planned) { return fmt::format("{} {} to {}?", planned.plan.verb, planned.plan.version, planned.plan.environment); }
 
+// Null: no manifest defines it.
+const kube::Object* definition_of_namespace(const Cluster& cluster, const Desired& desired) {
+  for (const auto& object : desired.objects) {
+    if (object.kind() == "Namespace" && object.group().empty() && object.name() == cluster.namespace_()) return &object;
+  }
+  return nullptr;
+}
+
 // The lock and the record live in the namespace: it has to be there before anything else.
 void make_namespace(Cluster& cluster, const Desired& desired, const Limits& limits) {
   if (cluster.namespace_exists(limits)) return;
-  for (const auto& object : desired.objects) {
-    if (object.kind() != "Namespace" || object.name() != cluster.namespace_()) continue;
-    cluster.api().apply(object.json(), {}, limits);
-    cluster.reporter().note(fmt::format("made the namespace {}", cluster.namespace_()));
-    return;
-  }
-  throw Failure{Exit::config, fmt::format("the cluster has no namespace \"{}\"", cluster.namespace_()),
-                fmt::format("put it into the manifests, or: kubectl create namespace {}", cluster.namespace_())};
+  const auto* object = definition_of_namespace(cluster, desired);
+  if (object == nullptr) throw no_namespace(cluster.namespace_());
+  cluster.api().apply(object->json(), {}, limits);
+  cluster.reporter().note(fmt::format("made the namespace {}", cluster.namespace_()));
 }
 
 struct Prepared {
@@ -164,6 +168,7 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
     cluster.require_owner(observed.snapshot);
     observed.namespace_exists = cluster.namespace_exists(limits);
     const auto prepared = prepare(cluster, request, observed, "dry-run", limits);
+    if (!observed.namespace_exists && definition_of_namespace(cluster, prepared.desired) == nullptr) throw no_namespace(cluster.namespace_());
     return result_for(cluster, prepared.planned, observed, prepared.desired.images, true);
   }
   // What is wrong with files and arguments is found before anything is locked.

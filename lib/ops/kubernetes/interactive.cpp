@@ -64,7 +64,9 @@ int exec_on_terminal(Cluster& cluster, const std::string& container, const std::
     const RawTerminal raw;
     carry(session, limits);
   }
-  return session.exit_code();
+  const auto code = session.exit_code();
+  if (!session.why_not_started().empty()) cluster.reporter().warn(session.why_not_started());
+  return code;
 }
 
 std::string await_running_pod(Cluster& cluster, const kube::Object& job, const Limits& limits) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
 
@@ -17,6 +18,10 @@ constexpr Milliseconds removal_time{10'000};
 constexpr int longest_migration_seconds = 3600;
 constexpr int kept_seconds = 86'400;
 constexpr std::size_t longest_name = 63;
+constexpr const char* migration_label = "codops.dev/migration";
+// As long as most pods are given to end, and then some for a node to say so.
+constexpr Milliseconds ending_time{90'000};
+constexpr Milliseconds look_again{250};
 
 // Of the pod's first container, or the init container that failed before it.
 struct ContainerEnd {
@@ -24,6 +29,7 @@ struct ContainerEnd {
   bool started{false};
   std::optional<int> exit_code;
   bool out_of_memory{false};
+  std::string start_error;
 };
 
 ContainerEnd end_of(const Json& pod) {
@@ -32,7 +38,7 @@ ContainerEnd end_of(const Json& pod) {
   for (const auto& init : status.value("initContainerStatuses", Json::array())) {
     const auto ended = init.value("state", Json::object()).value("terminated", Json::object());
     if (ended.empty() || ended.value("exitCode", 0) == 0) continue;
-    return {init.value("name", ""), true, ended.value("exitCode", 1), ended.value("reason", "") == "OOMKilled"};
+    return {init.value("name", ""), true, ended.value("exitCode", 1), ended.value("reason", "") == "OOMKilled", {}};
   }
   const auto containers = status.value("containerStatuses", Json::array());
   if (containers.empty()) return end;
@@ -42,7 +48,9 @@ ContainerEnd end_of(const Json& pod) {
   end.started = state.contains("running") || state.contains("terminated");
   if (state.contains("terminated")) {
     end.exit_code = state.at("terminated").value("exitCode", 1);
-    end.out_of_memory = state.at("terminated").value("reason", "") == "OOMKilled";
+    const auto reason = state.at("terminated").value("reason", "");
+    end.out_of_memory = reason == "OOMKilled";
+    if (reason == "StartError" || reason == "ContainerCannotRun") end.start_error = state.at("terminated").value("message", reason);
   }
   return end;
 }
@@ -52,6 +60,33 @@ bool deadline_exceeded(const kube::Object& job) {
     if (condition.value("type", "") == "Failed" && condition.value("reason", "") == "DeadlineExceeded") return true;
   }
   return false;
+}
+
+bool has_ended(const Json& job) {
+  for (const auto& condition : job.value("status", Json::object()).value("conditions", Json::array())) {
+    const auto type = condition.value("type", "");
+    if ((type == "Complete" || type == "Failed") && condition.value("status", "") == "True") return true;
+  }
+  return false;
+}
+
+// "job/migrate-r7", "pod/migrate-r7-x2c4v": those that may still be at work.
+std::vector<std::string> running_migrations(Cluster& cluster, const std::string& namespace_, const Limits& limits) {
+  std::vector<std::string> found;
+  const k8s::Selection of_project{fmt::format("{}={}", migration_label, cluster.project()), {}};
+  auto& api = cluster.api();
+  for (const auto& job : api.list("batch/v1", "Job", namespace_, of_project, limits)) {
+    if (has_ended(job)) continue;
+    const kube::Object object{job};
+    found.push_back(object.ref().text());
+    // Foreground: the Job stays to be seen until its pods are gone.
+    if (!job.at("metadata").contains("deletionTimestamp")) api.remove(ref_of(object), {.uid = object.uid(), .propagation = "Foreground"}, limits);
+  }
+  for (const auto& pod : api.list("v1", "Pod", namespace_, of_project, limits)) {
+    const auto phase = pod.value("status", Json::object()).value("phase", "");
+    if (phase != "Succeeded" && phase != "Failed") found.push_back(kube::Object{pod}.ref().text());
+  }
+  return found;
 }
 
 class JobWatch {
@@ -129,6 +164,7 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
         if (!now.exit_code) continue;
         end.exit_code = *now.exit_code;
         end.out_of_memory = now.out_of_memory;
+        end.start_error = now.start_error;
         end.deadline = deadline_exceeded(seen.workload);
         if (end.exit_code != 0) {
           troubles.push_back({"Job", {}, {}, pod.ref(), now.container,
@@ -150,7 +186,26 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
   }
 }
 
-kube::Object migration_job(const kube::Object& manifest, int release) {
+void end_migrations(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits) {
+  const auto until = limits.within(ending_time);
+  for (const auto& namespace_ : namespaces) {
+    bool told = false;
+    for (;;) {
+      const auto left = running_migrations(cluster, namespace_, limits);
+      if (left.empty()) break;
+      if (!told) cluster.reporter().note(fmt::format("an earlier run's migration is ended first: {}", fmt::join(left, ", ")));
+      told = true;
+      limits.check("the end of an earlier migration");
+      if (until.deadline.expired()) {
+        throw Failure{Exit::failed, fmt::format("an earlier run's migration has not ended for {}: {}", format_duration(ending_time), fmt::join(left, ", ")),
+                      fmt::format("a second one beside it could damage data; see: kubectl -n {} get pods -l {}={}", namespace_, migration_label, cluster.project())};
+      }
+      until.within(look_again).wait(-1, 0);
+    }
+  }
+}
+
+kube::Object migration_job(const kube::Object& manifest, int release, const std::string& project) {
   auto job = manifest;
   auto& json = job.edit();
   const auto suffix = fmt::format("-r{}", release);
@@ -160,6 +215,8 @@ kube::Object migration_job(const kube::Object& manifest, int release) {
   if (!spec.contains("activeDeadlineSeconds")) spec["activeDeadlineSeconds"] = longest_migration_seconds;
   if (!spec.contains("ttlSecondsAfterFinished")) spec["ttlSecondsAfterFinished"] = kept_seconds;
   spec["template"]["spec"]["restartPolicy"] = "Never";
+  json["metadata"]["labels"][migration_label] = project;
+  spec["template"]["metadata"]["labels"][migration_label] = project;
   return job;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // A Job that runs once, watched from its creation to the end of its only pod, its output line by line.
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ struct JobEnd {
   int exit_code{};
   bool out_of_memory{false};
   bool deadline{false};         // activeDeadlineSeconds ran out
+  std::string start_error;      // the runtime's words when the command could not be started at all
   std::string pod, container;
   std::vector<std::string> last_lines;
 };
@@ -27,6 +29,10 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
 void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits);
 
 // A release's own migration Job: a name that no other deploy has, one attempt, an end.
-kube::Object migration_job(const kube::Object& manifest, int release);
+kube::Object migration_job(const kube::Object& manifest, int release, const std::string& project);
+
+// Migrations of runs that died, were cancelled or lost their lock: ends each and waits until no pod of it is left, for two at once would
+// change the same tables. Failure{failed} when one does not go.
+void end_migrations(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

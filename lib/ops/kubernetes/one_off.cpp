@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/exec.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/interactive.hpp"
@@ -77,7 +78,11 @@ int run_one_off(Cluster& cluster, const OneOff& one_off, const target::ExecStrea
     if (streams.out) streams.out(std::string{line} + "\n");
   }, troubles, limits);
   if (end.out_of_memory) cluster.reporter().warn("the command ran out of memory (OOMKilled)");
-  return end.exit_code;
+  if (end.start_error.empty()) return end.exit_code;
+  // As a shell has it, and as on Docker.
+  const auto words = end.start_error + "\n";
+  if (streams.err) streams.err(words);
+  return k8s::says_no_such_command(end.start_error) ? 127 : 126;
 }
 
 int run_on_terminal(Cluster& cluster, const OneOff& one_off, const Limits& limits) {

@@ -137,7 +137,7 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
         std::rethrow_exception(outcome.failure);
       } catch (const k8s::ApiError& error) {
         problems.push_back(fmt::format("{}{}", position_of(object), error.message()));
-        if (hint.empty()) hint = error.hint();
+        if (hint.empty()) hint = way_out(object, error);
       }
     }
   };

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/engine/kubernetes/state_store.hpp"
+#include "lib/ops/kubernetes/job.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 #include "lib/ops/run_record.hpp"
@@ -83,6 +85,14 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   recovery_.forward = way == RecoveryWay::best && !had_turned_back(found) && was_proven(*plan, *last) && all_well(run_context, limits);
   cluster_.reporter().note(fmt::format("an earlier {} of {} (release {}) died at step {}: {}", plan->verb, plan->version, plan->release, died_at,
                                        recovery_.forward ? "the new release serves, finishing it" : "undoing it"));
+  if (plan->steps[*last].kind == "migrate" || unsure) {
+    // It runs on without its client; its schema must not change under what comes next.
+    std::set<std::string> namespaces{cluster_.namespace_()};
+    for (const auto& [key, object] : run_context.next_objects) {
+      if (!object.namespace_().empty()) namespaces.insert(object.namespace_());
+    }
+    end_migrations(cluster_, namespaces, limits);
+  }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? cluster_.now() : found.entries.front().at;
   const plan::Run run{*plan, actions.table(), run_journal, cluster_.reporter(), cluster_.clock(), limits, [this] { lock_->check(); }, {},

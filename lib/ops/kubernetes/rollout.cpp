@@ -7,6 +7,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
+#include "lib/kube/drift.hpp"
 #include "lib/kube/pod_essence.hpp"
 #include "lib/kube/summary.hpp"
 
@@ -132,6 +133,20 @@ bool any_new_pod_ready(const kube::Observation& seen) {
   return std::any_of(pods.begin(), pods.end(), [](const auto& pod) { return kube::summarise_pod(pod).ready; });
 }
 
+// Somebody's hand on the pods while codops waits for them: what would become ready then is not what was deployed. A change beside the
+// containers (replicas, annotations) does not count.
+std::optional<kube::Trouble> changed_by_others(const RunContext& context, const std::string& key, const kube::Object& live) {
+  const auto ours = context.applied.find(key);
+  const auto generation = context.generations.find(key);
+  if (ours == context.applied.end() || generation == context.generations.end() || live.empty() || live.generation() <= generation->second) return std::nullopt;
+  const auto lines = kube::pod_drift(ours->second, live);
+  if (lines.empty()) return std::nullopt;
+  const auto who = kube::last_stranger(live);
+  return kube::Trouble{"Changed", fmt::format("{} changed it during the rollout: {}", who.empty() ? "somebody else" : who, fmt::join(lines, "; ")),
+                       "one hand at a time: codops history shows codops' own, kubectl get -o yaml --show-managed-fields the others", live.ref(), {},
+                       {{kube::Evidence::Kind::events, live.ref(), {}}}};
+}
+
 Failure failed(RunContext& context, const Awaited& one, const kube::Trouble& trouble, std::string_view because) {
   context.troubles.push_back(trouble);
   return Failure{Exit::failed, fmt::format("{}: {}{}: {}", one.object.ref().text(), trouble.reason, because, trouble.message), trouble.hint};
@@ -179,6 +194,9 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
       auto seen = cache.observation(one.object, generation == context.generations.end() ? 0 : generation->second);
       seen.since = context.applied_at;
       if (kube::is_workload(one.object)) {
+        if (!options.going_back) {
+          if (const auto trouble = changed_by_others(context, one.key, seen.workload)) throw failed(context, one, *trouble, "");
+        }
         one.verdict = kube::judge(seen, options.graces, one.memory, now, context.cluster.now());
         if (!options.going_back && !context.traffic_moved && any_new_pod_ready(seen)) context.traffic_moved = true;
         if (options.going_back) {

@@ -31,6 +31,7 @@ struct RunContext {
   // What the run learns on the way.
   std::optional<WallTime> applied_at;               // the server's time: events before it are another rollout's
   std::map<std::string, std::int64_t> generations;  // by key: what the last apply returned
+  std::map<std::string, kube::Object> applied;      // by key: workloads as the last apply returned them
   std::set<std::string> settled;                    // by key: what the last apply returned was as it should be already
   bool traffic_moved{false};                        // a pod of the new release was ready
   std::vector<kube::Trouble> troubles;              // of the rollout that failed

@@ -24,6 +24,9 @@ constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds outage_borne{45'000};
 constexpr Milliseconds record_time{60'000};
 constexpr Milliseconds lock_release_time{15'000};
+// After a signal somebody waits, and may kill soon.
+constexpr Milliseconds record_time_after_signal{1500};
+constexpr Milliseconds lock_release_time_after_signal{500};
 constexpr Milliseconds evidence_time{10'000};
 constexpr Milliseconds evidence_time_after_signal{1500};
 // Going back replaces pods, which takes as long as it takes: an undo that gives up early would leave a mix.
@@ -36,7 +39,17 @@ bool by_signal(const Failure& failure) { return failure.code() == Exit::interrup
 
 Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds lock_wait, const Limits& limits, RecoveryWay way)
     : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()} {
-  lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait, cluster_.environment().name}, cluster_.clock(), cluster_.reporter(), limits);
+  try {
+    lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait, cluster_.environment().name}, cluster_.clock(), cluster_.reporter(), limits);
+  } catch (const k8s::ApiError& error) {
+    const auto& name = cluster_.namespace_();
+    if (error.status() == 404) throw no_namespace(name);
+    if (error.message().find("being terminated") != std::string::npos) {
+      throw Failure{Exit::failed, fmt::format("the namespace \"{}\" is being removed: nothing new can be made in it", name),
+                    fmt::format("wait until it is gone; what holds it: kubectl get namespace {} -o jsonpath='{{.status.conditions}}'", name)};
+    }
+    throw;
+  }
   token_ = lock_->token().substr(0, token_length);
   try {
     plan::Faults{}.at("after", "lock");
@@ -55,7 +68,7 @@ Transaction::~Transaction() { release_lock(); }
 void Transaction::release_lock() {
   if (!lock_) return;
   try {
-    lock_->release(Limits{}.within(lock_release_time));
+    lock_->release(Limits{}.within(signalled_ ? lock_release_time_after_signal : lock_release_time));
   } catch (const Failure& failure) {
     cluster_.reporter().warn("the lock could not be given back: " + failure.message());
   }
@@ -112,7 +125,9 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   result.outcome = plan::run(run);
   // Objects were changed, but no request ever went to a new pod.
   if (result.outcome.exit == Exit::moved_back && !run_context.traffic_moved) result.outcome.exit = Exit::failed;
-  result.exit = result.outcome.exit;
+  signalled_ = result.outcome.failure && by_signal(*result.outcome.failure);
+  // The way back was cut off, not refused: the journal stays open, and the next command goes it.
+  result.exit = signalled_ && result.outcome.undo_cut_off ? result.outcome.failure->code() : result.outcome.exit;
   result.front_door_asked = run_context.front_door_asked;
   result.front_door_answered = run_context.front_door_answered;
 
@@ -136,10 +151,10 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   ending.push_back(ReleaseStore::file_of(entry));
   // What could not be undone stays open: the next command tries again.
-  if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
+  if (result.outcome.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
   faults.at("before", "record");
   try {
-    lock_->write(ending, Limits{}.within(record_time));
+    lock_->write(ending, Limits{}.within(signalled_ ? record_time_after_signal : record_time));
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) {
       result.exit = failure.code();

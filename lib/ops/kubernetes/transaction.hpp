@@ -42,6 +42,7 @@ class Transaction {
   target::LockOwner owner_;
   std::unique_ptr<release::HeldLock> lock_;
   std::chrono::steady_clock::time_point began_;
+  bool signalled_{false};  // the run ended by a signal
   std::string token_;
   Observed observed_;
   Recovery recovery_;

@@ -2,12 +2,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/kubernetes/api_error.hpp"
 #include "lib/engine/kubernetes/containers.hpp"
+#include "lib/engine/kubernetes/credentials.hpp"
 #include "lib/engine/kubernetes/exec.hpp"
 #include "lib/engine/kubernetes/log_lines.hpp"
 #include "lib/engine/kubernetes/managed_fields.hpp"
 #include "lib/engine/kubernetes/object_name.hpp"
 #include "lib/engine/kubernetes/resource.hpp"
+#include "lib/io/files.hpp"
+#include "tests/support/source_dir.hpp"
 
 using namespace codops;
 using namespace codops::engine::kubernetes;
@@ -17,8 +21,11 @@ TEST_CASE("kubernetes: how a command ended") {
   CHECK(parse_exec_status(R"({"status":"Success"})").exit_code == 0);
   CHECK(parse_exec_status(R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"137"}]}})").exit_code == 137);
   const auto not_run = parse_exec_status(R"({"status":"Failure","reason":"InternalError","message":"executable file not found"})");
-  CHECK(!not_run.exit_code);
+  CHECK(not_run.exit_code == 127);
   CHECK(not_run.message == "executable file not found");
+  const auto broken = parse_exec_status(R"({"status":"Failure","reason":"InternalError","message":"container not running"})");
+  CHECK(!broken.exit_code);
+  CHECK(broken.message == "container not running");
   CHECK(!parse_exec_status(R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"x"}]}})").exit_code);
   CHECK(parse_exec_status("not JSON").message == "not JSON");
 }
@@ -104,4 +111,53 @@ TEST_CASE("kubernetes: names that the cluster takes stay what they are, others s
   CHECK(dns_label(std::string(60, 'a')) != dns_label(std::string(61, 'a')));
   CHECK(label_value("Shop_one.x") == "Shop_one.x");
   CHECK(label_value("-x") != "-x");
+}
+
+TEST_CASE("kubernetes: a refusal does not quote the pods that it refuses") {
+  // As Kubernetes 1.36 said it of a Job whose image was changed.
+  const auto body = io::read_file(tests::source_dir() + "/tests/unit/kube/observations/refused_job.json");
+  REQUIRE(body.find("EnvPassw0rd-888") != std::string::npos);
+  const auto error = api_error(422, body, "apply Job raw/once");
+  CHECK(error.message() == "apply Job raw/once: Job.batch \"once\" is invalid: spec.template: field is immutable");
+  REQUIRE(error.causes().size() == 1);
+  CHECK(error.causes()[0].message == "field is immutable");
+
+  const auto message_of = [](const char* cause) {
+    const json status{{"kind", "Status"}, {"reason", "Invalid"}, {"message", std::string{"Pod \"p\" is invalid: spec.x: "} + cause},
+                      {"details", {{"causes", {{{"reason", "FieldValueInvalid"}, {"field", "spec.x"}, {"message", cause}}}}}}};
+    return api_error(422, status.dump(), {}).message();
+  };
+  CHECK(message_of("Invalid value: core.PodTemplateSpec{ObjectMeta:v1.ObjectMeta{Name:\"\"}, Env: \"secret\"}: field is immutable") == "Pod \"p\" is invalid: spec.x: field is immutable");
+  CHECK(message_of("Invalid value: [{\"name\":\"secret\"}]: may not change") == "Pod \"p\" is invalid: spec.x: may not change");
+  CHECK(message_of("Invalid value: 70000: must be between 1 and 65535, inclusive") == "Pod \"p\" is invalid: spec.x: Invalid value: 70000: must be between 1 and 65535, inclusive");
+  CHECK(message_of("Invalid value: \"a{b}: c\": a lowercase name") == "Pod \"p\" is invalid: spec.x: Invalid value: \"a{b}: c\": a lowercase name");
+}
+
+TEST_CASE("kubernetes: a plugin that is missing or hangs is named; the kubeconfig's own hint comes first") {
+  Connection connection;
+  connection.server.url = "https://localhost";
+  connection.user = "dev";
+  connection.credentials.exec.emplace();
+  connection.credentials.exec->api_version = "client.authentication.k8s.io/v1";
+  const auto failure_of = [&](const std::string& command, const std::vector<std::string>& args, const Limits& limits) {
+    connection.credentials.exec->command = command;
+    connection.credentials.exec->args = args;
+    const SystemClock clock;
+    Authenticator authenticator{connection, clock};
+    try {
+      authenticator.proof(limits);
+    } catch (const Failure& failure) {
+      return failure;
+    }
+    return Failure{Exit::ok, "none"};
+  };
+  const auto missing = failure_of("no-such-plugin", {}, {});
+  CHECK(missing.code() == Exit::config);
+  CHECK(missing.message().find("the plugin \"no-such-plugin\" of user \"dev\"") == 0);
+  connection.credentials.exec->install_hint = "apt install the-plugin";
+  CHECK(failure_of("no-such-plugin", {}, {}).hint() == "apt install the-plugin");
+  const auto hung = failure_of("sleep", {"30"}, Limits{}.within(Milliseconds{300}));
+  CHECK(hung.code() == Exit::deadline);
+  CHECK(hung.message().find("the plugin \"sleep\" of user \"dev\"") == 0);
+  CHECK(hung.hint().find("did not answer in time") != std::string::npos);
 }

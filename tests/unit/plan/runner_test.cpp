@@ -201,6 +201,17 @@ TEST_CASE_FIXTURE(Fixture, "a signal undoes and keeps its own exit code") {
   CHECK(world.things == std::set<std::string>{"b"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "an undo that its time cuts off says so; one that fails by itself does not") {
+  world.undo_fails = "c";
+  world.fails_after = "c";
+  CHECK(!plan::run(run()).undo_cut_off);
+  auto late = run();
+  late.undo_time = Milliseconds{0};
+  const auto outcome = plan::run(late);
+  CHECK(outcome.exit == Exit::undo_failed);
+  CHECK(outcome.undo_cut_off);
+}
+
 TEST_CASE_FIXTURE(Fixture, "when the command's own time is over, that is what is said, not whom it waited for") {
   auto late = run();
   late.limits = Limits{}.within(Milliseconds{0});
