@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/backup_place.hpp"
+#include "commands/same_place.hpp"
 #include "lib/backup/metrics.hpp"
 #include "lib/backup/ping.hpp"
 #include "lib/base/units.hpp"
@@ -56,7 +57,7 @@ class Backup final : public Command {
         untold = failure;
       }
     }
-    if (!untold) return told(*taken, place);
+    if (!untold) return told(*taken, place, services.options());
     untold->add_context(fmt::format("backup {} is published and verified, but whoever watches could not be told", taken->manifest.label));
     throw *untold;
   }
@@ -118,13 +119,13 @@ class Backup final : public Command {
     backup::write_metrics(file, metrics);
   }
 
-  Result told(const backup::Taken& taken, BackupPlace& place) const {
+  Result told(const backup::Taken& taken, BackupPlace& place, const GlobalOptions& options) const {
     const auto& manifest = taken.manifest;
     std::string text = fmt::format("{} · {} · {} · verified · {}\n", manifest.label, format_bytes(manifest.size()), manifest.contents(),
                                    format_duration(taken.took));
     if (!taken.pruned.empty()) text += fmt::format("  pruned   {} older\n", taken.pruned.size());
     if (!manifest.encrypted) text += "  not encrypted: set backup.recipients (codops backup keygen)\n";
-    text += fmt::format("  back:    codops restore {} {}\n", environment_, manifest.label);
+    text += fmt::format("  back:    codops restore {} {}{}\n", environment_, manifest.label, same_place(options, store_, url_variable_));
     const Json json{{"exit", 0},
                     {"environment", environment_},
                     {"label", manifest.label},

@@ -7,6 +7,7 @@
 #include "commands/backup.hpp"
 #include "commands/backup_place.hpp"
 #include "commands/restore_hooks.hpp"
+#include "commands/same_place.hpp"
 #include "lib/base/units.hpp"
 
 namespace codops::commands {
@@ -64,7 +65,7 @@ class Restore final : public Command {
     std::string text = fmt::format("{} is again what it was before the restore of {} · {}\n", what, undone.source, format_duration(undone.took));
     if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
     if (!undone.database.empty() && !undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
-    return with_health(text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
+    return with_health(services, text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
   }
 
   Result plan_undo(Services& services, const backup::Subject& subject) const {
@@ -91,7 +92,8 @@ class Restore final : public Command {
     if (services.options().dry_run) return plan(services, place, subject, request);
     const auto restored = backup::restore_tables(place.catalogue(), subject, request, place.keys(), services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("{} rows of {} are in schema \"{}\" of \"{}\" · {}\n", restored.rows, restored.source, restored.schema, restored.database, format_duration(restored.took));
-    text += fmt::format("  look:   SELECT * FROM \"{}\".…; the live tables were not touched\n  drop:   DROP SCHEMA \"{}\" CASCADE; no backup takes it along\n", restored.schema, restored.schema);
+    text += fmt::format("  look:   SELECT * FROM {0}.{1} LIMIT 10;\n  drop:   DROP SCHEMA {0} CASCADE;\n  the live tables were not touched, and no backup takes that schema along\n",
+                        io::postgres::quote_identifier(restored.schema), io::postgres::quote_identifier(restored.table));
     return {Exit::ok, text, Json{{"exit", 0}, {"database", restored.database}, {"schema", restored.schema}, {"source", restored.source}, {"rows", restored.rows},
                                  {"seconds", static_cast<double>(restored.took.count()) / 1000}}.dump()};
   }
@@ -109,11 +111,11 @@ class Restore final : public Command {
                                           services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("\"{}\" holds {} · {} rows, the same as the manifest says · {}\n", restored.database, restored.source, restored.rows, format_duration(restored.took));
     if (!request.file.empty()) text = fmt::format("\"{}\" holds {} · {}\n", restored.database, restored.source, format_duration(restored.took));
-    if (!restored.aside.empty()) text += fmt::format("  back:    codops restore {} --undo      (\"{}\" is kept)\n", environment_, restored.aside);
+    if (!restored.aside.empty()) text += fmt::format("  back:    {}      (\"{}\" is kept)\n", undoing(services), restored.aside);
     for (const auto& kept : restored.kept) text += "  kept:    " + kept + "\n";
     if (!restored.safety_backup.empty()) text += fmt::format("  safety:  {}\n", restored.safety_backup);
     for (const auto& note : restored.notes) text += "  note:    " + note + "\n";
-    return with_health(text, restored,
+    return with_health(services, text, restored,
                        Json{{"database", restored.database}, {"source", restored.source}, {"aside", restored.aside}, {"others", restored.kept},
                             {"safety_backup", restored.safety_backup}, {"rows", restored.rows}, {"notes", restored.notes},
                             {"seconds", static_cast<double>(restored.took.count()) / 1000},
@@ -127,10 +129,12 @@ class Restore final : public Command {
     return text;
   }
 
+  std::string undoing(Services& services) const { return fmt::format("codops restore {} --undo{}", environment_, same_place(services.options(), store_, url_variable_)); }
+
   // The restore itself is done: an application that is unwell is told, and is no reason to swap back by ourselves.
-  Result with_health(std::string text, const backup::Restored& restored, Json json) const {
+  Result with_health(Services& services, std::string text, const backup::Restored& restored, Json json) const {
     const auto exit = restored.unwell.empty() ? Exit::ok : Exit::unhealthy;
-    if (!restored.unwell.empty()) text += fmt::format("  UNWELL:  {}\n           codops health-check {}; back: codops restore {} --undo\n", restored.unwell, environment_, environment_);
+    if (!restored.unwell.empty()) text += fmt::format("  UNWELL:  {}\n           codops health-check {}{}; back: {}\n", restored.unwell, environment_, same_place(services.options(), {}, {}), undoing(services));
     Json document{{"exit", static_cast<int>(exit)}, {"unwell", restored.unwell}};
     document.update(json);
     return {exit, text, document.dump()};
@@ -178,7 +182,7 @@ class Restore final : public Command {
       if (wanted.application == "read_only") step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
       step("restore", "into a new database, compared with the manifest        undo: drop");
       if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
-      step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: codops restore {1} --undo", live, environment_));
+      step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
       if (wanted.application == "stop") step("start", "the application's containers");
       if (wanted.health) step("health", "as codops health-check asks");
     } else {

@@ -1,5 +1,7 @@
 #include "lib/backup/catalogue.hpp"
 
+#include "lib/backup/hints.hpp"
+
 
 #include <nlohmann/json.hpp>
 
@@ -190,7 +192,7 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
   std::vector<Broken> broken;
   const auto entries = list(limits, &broken);
   for (const auto& it : broken) {
-    if (it.label == name) throw Failure{Exit::data, it.text(), it.hint.empty() ? "see: codops backup list" : it.hint};
+    if (it.label == name) throw Failure{Exit::data, it.text(), it.hint.empty() ? see_list(*this) : it.hint};
   }
   if (const auto* found = named(entries, name)) {
     if (found->trust == Trust::invalid) {
@@ -202,14 +204,14 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
     return entry;
   }
   if (const auto count = entries.size() + broken.size(); name == latest_word && count > 0) {
-    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", count, store_.describe()), "see: codops backup list"};
+    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", count, store_.describe()), see_list(*this)};
   }
   if (name == latest_word) throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
   std::vector<std::string> known;
   for (const auto& entry : entries) known.push_back(entry.manifest.label);
   const auto near = nearest(name, known);
   throw Failure{Exit::usage, fmt::format("no backup \"{}\" in {}", name, store_.describe()),
-                near.empty() ? "see: codops backup list" : fmt::format("did you mean {}?", near)};
+                near.empty() ? see_list(*this) : fmt::format("did you mean {}?", near)};
 }
 
 std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {

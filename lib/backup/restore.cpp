@@ -1,6 +1,7 @@
 #include "lib/backup/restore.hpp"
 
 #include "lib/backup/dump_file.hpp"
+#include "lib/backup/hints.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/base/units.hpp"
@@ -49,7 +50,7 @@ struct Beside {
   std::vector<std::pair<const Part*, const FilesPlace*>> files;
 };
 
-Beside beside_database(const Manifest& manifest, const Subject& subject, const RestoreRequest& request, std::vector<std::string>& notes) {
+Beside beside_database(const Manifest& manifest, const Subject& subject, const RestoreRequest& request, const std::string& see, std::vector<std::string>& notes) {
   Beside found;
   for (const auto& part : manifest.parts) {
     if (part.kind == "redis" && request.wants("redis")) {
@@ -64,7 +65,7 @@ Beside beside_database(const Manifest& manifest, const Subject& subject, const R
   for (const auto& name : request.parts) {
     const bool known = name == "database" || (name == "redis" && found.redis != nullptr) ||
                        std::any_of(found.files.begin(), found.files.end(), [&](const auto& one) { return one.first->subject == name; });
-    if (!known) throw Failure{Exit::usage, fmt::format("the backup has no part \"{}\" that could be restored here", name), "see: codops backup show"};
+    if (!known) throw Failure{Exit::usage, fmt::format("the backup has no part \"{}\" that could be restored here", name), see};
   }
   return found;
 }
@@ -130,7 +131,7 @@ class Restoring {
       for (const auto& passed : entry_->passed_over) reporter_.warn(passed);
       const auto& manifest = entry_->manifest;
       result_.source = manifest.label;
-      if (swapping_) beside_ = beside_database(manifest, subject_, request_, result_.notes);
+      if (swapping_) beside_ = beside_database(manifest, subject_, request_, see_backup(catalogue_, manifest.label), result_.notes);
       check_parts(catalogue_, *entry_, needed_parts(manifest, beside_, with_database_), keys_, limits_);
       if (manifest.database && with_database_) {
         const auto& identity = *manifest.database;
@@ -332,7 +333,7 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
   const auto entry = catalogue.find(request.backup, limits);
   auto notes = entry.passed_over;
   const bool whole = request.into.empty() && request.tables.empty();
-  const auto others = whole ? beside_database(entry.manifest, subject, request, notes) : Beside{};
+  const auto others = whole ? beside_database(entry.manifest, subject, request, see_backup(catalogue, entry.manifest.label), notes) : Beside{};
   check_parts(catalogue, entry, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits);
   auto findings = entry.manifest.database ? preflight(*entry.manifest.database, server, limits) : std::vector<Finding>{};
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});

@@ -37,7 +37,7 @@ struct RestoreRequest {
 
 struct Restored {
   std::string database;        // where the content is now
-  std::string schema;          // with `tables`: where in it
+  std::string schema, table;   // with `tables`: where in it; the first of them
   std::string aside;           // the live one of before; empty with `into`
   std::vector<std::string> kept;  // what was live of Redis and files, in words
   std::string safety_backup;   // label

@@ -1,4 +1,5 @@
 // Single tables, beside what is live.
+#include "lib/backup/hints.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/side_schema.hpp"
 
@@ -17,7 +18,7 @@ struct SideTable {
 
 // "orders" or "public.orders" as the manifest has it; a name without a schema must be of one schema only, what an earlier
 // restore laid beside the live tables left aside.
-std::string full_name(const std::string& asked, Connection& scratch, const Limits& limits) {
+std::string full_name(const std::string& asked, const std::string& see, Connection& scratch, const Limits& limits) {
   const auto rows = scratch.query(
       "SELECT n.nspname, n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
       " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 2",
@@ -33,7 +34,7 @@ std::string full_name(const std::string& asked, Connection& scratch, const Limit
   if (matching.size() == 1) return matching.front();
   if (matching.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(matching, ", ")), "name it with its schema"};
   const auto near = nearest(asked.find('.') == std::string::npos ? "public." + asked : asked, all);
-  throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? "see: codops backup show" : fmt::format("did you mean {}?", near)};
+  throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? see : fmt::format("did you mean {}?", near)};
 }
 
 SideTable describe(const std::string& full, Connection& scratch, const Limits& limits) {
@@ -134,7 +135,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     const auto target = in_database(subject.database, scratch.name());
     load_definitions(catalogue, manifest, keys, target, *programs, limits);
     auto connection = Connection::open(target, limits);
-    for (const auto& asked : request.tables) tables.push_back(describe(full_name(asked, connection, limits), connection, limits));
+    for (const auto& asked : request.tables) tables.push_back(describe(full_name(asked, see_backup(catalogue, manifest.label), connection, limits), connection, limits));
     return fmt::format("{} is whole", result.source);
   });
 
@@ -146,7 +147,8 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     TablesInto into;
     for (const auto& table : tables) {
       for (const auto& part : table.parts) {
-        into[part] = fmt::format("{}.{} ({})", quote_identifier(unfinished_side_schema(began)), quote_identifier(table.name), table.copied);
+        into[part] = fmt::format("{}.{}", quote_identifier(unfinished_side_schema(began)), quote_identifier(table.name));
+        if (!table.copied.empty()) into[part] += " (" + table.copied + ")";  // a table may have no columns at all
       }
     }
     for (const auto& content : manifest.tables) {
@@ -155,6 +157,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     Progress progress{reporter, clock, "restore", 0};
     load_tables(catalogue, manifest, into, keys, target, *programs, request.load, progress, limits);
     result.schema = side_schema(began);
+    result.table = tables.front().name;
     side.hand_over(result.schema, limits);
     return fmt::format("{} rows into schema \"{}\"", result.rows, result.schema);
   });

@@ -18,7 +18,7 @@ Undoable find_undoable(const Subject& subject, Connection& server, const Limits&
     files.emplace_back(&place, files_put_aside(place, limits));
     found.stamp = std::max(found.stamp, files.back().second);
   }
-  if (found.stamp.empty()) throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live)};
+  if (found.stamp.empty()) throw Failure{Exit::usage, fmt::format("no restore of \"{}\" can be undone: nothing was put aside", live), "another backup: codops backup list " + subject.environment};
   // Only what that one restore had replaced.
   if (aside && aside->ends_with(found.stamp)) found.aside = *aside;
   found.redis = redis == found.stamp;

@@ -14,7 +14,7 @@ namespace sql = text::sql;
 namespace {
 
 constexpr std::size_t least_buffered = 256U << 10U;
-constexpr std::size_t longest_statement = 256U << 20U;  // a few times that is what memory it takes
+constexpr std::size_t longest_statement = 128U << 20U;  // about three times that is the memory it takes
 constexpr std::size_t shown = 60;
 
 // The first words of a statement, in small letters.
@@ -132,7 +132,7 @@ bool SqlScript::grow() {
   if (ended_) return false;
   text_.erase(0, at_);
   at_ = 0;
-  if (text_.size() > longest_statement) {
+  if (text_.size() >= longest_statement) {
     refuse(fmt::format("a statement or row of more than {} is more than codops holds in memory", format_bytes(longest_statement)), "make a custom one: pg_dump -Fc DATABASE > FILE");
   }
   const auto wanted = std::max(least_buffered, 2 * text_.size());

@@ -168,9 +168,10 @@ void swap_databases(Connection& server, const Swap& swap, const Limits& limits) 
         if (error.lost()) throw;
         server.run("ROLLBACK", limits);
         // A session that was told to end may take a moment to be gone.
-        if (error.sqlstate() == object_in_use && attempt < 5 && backoff.wait(limits)) continue;
-        if (error.sqlstate() == object_in_use && !staying.empty()) throw sessions_stay(server, swap.live, staying);
-        throw;
+        if (error.sqlstate() != object_in_use) throw;
+        // The server itself has waited for 5 s, and nobody gets in meanwhile: who may not be ended will not leave now.
+        if (!staying.empty()) throw sessions_stay(server, swap.live, staying);
+        if (attempt >= 5 || !backoff.wait(limits)) throw;
       }
     }
   } catch (...) {

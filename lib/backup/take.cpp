@@ -1,4 +1,5 @@
 #include "lib/backup/backup.hpp"
+#include "lib/backup/hints.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/store/process_identity.hpp"
@@ -12,7 +13,7 @@ std::unique_ptr<store::StoreLock> lock(Catalogue& catalogue, const Limits& limit
   auto held = catalogue.store().try_lock(catalogue.folder() + "/lock", limits);
   if (!held) {
     throw Failure{Exit::locked, fmt::format("another backup is running in {}", catalogue.store().describe()),
-                  "wait for it, or see: codops backup list"};
+                  "wait for it, or " + see_list(catalogue)};
   }
   return held;
 }

@@ -103,6 +103,7 @@ expect "a manifest that is garbage is listed as damaged" "$(on_small list -o jso
 check "in the text too" sh -c "'$CODOPS' backup list small --store '$WORK/store-of-small' | grep -q '$newer .*DAMAGED .*the manifest is no JSON document'"
 expect "latest is the one before" "$(on_small show latest -o json 2>"$WORK/err" | jq -r .label)" "$good"
 check "and says so" grep -q "$newer is newer, and passed over" "$WORK/err"
+expect "verify of latest fails: the newest is damaged" "$(on_small verify latest >/dev/null 2>&1; echo $?)" 2
 check "prune leaves both" on_small prune
 expect "a restore of it is refused" "$(on_small show "$newer" >/dev/null 2>&1; echo $?)" 65
 check "rm takes it by its stamp" on_small rm "$newer" --yes

@@ -88,6 +88,14 @@ if command -v redis-check-rdb >/dev/null; then check "is one for Redis" redis-ch
 check "the files alone" "$CODOPS" backup export test good "$WORK/files.tar" --part "$WORK/uploads"
 expect "are a tar" "$(tar -xOf "$WORK/files.tar" 2026/a.png)" picture
 
+# ---- what it prints to go back, where nothing is found by itself, is typed as it stands
+state >"$WORK/before"
+(cd / && "$CODOPS" -C "$WORK/project" restore test good --part database --yes --no-safety-backup) >"$WORK/out" 2>"$WORK/err"
+back=$(sed -n 's/^  back: *\(codops .*[^ ]\)  *(.*/\1/p' "$WORK/out")
+check "the printed way back" bash -c "cd / && codops() { '$CODOPS' \"\$@\"; } && $back --yes"
+expect "is the way back" "$(state)" "$(sed -n 1p "$WORK/before")"
+tidy
+
 # ---- a SQL-only backup restores, and is compared
 check "SQL only" "$CODOPS" backup test --format plain --label sql
 check "restores" "$CODOPS" restore test sql --into copied --yes

@@ -1,10 +1,14 @@
 #include "lib/backup/sql_script.hpp"
+#include "lib/backup/dump_file.hpp"
 #include "lib/backup/dump_needs.hpp"
 #include "lib/backup/programs.hpp"
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
 
 using namespace codops;
 
@@ -120,6 +124,41 @@ TEST_CASE("a SQL dump of a template, whose row in pg_database it would change by
 TEST_CASE("a SQL dump: what is shown of it can't steer a terminal, and holds no value") {
   CHECK(refused("\\! \x1b[31m\xc3") == "line 1 of the dump: \"\\! ?[31m?\" is a command of psql, and none is run");
   CHECK(refused("CREATE SUBSCRIPTION s CONNECTION 'password=hidden' \\g x\n;").find("hidden") == std::string::npos);
+}
+
+TEST_CASE("a SQL dump: a statement without end is refused before it has taken all memory") {
+  struct Endless final : io::Reader {
+    std::size_t read(char* into, std::size_t size) override {
+      std::memset(into, first ? '\'' : 'x', first ? 1 : size);
+      given += size;
+      return std::exchange(first, false) ? 1 : size;
+    }
+    bool first{true};
+    std::size_t given{};
+  } endless;
+  backup::SqlScript script{endless};
+  CHECK_THROWS_WITH_AS(script.next(), "line 1 of the dump: a statement or row of more than 134 MB is more than codops holds in memory", Failure);
+  CHECK(endless.given < 150U << 20U);
+}
+
+TEST_CASE("a file that is no dump of pg_dump is told for what it is") {
+  const io::TemporaryFolder folder;
+  const auto said = [&](const std::string& content) -> std::string {
+    io::write_file(folder.path() / "f", content);
+    try {
+      const backup::DumpFile opened{folder.path() / "f"};
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::data);
+      return failure.message();
+    }
+    return "opened";
+  };
+  CHECK(said("\xef\xbb\xbf--\n").find("byte order mark") != std::string::npos);
+  CHECK(said(std::string{"\xff\xfe-\0-\0", 6}).find("UTF-16") != std::string::npos);
+  CHECK(said("BZh91AY").find("bzip2") != std::string::npos);
+  CHECK(said(std::string(257, 'x') + "ustar" + std::string(300, 'x')).find("tar archive") != std::string::npos);
+  CHECK(said("--\n") == "opened");
+  CHECK_THROWS_AS(backup::DumpFile{folder.path()}, Failure);  // a folder
 }
 
 TEST_CASE("what a SQL dump needs of the server") {
