@@ -32,7 +32,7 @@ without() { # PATH...
 }
 
 # ---- an unfinished journal whose entries are damaged
-damage() { # NAME KIND POINT
+damage() { # NAME KIND POINT [VERSION that serves then]
   kill_at "$3" deploy test v1.0.0
   local run path
   run=$(files | grep /journal/ | cut -d/ -f5 | tail -n 1)
@@ -48,14 +48,16 @@ damage() { # NAME KIND POINT
   esac
   try resume test
   expect "$1: resume, which says what is damaged" "$rc $(($(said 'damaged') > 0))" "0 1"
-  expect "$1: what served serves" "$(converged v1.1.0 || true)" ""
+  expect "$1: ${4:-what served} serves" "$(converged "${4:-v1.1.0}" || true)" ""
+  [[ -z ${4:-} ]] || check "$1: and back" tiny_deploy v1.1.0
 }
 load_start damaged --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
 damage "its plan is torn, killed after start" plan-torn after:start
 damage "its plan was altered, killed after switch" plan-altered after:switch
 damage "its last entry is torn, killed after start" entry-torn after:start
 damage "its last entry is empty, killed after switch" entry-empty after:switch
-damage "its last entry is rubbish, killed before stop" entry-rubbish before:stop
+# The entries that can be read say that the new set was proven, and it runs.
+damage "its last entry is rubbish, killed before stop" entry-rubbish before:stop v1.0.0
 damage "its plan is empty, killed after switch" plan-empty after:switch
 damage "its plan is rubbish, killed after start" plan-rubbish after:start
 damage "its plan has a format before the first" plan-older after:start
@@ -94,8 +96,8 @@ path=$(newest history)
 take "$path" >"$WORK/kept"
 sed 's/"by":"[^"]*"/"by":"nobody"/' "$WORK/kept" | put "$path"
 try status test --check
-expect "an altered history is seen" "$rc" 2
-expect "and named" "$(($(said 'altered or removed') > 0))" 1
+expect "an altered history is no harm to what serves" "$rc" 0
+expect "and named" "$(($(said 'altered  *history entries') > 0))" 1
 put "$path" <"$WORK/kept"
 
 # ---- removed by hand
