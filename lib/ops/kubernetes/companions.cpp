@@ -21,7 +21,8 @@ int port_of(const io::postgres::Target& target) { return target.port.empty() ? 5
 
 std::string run_migrations(RunContext& context, const std::vector<kube::Object>& manifests, const Limits& limits) {
   std::string text;
-  const auto secrets = secrets_of(context.cluster, context.next_objects);
+  context.migrations = by_key(manifests);
+  const auto secrets = secrets_of(context);
   std::set<std::string> namespaces;
   for (const auto& manifest : manifests) namespaces.insert(manifest.namespace_());
   end_migrations(context.cluster, namespaces, limits);

@@ -44,4 +44,10 @@ KnownSecrets secrets_of(const Cluster& cluster, const ObjectsByKey& objects) {
   return known;
 }
 
+KnownSecrets secrets_of(const RunContext& context) {
+  auto objects = context.next_objects;
+  objects.insert(context.migrations.begin(), context.migrations.end());
+  return secrets_of(context.cluster, objects);
+}
+
 }  // namespace codops::ops::kubernetes

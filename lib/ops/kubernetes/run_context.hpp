@@ -23,6 +23,7 @@ struct RunContext {
   release::Release next;
   std::optional<release::Release> current;
   ObjectsByKey next_objects, current_objects;
+  ObjectsByKey migrations;  // Jobs that ran: what is secret in them is to be hidden as well
   ObjectsByKey before;   // live ones without a record, as they were
   bool force_conflicts{false};
   Milliseconds monitor{};
