@@ -5,6 +5,7 @@
 
 #include "lib/backup/copy_in.hpp"
 #include "lib/base/failure.hpp"
+#include "lib/base/known_secrets.hpp"
 #include "lib/base/units.hpp"
 #include "lib/text/printable.hpp"
 #include "lib/text/sql_shape.hpp"
@@ -287,6 +288,27 @@ std::size_t SqlScript::rows(char* into, std::size_t size) {
 
 namespace {
 
+// The server may quote a part of what it could not read: 'missing "=" after "…" in connection info string'.
+KnownSecrets secrets_of(std::string_view statement, const std::vector<std::string>& words) {
+  KnownSecrets secrets;
+  if (!one_of(words[0], {"create", "alter"}) || !one_of(words[1], {"subscription", "user", "server", "role"})) return secrets;
+  sql::Lexer lexer{statement};
+  while (const auto token = lexer.next()) {
+    if (token->kind != sql::Token::Kind::string) continue;
+    auto value = token->of(statement);
+    value.remove_prefix(std::min(value.find('\'') + 1, value.size()));
+    if (value.ends_with('\'')) value.remove_suffix(1);
+    secrets.add(value);
+    while (!value.empty()) {
+      const auto space = std::min(value.find(' '), value.size());
+      const auto pair = value.substr(0, space);
+      secrets.add(pair.substr(pair.find('=') + 1));  // all of it without one
+      value.remove_prefix(std::min(space + 1, value.size()));
+    }
+  }
+  return secrets;
+}
+
 // Undone alone when what it drops is not there.
 void clean(io::postgres::Connection& connection, const std::string& sql, const Limits& limits) {
   connection.run("SAVEPOINT cleaning", limits);
@@ -316,8 +338,10 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
       if (statement->copies) rows = [&](char* at, std::size_t size) { return script.rows(at, size); };
       may_miss ? clean(connection, statement->sql, limits) : static_cast<void>(connection.run(statement->sql, limits, rows));
     } catch (Failure& failure) {
-      if (failure.code() == Exit::failed) failure.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, named(statement->sql)));
-      throw;
+      if (failure.code() != Exit::failed) throw;
+      Failure told{failure.code(), secrets_of(statement->sql, words).hide(failure.message()), failure.hint()};
+      told.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, named(statement->sql)));
+      throw told;
     }
   }
   if (ways.before_commit) ways.before_commit();

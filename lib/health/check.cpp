@@ -61,7 +61,7 @@ Check disk_check(std::string path, DiskLimits thresholds) {
 Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Milliseconds fail_after) {
   return asked(name, "backup", "the newest verified backup", [age = std::move(age), warn_after, fail_after](const Limits& limits) -> Finding {
     const auto newest = age(limits);
-    if (!newest) return {Status::fail, io::Stage::body, "there is no verified backup", "codops backup create", {}};
+    if (!newest) return {Status::fail, io::Stage::body, "there is no verified backup", "take one: codops backup ENV", {}};
     Finding out;
     const auto seconds = [](Milliseconds value) { return static_cast<double>(value.count()) / 1000.0; };
     out.metrics.push_back({"age", seconds(*newest), "s", seconds(warn_after), seconds(fail_after), 0, std::nullopt});
@@ -69,7 +69,7 @@ Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Mil
     out.status = *newest < fail_after ? Status::warn : Status::fail;
     out.stage = io::Stage::body;
     out.message = "the newest verified backup is from " + format_age(*newest);
-    out.hint = "codops backup create";
+    out.hint = "take one: codops backup ENV";
     return out;
   });
 }

@@ -700,7 +700,8 @@ TEST_CASE("restore: the password of a subscription or a user mapping in a dump i
   Files files{shop, *server};
   const auto dump = files.dump({});
   const auto end = dump.find("--\n-- PostgreSQL database dump complete");
-  for (const char* sql : {"CREATE SUBSCRIPTION s CONNECTION 'host=x password=c4nary' PUBLICATION p, p;\n", "CREATE USER MAPPING FOR postgres SERVER nowhere OPTIONS (password 'c4nary');\n"}) {
+  for (const char* sql : {"CREATE SUBSCRIPTION s CONNECTION 'host=x password=c4nary' PUBLICATION p, p;\n",
+                          "CREATE SUBSCRIPTION s CONNECTION 'host=x c4nary' PUBLICATION p WITH (connect = false);\n", "CREATE USER MAPPING FOR postgres SERVER nowhere OPTIONS (password 'c4nary');\n"}) {
     const auto why = failure_of([&] { it.restore(files.request(std::string{dump}.insert(end, sql))); });
     CAPTURE(why);
     CHECK(why.find("CREATE ") != std::string::npos);
