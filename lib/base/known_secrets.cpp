@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "lib/base/ascii.hpp"
+#include "lib/base/percent.hpp"
 #include "lib/base/secret.hpp"
 
 namespace codops {
@@ -55,26 +56,6 @@ bool looks_secret(std::string_view value) {
     else if (c != '-' && c != '_' && c != '~' && c != '+' && c != '=') return false;
   }
   return digits >= 4 && letters >= 4;
-}
-
-int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '%' && at + 2 < text.size() && hex(text[at + 1]) >= 0 && hex(text[at + 2]) >= 0) {
-      out += static_cast<char>(hex(text[at + 1]) * 16 + hex(text[at + 2]));
-      at += 2;
-    } else {
-      out += text[at];
-    }
-  }
-  return out;
 }
 
 // As a string of JSON, and inside a shell's double quotes, have it.
