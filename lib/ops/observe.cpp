@@ -30,6 +30,7 @@ ObservedContainer observed_from(const ContainerDetails& details) {
     container.addresses[name] = attachment.configured_address.empty() ? attachment.address : attachment.configured_address;
   }
   container.restart_policy = details.restart_policy;
+  container.limits = details.limits;
   container.exit_code = details.exit_code;
   container.oom_killed = details.oom_killed;
   container.restart_count = details.restart_count;
@@ -42,25 +43,39 @@ ObservedContainer observed_from(const ContainerDetails& details) {
   return container;
 }
 
-// What the proxy that runs was given to read last.
-std::optional<std::string> upstreams_in(engine::docker::Api& api, const std::vector<ObservedContainer>& containers, const std::string& folder,
-                                        const Limits& limits) {
-  constexpr std::uint64_t most_bytes = 4ULL * 1024 * 1024;
-  for (const auto& container : containers) {
-    const auto role = container.labels.find(label_role);
-    if (!container.running() || role == container.labels.end() || role->second != to_string(release::Role::proxy)) continue;
-    std::string tar;
-    const auto append = [&tar](std::string_view bytes) {
-      tar += bytes;
-      if (tar.size() > most_bytes) throw Failure{Exit::data, "the proxy's upstream file is too large"};
-    };
-    if (!api.get_archive(container.id, folder + "/" + upstream_file_name, append, limits)) return std::string{};
-    for (auto& entry : io::read_tar(io::bytes_of(tar), most_bytes)) {
-      if (entry.kind == io::TarEntry::Kind::file) return std::move(entry.content);
-    }
-    return std::string{};
+constexpr std::uint64_t most_bytes = 4ULL * 1024 * 1024;
+
+// The proxy that runs, and what is known of its upstream file without a read of it (which costs the engine a process of its own).
+struct ProxyFile {
+  std::string container;  // empty: no proxy runs
+  std::string path;
+  std::optional<engine::docker::Api::PathStat> stat;
+};
+
+void look_at(ProxyFile& file, engine::docker::Api& api, const std::vector<engine::docker::ContainerSummary>& summaries, const Limits& limits) {
+  for (const auto& summary : summaries) {
+    const auto role = summary.labels.find(label_role);
+    if (summary.state != target::RunState::running || role == summary.labels.end() || role->second != to_string(release::Role::proxy)) continue;
+    file.container = summary.id;
+    file.stat = api.stat_path(summary.id, file.path, limits);
+    return;
   }
-  return std::nullopt;
+}
+
+std::optional<std::string> content_of(const ProxyFile& file, engine::docker::Api& api, const release::Snapshot& snapshot, const Limits& limits) {
+  if (file.container.empty()) return std::nullopt;
+  if (!file.stat) return std::string{};
+  if (auto known = upstreams_by_stat(snapshot, file.stat->size, file.stat->mtime)) return known;
+  std::string tar;
+  const auto append = [&tar](std::string_view bytes) {
+    tar += bytes;
+    if (tar.size() > most_bytes) throw Failure{Exit::data, "the proxy's upstream file is too large"};
+  };
+  if (!api.get_archive(file.container, file.path, append, limits)) return std::string{};
+  for (auto& entry : io::read_tar(io::bytes_of(tar), most_bytes)) {
+    if (entry.kind == io::TarEntry::Kind::file) return std::move(entry.content);
+  }
+  return std::string{};
 }
 
 }  // namespace
@@ -71,6 +86,7 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
                  const Limits& limits) {
   Observed observed;
   observed.traffic.name = traffic_network_name(project);
+  ProxyFile file{.container = {}, .path = upstreams + "/" + upstream_file_name, .stat = {}};
   const auto containers = [&] {
     auto summaries = api.containers({{"label", {"com.docker.compose.project=" + project}}}, true, limits);
     std::erase_if(summaries, [&](const auto& summary) {
@@ -84,11 +100,13 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
       return true;
     });
     std::vector<std::optional<ContainerDetails>> found(summaries.size());
-    in_parallel(summaries.size(), calls_at_once, [&](std::size_t index) { found[index] = api.find_container(summaries[index].id, limits); });
+    in_parallel(summaries.size() + 1, calls_at_once, [&](std::size_t index) {
+      if (index > 0) found[index - 1] = api.find_container(summaries[index - 1].id, limits);
+      else if (!upstreams.empty()) look_at(file, api, summaries, limits);
+    });
     for (const auto& details : found) {
       if (details) observed.containers.push_back(observed_from(*details));
     }
-    if (!upstreams.empty()) observed.upstreams = upstreams_in(api, observed.containers, upstreams, limits);
   };
   const auto networks = [&] {
     for (const auto& network : api.networks({}, limits)) {
@@ -102,6 +120,7 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
     for (const auto& volume : api.volumes({}, limits)) observed.volumes.push_back(volume.name);
   };
   in_parallel({[&] { observed.snapshot = store.load(limits); }, containers, networks, volumes});
+  observed.upstreams = content_of(file, api, observed.snapshot, limits);
   observed.now = api.client().engine_now().value_or(WallTime{});
   return observed;
 }

@@ -116,6 +116,14 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   if (service.has_spec && policy(container.restart_policy) != policy(service.restart)) {
     return fmt::format("{} has the restart policy {} instead of {}", container.name, policy(container.restart_policy), policy(service.restart));
   }
+  if (service.has_spec && service.limits) {
+    for (const auto& [name, value] : container.limits) {
+      const auto asked = service.limits->find(name);
+      if (asked == service.limits->end()) return fmt::format("{} has {} {} by hand (docker update)", container.name, name, value);
+      if (asked->second != value) return fmt::format("{} has {} {} instead of {} (docker update)", container.name, name, value, asked->second);
+    }
+    // Asked for and not there: an engine whose kernel can't limit that says so when it makes the container, and drops it.
+  }
   return {};
 }
 
@@ -127,6 +135,16 @@ bool is_cut_off(const Observed& observed, const release::Member& member) {
 bool leads_elsewhere(const Observed& observed, const Release& release) {
   if (!observed.upstreams || release.upstreams.empty() || observed.snapshot.maintenance) return false;
   return effective(*observed.upstreams) != effective(release.upstreams);
+}
+
+std::optional<std::string> upstreams_by_stat(const release::Snapshot& snapshot, std::uint64_t size, const std::optional<WallTime>& written) {
+  const auto* current = snapshot.current();
+  if (current == nullptr || current->upstreams.size() != size || !written || snapshot.unfinished() != nullptr || snapshot.maintenance) return std::nullopt;
+  const auto& history = snapshot.history;
+  const auto last = std::find_if(history.rbegin(), history.rend(), [](const auto& entry) { return entry.result == "ok"; });
+  constexpr auto clock_step = std::chrono::seconds{1};  // the engine says its time in whole seconds
+  if (last == history.rend() || *written < last->started || *written > last->ended + clock_step) return std::nullopt;
+  return current->upstreams;
 }
 
 int resting_release(const Observed& observed, bool old_set_running) {

@@ -30,6 +30,7 @@ struct ObservedContainer {
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> addresses;  // network → IPv4, pinned or current
   std::string restart_policy;
+  std::map<std::string, std::string> limits;  // of resources, by the engine's names
   std::int64_t exit_code{};
   bool oom_killed{false};
   std::int64_t restart_count{};
@@ -71,6 +72,10 @@ bool is_cut_off(const Observed& observed, const release::Member& member);
 
 // Whether the proxy reads other upstreams than the release has on record (and no maintenance page is meant to stand there).
 bool leads_elsewhere(const Observed& observed, const release::Release& release);
+
+// What the proxy's upstream file must hold, by its size and time alone: that of the release that serves, where the last run that ended
+// well wrote it and nothing is under way. nullopt: read it.
+std::optional<std::string> upstreams_by_stat(const release::Snapshot& snapshot, std::uint64_t size, const std::optional<WallTime>& written);
 
 // old_set: running: the release whose set was left running when traffic moved last; 0: none.
 int resting_release(const Observed& observed, bool old_set_running);

@@ -6,6 +6,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/compose/load.hpp"
+#include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/ops/travelling_files.hpp"
@@ -181,6 +182,7 @@ class Renderer {
       record.stop_grace_seconds = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(*environment_.timeouts.stop).count());
     }
     record.restart = engine::docker::restart_policy_of(service);
+    record.limits = engine::docker::resource_limits(body.at("HostConfig"));
     record.hash = hash_of(record, body);
     note_readiness(service, record, image);
     desired_.specs.emplace(service.name, Secret{body.dump()});

@@ -47,7 +47,7 @@ Json service_to_json(const ServiceRecord& service) {
   for (const auto& file : service.files) {
     files.push_back({{"target", file.target}, {"sha256", file.sha256}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}, {"secret", file.secret}});
   }
-  return {{"name", service.name},
+  Json json{{"name", service.name},
           {"role", to_string(service.role)},
           {"image", service.image},
           {"image_id", service.image_id},
@@ -67,6 +67,8 @@ Json service_to_json(const ServiceRecord& service) {
           {"restart", service.restart},
           {"set", service.set},
           {"members", std::move(members)}};
+  if (service.limits) json["limits"] = *service.limits;
+  return json;
 }
 
 ServiceRecord service_from_json(const Json& json) {
@@ -88,6 +90,7 @@ ServiceRecord service_from_json(const Json& json) {
   service.configured_replicas = json.at("configured_replicas");
   service.stop_grace_seconds = json.at("stop_grace_seconds");
   service.restart = json.at("restart");
+  if (json.contains("limits")) service.limits = json.at("limits").get<std::map<std::string, std::string>>();
   service.set = json.at("set");
   for (const auto& member : json.at("members")) {
     service.members.push_back({member.at("container"), member.at("address"), member.at("number")});

@@ -59,6 +59,8 @@ struct ServiceRecord {
   int replicas{1};
   int configured_replicas{1};  // what the compose file says: a changed value there wins over a scaled count
   int stop_grace_seconds{10};
+  // Of resources as asked for, by the engine's names ("Memory": "268435456"); nullopt: recorded before codops kept them.
+  std::optional<std::map<std::string, std::string>> limits;
   std::string restart{"no"};  // policy while it serves: "no", "always", "unless-stopped", "on-failure:3"
   int set{};              // the release that made its members
   std::vector<Member> members;

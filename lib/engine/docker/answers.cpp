@@ -119,6 +119,21 @@ ContainerSummary container_summary(const json& value) {
   return summary;
 }
 
+std::map<std::string, std::string> resource_limits(const json& host) {
+  std::map<std::string, std::string> limits;
+  for (const char* name : {"Memory", "MemoryReservation", "MemorySwap", "NanoCpus", "PidsLimit", "CpuShares", "CpuQuota", "CpuPeriod", "BlkioWeight"}) {
+    const auto value = number_at(host, {name});
+    if (value > 0) limits[name] = std::to_string(value);
+  }
+  for (const char* name : {"CpusetCpus", "CpusetMems"}) {
+    if (auto value = text_at(host, {name}); !value.empty()) limits[name] = std::move(value);
+  }
+  // Left open, the engine makes it twice the memory.
+  const auto memory = number_at(host, {"Memory"});
+  if (memory > 0 && number_at(host, {"MemorySwap"}) == 2 * memory) limits.erase("MemorySwap");
+  return limits;
+}
+
 ContainerDetails container_details(json value) {
   ContainerDetails details;
   details.id = text_at(value, {"Id"});
@@ -139,6 +154,7 @@ ContainerDetails container_details(json value) {
   details.created = time_at(value, {"Created"});
   details.restart_count = static_cast<int>(number_at(value, {"RestartCount"}));
   details.restart_policy = text_at(value, {"HostConfig", "RestartPolicy", "Name"});
+  details.limits = resource_limits(field(value, {"HostConfig"}));
   details.network_mode = text_at(value, {"HostConfig", "NetworkMode"});
   details.tty = flag_at(value, {"Config", "Tty"});
   details.labels = texts_by_name_at(value, {"Config", "Labels"});

@@ -11,6 +11,10 @@ HealthState health_state(std::string_view health);
 // The list has no field for health, only "Up 2 minutes (healthy)".
 HealthState health_in_status(std::string_view status);
 
+// The limits in a HostConfig, asked for or observed, that `docker update` can change. Left out: what is not set, and the swap that an
+// engine sets by itself (twice the memory; -1 where its kernel does not account for swap).
+std::map<std::string, std::string> resource_limits(const nlohmann::json& host);
+
 ContainerSummary container_summary(const nlohmann::json& value);
 ContainerDetails container_details(nlohmann::json value);
 NetworkDetails network_details(const nlohmann::json& value);

@@ -88,6 +88,7 @@ struct ContainerDetails {
   std::string error;                // why it did not start
   int pid{};
   int restart_count{};
+  std::map<std::string, std::string> limits;  // as resource_limits() gives them
   std::string restart_policy;       // "no", "always", "unless-stopped", "on-failure"
   std::optional<WallTime> created, started, finished;
   bool tty{};

@@ -170,6 +170,12 @@ TEST_CASE("docker: answers with nulls and surprises read as empty") {
   REQUIRE(details.ports.size() == 1);
   CHECK(details.ports[0].host_port == 8080);
   CHECK(container_details(json::array()).id.empty());
+  // What the engine itself makes of the swap is nobody's wish.
+  CHECK(resource_limits(json::parse(R"({"Memory":100,"MemorySwap":200,"NanoCpus":5,"PidsLimit":null,"CpusetCpus":"","CpuShares":0})")) ==
+        std::map<std::string, std::string>{{"Memory", "100"}, {"NanoCpus", "5"}});
+  CHECK(resource_limits(json::parse(R"({"Memory":100,"MemorySwap":-1})")) == std::map<std::string, std::string>{{"Memory", "100"}});
+  CHECK(resource_limits(json::parse(R"({"Memory":100,"MemorySwap":150,"CpusetCpus":"0-1"})")).size() == 3);
+  CHECK(resource_limits(json()).empty());
   CHECK(image_summary(json::parse(R"({"RepoTags":["<none>:<none>"],"RepoDigests":null})")).tags.empty());
   CHECK(health_in_status("Up 2 minutes (healthy)") == HealthState::healthy);
   CHECK(health_in_status("Up 2 minutes (unhealthy)") == HealthState::unhealthy);

@@ -94,6 +94,39 @@ TEST_CASE("status: a run that died is no news about what serves") {
   CHECK(text(status).find("healthy, a run is unfinished") != std::string::npos);
 }
 
+TEST_CASE("the proxy's upstream file is known by its size and time only where the last good run wrote it") {
+  Shop shop;
+  auto& snapshot = shop.observed.snapshot;
+  snapshot.releases.at(1).upstreams = "upstream of release 1";
+  auto& entry = snapshot.history.back();
+  entry.started = shop.made;
+  entry.ended = shop.made + 20s;
+  const auto size = snapshot.releases.at(1).upstreams.size();
+  CHECK(upstreams_by_stat(snapshot, size, shop.made + 10s) == "upstream of release 1");
+  CHECK(upstreams_by_stat(snapshot, size, shop.made + 20s + 700ms) == "upstream of release 1");
+  CHECK(!upstreams_by_stat(snapshot, size + 1, shop.made + 10s));
+  CHECK(!upstreams_by_stat(snapshot, size, shop.made - 1s));   // of an earlier run, or a time that was set
+  CHECK(!upstreams_by_stat(snapshot, size, shop.made + 22s));  // by hand, or by a run that did not end well
+  CHECK(!upstreams_by_stat(snapshot, size, std::nullopt));
+  snapshot.maintenance = true;
+  CHECK(!upstreams_by_stat(snapshot, size, shop.made + 10s));
+  snapshot.maintenance = false;
+  release::HistoryEntry failed = entry;
+  failed.number = 2;
+  failed.result = "undone";
+  failed.started = shop.made + 60s;
+  failed.ended = shop.made + 70s;
+  snapshot.history.push_back(failed);
+  CHECK(!upstreams_by_stat(snapshot, size, shop.made + 65s));
+  CHECK(upstreams_by_stat(snapshot, size, shop.made + 10s));
+  plan::Record run;
+  run.run = "r";
+  snapshot.journals.push_back(run);
+  CHECK(!upstreams_by_stat(snapshot, size, shop.made + 10s));
+  snapshot.releases.clear();
+  CHECK(!upstreams_by_stat(snapshot, 0, shop.made + 10s));
+}
+
 TEST_CASE("status: what somebody changed of a container is drift, as is what a run left that no release names") {
   Shop shop;
   auto& web = shop.observed.snapshot.releases.at(1).services[0];
@@ -121,6 +154,16 @@ TEST_CASE("status: what somebody changed of a container is drift, as is what a r
   web.networks = R"({"shop_default":{}})";
   CHECK(shop.look().drift.size() == 2);
   for (auto& one : shop.observed.containers) one.addresses["shop_default"] = "172.19.0.2";
+  CHECK(shop.look().drift.empty());
+  container.limits = {{"Memory", "536870912"}};
+  CHECK(shop.look().drift.empty());  // a release of before limits were recorded
+  web.limits.emplace();
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-1 has Memory 536870912 by hand (docker update)");
+  (*web.limits)["Memory"] = "268435456";
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "web-1 has Memory 536870912 instead of 268435456 (docker update)");
+  container.limits = {{"Memory", "268435456"}};
   CHECK(shop.look().drift.empty());
 
   ObservedContainer late;
