@@ -78,10 +78,16 @@ void require_clean(const Host& host, const std::vector<migrate::Migration>& pend
                 fmt::format("codops migrate lint {}", subject)};
 }
 
-void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, const Limits& limits) {
-  const auto service = std::find_if(desired.services.begin(), desired.services.end(), [&](const auto& one) { return one.name == companies.database->service; });
-  if (service == desired.services.end() || service->image_id.empty()) return;
-  companies.files = migrations_of(host, *service, limits);
+const release::ServiceRecord* migrating(const Desired& desired, const DatabaseAccess& database) {
+  const auto service = std::find_if(desired.services.begin(), desired.services.end(), [&](const auto& one) { return one.name == database.service; });
+  return service == desired.services.end() || service->image_id.empty() ? nullptr : &*service;
+}
+
+void plan_migrations(Host& host, const Desired& desired, const Observed& observed, Companies& companies, std::optional<std::vector<migrate::File>> files,
+                     const Limits& limits) {
+  const auto* service = migrating(desired, *companies.database);
+  if (service == nullptr) return;
+  companies.files = files ? std::move(*files) : migrations_of(host, *service, limits);
   if (companies.files.empty()) {
     if (const auto folder = migrations_of_checkout(host.environment())) {
       companies.warnings.push_back(fmt::format("the image of \"{}\" has no migrations, so none are applied, although the checkout has {}: "
@@ -107,7 +113,17 @@ void plan_migrations(Host& host, const Desired& desired, const Observed& observe
 
 }  // namespace
 
-Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits) {
+std::optional<std::vector<migrate::File>> migrations_in(Host& host, const Desired& desired, const Limits& limits) {
+  release::Release wanted;
+  wanted.services = desired.services;
+  const auto database = find_database(host, desired, wanted);
+  const auto* service = database ? migrating(desired, *database) : nullptr;
+  if (service == nullptr) return std::nullopt;
+  return migrations_of(host, *service, limits);
+}
+
+Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations,
+                          std::optional<std::vector<migrate::File>> files, const Limits& limits) {
   Companies companies;
   release::Release wanted;
   wanted.services = desired.services;
@@ -129,7 +145,7 @@ Companies plan_companions(Host& host, const Desired& desired, const Observed& ob
       const bool own = std::any_of(wanted.services.begin(), wanted.services.end(), [&](const auto& service) { return service.name == name; });
       if (own) companies.database->container = "made by this deploy";
     }
-    plan_migrations(host, desired, observed, companies, limits);
+    plan_migrations(host, desired, observed, companies, std::move(files), limits);
   }
   return companies;
 }

@@ -20,7 +20,11 @@ struct Companies {
   std::vector<std::string> warnings;    // for the plan
 };
 
-Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits);
+// The migrations of the new version, which hang on nothing that runs; nullopt: no service of it has a database.
+std::optional<std::vector<migrate::File>> migrations_in(Host& host, const Desired& desired, const Limits& limits);
+// `files`: what migrations_in() gave, where it was asked already.
+Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations,
+                          std::optional<std::vector<migrate::File>> files, const Limits& limits);
 Companions companions_of(Host& host, const Companies& companies, const Planned& planned, const TakeBackup& take_backup);
 // post_deploy or on_failure; a failing one is a warning: the deploy itself is over.
 void run_after_hooks(Host& host, const RunResult& run, const Limits& limits);

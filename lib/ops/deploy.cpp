@@ -128,10 +128,13 @@ Version find_version(Host& host, const DeployRequest& request, const Limits& lim
   return version;
 }
 
+bool is_fresh(const Host& host, const Version& version) {
+  return !version.images.empty() && host.clock().steady() - version.looked < look_is_fresh;
+}
+
 Desired whole_version(Host& host, const DeployRequest& request, const Version& version, bool may_pull, const Limits& limits) {
   if (request.build && may_pull) build_services(host, version.project, {}, false, limits);
-  const bool fresh = !version.images.empty() && host.clock().steady() - version.looked < look_is_fresh;
-  const auto images = fresh ? version.images : find_images(host, version.project, {}, limits);
+  const auto images = is_fresh(host, version) ? version.images : find_images(host, version.project, {}, limits);
   if (may_pull) pull_images(host, images, limits);
   return render(version.project, host.environment(), facts_of(host, images, limits), {request.version, host.remote()});
 }
@@ -231,9 +234,10 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     result.run.plan = planned.plan;
     result.run.no_op = planned.plan.empty();
   };
+  std::optional<std::vector<migrate::File>> files;
   const auto companies_for = [&](const Observed& observed, const Desired& desired) {
     if (request.verb != "deploy") return Companies{};
-    return plan_companions(host, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, limits);
+    return plan_companions(host, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, std::move(files), limits);
   };
   // What is wrong with files and arguments is found before anything is locked.
   std::optional<Version> version;
@@ -246,10 +250,20 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     finish(planned_for(host, request, desired, observed, "dry-run", companies, limits), observed);
     return result;
   }
-  Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  // Where the images are there already, the version is read while what runs is looked at. What fails is met again where it is needed.
+  std::optional<Desired> early;
+  const auto read_version = [&] {
+    if (!version || request.build || !is_fresh(host, *version) || needs_pull(*version)) return;
+    try {
+      early = whole_version(host, request, *version, false, limits);
+      if (!request.skip_migrate && host.environment().migrate.enabled) files = migrations_in(host, *early, limits);
+    } catch (const Failure&) {
+    }
+  };
+  Transaction transaction{host, request.command, {request.lock_wait}, limits, RecoveryWay::best, read_version};
   auto waited = transaction.waited();
   const auto images = host.clock().steady();
-  const auto desired = desired_for(host, request, version, transaction.observed(), true, limits);
+  const auto desired = early ? std::move(*early) : desired_for(host, request, version, transaction.observed(), true, limits);
   if (request.build || (version && needs_pull(*version))) waited += elapsed_since(host, images);
   transaction.choose_subnet(limits);
   const auto companies = companies_for(transaction.observed(), desired);

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/bring_back.hpp"
@@ -29,13 +30,15 @@ constexpr Milliseconds mend_time_after_signal{3'000};
 
 }  // namespace
 
-Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way)
+Transaction::Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits, RecoveryWay way,
+                         const std::function<void()>& meanwhile)
     : host_{host}, owner_{release::this_process(std::move(command))} {
   lock_ = release::acquire([&] { return host_.lock("deploy"); }, owner_, {lock.wait, host_.environment().name}, host_.clock(), host_.reporter(), limits);
   token_ = lock_->token().substr(0, token_length);
   try {
     plan::Faults{}.at("after", "lock");
-    observe_again(limits);
+    if (meanwhile) in_parallel({[&] { observe_again(limits); }, meanwhile});
+    else observe_again(limits);
     host_.require_owner(observed_.snapshot);
     recover(way, limits);
   } catch (...) {

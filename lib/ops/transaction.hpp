@@ -16,9 +16,10 @@ namespace codops::ops {
 
 class Transaction {
  public:
-  // Takes the lock and recovers, saying so through the host's reporter. `command`: "deploy production v1.0.0".
+  // Takes the lock and recovers, saying so through the host's reporter. `command`: "deploy production v1.0.0". `meanwhile` runs beside the
+  // first look at what there is, under the lock: for reading what does not hang on it.
   Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits,
-              RecoveryWay way = RecoveryWay::best);
+              RecoveryWay way = RecoveryWay::best, const std::function<void()>& meanwhile = {});
   ~Transaction();  // gives the lock back
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;

@@ -80,6 +80,12 @@ start_server() {
   until [[ -s $1/apiserver.pid ]]; do sleep 0.02; done
 }
 
+# Each thread stops when it is next scheduled; one that runs meanwhile still answers.
+pause() { # PID
+  kill -STOP "$1"
+  while [[ -d /proc/$1 ]] && cat "/proc/$1/task"/*/stat 2>/dev/null | sed 's/.*) //' | grep -qv '^T'; do sleep 0.02; done
+}
+
 (($# >= 1)) || usage
 verb=$1
 shift
@@ -91,7 +97,7 @@ case $verb in
   kubectl) dir=$1; shift; exec "$(binaries)/kubectl" --kubeconfig "$dir/admin.kubeconfig" "$@" ;;
   stop-server) pid=$(pid_of_server "$1") && kill -KILL "$pid" && while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done ;;
   start-server) start_server "$1" ;;
-  pause-server) kill -STOP "$(pid_of_server "$1")" ;;
+  pause-server) pause "$(pid_of_server "$1")" ;;
   resume-server) kill -CONT "$(pid_of_server "$1")" ;;
   down) [[ ! -d $1 ]] || { pods_may_talk -D "$1"; bash "$(launcher)" down "$1"; } ;;
   *) usage ;;
