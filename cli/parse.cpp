@@ -276,6 +276,9 @@ class Parser {
       if (!parameter.names.starts_with('-')) continue;
       known.push_back(parameter.long_name());
     }
+    if (std::find(known.begin(), known.end(), name) != known.end()) {
+      throw Failure{Exit::usage, fmt::format("{} is no option of codops itself, and comes before the command", name), fmt::format("behind it: codops COMMAND … {}", name)};
+    }
     auto hint = nearest(name, known);
     if (name.size() <= 2) hint.clear();
     hint = hint.empty() ? help_hint() : fmt::format("did you mean {}?", hint);

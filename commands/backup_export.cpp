@@ -1,5 +1,6 @@
 // `codops backup export` and `keygen`.
 #include "lib/backup/export.hpp"
+#include "lib/backup/reading.hpp"
 
 #include "commands/backup.hpp"
 #include "commands/backup_place.hpp"
@@ -34,6 +35,7 @@ class Export final : public Command {
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
     const auto manifest = place.find(backup_).manifest;
+    const backup::Reading reading{place.catalogue(), manifest.label, services.limits()};
     // It appears under its name only once all of it was read and found whole.
     FileWriter writer{file_};
     if (part_) {

@@ -1,10 +1,11 @@
 #include "lib/backup/catalogue.hpp"
 
 #include "lib/backup/hints.hpp"
-
+#include "lib/backup/reading.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include "lib/store/lock_text.hpp"
 #include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 
@@ -320,7 +321,7 @@ void Catalogue::publish(const Manifest& manifest, const std::optional<io::Signin
   if (store_.find(object(manifest.label, manifest_name), limits)) throw taken();
   if (key) {
     const auto signature = io::to_base64(key->public_key) + " " + io::to_base64(io::ed25519_sign(*key, text)) + "\n";
-    store_.put(object(manifest.label, signature_name), signature, limits);
+    store_.put(object(manifest.label, signature_name), signature, limits, store::Retain::yes);
   }
   if (!store_.put_new(object(manifest.label, manifest_name), text, limits)) throw taken();
   store_.remove(object(manifest.label, progress_name), limits);
@@ -334,7 +335,20 @@ void Catalogue::mark(const std::string& label, const std::function<void(Marks&)>
 }
 
 void Catalogue::remove(const std::string& label, const Limits& limits) {
-  store_.remove(object(label, manifest_name), limits);
+  const auto refuse = [&](const std::string& why) {
+    return Failure{Exit::locked, fmt::format("backup {} in {} is {}: it stays", label, store_.describe(), why), "another time"};
+  };
+  const auto manifest = object(label, manifest_name);
+  const auto text = store_.get(manifest, limits);
+  if (text) {
+    if (const auto why = held_by(label, limits); !why.empty()) throw refuse(why);
+    store_.remove(manifest, limits);
+    // Whoever came between the look and the removal has seen it there, and relies on it.
+    if (const auto reader = reader_of(label, limits); !reader.empty()) {
+      store_.put_new(manifest, *text, limits);
+      throw refuse(reader);
+    }
+  }
   for (const auto& object : store_.list(folder_ + "/" + label, limits)) {
     if (object.name != this->object(label, progress_name)) store_.remove(object.name, limits);
   }
@@ -342,14 +356,43 @@ void Catalogue::remove(const std::string& label, const Limits& limits) {
   store_.sweep(folder_ + "/" + label, limits);
 }
 
+bool Catalogue::published(const std::string& label, const Limits& limits) { return store_.find(object(label, manifest_name), limits).has_value(); }
+
+std::string Catalogue::held_by(const std::string& label, const Limits& limits) {
+  // In a bucket with versions a removal would work, and only hide it.
+  if (const auto until = store_.retained_until(object(label, manifest_name), limits)) return "locked in the store until " + to_rfc3339(*until);
+  return reader_of(label, limits);
+}
+
+std::string Catalogue::reader_of(const std::string& label, const Limits& limits) {
+  const auto folder = folder_ + "/" + label;
+  for (const auto& it : store_.list(folder, limits)) {
+    if (!is_reading(std::string_view{it.name}.substr(folder.size() + 1))) continue;
+    const auto text = store_.get(it.name, limits);
+    if (text && is_at_work(*text, clock_.now())) return "being read by " + store::parse_lock_text(*text).holder.text();
+  }
+  return {};
+}
+
 void Catalogue::remove_stale(WallTime now, const Limits& limits) {
+  for (const auto& [label, objects] : labels(limits)) {
+    for (const auto& [part, size] : objects) {
+      if (!is_reading(part)) continue;
+      const auto text = store_.get(object(label, part), limits);
+      if (text && !is_at_work(*text, now)) store_.remove(object(label, part), limits);
+    }
+  }
   for (const auto& it : marked(now, limits)) {
     if (!it.stale) continue;
+    // It died between the manifest and the end: the backup is whole, only the marker goes.
     if (it.published) {
-      // It died between the manifest and the end: the backup is whole, only the marker goes.
       store_.remove(object(it.label, progress_name), limits);
-    } else {
+      continue;
+    }
+    try {
       remove(it.label, limits);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::locked) throw;  // the store holds it: another time
     }
   }
 }

@@ -90,16 +90,21 @@ class Catalogue {
   // a manifest: no backup takes another's place.
   void publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits);
   void mark(const std::string& label, const std::function<void(Marks&)>& change, const Limits& limits);
-  // The manifest first: from then on it is no longer listed.
+  // What keeps it from being removed, in words: the store's retention, somebody who reads it. Empty: nothing does.
+  std::string held_by(const std::string& label, const Limits& limits);
+  // The manifest first: from then on it is no longer listed. Failure{locked}: see held_by().
   void remove(const std::string& label, const Limits& limits);
   // What killed runs left behind.
   void remove_stale(WallTime now, const Limits& limits);
 
   std::string object(const std::string& label, const std::string& part) const { return folder_ + "/" + label + "/" + part; }
   store::Store& store() { return store_; }
+  const Clock& clock() const { return clock_; }
+  bool published(const std::string& label, const Limits& limits);
   const std::string& folder() const { return folder_; }
 
  private:
+  std::string reader_of(const std::string& label, const Limits& limits);
   std::optional<Entry> read(const std::string& label, const Limits& limits);  // nullopt: removed meanwhile
   bool pinned(const std::string& label, const Limits& limits);
   std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest

@@ -1,3 +1,4 @@
+#include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/snapshot.hpp"
 #include "lib/backup/verify.hpp"
@@ -12,6 +13,7 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   const auto& manifest = entry.manifest;
   if (!manifest.database) throw Failure{Exit::data, fmt::format("backup {} has no database to drill", manifest.label)};
   const auto started = clock.steady();
+  const Reading reading{catalogue, manifest.label, limits};
   auto server = Connection::open(server_target, limits);
   const auto programs = find_programs(server.server_version() / 10000, server_target, {}, limits);
   auto findings = preflight(*manifest.database, server, limits);

@@ -171,8 +171,30 @@ Counts count_tar(io::Reader& reader) {
   return counts;
 }
 
-// The engine's tar as it comes: it has names inside the volume's own folder, and hard links.
-void take_volume(const FilesPlace& place, PartWriter& writer, Progress& progress, const Limits& limits) {
+// The engine's tar has names inside the volume's own folder, and hard links.
+constexpr std::size_t volume_strip = 1;
+
+// The same without what restores laid beside the live files, and without devices.
+io::ByteSource only_live(std::shared_ptr<io::TarReader> tar, Counts& counts, FilesTaken& taken) {
+  return io::tar_stream([tar, &counts, &taken](io::TarEntry& entry, io::ByteSource& content) {
+    for (;;) {
+      auto next = tar->next();
+      if (!next) return false;
+      const auto inner = io::inner_path(next->path, volume_strip);
+      if (is_laid_aside(std::string_view{inner}.substr(0, inner.find('/')))) continue;
+      if (next->kind == io::TarEntry::Kind::other) {
+        ++taken.left_out;
+        continue;
+      }
+      counts.add(*next);
+      entry = std::move(*next);
+      content = [tar](char* into, std::size_t size) { return tar->read(into, size); };
+      return true;
+    }
+  });
+}
+
+void take_volume(const FilesPlace& place, FilesTaken& taken, PartWriter& writer, Progress& progress, const Limits& limits) {
   Counts counts;
   place.with_container(false,
                        [&](const std::string& container, const std::string& path) {
@@ -180,17 +202,24 @@ void take_volume(const FilesPlace& place, PartWriter& writer, Progress& progress
                              [&](io::Writer& passing) {
                                place.containers->read_archive(container, path,
                                                               [&](std::string_view bytes) {
-                                                                writer.write(bytes);
                                                                 passing.write(bytes);
                                                                 progress.advance(bytes.size());
                                                               },
                                                               limits);
                              },
-                             [&](io::Reader& passing) { counts = count_tar(passing); });
+                             [&](io::Reader& passing) {
+                               const auto tar = std::make_shared<io::TarReader>([&](char* into, std::size_t size) { return passing.read(into, size); });
+                               const auto live = only_live(tar, counts, taken);
+                               std::vector<char> buffer(256U << 10U);
+                               while (const auto got = live(buffer.data(), buffer.size())) writer.write({buffer.data(), got});
+                               // libarchive stops at the archive's end; what comes behind belongs to the stream all the same.
+                               while (passing.read(buffer.data(), buffer.size()) > 0) {
+                               }
+                             });
                        },
                        limits);
   counts.into(writer.part());
-  writer.part().about["strip"] = "1";
+  writer.part().about["strip"] = std::to_string(volume_strip);
 }
 
 std::size_t strip_of(const Part& part) {
@@ -247,7 +276,7 @@ FilesTaken take_files(const FilesPlace& place, std::size_t number, const Destina
   part.kind = "files";
   part.subject = place.name;
   PartWriter writer{destination.store, destination.folder, std::move(part), {level, 0, true}, destination.keys, limits};
-  if (place.directory.empty()) take_volume(place, writer, progress, limits);
+  if (place.directory.empty()) take_volume(place, taken, writer, progress, limits);
   else take_folder(place, taken, writer, progress, limits);
   writer.finish();
   taken.part = writer.commit();
@@ -288,7 +317,8 @@ void FilesRestore::load(io::Reader& tar, Progress& progress, const Limits& limit
   if (!place_.directory.empty()) {
     fs::create_directories(place_.directory / fresh);
     io::TarReader reader{from};
-    const auto unpacked = io::unpack_tar(reader, place_.directory / fresh, strip, {});
+    const auto unpacked = io::unpack_tar(reader, place_.directory / fresh, strip, {}, io::SpecialBits::keep);
+    less_special_ = unpacked.less_special;
     const auto expected = part_.counts.find("bytes");
     if (expected != part_.counts.end() && expected->second != unpacked.bytes) {
       throw Failure{Exit::data, fmt::format("\"{}\" has {} bytes of files instead of {}", part_.name, unpacked.bytes, expected->second)};
@@ -319,6 +349,19 @@ void FilesRestore::swap_back(const Limits& limits) {
 }
 
 std::string FilesRestore::kept() const { return fmt::format("{}: .codops-before-{}", place_.name, stamp_); }
+
+std::string FilesRestore::note() const {
+  if (less_special_ == 0) return {};
+  return fmt::format("{}: {} files or folders have lost their setuid or setgid bit, which only root can give back", place_.name, less_special_);
+}
+
+std::vector<std::string> mend_files(const FilesPlace& place, const Limits& limits) {
+  if (place.directory.empty()) return {};
+  const auto entries = local_entries(place.directory);
+  if (!needs_mending(*entries, limits)) return {};
+  mend_swap(*entries, limits);
+  return {fmt::format("{} is as it was before a restore that died: what it had laid beside is gone", place.name)};
+}
 
 std::string files_put_aside(const FilesPlace& place, const Limits& limits) {
   std::string stamp;

@@ -53,6 +53,7 @@ std::unique_ptr<Entries> container_entries(target::Containers& containers, std::
 // mend_swap() puts back what was live; a failure does so at once.
 void swap_entries(Entries& entries, const std::string& stamp, const Limits& limits);
 void swap_entries_back(Entries& entries, const std::string& stamp, const Limits& limits);
+bool needs_mending(Entries& entries, const Limits& limits);
 void mend_swap(Entries& entries, const Limits& limits);
 // The stamp of the newest restore that put something aside here; empty: none did.
 std::string entries_put_aside(Entries& entries, const Limits& limits);
@@ -70,14 +71,19 @@ class FilesRestore {
   void swap(const Limits& limits);
   void swap_back(const Limits& limits);
   std::string kept() const;
+  std::string note() const;  // what was not laid out as it was; empty: nothing
 
  private:
   FilesPlace place_;
   Part part_;
   std::string stamp_;
   bool laid_{}, swapped_{};
+  std::uint64_t less_special_{};
 };
 
+// What a restore that died had laid beside the files goes, or back, where it was killed in the middle. Only folders of this
+// machine: for a volume a container may have to be started, which the next restore does. Returns what was done, for people.
+std::vector<std::string> mend_files(const FilesPlace& place, const Limits& limits);
 std::string files_put_aside(const FilesPlace& place, const Limits& limits);
 void undo_files(const FilesPlace& place, const std::string& stamp, const Limits& limits);
 

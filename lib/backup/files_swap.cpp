@@ -139,6 +139,10 @@ std::unique_ptr<Entries> container_entries(target::Containers& containers, std::
   return std::make_unique<ContainerEntries>(containers, std::move(container), std::move(path));
 }
 
+bool needs_mending(Entries& entries, const Limits& limits) {
+  return !stamps_of(entries, moving_word, limits).empty() || !stamps_of(entries, fresh_word, limits).empty();
+}
+
 void mend_swap(Entries& entries, const Limits& limits) {
   for (const auto& stamp : stamps_of(entries, moving_word, limits)) {
     const auto moving = folder_name(moving_word, stamp);

@@ -64,7 +64,7 @@ PartWriter::PartWriter(store::Store& store, const std::string& folder, Part part
   auto& state = *state_;
   part.name += keys.encrypts() ? ".zst.age" : ".zst";
   state.part = std::move(part);
-  state.upload = store.create(folder + "/" + state.part.name, limits);
+  state.upload = store.create(folder + "/" + state.part.name, limits, store::Retain::yes);
   state.stored = std::make_unique<HashingWriter>(*state.upload);
   io::Writer* next = state.stored.get();
   if (!keys.recipients.empty()) {

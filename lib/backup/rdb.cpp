@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "lib/base/failure.hpp"
@@ -49,6 +50,7 @@ class RdbBytes {
       const auto count = std::min(size, end_ - at_);
       const std::string_view piece{buffer_.data() + at_, count};
       crc_ = crc64(crc_, piece);
+      if (copy_ != nullptr) pass(piece);
       if (keep_ != nullptr) keep_->append(piece);
       if (into != nullptr) {
         std::memcpy(into, piece.data(), count);
@@ -90,7 +92,41 @@ class RdbBytes {
   std::uint64_t crc() const { return crc_; }
   void keep_in(std::string* text) { keep_ = text; }
 
+  // What is taken goes to the copy, or waits until it is known whether it will, or is left out.
+  enum class Passing { on, held, off };
+  void copy_to(io::Writer* copy) { copy_ = copy; }
+  void passing(Passing how) {
+    if (how != Passing::held) {
+      const auto waiting = std::exchange(waiting_, {});
+      passing_ = how;
+      if (how == Passing::on && copy_ != nullptr) pass(waiting);
+    }
+    passing_ = how;
+  }
+  void end_copy(bool with_sum) {
+    if (copy_ == nullptr) return;
+    if (with_sum) {
+      std::string sum;
+      for (int i = 0; i < 8; ++i) sum.push_back(static_cast<char>(copied_crc_ >> (8 * i) & 0xFFU));
+      copied_ += sum;
+    }
+    copy_->write(copied_);
+    copied_.clear();
+  }
+
  private:
+  void pass(std::string_view piece) {
+    if (passing_ == Passing::off) return;
+    if (passing_ == Passing::held) {
+      waiting_ += piece;
+      return;
+    }
+    copied_crc_ = crc64(copied_crc_, piece);
+    copied_ += piece;
+    if (copied_.size() < 65536) return;
+    copy_->write(copied_);
+    copied_.clear();
+  }
   bool fill() {
     at_ = 0;
     end_ = source_.read(buffer_.data(), buffer_.size());
@@ -101,11 +137,17 @@ class RdbBytes {
   std::size_t at_{}, end_{};
   std::uint64_t crc_{};
   std::string* keep_{};
+  io::Writer* copy_{};
+  Passing passing_{Passing::on};
+  std::string waiting_, copied_;
+  std::uint64_t copied_crc_{};
 };
 
 class RdbFile {
  public:
-  RdbFile(io::Reader& source, const RdbEvents& events, bool values) : bytes_{source}, events_{events}, values_{values} {}
+  RdbFile(io::Reader& source, const RdbEvents& events, bool values, const RdbCopy* copy) : bytes_{source}, events_{events}, values_{values}, copy_{copy} {
+    if (copy != nullptr) bytes_.copy_to(&copy->to);
+  }
 
   RdbSummary read() {
     std::array<char, 9> head{};
@@ -212,8 +254,12 @@ class RdbFile {
     return out;
   }
 
+  using Passing = RdbBytes::Passing;
+
   bool step() {
+    if (copy_ != nullptr) bytes_.passing(Passing::held);
     const auto type = bytes_.byte();
+    if (copy_ != nullptr) place(type);
     switch (type) {
       case op_about: {
         const auto name = text();
@@ -222,7 +268,11 @@ class RdbFile {
       }
       case op_resize: length(), length(); return true;
       case op_slot_info: length(), length(), length(); return true;
-      case op_select: database_ = static_cast<int>(length()); return true;
+      case op_select:
+        database_ = static_cast<int>(length());
+        left_out_ = copy_ != nullptr && copy_->without.contains(database_);
+        if (copy_ != nullptr) bytes_.passing(left_out_ ? Passing::off : Passing::on);
+        return true;
       case op_expires_ms: expires_ = static_cast<std::int64_t>(bytes_.little<8>()); return true;
       case op_expires_s: expires_ = static_cast<std::int64_t>(bytes_.little<4>()) * 1000; return true;
       case op_idle: length(); return true;
@@ -239,7 +289,18 @@ class RdbFile {
     }
   }
 
+  // Whether this item goes into the copy. Which database is meant is only known behind the word that says so.
+  void place(std::uint8_t type) {
+    if (type == op_select) return;
+    const bool of_all = type == op_about || type == op_function || type == op_module_aux || type == op_end;
+    bytes_.passing(of_all || !left_out_ ? Passing::on : Passing::off);
+  }
+
   void end() {
+    if (copy_ != nullptr) {
+      bytes_.passing(Passing::off);
+      bytes_.end_copy(summary_.version >= 5);
+    }
     if (summary_.version >= 5) {
       const auto sum = bytes_.crc();
       const auto recorded = bytes_.little<8>();
@@ -257,6 +318,7 @@ class RdbFile {
     }
     value(type, key.key);
     bytes_.keep_in(nullptr);
+    if (left_out_) return;
     if (values_) seal(payload);
     ++summary_.keys[database_];
     if (!key.expires) ++summary_.lasting[database_];
@@ -353,6 +415,8 @@ class RdbFile {
   RdbBytes bytes_;
   const RdbEvents& events_;
   bool values_;
+  const RdbCopy* copy_;
+  bool left_out_{};
   RdbSummary summary_;
   int database_{};
   std::optional<std::int64_t> expires_;
@@ -366,6 +430,6 @@ std::uint64_t crc64(std::uint64_t crc, std::string_view bytes) {
   return crc;
 }
 
-RdbSummary read_rdb(io::Reader& source, const RdbEvents& events, bool values) { return RdbFile{source, events, values}.read(); }
+RdbSummary read_rdb(io::Reader& source, const RdbEvents& events, bool values, const RdbCopy* copy) { return RdbFile{source, events, values, copy}.read(); }
 
 }  // namespace codops::backup

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -32,9 +33,16 @@ struct RdbEvents {
   std::function<void(std::string_view code)> function;  // what FUNCTION LOAD takes
 };
 
+// A copy of the RDB without some of its databases, with a checksum of its own.
+struct RdbCopy {
+  io::Writer& to;
+  std::set<int> without;
+};
+
 // Reads to the end, which must be the end of the source. Failure{data} for damage: structure, and CRC64 where the file has one.
 // Without `values` nothing is kept in memory; with them one value at a time.
-RdbSummary read_rdb(io::Reader& source, const RdbEvents& events, bool values);
+// What `copy` leaves out is neither counted nor told.
+RdbSummary read_rdb(io::Reader& source, const RdbEvents& events, bool values, const RdbCopy* copy = nullptr);
 
 // CRC-64 as Redis has it (Jones; reflected, no final inversion), for tests of the above.
 std::uint64_t crc64(std::uint64_t crc, std::string_view bytes);

@@ -16,6 +16,27 @@ constexpr std::size_t most_pending = 4U << 20U;
 
 std::string number(int value) { return std::to_string(value); }
 
+std::string filling_text() {
+  const auto self = store::this_process();
+  return fmt::format("{} {} {} {}", self.pid, self.start_time, self.boot_id, self.pid_namespace);
+}
+
+bool filler_is_gone(const std::string& text) {
+  store::ProcessIdentity who;
+  std::array<std::string, 4> words;
+  std::size_t at = 0;
+  for (auto& word : words) {
+    const auto end = std::min(text.find(' ', at), text.size());
+    word = text.substr(at, end - at);
+    at = std::min(end + 1, text.size());
+  }
+  who.pid = std::atoll(words[0].c_str());
+  who.start_time = std::strtoull(words[1].c_str(), nullptr, 10);
+  who.boot_id = words[2];
+  who.pid_namespace = words[3];
+  return store::is_gone(who);
+}
+
 class RedisServer {
  public:
   RedisServer(const io::RedisTarget& target, const Limits& limits) : connection{target, limits} {
@@ -43,6 +64,21 @@ class RedisServer {
     const auto answers = connection.answers(limits);
     for (int database = 0; database < count; ++database) {
       found[database] = std::strtoull(answers.at(static_cast<std::size_t>(database) * 2 + 1).text.c_str(), nullptr, 10);
+    }
+    return found;
+  }
+  // The sizes, once what dead restores were filling is emptied. Failure{locked}: one fills at this moment, unless it may.
+  std::map<int, std::uint64_t> mended(bool while_filled, std::vector<std::string>& done, const Limits& limits) {
+    auto found = sizes(limits);
+    for (const auto& [database, who] : having(filling_key, found, limits)) {
+      if (!filler_is_gone(who)) {
+        if (while_filled) continue;
+        throw Failure{Exit::locked, fmt::format("another restore fills database {} of Redis", database), "wait for it"};
+      }
+      connection.command({"SELECT", number(database)}, limits);
+      connection.command({"FLUSHDB", "ASYNC"}, limits);
+      found[database] = 0;
+      done.push_back(fmt::format("database {} of Redis, which a restore that died was filling, is empty again", database));
     }
     return found;
   }
@@ -74,27 +110,6 @@ class RedisServer {
   int count{16};
 };
 
-std::string filling_text() {
-  const auto self = store::this_process();
-  return fmt::format("{} {} {} {}", self.pid, self.start_time, self.boot_id, self.pid_namespace);
-}
-
-bool filler_is_gone(const std::string& text) {
-  store::ProcessIdentity who;
-  std::array<std::string, 4> words;
-  std::size_t at = 0;
-  for (auto& word : words) {
-    const auto end = std::min(text.find(' ', at), text.size());
-    word = text.substr(at, end - at);
-    at = std::min(end + 1, text.size());
-  }
-  who.pid = std::atoll(words[0].c_str());
-  who.start_time = std::strtoull(words[1].c_str(), nullptr, 10);
-  who.boot_id = words[2];
-  who.pid_namespace = words[3];
-  return store::is_gone(who);
-}
-
 std::set<int> databases_of(const Part& part) {
   std::set<int> all;
   for (const auto& [name, keys] : part.counts) {
@@ -102,6 +117,24 @@ std::set<int> databases_of(const Part& part) {
     if (plain && keys > 0) all.insert(std::atoi(name.c_str()));
   }
   return all;
+}
+
+}  // namespace
+
+namespace {
+
+// The databases that hold what a restore put aside or is filling: by their marks.
+std::set<int> not_live(io::RedisConnection& connection, const Limits& limits) {
+  std::set<int> found;
+  const auto asked = connection.ask({"INFO", "keyspace"}, limits);
+  const auto keyspace = asked.error ? std::string{} : asked.text;
+  for (std::size_t at = keyspace.find("\ndb"); at != std::string::npos; at = keyspace.find("\ndb", at + 1)) {
+    const int database = std::atoi(keyspace.c_str() + at + 3);
+    if (connection.ask({"SELECT", number(database)}, limits).error) continue;
+    const auto marked = connection.ask({"EXISTS", filling_key, aside_key, undone_key}, limits);
+    if (!marked.error && marked.text != "0") found.insert(database);
+  }
+  return found;
 }
 
 }  // namespace
@@ -114,17 +147,23 @@ Part take_redis(const io::RedisTarget& target, const Destination& destination, i
   PartWriter writer{destination.store, destination.folder, std::move(part), {level, 0, true}, destination.keys, limits};
   io::RedisConnection connection{target, limits};
   RdbSummary summary;
+  const RdbCopy copy{writer, not_live(connection, limits)};
+  const RdbEvents events{[](const RdbKey& key, std::string_view) {
+                           if (key.key != filling_key && key.key != aside_key && key.key != undone_key) return;
+                           throw Failure{Exit::failed, fmt::format("a restore began to use database {} of Redis while it was backed up", key.database), "once more, when it is done"};
+                         },
+                         {}};
   io::stream_between(
       [&](io::Writer& passing) {
         connection.snapshot(
             [&](std::string_view bytes) {
-              writer.write(bytes);
+              if (copy.without.empty()) writer.write(bytes);
               passing.write(bytes);
               progress.advance(bytes.size());
             },
             limits);
       },
-      [&](io::Reader& passing) { summary = read_rdb(passing, {}, false); });
+      [&](io::Reader& passing) { summary = read_rdb(passing, events, false, copy.without.empty() ? nullptr : &copy); });
   auto& about = writer.part();
   for (const auto& [database, keys] : summary.keys) about.counts[number(database)] = keys;
   for (const auto* name : {"redis-ver", "used-mem"}) {
@@ -175,14 +214,8 @@ RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, cons
     : state_{new State{{target, limits}, part, {}, {}}} {
   auto& state = *state_;
   auto& server = state.server;
-  auto sizes = server.sizes(limits);
-  // What a restore that was killed left in a spare database.
-  for (const auto& [database, who] : server.having(filling_key, sizes, limits)) {
-    if (!filler_is_gone(who)) throw Failure{Exit::locked, fmt::format("another restore fills database {} of Redis", database), "wait for it"};
-    server.connection.command({"SELECT", number(database)}, limits);
-    server.connection.command({"FLUSHDB", "ASYNC"}, limits);
-    sizes[database] = 0;
-  }
+  std::vector<std::string> done;
+  const auto sizes = server.mended(false, done, limits);
   std::set<int> aside;
   for (const auto* key : {aside_key, undone_key}) {
     for (const auto& [database, when] : server.having(key, sizes, limits)) aside.insert(database);
@@ -252,8 +285,9 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
   collect();
   for (const auto& [live, spare] : state.spare) {
     connection.command({"SELECT", number(spare)}, limits);
-    connection.command({"DEL", filling_key}, limits);
-    const auto there = std::strtoull(connection.command({"DBSIZE"}, limits).text.c_str(), nullptr, 10);
+    // Its mark stays until the swap: killed before, nobody may take it for live data.
+    const auto counted = std::strtoull(connection.command({"DBSIZE"}, limits).text.c_str(), nullptr, 10);
+    const auto there = counted - std::min<std::uint64_t>(counted, 1);
     const auto keys = summary.keys.find(live), lasting = summary.lasting.find(live);
     const auto most = keys == summary.keys.end() ? 0 : keys->second, least = lasting == summary.lasting.end() ? 0 : lasting->second;
     if (there < least || there > most) {
@@ -266,8 +300,9 @@ void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
   auto& state = *state_;
   std::vector<std::vector<std::string>> commands;
   for (const auto& [live, spare] : state.spare) {
-    commands.push_back({"SWAPDB", number(live), number(spare)});
     commands.push_back({"SELECT", number(spare)});
+    commands.push_back({"DEL", filling_key});
+    commands.push_back({"SWAPDB", number(live), number(spare)});
     commands.push_back({"SET", aside_key, fmt::format("{} {}", stamp, live)});
   }
   for (const auto& code : state.functions) commands.push_back({"FUNCTION", "LOAD", "REPLACE", code});
@@ -292,6 +327,16 @@ std::string RedisRestore::kept() const {
   std::string text;
   for (const auto& [live, spare] : state_->spare) text += fmt::format("{}{}", text.empty() ? "database " : ", ", spare);
   return text;
+}
+
+std::vector<std::string> mend_redis(const io::RedisTarget& target, const Limits& limits) {
+  std::vector<std::string> done;
+  io::RedisConnection looking{target, limits};
+  // Replicas and clusters are backed up too, and nothing is ever restored into them.
+  if (not_live(looking, limits).empty()) return done;
+  RedisServer server{target, limits};
+  server.mended(true, done, limits);
+  return done;
 }
 
 std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits) {

@@ -12,7 +12,8 @@
 
 namespace codops::backup {
 
-// Reads the RDB to its end while it passes by. The part is durable when this returns.
+// Reads the RDB to its end while it passes by. What restores put aside or are filling is left out. The part is durable when this
+// returns. Failure{failed}: a restore began meanwhile.
 Part take_redis(const io::RedisTarget& target, const Destination& destination, int level, Progress& progress, const Limits& limits);
 
 // The keys of a stored RDB by database. Failure{data} for damage, or other keys than the part says.
@@ -44,6 +45,9 @@ class RedisRestore {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Empties what restores of dead processes were filling. Returns what was done, for people.
+std::vector<std::string> mend_redis(const io::RedisTarget& target, const Limits& limits);
 
 // The stamp of the newest restore that put something aside here; empty: none did.
 std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits);

@@ -1,7 +1,9 @@
 #include "lib/backup/restore.hpp"
 
 #include "lib/backup/dump_file.hpp"
+#include "lib/backup/half_restored.hpp"
 #include "lib/backup/hints.hpp"
+#include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/base/units.hpp"
@@ -90,6 +92,7 @@ class Restoring {
     const auto started = clock_.steady();
     lock_restore(server_, live_, limits_);
     for (const auto& note : mend_restores(server_, live_, limits_)) reporter_.warn(note);
+    if (const auto half = half_restored(server_, live_, limits_)) reporter_.warn(half->text(live_));
     programs_ = find_programs(server_.server_version() / 10000, subject_.database, subject_.container, limits_);
     live_exists_ = database_exists(server_, live_, limits_);
     steps_.step("check", [&] { return check(); });
@@ -128,6 +131,7 @@ class Restoring {
       result_.source = request_.file.string();
     } else {
       entry_ = catalogue_.find(request_.backup, limits_);
+      reading_.emplace(catalogue_, entry_->manifest.label, limits_);
       for (const auto& passed : entry_->passed_over) reporter_.warn(passed);
       const auto& manifest = entry_->manifest;
       result_.source = manifest.label;
@@ -206,6 +210,7 @@ class Restoring {
       PartReader reader{catalogue_.store(), folder, *part, keys_, limits_};
       files_.push_back(std::make_unique<FilesRestore>(*place, *part, stamp_of(began_)));
       files_.back()->load(reader, progress, limits_);
+      if (auto note = files_.back()->note(); !note.empty()) result_.notes.push_back(std::move(note));
       said += (said.empty() ? "" : ", ") + place->name;
     }
     return said + " beside what is live";
@@ -216,7 +221,13 @@ class Restoring {
     const auto from = held_since_.value_or(clock_.steady());
     std::string said;
     bool database_swapped = false;
+    // Killed between two of them, the parts that are live would not belong together: whoever comes next has to know.
+    const bool several = (with_database_ ? 1U : 0U) + (redis_ ? 1U : 0U) + files_.size() > 1;
+    const auto comment = live_exists_ ? comment_of(server_, live_, limits_) : std::string{};
+    comment_ = several ? to_comment({result_.source, comment}) : comment;
     try {
+      bool noted = with_database_;
+      if (several && !with_database_ && live_exists_) noted = note_beside(comment_);
       if (with_database_) {
         said = swap_database();
         database_swapped = true;
@@ -229,8 +240,10 @@ class Restoring {
         files->swap(limits_);
         result_.kept.push_back(files->kept());
       }
+      if (several && noted) set_comment(server_, live_, comment, limits_);
     } catch (...) {
       swap_back(database_swapped);
+      if (several && !with_database_ && live_exists_) note_beside(comment);
       throw;
     }
     fresh_.keep();
@@ -241,16 +254,26 @@ class Restoring {
     return said.empty() ? fmt::format("{} kept", fmt::join(result_.kept, ", ")) : said;
   }
 
+  // On a database that is not itself restored: a role that may not comment on it restores Redis and files all the same.
+  bool note_beside(const std::string& comment) {
+    try {
+      set_comment(server_, live_, comment, Limits{}.within(Milliseconds{20'000}));
+      return true;
+    } catch (const io::postgres::DatabaseError&) {
+      return false;
+    }
+  }
+
   std::string swap_database() {
     if (!live_exists_) {
-      server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS NULL; COMMIT", io::postgres::quote_identifier(fresh_.name()),
-                              io::postgres::quote_identifier(live_)),
+      server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2}; COMMIT", io::postgres::quote_identifier(fresh_.name()),
+                              io::postgres::quote_identifier(live_), comment_.empty() ? "NULL" : io::postgres::quote_literal(comment_)),
                   limits_);
       return fmt::format("\"{}\" is new", live_);
     }
     result_.aside = side_name(live_, "before", began_);
     copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_);
-    swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_of(server_, live_, limits_), read_only_.active()}, limits_);
+    swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_, read_only_.active()}, limits_);
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
   }
 
@@ -312,9 +335,11 @@ class Restoring {
   ApplicationHeld stopped_;
   std::unique_ptr<Programs> programs_;
   std::optional<Entry> entry_;
+  std::optional<Reading> reading_;
   std::optional<DumpFile> file_;
   DatabaseShape shape_;
   Beside beside_;
+  std::string comment_;  // of the live database while places change
   std::optional<std::chrono::steady_clock::time_point> held_since_;
   Restored result_;
 };
@@ -336,6 +361,7 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
   const auto others = whole ? beside_database(entry.manifest, subject, request, see_backup(catalogue, entry.manifest.label), notes) : Beside{};
   check_parts(catalogue, entry, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits);
   auto findings = entry.manifest.database ? preflight(*entry.manifest.database, server, limits) : std::vector<Finding>{};
+  if (const auto half = half_restored(server, subject.database.database, limits)) findings.push_back({false, half->text(subject.database.database), half->remedy(subject.environment)});
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});
   if (others.redis != nullptr) {
     try {

@@ -1,5 +1,6 @@
 // Single tables, beside what is live.
 #include "lib/backup/hints.hpp"
+#include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/side_schema.hpp"
 
@@ -119,6 +120,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
   const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
   const auto entry = catalogue.find(request.backup, limits);
   const auto& manifest = entry.manifest;
+  const Reading reading{catalogue, manifest.label, limits};
   result.source = manifest.label;
   for (const auto& passed : entry.passed_over) reporter.warn(passed);
 

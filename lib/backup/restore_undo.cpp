@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "lib/backup/half_restored.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 
@@ -67,6 +68,7 @@ Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const C
       undo_files(*place, found.stamp, limits);
       result.kept.push_back(place->name);
     }
+    if (const auto half = half_restored(server, live, limits)) set_comment(server, live, half->comment, limits);
     stopped.start(limits);
     result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
     return said.empty() ? fmt::format("{} as before", fmt::join(result.kept, ", ")) : said;

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include "lib/backup/half_restored.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
 
@@ -145,7 +146,9 @@ void copy_properties(Connection& server, const std::string& from, const std::str
 std::string comment_of(Connection& server, const std::string& database, const Limits& limits) {
   const auto row = server.query("SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = $1",
                                 {database}, limits);
-  return row.empty() ? std::string{} : std::string{row.text(0, 0)};
+  auto comment = row.empty() ? std::string{} : std::string{row.text(0, 0)};
+  const auto half = parse_half_restored(comment);
+  return half ? half->comment : comment;
 }
 
 void swap_databases(Connection& server, const Swap& swap, const Limits& limits) {

@@ -32,6 +32,7 @@ void drop_database(io::postgres::Connection& server, const std::string& name, co
 // `but`: a setting that is left out.
 void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to, std::string_view but,
                      const Limits& limits);
+// Its own, without a note of half_restored.hpp.
 std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 
 // Ends the sessions of `database` that our role may end; autovacuum's workers leave by themselves. Those that stay, in words:

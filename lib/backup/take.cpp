@@ -1,4 +1,5 @@
 #include "lib/backup/backup.hpp"
+#include "lib/backup/half_restored.hpp"
 #include "lib/backup/hints.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
@@ -10,10 +11,11 @@ namespace codops::backup {
 namespace {
 
 std::unique_ptr<store::StoreLock> lock(Catalogue& catalogue, const Limits& limits) {
-  auto held = catalogue.store().try_lock(catalogue.folder() + "/lock", limits);
+  store::LockHolder holder;
+  auto held = catalogue.store().try_lock(catalogue.folder() + "/lock", limits, &holder);
   if (!held) {
-    throw Failure{Exit::locked, fmt::format("another backup is running in {}", catalogue.store().describe()),
-                  "wait for it, or " + see_list(catalogue)};
+    const auto who = holder.text();
+    throw Failure{Exit::locked, fmt::format("another backup is running in {}{}{}", catalogue.store().describe(), who.empty() ? "" : ": ", who), holder.remedy()};
   }
   return held;
 }
@@ -49,12 +51,29 @@ class Unpublished {
   bool published_{};
 };
 
+// What a restore that died had laid beside Redis' databases and the folders of this machine. While one holds its lock it is
+// at work, perhaps the very one whose safety backup this is.
+void mend_beside(const Subject& subject, io::postgres::Connection& server, Reporter& reporter, const Limits& limits) {
+  const auto& live = subject.database.database;
+  if (!try_lock_restore(server, live, limits)) return;
+  if (subject.redis) {
+    for (const auto& note : mend_redis(*subject.redis, limits)) reporter.warn(note);
+  }
+  for (const auto& place : subject.files) {
+    for (const auto& note : mend_files(place, limits)) reporter.warn(note);
+  }
+  unlock_restore(server, live, limits);
+}
+
 // From another database: the live one may be closed or read-only. A role that may not enter that one, or change what it finds,
 // takes its backup all the same, should the live one let it.
 void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
+  const auto& live = subject.database.database;
   try {
-    auto connection = io::postgres::Connection::open(beside(subject.database, subject.database.database), limits);
-    for (const auto& note : mend_restores(connection, subject.database.database, limits)) reporter.warn(note);
+    auto connection = io::postgres::Connection::open(beside(subject.database, live), limits);
+    for (const auto& note : mend_restores(connection, live, limits)) reporter.warn(note);
+    if (const auto half = half_restored(connection, live, limits)) throw Failure{Exit::failed, half->text(live) + "; no backup is taken of it", half->remedy(subject.environment)};
+    mend_beside(subject, connection, reporter, limits);
   } catch (const io::postgres::DatabaseError& error) {
     limits.check("a look at what restores left");
     if (!error.lost()) reporter.warn("what a restore left can't be taken back: " + error.message());
@@ -129,6 +148,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   for (const auto& part : manifest.parts) check_stored(catalogue.store(), destination.folder, part, limits);
   manifest.finished = clock.now();
   limits.check("a backup");
+  held->check();
   catalogue.publish(manifest, keys.signing, limits);
   unpublished.published();
 
@@ -149,10 +169,23 @@ Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry
   }
   Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
   if (!dry_run) catalogue.remove_stale(now, limits);
-  for (const auto& verdict : pruning.verdicts) {
+  for (auto& verdict : pruning.verdicts) {
     if (verdict.keep) continue;
-    if (!dry_run) catalogue.remove(verdict.label, limits);
-    pruning.removed.push_back(verdict.label);
+    auto why = catalogue.held_by(verdict.label, limits);
+    if (why.empty() && !dry_run) {
+      try {
+        catalogue.remove(verdict.label, limits);
+      } catch (const Failure& failure) {
+        if (failure.code() != Exit::locked) throw;  // since we looked
+        why = failure.message();
+      }
+    }
+    if (why.empty()) {
+      pruning.removed.push_back(verdict.label);
+    } else {
+      verdict.keep = true;
+      verdict.reasons = {why};
+    }
   }
   return pruning;
 }

@@ -2,6 +2,7 @@
 
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/files_part.hpp"
+#include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/snapshot.hpp"
 #include "lib/base/failure.hpp"
@@ -102,6 +103,7 @@ Verification examine(Catalogue& catalogue, const Entry& entry, const Keyring& ke
 Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& keys, WallTime now, Progress& progress,
                     const Limits& limits) {
   Verification result;
+  const Reading reading{catalogue, entry.manifest.label, limits};
   try {
     result = examine(catalogue, entry, keys, progress, limits);
   } catch (const Failure& failure) {

@@ -109,6 +109,13 @@ std::string Sha256::hex() { return to_hex(raw()); }
 
 std::string sha256_hex(std::string_view bytes) { return Sha256{}.update(bytes).hex(); }
 
+std::string md5(std::string_view bytes) {
+  std::string result(16, '\0');
+  unsigned size = 0;
+  const bool known = ::EVP_Digest(bytes.data(), bytes.size(), bytes_of(result), &size, ::EVP_md5(), nullptr) == 1;
+  return known && size == result.size() ? result : std::string{};
+}
+
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   std::string result(32, '\0');
   unsigned size = 32;

@@ -22,7 +22,7 @@ struct HeaderFree {
 
 class Unpacking {
  public:
-  explicit Unpacking(const fs::path& folder) : folder_{fs::canonical(folder)}, disk_{::archive_write_disk_new()} {
+  Unpacking(const fs::path& folder, bool special) : folder_{fs::canonical(folder)}, special_{special}, disk_{::archive_write_disk_new()} {
     // Not NOABSOLUTEPATHS: the paths that are given to it are, below a folder without links in its own path.
     int flags = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
                 ARCHIVE_EXTRACT_NO_OVERWRITE;
@@ -33,7 +33,7 @@ class Unpacking {
   void write(TarReader& reader, const TarEntry& entry, const std::string& path, std::size_t strip) {
     const std::unique_ptr<archive_entry, HeaderFree> header{::archive_entry_new()};
     ::archive_entry_set_pathname(header.get(), (folder_ / path).c_str());
-    ::archive_entry_set_perm(header.get(), entry.mode & 01777U);
+    ::archive_entry_set_perm(header.get(), entry.mode & (special_ ? 07777U : 01777U));
     ::archive_entry_set_uid(header.get(), entry.uid);
     ::archive_entry_set_gid(header.get(), entry.gid);
     ::archive_entry_set_mtime(header.get(), entry.mtime, static_cast<long>(entry.mtime_ns));
@@ -82,6 +82,7 @@ class Unpacking {
   }
 
   fs::path folder_;
+  bool special_;
   std::unique_ptr<archive, DiskFree> disk_;
   std::set<std::string> brought_;
 };
@@ -107,14 +108,17 @@ std::string inner_path(std::string_view path, std::size_t strip) {
   return inner;
 }
 
-Unpacked unpack_tar(TarReader& reader, const fs::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress) {
+Unpacked unpack_tar(TarReader& reader, const fs::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress, SpecialBits special) {
   Unpacked unpacked;
-  Unpacking unpacking{folder};
+  const bool root = ::geteuid() == 0;
+  Unpacking unpacking{folder, special == SpecialBits::keep && root};
   unpacking.progress = progress;
   while (const auto entry = reader.next()) {
     const auto path = inner_path(entry->path, strip);
     if (path.empty()) continue;  // the folder itself
     unpacking.write(reader, *entry, path, strip);
+    const bool has_special = (entry->mode & 06000U) != 0 && (entry->kind == TarEntry::Kind::file || entry->kind == TarEntry::Kind::directory);
+    if (special == SpecialBits::keep && !root && has_special) ++unpacked.less_special;
     if (entry->kind == TarEntry::Kind::directory) ++unpacked.folders; else ++unpacked.files;
     if (entry->kind == TarEntry::Kind::file) unpacked.bytes += entry->size;
   }

@@ -70,6 +70,9 @@ class Checker {
     if (!store.starts_with('/') && !store.starts_with("s3://")) {
       add("backup.store", fmt::format("backup.store is an absolute directory or s3://bucket/prefix, not \"{}\"", store));
     }
+    if (store.starts_with("s3://") && store.find("//", 5) != std::string::npos) {
+      add("backup.store", fmt::format("backup.store has an empty part in its prefix: \"{}\"", store), "servers differ in what they make of //");
+    }
   }
 
   void formats() {

@@ -8,6 +8,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
+#include "lib/store/lock_text.hpp"
 
 namespace codops::store {
 namespace fs = std::filesystem;
@@ -59,13 +60,24 @@ class FlockHeld final : public StoreLock {
   io::FileLock lock_;
 };
 
+[[noreturn]] void not_readable(const fs::path& path, const std::error_code& error) {
+  throw Failure{Exit::failed, fmt::format("cannot read \"{}\": {}", path.string(), error.message()), "as the user that takes the backups, or look at backup.store"};
+}
+
+// Who holds a lock, for whoever meets it: the kernel knows that it is held, but not for whom to see.
+void write_holder(const fs::path& path) {
+  const io::Fd file{::open(path.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC)};
+  const auto text = to_json(new_lock_text(SystemClock{}.now()));
+  if (file && ::write(file.get(), text.data(), text.size()) < 0) return;  // a full disk: it is held all the same
+}
+
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 }  // namespace
 
 DirectoryStore::DirectoryStore(fs::path root) : root_{std::move(root)} {}
 
-std::unique_ptr<Upload> DirectoryStore::create(const std::string& name, const Limits& limits) {
+std::unique_ptr<Upload> DirectoryStore::create(const std::string& name, const Limits& limits, Retain) {
   check_name(name);
   io::make_folders((root_ / name).parent_path());
   return std::make_unique<FileUpload>(root_ / name, limits);
@@ -93,27 +105,39 @@ std::unique_ptr<io::Reader> DirectoryStore::open(const std::string& name, const 
 
 std::optional<Object> DirectoryStore::find(const std::string& name, const Limits&) {
   check_name(name);
-  std::error_code none;
+  std::error_code error;
   const auto path = root_ / name;
-  if (!fs::is_regular_file(fs::symlink_status(path, none))) return std::nullopt;
-  return Object{name, fs::file_size(path)};
+  const auto status = fs::symlink_status(path, error);
+  if (!fs::exists(status) && status.type() != fs::file_type::not_found) not_readable(path, error);
+  if (!fs::is_regular_file(status)) return std::nullopt;
+  const auto size = fs::file_size(path, error);
+  if (error == std::errc::no_such_file_or_directory) return std::nullopt;
+  if (error) not_readable(path, error);
+  return Object{name, size};
 }
 
 std::vector<Object> DirectoryStore::list(const std::string& folder, const Limits& limits) {
   std::vector<Object> objects;
-  const auto start = folder.empty() ? root_ : root_ / folder;
-  std::error_code none;
-  if (!fs::is_directory(start, none)) return objects;
-  for (auto at = fs::recursive_directory_iterator{start}; at != fs::recursive_directory_iterator{}; ++at) {
+  std::vector<fs::path> folders{folder.empty() ? root_ : root_ / folder};
+  while (!folders.empty()) {
     limits.check("listing backups");
-    if (is_hidden(at->path())) {
-      at.disable_recursion_pending();
-      continue;
+    const auto at = std::move(folders.back());
+    folders.pop_back();
+    std::error_code error, none;
+    fs::directory_iterator entry{at, error};
+    // Not there, or removed by somebody meanwhile. One that may not be entered is no empty one.
+    if (error == std::errc::no_such_file_or_directory) continue;
+    if (error) not_readable(at, error);
+    for (; entry != fs::directory_iterator{}; entry.increment(error)) {
+      if (is_hidden(entry->path())) continue;
+      if (entry->is_symlink(none)) continue;
+      if (entry->is_directory(none)) folders.push_back(entry->path());
+      // Somebody else may remove a file between reading the folder and asking for its size.
+      if (!entry->is_regular_file(none)) continue;
+      const auto size = entry->file_size(none);
+      if (!none) objects.push_back({entry->path().lexically_relative(root_).string(), size});
     }
-    // Somebody else may remove a file between reading the folder and asking for its size.
-    if (!at->is_regular_file(none) || at->is_symlink(none)) continue;
-    const auto size = at->file_size(none);
-    if (!none) objects.push_back({at->path().lexically_relative(root_).string(), size});
+    if (error) not_readable(at, error);
   }
   std::sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return objects;
@@ -150,14 +174,18 @@ void DirectoryStore::sweep(const std::string& folder, const Limits& limits) {
   if (start != root_ && fs::is_empty(start, none)) fs::remove(start, none);
 }
 
-std::unique_ptr<StoreLock> DirectoryStore::try_lock(const std::string& name, const Limits&) {
+std::unique_ptr<StoreLock> DirectoryStore::try_lock(const std::string& name, const Limits&, LockHolder* holder) {
   check_name(name);
   auto path = root_ / name;
   path.replace_filename("." + path.filename().string() + ".lock");
   io::make_folders(path.parent_path());
   auto lock = io::FileLock::try_take(path);
-  if (!lock) return nullptr;
-  return std::make_unique<FlockHeld>(std::move(*lock));
+  if (lock) {
+    write_holder(path);
+    return std::make_unique<FlockHeld>(std::move(*lock));
+  }
+  if (holder != nullptr) *holder = parse_lock_text(io::read_file_if_there(path, 4096).value_or("")).holder;
+  return nullptr;
 }
 
 }  // namespace codops::store

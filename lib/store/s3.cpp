@@ -1,16 +1,12 @@
 #include "lib/store/s3.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "lib/base/failure.hpp"
-#include "lib/store/process_identity.hpp"
 #include "lib/store/s3_client.hpp"
+#include "lib/store/s3_lock.hpp"
 #include "lib/store/s3_upload.hpp"
 
 namespace codops::store {
 namespace {
-
-constexpr std::chrono::hours lock_is_stale_after{12};
 
 std::uint64_t size_of(const io::HttpResponse& response) {
   return std::strtoull(response.header("content-length").c_str(), nullptr, 10);
@@ -64,42 +60,28 @@ class RangeReader final : public io::Reader {
   std::size_t used_{};
 };
 
-class ObjectLock final : public StoreLock {
- public:
-  ObjectLock(std::shared_ptr<S3Client> client, std::string key, std::string etag)
-      : client_{std::move(client)}, key_{std::move(key)}, etag_{std::move(etag)} {}
-  ~ObjectLock() override {
-    try {
-      const auto limits = Limits{}.within(Milliseconds{15'000});
-      // Somebody may have taken it over.
-      if (const auto head = client_->send({"HEAD", key_, {}, {}, {}}, limits); head.ok() && head.header("etag") == etag_) {
-        client_->send({"DELETE", key_, {}, {}, {}}, limits);
-      }
-    } catch (const std::exception&) {
-      // It is taken over once its process is gone.
+void check_prefix(const S3Address& address) {
+  std::string_view left = address.prefix;
+  while (!left.empty()) {
+    const auto end = std::min(left.find('/'), left.size());
+    const auto part = left.substr(0, end);
+    left.remove_prefix(std::min(end + 1, left.size()));
+    const bool control = std::any_of(part.begin(), part.end(), [](unsigned char c) { return c < 32 || c == 127; });
+    if (part.empty() || part == "." || part == ".." || control) {
+      throw Failure{Exit::config, fmt::format("backup.store: the prefix \"{}\" has an empty part, a . or .., or control characters: servers differ in what they make of it", address.prefix),
+                    fmt::format("s3://{}/shop/backups", address.bucket)};
     }
   }
-
- private:
-  std::shared_ptr<S3Client> client_;
-  std::string key_, etag_;
-};
-
-std::string lock_text(WallTime now) {
-  const auto self = this_process();
-  return nlohmann::json{{"host", host_name()}, {"pid", self.pid}, {"start_time", self.start_time}, {"boot_id", self.boot_id},
-                        {"pid_namespace", self.pid_namespace}, {"since", to_rfc3339(now)}}.dump();
 }
 
-bool is_stale(const std::string& text, WallTime now) try {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return true;
-  const auto since = parse_rfc3339(json.value("since", ""));
-  return !since || now - *since > lock_is_stale_after ||
-         is_gone({json.value("boot_id", ""), json.value("pid_namespace", ""), json.value("pid", std::int64_t{}),
-                  json.value("start_time", std::uint64_t{})});
-} catch (const nlohmann::json::exception&) {
-  return true;  // nobody's
+// What came instead of a list, in a word.
+[[noreturn]] void no_list(const S3Client& client, const std::string& body) {
+  const auto shown = body.substr(0, body.find_first_of("\r\n"));
+  const bool plain = std::all_of(shown.begin(), shown.end(), [](unsigned char c) { return c >= 32 && c < 127; });
+  throw Failure{Exit::unavailable,
+                fmt::format("{} does not answer as S3 does: no whole list of objects came{}; what it holds is not known", client.describe(),
+                            plain && !shown.empty() ? fmt::format(", but \"{}…\"", shown.substr(0, 60)) : ""),
+                "look at backup.s3.endpoint and path_style"};
 }
 
 }  // namespace
@@ -115,21 +97,26 @@ std::optional<S3Address> parse_s3_address(std::string_view text) {
   return S3Address{std::string{text.substr(0, slash)}, std::string{prefix}};
 }
 
-S3Store::S3Store(S3Settings settings, const Clock& clock) : client_{std::make_shared<S3Client>(std::move(settings), clock)} {}
+S3Store::S3Store(S3Settings settings, const Clock& clock) {
+  check_prefix(settings.address);
+  client_ = std::make_shared<S3Client>(std::move(settings), clock);
+}
 S3Store::~S3Store() = default;
 
 std::string S3Store::describe() const { return client_->describe(); }
 
-std::unique_ptr<Upload> S3Store::create(const std::string& name, const Limits& limits) {
+std::unique_ptr<Upload> S3Store::create(const std::string& name, const Limits& limits, Retain retain) {
   check_name(name);
-  return std::make_unique<S3Upload>(client_, client_->full_key(name), limits);
+  return std::make_unique<S3Upload>(client_, client_->full_key(name), limits, retain);
 }
 
 bool S3Store::put_new(const std::string& name, std::string_view content, const Limits& limits) {
   check_name(name);
   const auto key = client_->full_key(name);
   if (find(name, limits)) return false;
-  const auto made = client_->send({"PUT", key, {}, {{"if-none-match", "*"}}, content}, limits);
+  auto headers = retention_headers(*client_, Retain::yes);
+  headers["if-none-match"] = "*";
+  const auto made = client_->send({"PUT", key, {}, headers, content}, limits);
   if (made.ok()) return true;
   if (made.status != 412) throw Failure{Exit::failed, fmt::format("{} answers {} to \"{}\"", client_->describe(), made.status, key)};
   // It may be our own: an answer that was lost on the way was asked for again.
@@ -149,21 +136,34 @@ std::optional<Object> S3Store::find(const std::string& name, const Limits& limit
 }
 
 std::vector<Object> S3Store::list(const std::string& folder, const Limits& limits) {
-  const auto start = client_->full_key(folder);
+  const auto start = client_->full_key(folder), own = client_->full_key({});
   std::vector<Object> objects;
   std::map<std::string, std::string> query{{"list-type", "2"}, {"prefix", start.empty() ? "" : start + "/"}};
+  std::string first;
   for (;;) {
     const auto response = client_->send({"GET", {}, query, {}, {}}, limits);
     if (!response.ok()) throw Failure{Exit::config, fmt::format("there is no bucket \"{}\"", client_->settings().address.bucket), "look at backup.store"};
-    for (const auto& entry : xml_texts(response.body, "Contents")) {
-      auto key = xml_text(entry, "Key");
-      const auto own = client_->full_key({});
-      if (!own.empty()) key.erase(0, own.size() + 1);
-      const bool hidden = key.starts_with('.') || key.find("/.") != std::string::npos;
-      if (!hidden) objects.push_back({std::move(key), std::strtoull(xml_text(entry, "Size").c_str(), nullptr, 10)});
+    const auto page = parse_list_page(response.body);
+    if (!page) no_list(*client_, response.body);
+    for (const auto& item : page->items) {
+      if (!own.empty() && !item.key.starts_with(own + "/")) continue;
+      auto name = item.key.substr(own.empty() ? 0 : own.size() + 1);
+      const bool hidden = name.starts_with('.') || name.find("/.") != std::string::npos;
+      if (!hidden) objects.push_back({std::move(name), item.size});
     }
-    if (xml_text(response.body, "IsTruncated") != "true") break;
-    query["continuation-token"] = xml_text(response.body, "NextContinuationToken");
+    if (!page->truncated) break;
+    // Whatever a server means by a page: one that begins as the last did is no next one.
+    const auto begins = page->items.empty() ? std::string{} : page->items.front().key;
+    if (begins.empty() || begins == first) {
+      throw Failure{Exit::unavailable, fmt::format("{} says that its list goes on, and gives the same page again", client_->describe()), "look at backup.s3.endpoint"};
+    }
+    first = begins;
+    if (!page->token.empty()) {
+      query["continuation-token"] = page->token;
+    } else {
+      // Without a token, as of the first version of the call: after the last name, by either version's parameter.
+      query["start-after"] = query["marker"] = page->items.back().key;
+    }
   }
   std::sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return objects;
@@ -171,34 +171,46 @@ std::vector<Object> S3Store::list(const std::string& folder, const Limits& limit
 
 void S3Store::remove(const std::string& name, const Limits& limits) {
   check_name(name);
-  client_->send({"DELETE", client_->full_key(name), {}, {}, {}}, limits);
+  try {
+    client_->send({"DELETE", client_->full_key(name), {}, {}, {}}, limits);
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::config) throw;
+    if (const auto until = retained_until(name, limits)) {
+      throw Failure{Exit::locked, fmt::format("\"{}\" is locked in {} until {}", name, client_->describe(), to_rfc3339(*until)), "from then on it can be removed"};
+    }
+    throw;
+  }
+}
+
+std::optional<WallTime> S3Store::retained_until(const std::string& name, const Limits& limits) {
+  check_name(name);
+  const auto head = client_->send({"HEAD", client_->full_key(name), {}, {}, {}}, limits);
+  const auto until = parse_rfc3339(head.header("x-amz-object-lock-retain-until-date"));
+  const auto now = parse_http_date(head.header("date")).value_or(client_->clock().now());
+  return head.ok() && until && *until > now ? until : std::nullopt;
 }
 
 void S3Store::sweep(const std::string& folder, const Limits& limits) {
-  const auto response = client_->send({"GET", {}, {{"uploads", ""}, {"prefix", client_->full_key(folder) + "/"}}, {}, {}}, limits);
-  if (!response.ok()) return;
-  for (const auto& upload : xml_texts(response.body, "Upload")) {
-    client_->send({"DELETE", xml_text(upload, "Key"), {{"uploadId", xml_text(upload, "UploadId")}}, {}, {}}, limits);
+  std::map<std::string, std::string> query{{"uploads", ""}, {"prefix", client_->full_key(folder) + "/"}};
+  for (;;) {
+    const auto response = client_->send({"GET", {}, query, {}, {}}, limits);
+    if (!response.ok()) return;
+    for (const auto upload : xml_elements(response.body, "Upload")) {
+      client_->send({"DELETE", xml_text(upload, "Key"), {{"uploadId", xml_text(upload, "UploadId")}}, {}, {}}, limits);
+    }
+    const auto key = xml_text(response.body, "NextKeyMarker"), id = xml_text(response.body, "NextUploadIdMarker");
+    const bool same = query["key-marker"] == key && query["upload-id-marker"] == id;
+    if (xml_text(response.body, "IsTruncated") != "true" || key.empty() || same) return;
+    query["key-marker"] = key;
+    query["upload-id-marker"] = id;
   }
 }
 
-std::unique_ptr<StoreLock> S3Store::try_lock(const std::string& name, const Limits& limits) {
+std::unique_ptr<StoreLock> S3Store::try_lock(const std::string& name, const Limits& limits, LockHolder* holder) {
   check_name(name);
   const auto slash = name.rfind('/');
   const auto key = client_->full_key(slash == std::string::npos ? "." + name + ".lock" : name.substr(0, slash) + "/." + name.substr(slash + 1) + ".lock");
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    const auto text = lock_text(client_->clock().now());
-    // Looked at first: not every server knows If-None-Match.
-    const auto there = client_->send({"GET", key, {}, {}, {}}, limits);
-    if (there.ok()) {
-      if (!is_stale(there.body, client_->clock().now())) return nullptr;
-      client_->send({"DELETE", key, {}, {}, {}}, limits);
-      continue;
-    }
-    const auto made = client_->send({"PUT", key, {}, {{"if-none-match", "*"}}, text}, limits);
-    if (made.ok()) return std::make_unique<ObjectLock>(client_, key, made.header("etag"));
-  }
-  return nullptr;
+  return take_s3_lock(client_, key, limits, holder);
 }
 
 }  // namespace codops::store

@@ -25,30 +25,35 @@ struct S3Settings {
   S3Credentials credentials;
   std::string ca_file;
   std::optional<std::uint64_t> bandwidth;   // bytes a second, of uploads
-  std::optional<Milliseconds> object_lock;  // governance retention of every object
-  std::size_t part_size{8U << 20U};         // of multipart uploads, and of ranges that are read; at least 5 MiB on AWS
+  std::optional<Milliseconds> object_lock;  // governance retention of what is retained
+  std::size_t part_size{8U << 20U};         // of multipart uploads' first parts, and of ranges that are read; at least 5 MiB on AWS
   int attempts{5};
+  Milliseconds lock_renewed_every{60'000};
+  Milliseconds lock_stale_after{std::chrono::minutes{30}};  // without being renewed, by the server's clock
 };
 
 class S3Client;
 
 class S3Store final : public Store {
  public:
+  // Failure{config} for a prefix with empty parts, "." or "..": what servers make of those differs.
   S3Store(S3Settings settings, const Clock& clock);
   ~S3Store() override;
 
   std::string describe() const override;
-  std::unique_ptr<Upload> create(const std::string& name, const Limits& limits) override;
+  std::unique_ptr<Upload> create(const std::string& name, const Limits& limits, Retain retain = Retain::no) override;
   // On a server without conditional writes what is there is looked for first, and that is all.
   bool put_new(const std::string& name, std::string_view content, const Limits& limits) override;
   std::unique_ptr<io::Reader> open(const std::string& name, const Limits& limits) override;
   std::optional<Object> find(const std::string& name, const Limits& limits) override;
   std::vector<Object> list(const std::string& folder, const Limits& limits) override;
   void remove(const std::string& name, const Limits& limits) override;
+  std::optional<WallTime> retained_until(const std::string& name, const Limits& limits) override;
   void sweep(const std::string& folder, const Limits& limits) override;
-  // An object that is made only where there is none. One of a dead process of this machine, or of half a day ago, is
-  // taken over. A server without conditional writes gives no exclusion: labels keep two runs apart there.
-  std::unique_ptr<StoreLock> try_lock(const std::string& name, const Limits& limits) override;
+  // An object that is made only where there is none, and renewed while it is held. One of a dead process of this machine, or one
+  // that was not renewed for half an hour, is taken over. A server without conditional writes gives no exclusion: labels keep two
+  // runs apart there.
+  std::unique_ptr<StoreLock> try_lock(const std::string& name, const Limits& limits, LockHolder* holder = nullptr) override;
 
  private:
   std::shared_ptr<S3Client> client_;

@@ -2,48 +2,38 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
+#include "lib/base/units.hpp"
 #include "lib/io/crypto.hpp"
 
 namespace codops::store {
 namespace {
 
-std::string unescaped(std::string_view text) {
-  static const std::map<std::string_view, char> entities{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
-  std::string plain;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const auto end = text[at] == '&' ? text.find(';', at) : std::string_view::npos;
-    const auto found = end == std::string_view::npos ? entities.end() : entities.find(text.substr(at + 1, end - at - 1));
-    if (found == entities.end()) {
-      plain += text[at];
-    } else {
-      plain += found->second;
-      at = end;
-    }
-  }
-  return plain;
+constexpr std::size_t streamed_from = 8U << 20U;  // bytes of a body: more of them are not copied
+constexpr std::chrono::minutes most_skew{15};        // S3's own bound
+
+bool worth_another_try(int status, const std::string& code) {
+  static const std::set<std::string, std::less<>> passing{"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"};
+  return status == 429 || status == 409 || status >= 500 || (status == 200 && passing.contains(code));
 }
 
-bool worth_another_try(int status) { return status == 429 || status == 409 || status >= 500; }
+// "200 OK" may come before the server knows: what became of it is in the body.
+bool is_error_in_200(const S3Call& call, const io::HttpResponse& response) {
+  const bool brings_xml = call.method == "POST" || (call.method == "GET" && call.key.empty());
+  return response.status == 200 && brings_xml && is_whole_xml(response.body, "Error");
+}
+
+Failure refusal(const std::string& why, const std::string& code, const io::HttpResponse& response, WallTime now) {
+  const auto date = parse_http_date(response.header("date"));
+  if (response.status == 403 && date && (now - *date > most_skew || *date - now > most_skew)) {
+    const bool ahead = now > *date;
+    return {Exit::config, fmt::format("{}: this machine's clock is {} {} the store's", why, format_duration(ahead ? now - *date : *date - now), ahead ? "ahead of" : "behind"),
+            "set the clock: timedatectl"};
+  }
+  const bool denied = response.status == 403 || response.status == 401 || code == "ExpiredToken";
+  return {denied ? Exit::config : Exit::failed, why, denied ? "look at the credentials of backup.s3, and their rights" : ""};
+}
 
 }  // namespace
-
-std::vector<std::string> xml_texts(std::string_view xml, std::string_view name) {
-  const auto open = fmt::format("<{}>", name), close = fmt::format("</{}>", name);
-  std::vector<std::string> texts;
-  for (std::size_t at = xml.find(open); at != std::string_view::npos; at = xml.find(open, at)) {
-    at += open.size();
-    const auto end = xml.find(close, at);
-    if (end == std::string_view::npos) break;
-    texts.push_back(unescaped(xml.substr(at, end - at)));
-    at = end;
-  }
-  return texts;
-}
-
-std::string xml_text(std::string_view xml, std::string_view name) {
-  auto texts = xml_texts(xml, name);
-  return texts.empty() ? std::string{} : std::move(texts.front());
-}
 
 S3Client::S3Client(S3Settings settings, const Clock& clock) : settings_{std::move(settings)}, clock_{clock} {
   auto endpoint = settings_.endpoint.empty() ? fmt::format("https://s3.{}.amazonaws.com", settings_.region) : settings_.endpoint;
@@ -97,27 +87,45 @@ io::HttpResponse S3Client::send(const S3Call& call, const Limits& limits) {
     signing.headers = call.headers;
     signing.headers["host"] = host_;
     signing.payload_sha256 = io::sha256_hex(call.body);
+    // Required of whatever comes under a retention, be it the bucket's own.
+    if (const auto md5 = call.method == "PUT" && !call.key.empty() ? io::md5(call.body) : std::string{}; !md5.empty()) {
+      signing.headers["content-md5"] = io::to_base64(md5);
+    }
     io::HttpRequest request;
     request.method = call.method;
     request.target = signing.path + (call.query.empty() ? "" : "?" + canonical_query(call.query));
-    for (const auto& [name, value] : call.headers) request.headers.emplace_back(name, value);
+    for (const auto& [name, value] : signing.headers) {
+      if (name != "host") request.headers.emplace_back(name, value);
+    }
     for (auto& [name, value] : sign(signing, settings_.credentials, settings_.region, clock_.now())) {
       request.secret_headers.emplace_back(name, Secret{std::move(value)});
     }
-    request.body = std::string{call.body};
-    request.timeout = Milliseconds{120'000};
+    if (call.body.size() <= streamed_from) {
+      request.body = std::string{call.body};
+    } else {
+      request.upload_size = call.body.size();
+      request.upload = [left = call.body](char* into, std::size_t size) mutable {
+        const auto taken = left.copy(into, size);
+        left.remove_prefix(taken);
+        return taken;
+      };
+    }
+    // At least 128 KiB a second, and never silent.
+    request.timeout = Milliseconds{120'000} + std::chrono::seconds{call.body.size() >> 17U};
     request.inactivity = Milliseconds{30'000};
     const bool last = attempt >= settings_.attempts;
     std::string why;
     try {
       auto response = http_->send(request, limits);
-      if (response.ok() || response.status == 404 || response.status == 412) return response;
+      const bool belied = is_error_in_200(call, response);
+      if (response.ok() && !belied) return response;
       const auto code = xml_text(response.body, "Code");
-      why = fmt::format("{} answers {} {}", describe(), response.status, code);
-      if (!worth_another_try(response.status)) {
-        const bool denied = response.status == 403 || response.status == 401 || code == "ExpiredToken";
-        throw Failure{denied ? Exit::config : Exit::failed, why, denied ? "look at the credentials of backup.s3, and their rights" : ""};
+      if (response.status == 404 && code == "NoSuchBucket") {
+        throw Failure{Exit::config, fmt::format("there is no bucket \"{}\" at {}", settings_.address.bucket, host_), "look at backup.store and backup.s3"};
       }
+      if (response.status == 404 || response.status == 412) return response;
+      why = fmt::format("{} answers {} {}", describe(), response.status, code);
+      if (!worth_another_try(response.status, code)) throw refusal(why, code, response, clock_.now());
     } catch (const io::HttpFailure& failure) {
       why = failure.message();
       if (failure.kind() == io::HttpFailure::Kind::tls || last) throw;

@@ -9,6 +9,7 @@
 
 #include "lib/io/http.hpp"
 #include "lib/store/s3.hpp"
+#include "lib/store/s3_xml.hpp"
 
 namespace codops::store {
 
@@ -26,7 +27,8 @@ class S3Client {
 
   const S3Settings& settings() const { return settings_; }
   const Clock& clock() const { return clock_; }
-  // 2xx, 404 and 412 come back; anything else is Failure: config for 403 and 401, unavailable once retries are spent.
+  // 2xx, 404 and 412 come back; anything else is Failure: config for 403, 401 and a bucket that is not there, unavailable once
+  // retries are spent. An <Error> where 200 was to bring XML is that error.
   io::HttpResponse send(const S3Call& call, const Limits& limits);
   std::string full_key(const std::string& name) const;
   std::string describe() const;
@@ -41,9 +43,5 @@ class S3Client {
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_free_{};
 };
-
-// The text of each <name>…</name>, entities replaced. The answers of S3 have no attributes where this is used.
-std::vector<std::string> xml_texts(std::string_view xml, std::string_view name);
-std::string xml_text(std::string_view xml, std::string_view name);
 
 }  // namespace codops::store

@@ -9,10 +9,17 @@
 
 namespace codops::store {
 
+// What to ask for, so that the store keeps it.
+std::map<std::string, std::string> retention_headers(const S3Client& client, Retain retain);
+
+// The size of part `number`, from 1: 10,000 parts are all that S3 takes, and each is held in memory. They grow to eight times
+// the first, which is enough for 400 GiB.
+std::size_t part_size(std::size_t first, std::size_t number);
+
 class S3Upload final : public Upload {
  public:
-  S3Upload(std::shared_ptr<S3Client> client, std::string key, Limits limits)
-      : client_{std::move(client)}, key_{std::move(key)}, limits_{std::move(limits)} {}
+  S3Upload(std::shared_ptr<S3Client> client, std::string key, Limits limits, Retain retain)
+      : client_{std::move(client)}, key_{std::move(key)}, limits_{std::move(limits)}, retain_{retain} {}
   ~S3Upload() override;  // aborts what was not committed
   void write(std::string_view bytes) override;
   void commit() override;
@@ -28,6 +35,7 @@ class S3Upload final : public Upload {
   std::shared_ptr<S3Client> client_;
   std::string key_;
   Limits limits_;
+  Retain retain_;
   std::string buffer_, upload_id_;
   std::vector<std::string> etags_;
   std::uint64_t size_{};

@@ -1,6 +1,7 @@
 #include "lib/store/store.hpp"
 
 #include "lib/base/failure.hpp"
+#include "lib/base/units.hpp"
 
 namespace codops::store {
 
@@ -18,8 +19,23 @@ void check_name(std::string_view name) {
   if (at_start) refuse();
 }
 
-void Store::put(const std::string& name, std::string_view content, const Limits& limits) {
-  const auto upload = create(name, limits);
+std::string LockHolder::text() const {
+  if (host.empty()) return {};
+  auto said = fmt::format("pid {} on {}", pid, host);
+  if (since) said += ", since " + to_rfc3339(*since);
+  if (silent) said += fmt::format(", last sign of life {} ago", format_duration(*silent));
+  return said;
+}
+
+std::string LockHolder::remedy() const {
+  if (host.empty()) return "wait for it";
+  auto said = fmt::format("wait for it, or end it on {}: kill {}", host, pid);
+  if (taken_over_after) said += fmt::format("; should it be dead, its lock is taken over after {} without a sign of life", format_duration(*taken_over_after));
+  return said;
+}
+
+void Store::put(const std::string& name, std::string_view content, const Limits& limits, Retain retain) {
+  const auto upload = create(name, limits, retain);
   upload->write(content);
   upload->finish();
   upload->commit();

@@ -111,6 +111,35 @@ check "rm takes a label" on_small rm good --yes
 expect "both are gone" "$(on_small list -o json | jq -r '.backups[].label' | grep -cE "$good|$newer")" 0
 sql postgres "DROP ROLE reader" 2>/dev/null || true
 
+# ---- another key: what was signed with the first is not trusted, which is no damage
+keys_of() { # SIGNING_KEY
+  mkdir -p "$WORK/rotate"
+  cp .env.test "$WORK/rotate/.env.test"
+  printf '%s\n' 'name: shop' 'backup:' "  store: $WORK/store-of-rotation" "  signing_key: $1" '  retention: {days: 0, count: 3}' >"$WORK/rotate/codops.yaml"
+}
+turned() { "$CODOPS" backup "$@" -C "$WORK/rotate"; }
+keys_of "$WORK/sign"
+for _ in 1 2; do turned test >/dev/null 2>&1; done
+"$CODOPS" backup keygen --identity "$WORK/identity2" --signing-key "$WORK/sign2" >/dev/null
+keys_of "$WORK/sign2"
+check "a backup with a new key" turned test
+expect "prunes none of the old ones" "$(turned list test -o json | jq -r '[.backups[].state] | join(" ")')" "verified untrusted untrusted"
+rc=0
+turned verify test all >"$WORK/out" 2>&1 || rc=$?
+expect "verify tells them from damaged ones, and leaves no mark" "$rc $(grep -c 'NOT TRUSTED' "$WORK/out") $(grep -l '"damage": "[^"]' -r "$WORK/store-of-rotation" | wc -l)" "2 2 0"
+keys_of "$WORK/sign"
+expect "with the old key they are what they were" "$(turned list test -o json | jq -r '[.backups[].state] | join(" ")')" "untrusted verified verified"
+check "and a backup with it prunes by the count alone" turned test
+expect "so that three verified ones are left" "$(turned list test -o json | jq -r '[.backups[].state] | join(" ")')" "verified untrusted verified verified"
+mkdir -p "$WORK/store-of-rotation/shop/test/99999999-999999F"
+cp "$(find "$WORK/store-of-rotation" -name manifest.json | sort | head -n 1)" "$WORK/store-of-rotation/shop/test/99999999-999999F/manifest.json"
+before=$(turned list test -o json | jq -r '[.backups[] | select(.sound)][0].label')
+check "a backup beside an impossible stamp" turned test
+expect "has one of its own, after the last" "$([[ $(turned list test -o json | jq -r '[.backups[] | select(.sound)][0].label') > $before ]] && echo yes)" yes
+expect "the impossible one is told" "$(turned list test -o json | jq -r '.backups[] | select(.label == "99999999-999999F") | .state')" damaged
+check "and goes by its stamp" turned rm test 99999999-999999F --yes
+expect "an option before the command is told where it belongs" "$("$CODOPS" --store /x backup list 2>&1 | grep -c 'comes before the command')" 1
+
 # ---- secrets
 if command -v strace >/dev/null; then
   strace -f -qq -s 4096 -e trace=execve -v -o "$WORK/execs" "$CODOPS" backup test --jobs 2 >"$WORK/out" 2>&1 || true

@@ -122,7 +122,12 @@ for tenth in 1 2 3 4 5 6 7 8 9; do
   kill -KILL "$victim" 2>/dev/null || true
   wait "$victim" 2>/dev/null || true
   # Connections may be closed for the moment; rows are the old ones or the new ones. The next restore mends.
-  if ! "$CODOPS" backup test >"$WORK/mend" 2>&1; then bad+=" $tenth/10: no backup after it ($(tail -n 1 "$WORK/mend"))"; fi
+  if ! "$CODOPS" backup test >"$WORK/mend" 2>&1; then
+    # Killed between the database and the rest: no backup of that, and the way out is what it says.
+    if ! grep -q 'does not belong together' "$WORK/mend" || ! "$CODOPS" restore test --undo --yes >"$WORK/undo" 2>&1 || ! "$CODOPS" backup test >"$WORK/mend" 2>&1; then
+      bad+=" $tenth/10: no backup after it ($(tail -n 2 "$WORK/mend"))"
+    fi
+  fi
   case $(sql shop 'SELECT count(*) FROM orders') in
     60000 | 500) ;;
     *) bad+=" $tenth/10: $(sql shop 'SELECT count(*) FROM orders') rows" ;;
@@ -136,6 +141,37 @@ for tenth in 1 2 3 4 5 6 7 8 9; do
   redis set greeting changed >/dev/null
 done
 expect "killed at every tenth" "$bad" ""
+
+# ---- killed between the database and the files: a mix is live, which nobody may back up, and two ways out
+if command -v strace >/dev/null; then
+  echo more >"$WORK/uploads/extra"
+  clean=$(state)
+  mix() { # the first rename(2) of a restore is of the first file that makes room
+    strace -f -o /dev/null -e trace=rename -e inject=rename:signal=KILL:when=1 "$CODOPS" restore test good --yes --no-safety-backup >"$WORK/out" 2>&1 || true
+    expect "killed between database and files" "$(sql shop 'SELECT count(*) FROM orders') $([[ $(state) == "$good" || $(state) == "$clean" ]] && echo whole || echo mixed)" "60000 mixed"
+  }
+  before=$("$CODOPS" backup list test -o json | jq '.backups | length')
+  mix
+  rc=0
+  "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
+  expect "no backup is taken of a mix" "$rc $("$CODOPS" backup list test -o json | jq '.backups | length')" "1 $before"
+  check "which is said" grep -q 'does not belong together' "$WORK/out"
+  check "with the way out" grep -q 'codops restore test --undo' "$WORK/out"
+  check "a dry run of a restore says so too" sh -c "'$CODOPS' restore test good --dry-run | grep -q 'does not belong together'"
+  check "undo" "$CODOPS" restore test --undo --yes
+  expect "puts everything back" "$(state)" "$clean"
+  check "and backups are taken again" "$CODOPS" backup test
+  expect "nothing is left of it" "$(find "$WORK/uploads" -maxdepth 1 -name '.codops-new-*' | wc -l) $(redis -n 15 exists codops:restore:filling)" "0 0"
+  tidy
+  mix
+  check "or a restore once more" "$CODOPS" restore test good --yes --no-safety-backup
+  expect "makes it whole" "$(state)" "$good"
+  check "and backups are taken again" "$CODOPS" backup test
+  tidy
+  sql shop "DELETE FROM orders WHERE id > 1000"
+else
+  skip "killed between database and files" "no strace"
+fi
 
 # ---- two at once, and a deadline
 "$CODOPS" restore test good --yes --no-safety-backup >"$WORK/a" 2>&1 &

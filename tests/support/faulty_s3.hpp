@@ -14,7 +14,7 @@ namespace codops::tests {
 
 class FaultyS3 {
  public:
-  enum class Fault { none, internal, slow_down, reset, denied, expired, error_in_200, cut_short, stall };
+  enum class Fault { none, internal, slow_down, reset, denied, expired, error_in_200, cut_short, stall, lost };  // lost: done, and nobody is told
   struct Call {
     std::size_t number;  // from 1
     std::string method, path, query;
@@ -27,6 +27,19 @@ class FaultyS3 {
     const std::lock_guard lock{mutex_};
     choose_ = std::move(choose);
     calls_.clear();
+  }
+  // Answers instead of the store: the whole of it, as answer() makes it; empty: none.
+  void script(std::function<std::string(const Call&)> choose) {
+    const std::lock_guard lock{mutex_};
+    script_ = std::move(choose);
+  }
+  static std::string answer(int status, const std::string& body, const std::string& headers = {}) {
+    return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
+  }
+  // As servers do that know only the first version of the list.
+  void list_without_tokens() {
+    const std::lock_guard lock{mutex_};
+    tokens_ = false;
   }
   std::vector<Call> calls() const {
     const std::lock_guard lock{mutex_};
@@ -108,9 +121,6 @@ class FaultyS3 {
     return true;
   }
 
-  static std::string answer(int status, const std::string& body, const std::string& headers = {}) {
-    return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
-  }
   static std::string error(int status, const std::string& code) { return answer(status, "<?xml version=\"1.0\"?><Error><Code>" + code + "</Code></Error>"); }
   static std::string value(const std::string& query, const std::string& name) {
     const auto at = ("&" + query).find("&" + name + "=");
@@ -131,6 +141,11 @@ class FaultyS3 {
         calls_.push_back({calls_.size() + 1, request.method, request.path, request.query});
         last_headers_[request.method] = request.headers;
         if (choose_) fault = choose_(calls_.back());
+        if (const auto scripted = script_ ? script_(calls_.back()) : std::string{}; !scripted.empty()) {
+          peer.send(scripted);
+          request = {};
+          continue;
+        }
       }
       switch (fault) {
         case Fault::internal: peer.send(error(500, "InternalError")); break;
@@ -139,6 +154,10 @@ class FaultyS3 {
         case Fault::expired: peer.send(error(400, "ExpiredToken")); break;
         case Fault::error_in_200: peer.send(error(200, "InternalError")); break;
         case Fault::reset: peer.reset(); return;
+        case Fault::lost:
+          handle(request);
+          peer.reset();
+          return;
         case Fault::stall: peer.wait_for_hangup(60'000); return;
         case Fault::cut_short: {
           const auto whole = handle(request);
@@ -171,6 +190,7 @@ class FaultyS3 {
       uploads_[upload].second[std::stoi(value(request.query, "partNumber"))] = request.body;
       return answer(200, "", "ETag: \"" + io::sha256_hex(request.body) + "\"\r\n");
     }
+    if (!upload.empty() && !uploads_.contains(upload)) return error(404, "NoSuchUpload");
     if (request.method == "POST" && !upload.empty()) {
       std::string all;
       for (const auto& [number, part] : uploads_[upload].second) all += part;
@@ -183,15 +203,25 @@ class FaultyS3 {
       return answer(204, "");
     }
     if (request.method == "GET" && key.empty() && request.query.find("uploads") != std::string::npos) {
+      // Three at a time, as of objects.
       std::string body = "<R>";
+      int count = 0;
       for (const auto& [id, what] : uploads_) {
-        if (what.first.starts_with(value(request.query, "prefix"))) body += "<Upload><Key>" + what.first + "</Key><UploadId>" + id + "</UploadId></Upload>";
+        if (!what.first.starts_with(value(request.query, "prefix")) || id <= value(request.query, "upload-id-marker")) continue;
+        body += "<Upload><Key>" + what.first + "</Key><UploadId>" + id + "</UploadId></Upload>";
+        if (++count < 3) continue;
+        body += "<IsTruncated>true</IsTruncated><NextKeyMarker>" + what.first + "</NextKeyMarker><NextUploadIdMarker>" + id + "</NextUploadIdMarker>";
+        break;
       }
       return answer(200, body + "</R>");
     }
-    if (request.method == "GET" && key.empty()) return list(value(request.query, "prefix"), value(request.query, "continuation-token"));
+    if (request.method == "GET" && key.empty()) return list(value(request.query, "prefix"), value(request.query, "continuation-token"), value(request.query, "marker"));
     if (request.method == "PUT") {
       if (request.headers.contains("if-none-match") && objects_.contains(key)) return error(412, "PreconditionFailed");
+      if (const auto match = request.headers.find("if-match"); match != request.headers.end()) {
+        if (!objects_.contains(key)) return error(404, "NoSuchKey");
+        if (match->second != "\"" + io::sha256_hex(objects_.at(key)) + "\"") return error(412, "PreconditionFailed");
+      }
       objects_[key] = request.body;
       return answer(200, "", "ETag: \"" + io::sha256_hex(request.body) + "\"\r\n");
     }
@@ -210,19 +240,23 @@ class FaultyS3 {
   }
 
   // Three at a time, so that every list has pages.
-  std::string list(const std::string& prefix, const std::string& after) const {
-    std::string body = "<R>";
+  std::string list(const std::string& prefix, const std::string& token, const std::string& marker) const {
+    std::string body = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
     int count = 0;
     for (const auto& [name, content] : objects_) {
-      if (!name.starts_with(prefix) || (!after.empty() && name < after)) continue;
-      if (++count == 4) return answer(200, body + "<IsTruncated>true</IsTruncated><NextContinuationToken>" + name + "</NextContinuationToken></R>");
+      if (!name.starts_with(prefix) || (tokens_ && !token.empty() && name < token) || (!tokens_ && !marker.empty() && name <= marker)) continue;
+      if (++count == 4) {
+        return answer(200, body + "<IsTruncated>true</IsTruncated>" + (tokens_ ? "<NextContinuationToken>" + name + "</NextContinuationToken>" : "") + "</ListBucketResult>");
+      }
       body += "<Contents><Key>" + name + "</Key><Size>" + std::to_string(content.size()) + "</Size></Contents>";
     }
-    return answer(200, body + "<IsTruncated>false</IsTruncated></R>");
+    return answer(200, body + "<IsTruncated>false</IsTruncated></ListBucketResult>\n");
   }
 
   mutable std::mutex mutex_;
   std::function<Fault(const Call&)> choose_;
+  std::function<std::string(const Call&)> script_;
+  bool tokens_{true};
   std::vector<Call> calls_;
   std::map<std::string, std::map<std::string, std::string>> last_headers_;
   std::map<std::string, std::string> objects_;

@@ -1,6 +1,7 @@
 #pragma once
 // What every store must do; run it on an empty one.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
@@ -74,7 +75,12 @@ inline void check_store(store::Store& store, std::size_t large = 20'000'000) {
   {
     const auto held = store.try_lock("locks/one", limits);
     CHECK(held);
-    CHECK_FALSE(store.try_lock("locks/one", limits));
+    held->check();
+    store::LockHolder holder;
+    CHECK_FALSE(store.try_lock("locks/one", limits, &holder));
+    CHECK(holder.pid == ::getpid());
+    CHECK(holder.since);
+    CHECK(holder.remedy().find("kill " + std::to_string(::getpid())) != std::string::npos);
     CHECK(store.try_lock("locks/two", limits));
   }
   CHECK(store.try_lock("locks/one", limits));

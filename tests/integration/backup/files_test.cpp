@@ -209,6 +209,80 @@ TEST_CASE("files: only a name with a stamp is a restore's; a user's .codops-… 
   CHECK(tree(uploads) == changed);
 }
 
+TEST_CASE("files: setgid of folders and setuid of files come back as root, and are missed aloud otherwise") {
+  const io::TemporaryFolder folder;
+  const auto inside = folder.path() / "inside";
+  fs::create_directory(inside);
+  io::TarEntry shared, tool;
+  shared.path = "shared";
+  shared.kind = io::TarEntry::Kind::directory;
+  shared.mode = 02775;
+  tool.path = "shared/tool";
+  tool.content = "x";
+  tool.mode = 04755;
+  shared.uid = tool.uid = ::geteuid();
+  shared.gid = tool.gid = ::getegid();
+  const auto unpack = [&] {
+    const auto bytes = io::write_tar({shared, tool});
+    io::TarReader reader{io::bytes_of(bytes)};
+    return io::unpack_tar(reader, inside, 0, {}, io::SpecialBits::keep);
+  };
+  const auto mode = [&](const char* name) {
+    struct stat status {};
+    REQUIRE(::stat((inside / name).c_str(), &status) == 0);
+    return status.st_mode & 07777U;
+  };
+  if (::geteuid() == 0) {
+    CHECK(unpack().less_special == 0);
+    CHECK(mode("shared") == 02775);
+    CHECK(mode("shared/tool") == 04755);
+    // The same as somebody else, whose the folder is.
+    constexpr uid_t nobody = 65534;
+    fs::remove_all(inside / "shared");
+    shared.uid = tool.uid = nobody;
+    REQUIRE(::chown(inside.c_str(), nobody, nobody) == 0);
+    REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+    REQUIRE(::seteuid(nobody) == 0);
+    const auto unpacked = unpack();
+    REQUIRE(::seteuid(0) == 0);
+    CHECK(unpacked.less_special == 2);
+  } else {
+    CHECK(unpack().less_special == 2);
+  }
+  CHECK((mode("shared") & 06000U) == 0);
+  CHECK((mode("shared/tool") & 06000U) == 0);
+}
+
+TEST_CASE("files: what a restore that died had laid beside a folder goes with the next backup, and is in none") {
+  auto* postgres = PostgresServer::shared();
+  if (postgres == nullptr) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  const io::TemporaryFolder place;
+  const auto uploads = place.path() / "uploads";
+  make_uploads(uploads);
+  const auto before = tree(uploads);
+  backup::Subject subject{"test", shop.target(), {}};
+  backup::FilesPlace files;
+  files.name = "uploads";
+  files.directory = uploads;
+  subject.files.push_back(files);
+  const auto take = [&] { return backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest; };
+  const auto counts = take().find("files")->counts;
+  io::make_folders(uploads / ".codops-new-20261123_101500_250" / "x");
+  io::write_file(uploads / ".codops-new-20261123_101500_250" / "x" / "half", "of it");
+  // While a restore is at work nobody touches what it lays out.
+  {
+    auto server = io::postgres::Connection::open(shop.target("postgres"), a_minute());
+    server.query("SELECT pg_advisory_lock(hashtextextended('codops restore ' || $1, 0))", {shop.name}, a_minute());
+    CHECK(take().find("files")->counts == counts);
+    CHECK(fs::exists(uploads / ".codops-new-20261123_101500_250" / "x" / "half"));
+  }
+  CHECK(take().find("files")->counts == counts);
+  CHECK_FALSE(fs::exists(uploads / ".codops-new-20261123_101500_250"));
+  CHECK(tree(uploads) == before);
+}
+
 TEST_CASE("files: an archive of somebody else writes nothing outside, and no devices or setuid bits") {
   const io::TemporaryFolder folder;
   const auto inside = folder.path() / "inside";

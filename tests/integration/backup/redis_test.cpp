@@ -1,7 +1,9 @@
 #include "lib/backup/redis_part.hpp"
 
+#include "lib/backup/part_stream.hpp"
 #include "lib/backup/restore.hpp"
 #include "lib/backup/verify.hpp"
+#include "lib/store/process_identity.hpp"
 #include "tests/support/backup_fixture.hpp"
 #include "tests/support/redis_server.hpp"
 
@@ -97,6 +99,56 @@ TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") 
   const auto undone = backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
   CHECK(undone.kept == std::vector<std::string>{"Redis"});
   CHECK(redis->ask({{"GET", "newer"}}).text == "y");
+}
+
+TEST_CASE("Redis: what restores put aside or were filling is in no backup, and what dead ones left goes") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start({"--enable-debug-command", "yes"});
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  fill(*redis);
+  const auto before = digest(*redis);
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  const auto take = [&] { return backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest; };
+  const std::map<std::string, std::uint64_t> all{{"0", 17}, {"3", 1}};
+  const auto first = take();
+  CHECK(first.find("redis")->counts == all);
+  backup::RestoreRequest request;
+  request.backup = first.label;
+  request.safety_backup = false;
+  const auto restore = [&] { return backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute()); };
+  restore();
+  // Two databases are put aside now; and one that died after it had laid out, between the marks and the swap.
+  {
+    const auto limits = a_minute();
+    backup::RedisRestore laid{redis->target(), *first.find("redis"), limits};
+    backup::PartReader reader{backups.store, "shop/test/" + first.label, *first.find("redis"), backups.keys, limits};
+    backup::Progress progress{backups.reporter, backups.clock, "restore", 0};
+    laid.load(reader, progress, limits);
+    CHECK(in_database(*redis, 13, {"EXISTS", "codops:restore:filling"}).text == "1");
+    const auto meanwhile = take();
+    CHECK(meanwhile.find("redis")->counts == all);
+    CHECK(in_database(*redis, 13, {"EXISTS", "codops:restore:filling"}).text == "1");  // of a living one
+    laid.swap("20261123_101500_250", limits);
+    CHECK(in_database(*redis, 0, {"EXISTS", "codops:restore:filling"}).text == "0");
+    laid.swap_back(limits);
+  }
+  for (const auto* left : {"13", "12"}) redis->ask({{"SELECT", left}, {"FLUSHDB"}});
+  redis->ask({{"SELECT", "11"}, {"SET", "half", "of it"}, {"SET", "codops:restore:filling", "1 1 " + store::this_process().boot_id + " " + store::this_process().pid_namespace}});
+  const auto second = take();
+  CHECK(second.find("redis")->counts == all);
+  CHECK(in_database(*redis, 11, {"DBSIZE"}).text == "0");
+  // What was left out left no gap: it restores, to the last value.
+  backup::Progress progress{backups.reporter, backups.clock, "verify", 0};
+  CHECK(backup::verify(backups.catalogue, backups.catalogue.find(second.label, Limits{}), backups.keys, backups.clock.now(), progress, a_minute()).whole);
+  redis->ask({{"FLUSHALL"}, {"FUNCTION", "FLUSH"}});
+  request.backup = second.label;
+  restore();
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "7");
+  for (const auto* spare : {"15", "14", "13", "12"}) redis->ask({{"SELECT", spare}, {"FLUSHDB"}});
+  CHECK(digest(*redis) == before);
 }
 
 TEST_CASE("Redis: what it can't take is known before anything is filled, and a failure leaves it as it was") {

@@ -139,6 +139,8 @@ TEST_CASE("backup: pruning follows publication, and a second run is kept out whi
     FAIL("two at once");
   } catch (const Failure& failure) {
     CHECK(failure.code() == Exit::locked);
+    CHECK(failure.message().find(fmt::format("pid {} on ", ::getpid())) != std::string::npos);
+    CHECK(failure.hint().find(fmt::format("kill {}", ::getpid())) != std::string::npos);
   }
 }
 

@@ -1,9 +1,11 @@
 #include "lib/backup/backup.hpp"
+#include "lib/backup/half_restored.hpp"
+#include "lib/backup/reading.hpp"
 #include "lib/backup/verify.hpp"
 
 #include <doctest/doctest.h>
 
-#include "lib/store/process_identity.hpp"
+#include "lib/store/lock_text.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 #include "lib/store/directory.hpp"
@@ -376,4 +378,58 @@ TEST_CASE("what anybody may write beside a manifest never stops a list") {
   std::vector<Broken> broken;
   CHECK(other.list(Limits{}, &broken).empty());
   CHECK(broken.size() == 1);
+}
+
+TEST_CASE("what is being read is neither pruned nor removed, until its reader is done or dead") {
+  Place place;
+  place.add("20261121-100000F");
+  place.add("20261122-100000F");
+  const auto present = SystemClock{}.now();
+  Policy policy;
+  policy.days = 0;
+  policy.count = 1;
+  {
+    const Reading reading{place.catalogue, "20261121-100000F", limits};
+    for (const bool dry_run : {true, false}) {
+      const auto pruning = prune(place.catalogue, policy, present, dry_run, limits);
+      CHECK(pruning.removed.empty());
+      CHECK(pruning.verdicts.at(0).reasons.at(0).starts_with("being read by pid "));
+    }
+    try {
+      place.catalogue.remove("20261121-100000F", limits);
+      FAIL("removed");
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::locked);
+    }
+    place.catalogue.remove_stale(present, limits);
+    CHECK(place.labels().size() == 2);
+  }
+  CHECK(place.store.list("shop/production/20261121-100000F", limits).size() == 3);
+  // One that died, one of another machine that began three days ago, and nonsense.
+  auto dead = store::new_lock_text(present);
+  ++dead.process.start_time;
+  auto old = store::new_lock_text(present - std::chrono::hours{72});
+  old.process.boot_id = "elsewhere";
+  place.store.put(place.catalogue.object("20261121-100000F", "reading-1.json"), to_json(dead), limits);
+  place.store.put(place.catalogue.object("20261121-100000F", "reading-2.json"), to_json(old), limits);
+  place.store.put(place.catalogue.object("20261121-100000F", "reading-3.json"), "x", limits);
+  place.catalogue.remove_stale(present, limits);
+  CHECK(place.store.list("shop/production/20261121-100000F", limits).size() == 3);
+  CHECK(prune(place.catalogue, policy, present, false, limits).removed == std::vector<std::string>{"20261121-100000F"});
+  CHECK(place.store.list("shop/production/20261121-100000F", limits).empty());
+  // It went before its reader had begun.
+  CHECK_THROWS_AS((Reading{place.catalogue, "20261121-100000F", limits}), Failure);
+  CHECK(place.store.list("shop/production/20261121-100000F", limits).empty());
+  CHECK(place.labels() == std::vector<std::string>{"20261122-100000F"});
+}
+
+TEST_CASE("the note of a half restored database keeps its own comment, and only a note is one") {
+  for (const char* comment : {"", "the shop's", "codops half restored: {\"source\":\"x\"}"}) {
+    const auto half = parse_half_restored(to_comment({"20261121-100000F", comment}));
+    REQUIRE(half);
+    CHECK(half->source == "20261121-100000F");
+    CHECK(half->comment == comment);
+    CHECK(half->remedy("production").find("codops restore production --undo") != std::string::npos);
+  }
+  for (const char* other : {"", "the shop's", "codops half restored: ", "codops half restored: []", "codops half restored: {\"source\":7}"}) CHECK_FALSE(parse_half_restored(other));
 }

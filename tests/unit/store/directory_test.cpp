@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 #include "tests/support/store_conformance.hpp"
 
@@ -47,4 +49,36 @@ TEST_CASE("the leftovers of a killed upload are swept, an emptied folder goes") 
   store.sweep("shop", Limits{});
   CHECK_FALSE(std::filesystem::exists(folder.path() / "shop" / "other"));
   CHECK(std::filesystem::exists(folder.path() / "shop" / "whole" / ".marks.json.0123.tmp"));
+}
+
+TEST_CASE("a folder that may not be entered is no empty one") {
+  const io::TemporaryFolder folder;
+  const auto root = folder.path() / "root";
+  store::DirectoryStore store{root};
+  store.put("shop/label/manifest.json", "{}", Limits{});
+  // Root may enter everything: as somebody else, whose the outer folder is.
+  const bool as_root = ::geteuid() == 0;
+  constexpr uid_t nobody = 65534;
+  if (as_root) {
+    for (const auto& path : {folder.path(), root, root / "shop", root / "shop" / "label"}) REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
+    REQUIRE(::seteuid(nobody) == 0);
+  }
+  const auto refused = [&](const std::function<void()>& work) {
+    try {
+      work();
+      return false;
+    } catch (const Failure& failure) {
+      return failure.code() == Exit::failed && failure.message().find("Permission denied") != std::string::npos;
+    }
+  };
+  CHECK(store.list("shop", Limits{}).size() == 1);
+  for (const auto& closed : {root, root / "shop", root / "shop" / "label"}) {
+    CAPTURE(closed);
+    REQUIRE(::chmod(closed.c_str(), 0) == 0);
+    CHECK(refused([&] { store.list("shop", Limits{}); }));
+    CHECK(refused([&] { store.find("shop/label/manifest.json", Limits{}); }));
+    REQUIRE(::chmod(closed.c_str(), 0700) == 0);
+  }
+  CHECK(store.list("elsewhere", Limits{}).empty());
+  if (as_root) REQUIRE(::seteuid(0) == 0);
 }

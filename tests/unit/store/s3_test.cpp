@@ -35,4 +35,12 @@ TEST_CASE("S3: what is needed of XML") {
   CHECK(xml_text(xml, "Key") == "a&b<");
   CHECK(xml_text(xml, "Missing").empty());
   CHECK(xml_text("<Key>unfinished", "Key").empty());
+  CHECK(xml_text("<Key>it&#39;s &#34;odd&#x22; &#228;&#x20AC;&#x1F600; &apos;&quot; &#0;&#x110000;&nbsp;</Key>", "Key") == "it's \"odd\" ä€😀 '\" &#0;&#x110000;&nbsp;");
+  // Once, not once for each element around it.
+  const auto page = parse_list_page("<ListBucketResult><Contents><Key>a&amp;lt;b</Key><Size>3</Size></Contents></ListBucketResult>");
+  REQUIRE(page);
+  CHECK(page->items.at(0).key == "a&lt;b");
+  CHECK(page->items.at(0).size == 3);
+  CHECK(is_whole_xml("\xEF\xBB\xBF<?xml version=\"1.0\"?>\n<R a=\"b\"></R>\r\n", "R"));
+  for (const char* bad : {"", "<R>", "<R", "<RS></R>", "x<R></R>", "<R></R>x", "<?xml", "<?xml ?>"}) CHECK_FALSE(is_whole_xml(bad, "R"));
 }
