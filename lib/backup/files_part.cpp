@@ -11,6 +11,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/channel.hpp"
 #include "lib/io/fd.hpp"
+#include "lib/io/tar_special.hpp"
 
 namespace codops::backup {
 namespace fs = std::filesystem;
@@ -317,8 +318,8 @@ void FilesRestore::load(io::Reader& tar, Progress& progress, const Limits& limit
   if (!place_.directory.empty()) {
     fs::create_directories(place_.directory / fresh);
     io::TarReader reader{from};
-    const auto unpacked = io::unpack_tar(reader, place_.directory / fresh, strip, {}, io::SpecialBits::keep);
-    less_special_ = unpacked.less_special;
+    const auto [unpacked, less_special] = io::unpack_own_tar(reader, place_.directory / fresh, strip);
+    less_special_ = less_special;
     const auto expected = part_.counts.find("bytes");
     if (expected != part_.counts.end() && expected->second != unpacked.bytes) {
       throw Failure{Exit::data, fmt::format("\"{}\" has {} bytes of files instead of {}", part_.name, unpacked.bytes, expected->second)};

@@ -1,5 +1,7 @@
 #include "lib/io/crypto.hpp"
 
+#include "lib/io/md5.hpp"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

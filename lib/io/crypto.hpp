@@ -28,8 +28,6 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view bytes);
-// 16 raw bytes, for protocols that ask for it: it proves nothing. Empty where libcrypto has none (FIPS).
-std::string md5(std::string_view bytes);
 std::string hmac_sha256(std::string_view key, std::string_view bytes);  // 32 raw bytes
 
 std::string to_hex(std::string_view bytes);

@@ -57,13 +57,10 @@ ByteSource tar_stream(TarProducer next);
 
 struct Unpacked {
   std::uint64_t files{}, folders{}, bytes{};  // links count as files
-  std::uint64_t less_special{};  // that lost a setuid or setgid bit although it was to be kept
 };
-enum class SpecialBits { drop, keep };  // setuid and setgid; kept only as root, whose owners are restored too
 // Into an existing folder, below `strip` leading parts of each path. Refused, with Failure{data}: a path or link that leads
-// out of the folder, a name that is there already as something else, devices. Owners only as root.
-Unpacked unpack_tar(TarReader& reader, const std::filesystem::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress,
-                    SpecialBits special = SpecialBits::drop);
+// out of the folder, a name that is there already as something else, devices. Owners only as root; no setuid bits.
+Unpacked unpack_tar(TarReader& reader, const std::filesystem::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress);
 // A path without its first `strip` parts, without "./" and a trailing '/'; empty: nothing is left. Failure{data} for "..", or
 // one that is absolute.
 std::string inner_path(std::string_view path, std::size_t strip);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lib/base/failure.hpp"
-#include "lib/io/tar.hpp"
+#include "lib/io/tar_special.hpp"
 
 namespace codops::io {
 namespace fs = std::filesystem;
@@ -64,7 +64,21 @@ class Unpacking {
     // known before the link comes.
     if (entry.kind == TarEntry::Kind::file || entry.kind == TarEntry::Kind::hardlink) brought_.insert(path);
   }
-  void finish() { must(::archive_write_close(disk_.get()), folder_.string()); }
+  Unpacked all(TarReader& reader, std::size_t strip) {
+    Unpacked unpacked;
+    while (const auto entry = reader.next()) {
+      const auto path = inner_path(entry->path, strip);
+      if (path.empty()) continue;  // the folder itself
+      write(reader, *entry, path, strip);
+      const bool file = entry->kind == TarEntry::Kind::file, directory = entry->kind == TarEntry::Kind::directory;
+      if (directory) ++unpacked.folders; else ++unpacked.files;
+      if (file) unpacked.bytes += entry->size;
+      if ((file || directory) && (entry->mode & 06000U) != 0) ++special_seen_;
+    }
+    must(::archive_write_close(disk_.get()), folder_.string());
+    return unpacked;
+  }
+  std::uint64_t special_seen() const { return special_seen_; }
   std::function<void(std::uint64_t)> progress;
 
  private:
@@ -83,6 +97,7 @@ class Unpacking {
 
   fs::path folder_;
   bool special_;
+  std::uint64_t special_seen_{};
   std::unique_ptr<archive, DiskFree> disk_;
   std::set<std::string> brought_;
 };
@@ -108,22 +123,19 @@ std::string inner_path(std::string_view path, std::size_t strip) {
   return inner;
 }
 
-Unpacked unpack_tar(TarReader& reader, const fs::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress, SpecialBits special) {
-  Unpacked unpacked;
-  const bool root = ::geteuid() == 0;
-  Unpacking unpacking{folder, special == SpecialBits::keep && root};
+Unpacked unpack_tar(TarReader& reader, const fs::path& folder, std::size_t strip, const std::function<void(std::uint64_t)>& progress) {
+  Unpacking unpacking{folder, false};
   unpacking.progress = progress;
-  while (const auto entry = reader.next()) {
-    const auto path = inner_path(entry->path, strip);
-    if (path.empty()) continue;  // the folder itself
-    unpacking.write(reader, *entry, path, strip);
-    const bool has_special = (entry->mode & 06000U) != 0 && (entry->kind == TarEntry::Kind::file || entry->kind == TarEntry::Kind::directory);
-    if (special == SpecialBits::keep && !root && has_special) ++unpacked.less_special;
-    if (entry->kind == TarEntry::Kind::directory) ++unpacked.folders; else ++unpacked.files;
-    if (entry->kind == TarEntry::Kind::file) unpacked.bytes += entry->size;
-  }
-  unpacking.finish();
-  return unpacked;
+  return unpacking.all(reader, strip);
+}
+
+UnpackedOwn unpack_own_tar(TarReader& reader, const fs::path& folder, std::size_t strip) {
+  const bool root = ::geteuid() == 0;
+  Unpacking unpacking{folder, root};
+  UnpackedOwn own;
+  own.unpacked = unpacking.all(reader, strip);
+  if (!root) own.less_special = unpacking.special_seen();
+  return own;
 }
 
 }  // namespace codops::io

@@ -4,6 +4,7 @@
 #include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/io/md5.hpp"
 
 namespace codops::store {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "lib/backup/restore.hpp"
 #include "lib/backup/verify.hpp"
+#include "lib/io/tar_special.hpp"
 #include "tests/support/backup_fixture.hpp"
 
 using namespace codops;
@@ -225,7 +226,7 @@ TEST_CASE("files: setgid of folders and setuid of files come back as root, and a
   const auto unpack = [&] {
     const auto bytes = io::write_tar({shared, tool});
     io::TarReader reader{io::bytes_of(bytes)};
-    return io::unpack_tar(reader, inside, 0, {}, io::SpecialBits::keep);
+    return io::unpack_own_tar(reader, inside, 0);
   };
   const auto mode = [&](const char* name) {
     struct stat status {};
