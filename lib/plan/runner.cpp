@@ -19,9 +19,6 @@ bool is_cancellation(Exit code) {
   return code == Exit::interrupted || code == Exit::terminated || code == Exit::deadline;
 }
 
-// After a signal the whole way back has to fit into the seconds that CI leaves before its SIGKILL.
-constexpr Milliseconds undo_time_after_signal{7000};
-
 Milliseconds since(const Run& run, std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(run.clock.steady() - start);
 }
@@ -127,7 +124,7 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       const bool moved = step.phase != Phase::before || phase_before(run.plan, index) != Phase::before;
       outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
       const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
-      const auto signal_deadline = Deadline::after(undo_time_after_signal);
+      const auto signal_deadline = Deadline::after(run.undo_time_after_signal);
       if (run.save_evidence) run.save_evidence(step, failure);
       // The cancelled token would stop the undo as well: it gets a time of its own.
       const Limits back{by_signal ? signal_deadline : Deadline::after(run.undo_time), {}};
