@@ -85,7 +85,7 @@ hold after:start deploy test v1.1.0
 docker exec "$(front)" sh -c "echo 'broken;' >>$config"
 go_on
 rc=$holder_rc
-well "one that nginx refuses, changed while the run goes on: undone" v1.0.0 1
+well "one that nginx refuses, changed while the run goes on: undone" v1.0.0 5
 
 # ---- everything stopped, the networks gone
 gone() {
