@@ -115,11 +115,11 @@ TEST_CASE("restore: what comes back is what was there, swapped in, and out again
   CHECK(it.catalogue.find("before restore of " + taken.manifest.label, Limits{}).manifest.label == restored.safety_backup);
   CHECK(it.databases() == shop.name + "," + restored.aside);
 
-  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute());
+  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute());
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM orders") == "30000");
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM later") == "0");
   CHECK(it.databases() == shop.name + "," + undone.aside);
-  CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
+  CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
 }
 
 TEST_CASE("restore: into another database the live one is not looked at") {
