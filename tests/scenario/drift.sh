@@ -25,6 +25,9 @@ victim=$(web)
 docker update --restart no "$victim" >/dev/null
 drifted "another restart policy" "$victim has the restart policy no instead of unless-stopped"
 victim=$(web)
+docker update --cpu-shares 512 "$victim" >/dev/null
+drifted "another limit" "$victim has CpuShares 512 by hand (docker update)"
+victim=$(web)
 docker network disconnect "${PROJECT}_default" "$victim"
 drifted "off its own network" "$victim was taken off the network ${PROJECT}_default"
 docker run -d --name "$PROJECT-web-7" --label "com.docker.compose.project=$PROJECT" --label com.docker.compose.service=web --label com.docker.compose.oneoff=False \

@@ -30,6 +30,7 @@ class Changing final : public store::Store {
   void remove(const std::string& name, const Limits& limits) override { real_.remove(name, limits); }
   void sweep(const std::string& folder, const Limits& limits) override { real_.sweep(folder, limits); }
   std::unique_ptr<store::StoreLock> try_lock(const std::string& name, const Limits& limits) override { return real_.try_lock(name, limits); }
+  bool put_new(const std::string& name, std::string_view content, const Limits& limits) override { return real_.put_new(name, content, limits); }
   bool changed{};
 
  private:

@@ -309,6 +309,7 @@ TEST_CASE("backup: cut off by a restore's swap it says so") {
     void remove(const std::string& name, const Limits& limits) override { real_.remove(name, limits); }
     void sweep(const std::string& folder, const Limits& limits) override { real_.sweep(folder, limits); }
     std::unique_ptr<store::StoreLock> try_lock(const std::string& name, const Limits& limits) override { return real_.try_lock(name, limits); }
+    bool put_new(const std::string& name, std::string_view content, const Limits& limits) override { return real_.put_new(name, content, limits); }
 
    private:
     store::Store& real_;
