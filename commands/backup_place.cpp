@@ -55,12 +55,8 @@ BackupPlace::BackupPlace(Services& services, const std::string& environment, con
   store_ = open_store(services, store.value_or(environment_.backup.store), environment_.backup.s3);
   read_keys();
   catalogue_ = std::make_unique<backup::Catalogue>(
-<<<<<<< HEAD
-      *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted);
-  catalogue_->reach_by(same_place(services.options(), store_option_, {}));
-=======
       *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted, services.clock());
->>>>>>> main
+  catalogue_->reach_by(same_place(services.options(), store_option_, {}));
 }
 
 BackupPlace::~BackupPlace() = default;
