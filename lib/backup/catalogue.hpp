@@ -102,6 +102,9 @@ class Catalogue {
   const Clock& clock() const { return clock_; }
   bool published(const std::string& label, const Limits& limits);
   const std::string& folder() const { return folder_; }
+  // What a printed command must say again to come here: " --store /backups".
+  void reach_by(std::string options) { options_ = std::move(options); }
+  const std::string& reached_by() const { return options_; }
 
  private:
   std::string reader_of(const std::string& label, const Limits& limits);
@@ -113,7 +116,7 @@ class Catalogue {
   std::string missing(const Manifest& manifest, const Objects& objects, const Limits& limits);  // empty: every part is there
 
   store::Store& store_;
-  std::string folder_, trusted_;
+  std::string folder_, trusted_, options_;
   const Clock& clock_;
 };
 

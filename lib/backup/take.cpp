@@ -70,7 +70,7 @@ void mend_beside(const Subject& subject, io::postgres::Connection& server, Repor
 void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
   const auto& live = subject.database.database;
   try {
-    auto connection = io::postgres::Connection::open(beside(subject.database, live), limits);
+    auto connection = open_beside(subject.database, live, limits);
     for (const auto& note : mend_restores(connection, live, limits)) reporter.warn(note);
     if (const auto half = half_restored(connection, live, limits)) throw Failure{Exit::failed, half->text(live) + "; no backup is taken of it", half->remedy(subject.environment)};
     mend_beside(subject, connection, reporter, limits);
@@ -131,7 +131,16 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
     redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
     progress.measure(true);
   }
-  auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
+  auto dumped = [&] {
+    try {
+      return dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
+    } catch (const Failure& failure) {
+      limits.check("a backup");
+      // pg_dump would only say "invalid snapshot identifier".
+      if (const auto why = snapshot.gone(limits)) throw Failure{failure.code(), *why + ": " + failure.message(), "take it again: codops backup " + subject.environment + subject.options};
+      throw;
+    }
+  }();
   manifest.database = snapshot.identity();
   manifest.database->dump_version = dumped.dump_version;
   manifest.parts = std::move(dumped.parts);
