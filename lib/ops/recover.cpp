@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/ops/companions.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/proxy.hpp"
