@@ -50,7 +50,7 @@ rm .env.local && "$CODOPS" setup-dev --down >/dev/null 2>&1
 project "$WORK/shell" 5442
 expect "the caller's variables don't lead a seed away" "$(DATABASE_URL=$theirs PGHOSTADDR=192.0.2.1 PGPORT=5440 DIRECT_URL=$theirs code setup -o json) $(ending seed) $(in_theirs) $(things) $(cat seen)" \
   "0 done 0 seed postgresql://me:secret@127.0.0.1:5442/seeded"
-check "that this shell leads elsewhere is said" grep -q 'DATABASE_URL of this shell leads to "seeded" on 127.0.0.1:5440' "$WORK/out"
+check "that this shell leads elsewhere is said" grep -q 'DATABASE_URL of this shell leads to "seeded" on 127.0.0.1:5440' <(jq -r '.notes[]' "$WORK/out")
 
 project "$WORK/foreign" 5440
 rm -r prisma && sed -i 's/seeded$/empty/' .env
@@ -79,6 +79,6 @@ left=$(cat grandchild)
 expect "with the guard killed it goes on" "$(kill -0 "$left" && echo alive)" alive
 rm hang
 expect "the next run ends it first, and seeds once" "$(code setup -o json) $(ending seed) $(things) $(gone "$left" && echo gone)" "0 done seed gone"
-check "and says whom" grep -q "left running by a run that was killed: .*sleep (pid $left)" "$WORK/err"
+check "and says whom" grep -q "left running by a run that was killed: .*sleep (pid $left)" <(tr -s '\n ' ' ' <"$WORK/err")
 expect "again: nothing to do" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged seed"
 finish

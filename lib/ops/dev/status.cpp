@@ -80,7 +80,7 @@ void add_database(const Workspace& workspace, DevStatus& status, const Limits& l
     require_own_server(workspace, workspace.postgres, limits);
     auto connection = io::postgres::Connection::open(workspace.database(), limits.within(Milliseconds{3'000}));
     const auto source = migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
-    const auto ledger = migrate::status(source, connection, false, limits);
+    const auto ledger = migrate::status(source, connection, true, limits);
     const auto pending = ledger.count(migrate::State::pending) + ledger.count(migrate::State::unfinished);
     const auto failed = ledger.count(migrate::State::failed);
     const auto edited = ledger.count(migrate::State::edited), missing = ledger.count(migrate::State::missing);

@@ -172,7 +172,7 @@ std::vector<std::string> names_in(const migrate::Ledger& ledger, const std::vect
 
 Finding look_at_migrations(const Context& context, const Limits& limits) {
   auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
-  const auto ledger = migrate::status(source_of(context.workspace), connection, false, limits);
+  const auto ledger = migrate::status(source_of(context.workspace), connection, true, limits);
   context.connection.keep(std::move(connection));
   using migrate::State;
   const auto pending = ledger.count(State::pending) + ledger.count(State::unfinished);

@@ -83,7 +83,8 @@ class Pool {
     const auto store = place ? store_of_scheme(place->scheme) : Store::none;
     // One on another machine says nothing about the server here.
     const bool here = place && (is_loopback(place->host) || place->host.find('.') == std::string::npos);
-    if (store == Store::none || !here || raw.find('$') != std::string::npos || place->password.empty() || is_placeholder(place->password)) return;
+    // A password that looks like nobody's is in use all the same.
+    if (store == Store::none || !here || raw.find('$') != std::string::npos || place->password.empty()) return;
     Account account{percent_decoded(place->user), percent_decoded(place->password), percent_decoded(place->path)};
     const bool main = statement.name == "DATABASE_URL" || statement.name == "REDIS_URL";
     if (main) accounts_[store] = std::move(account);

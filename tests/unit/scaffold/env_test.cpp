@@ -174,6 +174,10 @@ TEST_CASE("keys that are added later have what the existing URL of that store ha
   CHECK(file.after.value("JWT_SECRET") == "secret1");
 }
 
+TEST_CASE("a weak password that is in use is the one") {
+  CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "DATABASE_URL=postgresql://me:secret@localhost/d\n").after.value("POSTGRES_PASSWORD") == "secret");
+}
+
 TEST_CASE("a URL of another machine, or of another role than the server's own, teaches nothing") {
   CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "DATABASE_URL=postgresql://me:far@db.example.com/mine\n").after.value("POSTGRES_PASSWORD") == "secret1");
   CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "POSTGRES_USER=admin\nDATABASE_URL=postgresql://app:mine@localhost/d\n").after.value("POSTGRES_PASSWORD") == "secret1");
