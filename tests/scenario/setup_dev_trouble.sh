@@ -37,8 +37,12 @@ export PGSSLMODE=require PGHOSTADDR=192.0.2.1 PGSERVICE=nowhere PGTZ=Nowhere/Lan
   PGPASSFILE=/nonexistent PGPORT=1 PGUSER=nobody PGDATABASE=nowhere PGCONNECT_TIMEOUT=1
 expect "a caller's PG… variables lead nowhere else" "$(code setup -o json "${quick[@]}") $("$CODOPS" dev psql -- -Atc 'SELECT current_database()') $(code "$CODOPS" dev status) $(code "$CODOPS" migrate status development)" "0 shop 0 0"
 expect "of a new server neither" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending migrate)" "0 done"
-expect "a program behind health-check still has them" "$("$CODOPS" health-check "tcp://127.0.0.1:5433" -- sh -c 'echo $PGSERVICE' 2>/dev/null | tail -n 1)" nowhere
+expect "a program behind health-check still has them" "$("$CODOPS" health-check --tcp 127.0.0.1:5433 -- sh -c 'echo $PGSERVICE' 2>/dev/null | tail -n 1)" nowhere
 unset PGSSLMODE PGHOSTADDR PGSERVICE PGTZ PGCHANNELBINDING PGGSSENCMODE PGTARGETSESSIONATTRS PGOPTIONS PGPASSFILE PGPORT PGUSER PGDATABASE PGCONNECT_TIMEOUT
+password=$(sed -n 's/^POSTGRES_PASSWORD=//p' .env)
+expect "a URL without a host gets them, one with a host does not" "$(PGHOST=127.0.0.1 PGPORT=5433 PGUSER=shop PGPASSWORD=$password code "$CODOPS" health-check --postgres postgresql:///shop) \
+$(PGHOST=127.0.0.1 PGPORT=5433 PGSSLMODE=require PGUSER=shop PGPASSWORD=$password code "$CODOPS" health-check --postgres postgresql:///shop) \
+$(PGHOSTADDR=192.0.2.1 PGSSLMODE=require PGUSER=shop PGPASSWORD=$password code "$CODOPS" health-check --postgres postgresql://127.0.0.1:5433/shop)" "0 2 0"
 if ((SECONDS - start < 60)); then pass "without waiting for anybody"; else fail "without waiting for anybody" "$((SECONDS - start)) s"; fi
 
 # ---- migrations that differ from what was applied: as `migrate status` has it
