@@ -3,7 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/ops/companions.hpp"
+#include "lib/ops/down_steps.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/proxy.hpp"
 #include "lib/ops/recover_blind.hpp"
@@ -127,6 +129,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     observe_again(limits);
     return;
   }
+  if (plan->verb == down_verb) return recover_down(found, *plan, *last, std::move(run_journal), way, limits);
   const auto extra = Json::parse(plan->context);
   const auto next = release::release_from_json(extra.at("next").dump());
   std::optional<Release> current;
