@@ -38,10 +38,11 @@ class Verify final : public Command {
       backup::Progress progress{services.reporter(), services.clock(), "verify", entry.manifest.plain_size()};
       const auto found = backup::verify(place.catalogue(), entry, place.keys(), services.clock().now(), progress, services.limits());
       result.text += fmt::format("  {}  {}\n", entry.manifest.label,
-                                 !found.whole ? "DAMAGED: " + found.damage
+                                 found.untrusted ? "NOT TRUSTED: " + found.damage + "; look at backup.signing_key"
+                                 : !found.whole  ? "DAMAGED: " + found.damage
                                  : found.read ? fmt::format("whole: {} rows read", found.rows)
                                               : "stored bytes are whole; no identity here to read them");
-      json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}});
+      json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}, {"trusted", !found.untrusted}});
       if (!found.whole) result.exit = Exit::unhealthy;
     }
     for (const auto& it : broken) {

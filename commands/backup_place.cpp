@@ -54,7 +54,7 @@ BackupPlace::BackupPlace(Services& services, const std::string& environment, con
   store_ = open_store(services, store.value_or(environment_.backup.store), environment_.backup.s3);
   read_keys();
   catalogue_ = std::make_unique<backup::Catalogue>(
-      *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted);
+      *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted, services.clock());
 }
 
 BackupPlace::~BackupPlace() = default;

@@ -22,10 +22,18 @@ constexpr std::string_view latest_word = "latest", all_word = "all";
 constexpr std::chrono::hours stale_after{48};
 constexpr std::size_t label_size = 16;
 
-bool is_label(std::string_view text) {
-  return text.size() == label_size && text[8] == '-' && text.back() == 'F' &&
-         std::all_of(text.begin(), text.end() - 1, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
+// The shape alone.
+bool looks_like_label(std::string_view text) {
+  if (text.size() != label_size || text[8] != '-' || text.back() != 'F') return false;
+  for (std::size_t i = 0; i + 1 < label_size; ++i) {
+    if (i != 8 && (text[i] < '0' || text[i] > '9')) return false;
+  }
+  return true;
 }
+
+// No codops is older: a clock that says so knows nothing.
+constexpr WallTime earliest_now{std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}};
+constexpr std::chrono::days furthest_ahead{3653};
 
 std::string label_of(WallTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
@@ -42,6 +50,11 @@ WallTime time_of(const std::string& label) {
   return parse_rfc3339(text).value_or(WallTime{});
 }
 
+const char* impossible_stamp = "its stamp is of no date that there is, or too far ahead of the clock";
+
+// What verify once left in the marks although only its reader's key was another.
+constexpr std::string_view reader_distrusts = "the manifest is not signed by the trusted key";
+
 // Nobody signs marks: what makes no sense says nothing.
 Marks parse_marks(const std::string& text) try {
   const auto json = Json::parse(text, nullptr, false);
@@ -50,6 +63,7 @@ Marks parse_marks(const std::string& text) try {
   marks.pinned = json.value("pinned", false);
   marks.verified = parse_rfc3339(json.value("verified", ""));
   marks.damage = json.value("damage", "");
+  if (marks.damage == reader_distrusts) marks.damage.clear();
   marks.drilled = parse_rfc3339(json.value("drilled", ""));
   if (json.contains("drill_ms")) marks.drill_took = Milliseconds{json.value("drill_ms", 0)};
   return marks;
@@ -86,7 +100,7 @@ std::vector<std::string> newer_than(const std::string& label, const std::vector<
                                  damage.empty() ? "it is not signed by the trusted key" : "it is damaged: " + damage));
   }
   for (const auto& it : broken) {
-    if (it.label > label) passed.push_back(fmt::format("backup {} is newer, and passed over: {}", it.label, it.why));
+    if (it.dated && it.label > label) passed.push_back(fmt::format("backup {} is newer, and passed over: {}", it.label, it.why));
   }
   std::sort(passed.begin(), passed.end());
   return passed;
@@ -94,12 +108,23 @@ std::vector<std::string> newer_than(const std::string& label, const std::vector<
 
 }  // namespace
 
+const Clock& machine_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+bool is_label(std::string_view text, WallTime now) {
+  if (!looks_like_label(text)) return false;
+  const auto time = time_of(std::string{text});
+  return label_of(time) == text && time <= std::max(now, earliest_now) + furthest_ahead;
+}
+
 void check_tag(std::string_view tag) {
   const auto refuse = [&](std::string_view why) {
     throw Failure{Exit::usage, fmt::format("--label \"{}\" {}", tag, why), "another one, for example: --label \"before v2\""};
   };
   if (tag == latest_word || tag == all_word) refuse("is a word that names backups by itself");
-  if (is_label(tag) || is_label(std::string{tag} + "F")) refuse("looks like a backup's own stamp");
+  if (looks_like_label(tag) || looks_like_label(std::string{tag} + "F")) refuse("looks like a backup's own stamp");
   if (tag.find('/') != std::string_view::npos) refuse("has a slash: restore would take it for a file");
   if (tag.starts_with('-')) refuse("begins like an option");
   if (std::any_of(tag.begin(), tag.end(), [](unsigned char c) { return c < 32 || c == 127; })) {
@@ -107,18 +132,21 @@ void check_tag(std::string_view tag) {
   }
 }
 
-Catalogue::Catalogue(store::Store& store, std::string folder, std::string trusted)
-    : store_{store}, folder_{std::move(folder)}, trusted_{std::move(trusted)} {
+Catalogue::Catalogue(store::Store& store, std::string folder, std::string trusted, const Clock& clock)
+    : store_{store}, folder_{std::move(folder)}, trusted_{std::move(trusted)}, clock_{clock} {
   store::check_name(folder_);
 }
 
-std::map<std::string, Catalogue::Objects> Catalogue::labels(const Limits& limits) {
+std::map<std::string, Catalogue::Objects> Catalogue::labels(const Limits& limits, std::map<std::string, Objects>* impossible) {
   std::map<std::string, Objects> found;
+  const auto now = clock_.now();
   for (const auto& object : store_.list(folder_, limits)) {
     const auto rest = std::string_view{object.name}.substr(folder_.size() + 1);
     const auto slash = rest.find('/');
-    if (slash == std::string_view::npos || !is_label(rest.substr(0, slash))) continue;
-    found[std::string{rest.substr(0, slash)}].emplace(rest.substr(slash + 1), object.size);
+    if (slash == std::string_view::npos || !looks_like_label(rest.substr(0, slash))) continue;
+    const bool possible = is_label(rest.substr(0, slash), now);
+    if (!possible && impossible == nullptr) continue;
+    (possible ? found : *impossible)[std::string{rest.substr(0, slash)}].emplace(rest.substr(slash + 1), object.size);
   }
   return found;
 }
@@ -161,7 +189,8 @@ bool Catalogue::pinned(const std::string& label, const Limits& limits) try {
 
 std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<Broken>* broken) {
   std::vector<Entry> entries;
-  for (const auto& [label, objects] : labels(limits)) {
+  std::map<std::string, Objects> impossible;
+  for (const auto& [label, objects] : labels(limits, &impossible)) {
     if (!objects.contains(manifest_name)) continue;
     try {
       auto entry = read(label, limits);
@@ -176,6 +205,10 @@ std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<Broken>* br
       }
       broken->push_back({label, failure.message(), failure.hint(), objects.contains(marks_name) && pinned(label, limits)});
     }
+  }
+  for (const auto& [label, objects] : impossible) {
+    if (broken == nullptr || !objects.contains(manifest_name)) continue;
+    broken->push_back({label, impossible_stamp, {}, objects.contains(marks_name) && pinned(label, limits), false});
   }
   return entries;
 }
@@ -250,6 +283,10 @@ std::vector<Unfinished> Catalogue::marked(WallTime now, const Limits& limits) {
 std::string Catalogue::next_label(WallTime now, const std::optional<std::string>& newest) {
   auto label = label_of(now);
   if (newest && label <= *newest) label = label_of(time_of(*newest) + std::chrono::seconds{1});
+  if (!is_label(label, now)) {
+    throw Failure{Exit::data, fmt::format("after backup {} there is no stamp that would be listed: it is dated ten years ahead of this machine's clock", newest.value_or(label)),
+                  "look at the clock (timedatectl), then: codops backup rm ENV " + newest.value_or(label)};
+  }
   return label;
 }
 
@@ -260,6 +297,10 @@ std::optional<std::string> Catalogue::newest_label(const Limits& limits) {
 }
 
 void Catalogue::begin(const std::string& label, WallTime now, const Limits& limits) {
+  // Whatever it is, it would become a part of this one.
+  if (!store_.list(folder_ + "/" + label, limits).empty()) {
+    throw Failure{Exit::data, fmt::format("there is something under {} in {} already; nothing was written", label, store_.describe()), see_list(*this)};
+  }
   const auto self = store::this_process();
   const Json json{{"label", label},
                   {"started", to_rfc3339(now)},
@@ -273,11 +314,15 @@ void Catalogue::begin(const std::string& label, WallTime now, const Limits& limi
 
 void Catalogue::publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits) {
   const auto text = backup::to_json(manifest);
+  const auto taken = [&] {
+    return Failure{Exit::data, fmt::format("backup {} is in {} already: it stays, and this one is not published", manifest.label, store_.describe()), see_list(*this)};
+  };
+  if (store_.find(object(manifest.label, manifest_name), limits)) throw taken();
   if (key) {
     const auto signature = io::to_base64(key->public_key) + " " + io::to_base64(io::ed25519_sign(*key, text)) + "\n";
     store_.put(object(manifest.label, signature_name), signature, limits);
   }
-  store_.put(object(manifest.label, manifest_name), text, limits);
+  if (!store_.put_new(object(manifest.label, manifest_name), text, limits)) throw taken();
   store_.remove(object(manifest.label, progress_name), limits);
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lib/backup/manifest.hpp"
+#include "lib/backup/retention.hpp"
 #include "lib/base/cancel.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/io/crypto.hpp"
@@ -37,12 +38,16 @@ struct Entry {
   std::vector<std::string> passed_over{};  // by find("latest"): the newer ones that are not sound, and why
 
   bool sound() const { return marks.damage.empty() && trust != Trust::invalid; }
+  // Damage says more than a signature does: it is what somebody who could read it found.
+  Standing standing() const { return !marks.damage.empty() ? Standing::damaged : trust == Trust::invalid ? Standing::untrusted : Standing::verified; }
 };
 
-// Published, but its manifest can't be read: nobody can say what it is, so that nothing counts on it, and nothing removes it by itself.
+// Published, but its manifest can't be read, or its stamp is of no time that a backup could have been taken at: nobody can say
+// what it is, so that nothing counts on it, and nothing removes it by itself.
 struct Broken {
   std::string label, why, hint;
   bool pinned{};
+  bool dated{true};  // false: its stamp is no time, so that it is newer than nothing
 
   std::string text() const { return "backup " + label + " can't be used: " + why; }
 };
@@ -59,10 +64,12 @@ struct Unfinished {
   bool published{};  // its manifest is there: it is listed all the same
 };
 
+const Clock& machine_clock();
+
 class Catalogue {
  public:
   // `trusted`: the public key that manifests must be signed with; empty: any signature, or none, will do.
-  Catalogue(store::Store& store, std::string folder, std::string trusted = {});
+  Catalogue(store::Store& store, std::string folder, std::string trusted = {}, const Clock& clock = machine_clock());
 
   // Finished ones, oldest first by label; one whose parts are gone or of another size than its manifest says is damaged. One
   // whose manifest can't be read is in `broken`, when given, else a Failure.
@@ -72,12 +79,15 @@ class Catalogue {
   Entry find(const std::string& name, const Limits& limits);
   std::vector<Unfinished> unfinished(WallTime now, const Limits& limits);
 
-  // The next label: the time, or one second after the newest label when the clock is behind it.
+  // The next label: the time, or one second after the newest label when the clock is behind it. Failure{data} when that would be
+  // later than any stamp may be.
   static std::string next_label(WallTime now, const std::optional<std::string>& newest);
   std::optional<std::string> newest_label(const Limits& limits);  // unfinished ones included
 
+  // Failure{data} when there is something under that label.
   void begin(const std::string& label, WallTime now, const Limits& limits);
-  // Signature first, then the manifest: from then on it is listed. The in-progress marker goes last.
+  // Signature first, then the manifest: from then on it is listed. The in-progress marker goes last. Failure{data} when there is
+  // a manifest: no backup takes another's place.
   void publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits);
   void mark(const std::string& label, const std::function<void(Marks&)>& change, const Limits& limits);
   // The manifest first: from then on it is no longer listed.
@@ -94,12 +104,17 @@ class Catalogue {
   bool pinned(const std::string& label, const Limits& limits);
   std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest
   using Objects = std::map<std::string, std::uint64_t>;            // name below the label's folder → size
-  std::map<std::string, Objects> labels(const Limits& limits);
+  std::map<std::string, Objects> labels(const Limits& limits, std::map<std::string, Objects>* impossible = nullptr);
   std::string missing(const Manifest& manifest, const Objects& objects, const Limits& limits);  // empty: every part is there
 
   store::Store& store_;
   std::string folder_, trusted_;
+  const Clock& clock_;
 };
+
+// "20261123-101500F" with a date and time that there is, no more than ten years ahead of the clock (or of this program, should the
+// clock have started at 1970): no clock is that wrong, and past the year 9999 there is no next stamp.
+bool is_label(std::string_view text, WallTime now);
 
 // What `name` means among these, the signature left aside: a label, a tag (its newest), "latest" (the newest that is sound).
 const Entry* named(const std::vector<Entry>& entries, const std::string& name);

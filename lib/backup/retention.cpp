@@ -50,12 +50,23 @@ class Decision {
     }
   }
 
+  bool verified(std::size_t i) const { return candidates_[i].standing == Standing::verified; }
+  bool counts(std::size_t i, bool with_untrusted) const {
+    return verified(i) || (with_untrusted && candidates_[i].standing == Standing::untrusted);
+  }
+  // First among the verified alone, then once more with the untrusted between them: those it finds are kept beside.
+  void keep(std::size_t i, bool with_untrusted, std::string reason) {
+    if (with_untrusted == !verified(i)) reasons_[i].push_back(std::move(reason));
+  }
+
   void newest(std::int64_t how_many, std::string_view rule) {
-    std::int64_t seen = 0;
-    for (std::size_t i = candidates_.size(); i-- > 0 && seen < how_many;) {
-      if (!candidates_[i].verified) continue;
-      ++seen;
-      reasons_[i].push_back(fmt::format("{}: {} of {}", rule, seen, how_many));
+    for (const bool with_untrusted : {false, true}) {
+      std::int64_t seen = 0;
+      for (std::size_t i = candidates_.size(); i-- > 0 && seen < how_many;) {
+        if (!counts(i, with_untrusted)) continue;
+        ++seen;
+        keep(i, with_untrusted, fmt::format("{}: {} of {}", rule, seen, how_many));
+      }
     }
   }
 
@@ -69,21 +80,21 @@ class Decision {
   }
 
   void calendar(std::int64_t how_many, std::int64_t (*number)(Day), std::string_view rule) {
-    std::set<std::int64_t> periods;
-    for (std::size_t i = candidates_.size(); i-- > 0;) {
-      const auto& candidate = candidates_[i];
-      if (!candidate.verified || candidate.time > now_) continue;
-      if (static_cast<std::int64_t>(periods.size()) >= how_many) break;
-      if (periods.insert(number(day_of(candidate.time))).second) {
-        reasons_[i].push_back(fmt::format("{}: {} of {}", rule, periods.size(), how_many));
+    for (const bool with_untrusted : {false, true}) {
+      std::set<std::int64_t> periods;
+      for (std::size_t i = candidates_.size(); i-- > 0;) {
+        const auto& candidate = candidates_[i];
+        if (!counts(i, with_untrusted) || candidate.time > now_) continue;
+        if (static_cast<std::int64_t>(periods.size()) >= how_many) break;
+        if (periods.insert(number(day_of(candidate.time))).second) {
+          keep(i, with_untrusted, fmt::format("{}: {} of {}", rule, periods.size(), how_many));
+        }
       }
     }
   }
 
   void unverified_evidence() {
-    for (std::size_t i = candidates_.size(); i-- > 0 && !candidates_[i].verified;) {
-      reasons_[i].emplace_back("nothing newer is verified");
-    }
+    for (std::size_t i = candidates_.size(); i-- > 0 && !verified(i);) reasons_[i].emplace_back("nothing newer is verified");
   }
 
   std::vector<Verdict> verdicts() {
@@ -92,8 +103,8 @@ class Decision {
       const bool keep = !reasons_[i].empty();
       if (!keep) {
         reasons_[i].push_back(candidates_[i].time > now_ ? "dated in the future, and newer ones are kept"
-                              : candidates_[i].verified  ? "no rule keeps it"
-                                                         : "damaged, and a newer one is verified");
+                              : candidates_[i].standing != Standing::damaged ? "no rule keeps it"
+                                                                             : "damaged, and a newer one is verified");
       }
       all.push_back({candidates_[i].label, keep, std::move(reasons_[i])});
     }

@@ -16,10 +16,13 @@ struct Policy {
   std::int64_t daily{}, weekly{}, monthly{}, yearly{};  // the newest of each of the last N that have any (UTC)
 };
 
+// untrusted: this reader can't vouch for it (another key, no signature), which says nothing about what it holds.
+enum class Standing { verified, damaged, untrusted };
+
 struct Candidate {
   std::string label;
   WallTime time;   // when its snapshot was taken, by the clock of then
-  bool verified{true};  // false: a later verification or drill found it damaged
+  Standing standing{Standing::verified};  // damaged: a later verification or drill found it so
   bool pinned{};
 };
 
@@ -30,8 +33,10 @@ struct Verdict {
 };
 
 // `candidates` in the order in which they were taken, oldest first: that order, not the clock, decides what is newer.
-// - Only verified ones count for count, keep_min and the calendar; an unverified one is kept while pinned, by days, or
-//   while no verified one is newer.
+// - Only verified ones count for count, keep_min and the calendar; a damaged one is kept while pinned, by days, or while no
+//   verified one is newer.
+// - An untrusted one is kept by the same rules as a verified one, yet takes no verified one's place: whoever can write into the
+//   store pushes nothing out, and a new key drops nothing.
 // - One that is dated in the future is not kept by days, and takes no other's place in the calendar.
 // - A policy without any rule keeps everything.
 std::vector<Verdict> decide(const Policy& policy, const std::vector<Candidate>& candidates, WallTime now);

@@ -145,7 +145,7 @@ Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry
   std::vector<Broken> broken;
   std::vector<Candidate> candidates;
   for (const auto& entry : catalogue.list(limits, &broken)) {
-    candidates.push_back({entry.manifest.label, entry.manifest.started, entry.sound(), entry.marks.pinned});
+    candidates.push_back({entry.manifest.label, entry.manifest.started, entry.standing(), entry.marks.pinned});
   }
   Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
   if (!dry_run) catalogue.remove_stale(now, limits);

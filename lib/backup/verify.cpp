@@ -55,6 +55,7 @@ Verification examine(Catalogue& catalogue, const Entry& entry, const Keyring& ke
   const auto folder = catalogue.folder() + "/" + manifest.label;
   Verification result;
   if (entry.trust == Trust::invalid) {
+    result.untrusted = true;
     result.damage = "the manifest is not signed by the trusted key";
     return result;
   }
@@ -107,6 +108,7 @@ Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& key
     if (failure.code() != Exit::data) throw;  // no key, no answer, interrupted: nothing was learned
     result.damage = failure.message();
   }
+  if (result.untrusted) return result;
   catalogue.mark(entry.manifest.label,
                  [&](Marks& marks) {
                    marks.damage = result.damage;

@@ -71,6 +71,21 @@ std::unique_ptr<Upload> DirectoryStore::create(const std::string& name, const Li
   return std::make_unique<FileUpload>(root_ / name, limits);
 }
 
+bool DirectoryStore::put_new(const std::string& name, std::string_view content, const Limits& limits) {
+  check_name(name);
+  limits.check("writing a backup");
+  io::make_folders((root_ / name).parent_path());
+  io::AtomicFile file{root_ / name};
+  file.write(content);
+  try {
+    file.commit(io::AtomicFile::Existing::refuse);
+  } catch (const Failure&) {
+    if (find(name, limits)) return false;
+    throw;
+  }
+  return true;
+}
+
 std::unique_ptr<io::Reader> DirectoryStore::open(const std::string& name, const Limits& limits) {
   check_name(name);
   return std::make_unique<FileReader>(root_ / name, limits);

@@ -13,6 +13,7 @@ class DirectoryStore final : public Store {
 
   std::string describe() const override { return root_.string(); }
   std::unique_ptr<Upload> create(const std::string& name, const Limits& limits) override;
+  bool put_new(const std::string& name, std::string_view content, const Limits& limits) override;
   std::unique_ptr<io::Reader> open(const std::string& name, const Limits& limits) override;
   std::optional<Object> find(const std::string& name, const Limits& limits) override;
   std::vector<Object> list(const std::string& folder, const Limits& limits) override;

@@ -125,6 +125,17 @@ std::unique_ptr<Upload> S3Store::create(const std::string& name, const Limits& l
   return std::make_unique<S3Upload>(client_, client_->full_key(name), limits);
 }
 
+bool S3Store::put_new(const std::string& name, std::string_view content, const Limits& limits) {
+  check_name(name);
+  const auto key = client_->full_key(name);
+  if (find(name, limits)) return false;
+  const auto made = client_->send({"PUT", key, {}, {{"if-none-match", "*"}}, content}, limits);
+  if (made.ok()) return true;
+  if (made.status != 412) throw Failure{Exit::failed, fmt::format("{} answers {} to \"{}\"", client_->describe(), made.status, key)};
+  // It may be our own: an answer that was lost on the way was asked for again.
+  return get(name, limits) == std::string{content};
+}
+
 std::unique_ptr<io::Reader> S3Store::open(const std::string& name, const Limits& limits) {
   check_name(name);
   return std::make_unique<RangeReader>(client_, client_->full_key(name), limits);

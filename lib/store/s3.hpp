@@ -39,6 +39,8 @@ class S3Store final : public Store {
 
   std::string describe() const override;
   std::unique_ptr<Upload> create(const std::string& name, const Limits& limits) override;
+  // On a server without conditional writes what is there is looked for first, and that is all.
+  bool put_new(const std::string& name, std::string_view content, const Limits& limits) override;
   std::unique_ptr<io::Reader> open(const std::string& name, const Limits& limits) override;
   std::optional<Object> find(const std::string& name, const Limits& limits) override;
   std::vector<Object> list(const std::string& folder, const Limits& limits) override;

@@ -55,6 +55,8 @@ class Store {
   virtual std::unique_ptr<StoreLock> try_lock(const std::string& name, const Limits& limits) = 0;
 
   void put(const std::string& name, std::string_view content, const Limits& limits);
+  // False, and nothing is changed, when there is something else under that name.
+  virtual bool put_new(const std::string& name, std::string_view content, const Limits& limits) = 0;
   // nullopt when absent; Failure{data} beyond the cap.
   std::optional<std::string> get(const std::string& name, const Limits& limits, std::size_t cap = 64U << 20U);
 };

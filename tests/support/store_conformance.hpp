@@ -32,6 +32,10 @@ inline void check_store(store::Store& store, std::size_t large = 20'000'000) {
   CHECK(store.get("a/empty", limits) == "");
   CHECK_THROWS_AS(store.get("a/b", limits, 3), Failure);
 
+  CHECK(store.put_new("a/once", "first", limits));
+  CHECK_FALSE(store.put_new("a/once", "second", limits));
+  CHECK(store.get("a/once", limits) == "first");
+  store.remove("a/once", limits);
   {
     const auto upload = store.create("a/never", limits);
     upload->write("half of it");

@@ -1,4 +1,5 @@
 #include "lib/backup/backup.hpp"
+#include "lib/backup/verify.hpp"
 
 #include <doctest/doctest.h>
 
@@ -67,6 +68,46 @@ TEST_CASE("labels follow the clock, and each other when the clock is behind") {
   CHECK(Catalogue::next_label(now, "20261123-095959F") == "20261123-100000F");
   CHECK(Catalogue::next_label(now, "20261123-100000F") == "20261123-100001F");
   CHECK(Catalogue::next_label(now, "20271231-235959F") == "20280101-000000F");
+}
+
+TEST_CASE("a stamp is a date that there is, and no more than ten years ahead") {
+  for (const char* good : {"20261123-100000F", "19700101-000000F", "20240229-235959F", "20361123-100000F"}) CHECK(is_label(good, now));
+  for (const char* bad : {"99999999-999999F", "99991231-235959F", "20361124-110000F", "20260229-100000F", "20261301-000000F", "20261123-240000F",
+                          "20261123-100000", "20261123-100000G", "2026112--100000F", "00000000-000000F"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(is_label(bad, now));
+  }
+  // A clock that starts at 1970 still lists what there is.
+  CHECK(is_label("20261123-100000F", WallTime{}));
+  CHECK_THROWS_AS(Catalogue::next_label(now, "99991231-235959F"), Failure);
+}
+
+TEST_CASE("an entry with an impossible stamp is told, counted by nobody, and takes no later backup's place") {
+  Place place;
+  place.add("20261121-100000F");
+  for (const char* odd : {"99999999-999999F", "99991231-235959F"}) place.store.put(place.catalogue.object(odd, "manifest.json"), to_json(manifest(odd)), limits);
+  place.store.put(place.catalogue.object("99991231-235959F", "marks.json"), R"({"pinned":true})", limits);
+  CHECK(place.catalogue.newest_label(limits) == "20261121-100000F");
+  std::vector<Broken> broken;
+  CHECK(place.catalogue.list(limits, &broken).size() == 1);
+  REQUIRE(broken.size() == 2);
+  CHECK(broken[0].why.find("no date") != std::string::npos);
+  CHECK(broken[0].pinned);
+  const auto latest = place.catalogue.find("latest", limits);
+  CHECK(latest.manifest.label == "20261121-100000F");
+  CHECK(latest.passed_over.empty());
+  CHECK_THROWS_AS(place.catalogue.find("99999999-999999F", limits), Failure);
+  CHECK(prune(place.catalogue, {}, now, true, limits).unreadable.size() == 2);
+}
+
+TEST_CASE("no backup is published in another's place") {
+  Place place;
+  place.add("20261121-100000F", "first");
+  CHECK_THROWS_AS(place.catalogue.begin("20261121-100000F", now, limits), Failure);
+  CHECK_THROWS_AS(place.catalogue.publish(manifest("20261121-100000F", "second"), {}, limits), Failure);
+  CHECK(place.catalogue.find("latest", limits).manifest.tag == "first");
+  // Not even where two run at once and only the last moment tells.
+  CHECK_FALSE(place.store.put_new(place.catalogue.object("20261121-100000F", "manifest.json"), "{}", limits));
 }
 
 TEST_CASE("only what is published is listed, and it is found by label, tag and as the latest") {
@@ -255,6 +296,39 @@ TEST_CASE("latest says which newer ones are damaged or not signed by the trusted
   REQUIRE(pruning.verdicts.size() == 3);
   CHECK(pruning.verdicts[0].keep);
   CHECK(pruning.verdicts[0].reasons[0] == "keep_min: 1 of 1");
+}
+
+TEST_CASE("another key drops nothing and marks nothing: the reader is another, the backups are the same") {
+  const auto old_key = io::new_signing_key(), key = io::new_signing_key();
+  Place place;
+  place.add("20261118-100000F");
+  place.add("20261119-100000F", "", old_key);
+  place.add("20261120-100000F", "", old_key);
+  place.add("20261121-100000F", "", key);
+  Catalogue now_trusted{place.store, "shop/production", key.public_key};
+  Policy policy;
+  policy.days = 0;
+  policy.count = 3;
+  auto pruning = prune(now_trusted, policy, now, false, limits);
+  CHECK(pruning.removed == std::vector<std::string>{"20261118-100000F"});
+  for (const auto& verdict : pruning.verdicts) CHECK(verdict.reasons[0].find("damaged") == std::string::npos);
+  // Verified by somebody with yet another key.
+  Catalogue stranger{place.store, "shop/production", io::new_signing_key().public_key};
+  SilentReporter reporter;
+  const SystemClock clock;
+  for (const auto& entry : stranger.list(limits)) {
+    CHECK(entry.standing() == Standing::untrusted);
+    Progress progress{reporter, clock, "verify", 0};
+    const auto found = verify(stranger, entry, {}, now, progress, limits);
+    CHECK(found.untrusted);
+    CHECK_FALSE(found.whole);
+  }
+  for (const auto& object : place.store.list("", limits)) CHECK_FALSE(object.name.ends_with("marks.json"));
+  CHECK(prune(now_trusted, policy, now, false, limits).removed.empty());
+  // What an earlier codops had written there says nothing either; what was found damaged does.
+  place.catalogue.mark("20261119-100000F", [](Marks& marks) { marks.damage = "the manifest is not signed by the trusted key"; }, limits);
+  place.catalogue.mark("20261120-100000F", [](Marks& marks) { marks.damage = "a part is gone"; }, limits);
+  CHECK(prune(now_trusted, policy, now, false, limits).removed == std::vector<std::string>{"20261120-100000F"});
 }
 
 TEST_CASE("a label is no word and no stamp that names a backup by itself, and nothing that reads as a file or an option") {

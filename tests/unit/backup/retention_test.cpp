@@ -39,18 +39,27 @@ bool model_keeps(const Policy& policy, const std::vector<Candidate>& all, std::s
   if (candidate.pinned) return true;
   if (!policy.count && policy.days <= 0 && policy.daily <= 0 && policy.weekly <= 0 && policy.monthly <= 0 && policy.yearly <= 0) return true;
   std::int64_t newer_verified = 0;
-  for (std::size_t i = which + 1; i < all.size(); ++i) newer_verified += all[i].verified ? 1 : 0;
+  // Its place is taken by every verified one; an untrusted one's by the untrusted too.
+  const auto counts = [&](std::size_t i) {
+    return all[i].standing == Standing::verified || (candidate.standing == Standing::untrusted && all[i].standing == Standing::untrusted);
+  };
+  std::int64_t newer_counted = 0;
+  for (std::size_t i = which + 1; i < all.size(); ++i) {
+    newer_verified += all[i].standing == Standing::verified ? 1 : 0;
+    newer_counted += counts(i) ? 1 : 0;
+  }
   const bool past = candidate.time <= now;
   if (policy.days > 0 && past && now - candidate.time <= std::chrono::hours{24 * policy.days}) return true;
-  if (!candidate.verified) return newer_verified == 0;
-  if (newer_verified < policy.keep_min) return true;
-  if (policy.count && newer_verified < *policy.count) return true;
+  if (candidate.standing != Standing::verified && newer_verified == 0) return true;
+  if (candidate.standing == Standing::damaged) return false;
+  if (newer_counted < policy.keep_min) return true;
+  if (policy.count && newer_counted < *policy.count) return true;
   if (!past) return false;
   for (const auto& [kind, limit] : {std::pair{'d', policy.daily}, {'w', policy.weekly}, {'m', policy.monthly}, {'y', policy.yearly}}) {
     const auto own = period(kind, candidate.time);
     std::set<std::string> newer;
     for (std::size_t i = which + 1; i < all.size(); ++i) {
-      if (all[i].verified && all[i].time <= now) newer.insert(period(kind, all[i].time));
+      if (counts(i) && all[i].time <= now) newer.insert(period(kind, all[i].time));
     }
     if (!newer.contains(own) && static_cast<std::int64_t>(newer.size()) < limit) return true;
   }
@@ -64,7 +73,7 @@ TEST_CASE("seven days by default, and the newest verified one whatever its age")
   for (int day = 10; day >= 0; --day) candidates.push_back({"b" + std::to_string(day), epoch - std::chrono::days{day}});
   CHECK(kept({}, candidates, epoch) == std::vector<std::string>{"b7", "b6", "b5", "b4", "b3", "b2", "b1", "b0"});
   CHECK(kept({}, candidates, epoch + std::chrono::days{365}) == std::vector<std::string>{"b0"});
-  candidates.back().verified = false;
+  candidates.back().standing = Standing::damaged;
   CHECK(kept({}, candidates, epoch + std::chrono::days{365}) == std::vector<std::string>{"b1", "b0"});
 }
 
@@ -80,6 +89,25 @@ TEST_CASE("a clock that was wrong once does not drop what is newer by sequence")
   CHECK(kept(policy, candidates, epoch) == std::vector<std::string>{"future", "c"});
   policy = {};
   CHECK(kept(policy, candidates, epoch) == std::vector<std::string>{"a", "b", "c"});
+}
+
+TEST_CASE("what this reader does not trust takes nobody's place and is dropped by the ordinary rules only") {
+  // The key was changed before the last one.
+  std::vector<Candidate> candidates;
+  for (int i = 0; i < 6; ++i) candidates.push_back({std::to_string(i), epoch + std::chrono::hours{i}, i < 5 ? Standing::untrusted : Standing::verified});
+  Policy policy;
+  policy.days = 0;
+  policy.count = 4;
+  CHECK(kept(policy, candidates, epoch + std::chrono::days{99}) == std::vector<std::string>{"2", "3", "4", "5"});
+  policy.count = 1;
+  policy.keep_min = 3;
+  CHECK(kept(policy, candidates, epoch + std::chrono::days{99}) == std::vector<std::string>{"3", "4", "5"});
+  // A flood of forged ones pushes no verified one out.
+  for (int i = 6; i < 60; ++i) candidates.push_back({std::to_string(i), epoch + std::chrono::hours{i}, Standing::untrusted});
+  candidates[0].standing = Standing::verified;
+  const auto left = kept(policy, candidates, epoch + std::chrono::days{99});
+  CHECK(std::find(left.begin(), left.end(), "5") != left.end());
+  CHECK(std::find(left.begin(), left.end(), "0") != left.end());
 }
 
 TEST_CASE("grandfather, father, son") {
@@ -117,7 +145,7 @@ TEST_CASE("retention agrees with the rules taken one by one on 20,000 histories,
       if (jump == 1) time -= std::chrono::days{365};
       if (jump == 2) time -= std::chrono::hours{pick(0, 100)};
       time += std::chrono::minutes{pick(0, pick(0, 4) == 0 ? 60'000 : 2'000)};
-      candidates.push_back({"b" + std::to_string(candidates.size()), time, pick(0, 5) != 0, pick(0, 15) == 0});
+      candidates.push_back({"b" + std::to_string(candidates.size()), time, std::array{Standing::verified, Standing::damaged, Standing::untrusted}.at(static_cast<std::size_t>(std::max<std::int64_t>(0, pick(-6, 2)))), pick(0, 15) == 0});
     }
     const auto now = time + std::chrono::hours{pick(-50, 500)};
     const auto verdicts = decide(policy, candidates, now);
@@ -129,8 +157,11 @@ TEST_CASE("retention agrees with the rules taken one by one on 20,000 histories,
         CAPTURE(i);
         FAIL("the model disagrees");
       }
-      verified += candidates[i].verified ? 1 : 0;
-      verified_kept += candidates[i].verified && verdicts[i].keep ? 1 : 0;
+      const bool counted = candidates[i].standing == Standing::verified;
+      verified += counted ? 1 : 0;
+      verified_kept += counted && verdicts[i].keep ? 1 : 0;
+      // What nobody found damaged is never dropped as that.
+      if (candidates[i].standing == Standing::untrusted && !verdicts[i].keep) REQUIRE(verdicts[i].reasons.front().find("damaged") == std::string::npos);
       dropped += verdicts[i].keep ? 0U : 1U;
     }
     REQUIRE(verified_kept >= std::min(policy.keep_min, verified));
