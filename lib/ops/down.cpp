@@ -106,7 +106,7 @@ DownPlan down(Host& host, const DownPlan& agreed, const DownRequest& request, co
   if (outcome.failure) {
     const auto failure = *outcome.failure;
     if (failure.code() == Exit::locked) throw failure;
-    if (outcome.failed >= point_of_no_return(plan)) stopped_half_way(plan, outcome, environment);
+    if (outcome.begun > point_of_no_return(plan)) stopped_half_way(plan, outcome, environment);
     const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
     try {
       undo_down(context, plan, journal, outcome.failed, Limits{Deadline::after(by_signal ? undo_time_of_down_after_signal : undo_time_of_down), {}});

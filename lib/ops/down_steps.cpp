@@ -172,6 +172,7 @@ DownOutcome run_down(RunContext& context, const plan::Plan& plan, plan::Journal&
     try {
       limits.check("step \"" + step.name + "\"");
       if (index != first || !first_written) journal.write("doing", step.name, step.text, limits);
+      outcome.begun = index + 1;
       faults.at("before", step.name);
       context.reporter.report({Event::Kind::started, step.name, step.text, {}, {}, {}, {}});
       const auto text = performed(context, step, outcome, limits);

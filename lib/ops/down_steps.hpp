@@ -23,6 +23,7 @@ std::size_t point_of_no_return(const plan::Plan& plan);
 struct DownOutcome {
   std::optional<Failure> failure;
   std::size_t failed{};                    // index of its step
+  std::size_t begun{};                     // steps of the plan that were begun, all before them included
   std::vector<std::string> left_networks;  // others use them
   std::vector<std::string> left_volumes;
 };

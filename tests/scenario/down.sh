@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `down` is a run like a deploy: killed before or after any of its steps, the next command finishes it and the history says so; SIGTERM
+# `down` is a run like a deploy: killed before or after a step (each of them: full/down_kill.sh), the next command finishes it and the history says so; SIGTERM
 # before anything is removed starts again what was stopped. It removes what is there once nobody else can change it.
 # shellcheck source=tests/support/case.sh
 source "$(dirname "$0")/../support/case.sh"
@@ -8,50 +8,18 @@ need_engine
 source "$SUPPORT/tiny.sh"
 # shellcheck source=tests/support/matrix.sh
 source "$SUPPORT/matrix.sh"
+# shellcheck source=tests/support/down.sh
+source "$SUPPORT/down.sh"
 foreign=codops-foreign-$$
 clean_up() {
   docker rm -f "$foreign" >/dev/null 2>&1 || true
   tiny_down
 }
-# shellcheck disable=SC2046 # two words each
-left() { docker ps -a $(of_project) --format '{{.Names}}'; docker network ls --format '{{.Name}}' | grep -- "^${PROJECT}_" || true; }
-newest() { "$CODOPS" history test -o json | jq -c '[.broken, ([.journals[] | select(.ended | not)] | length), (.entries | last | [.action, .result])]'; }
-try() {
-  rc=0
-  "$CODOPS" "$@" >"$WORK/out" 2>&1 || rc=$?
-}
-said() { grep -c -- "$1" "$WORK/out" | awk '{print ($1 > 0)}'; }
-gone() { # NAME
-  expect "$1: nothing is left" "$(left)" ""
-  expect "$1: the history says so" "$(newest)" '[[],0,["down","ok"]]'
-  expect "$1: the lock is free" "$(lock_free && echo free)" free
-  try resume test
-  expect "$1: nothing is unfinished then" "$rc $(cat "$WORK/out")" "0 nothing is unfinished"
-}
-
 tiny_project "$WORK/p" 18780 0ms
 check "a first deploy" tiny_deploy v1.0.0
 mapfile -t steps < <(steps_of down test)
 expect "its steps" "${steps[*]}" "stop-front stop remove networks"
-points=(after:lock after:plan)
-for step in "${steps[@]}"; do points+=("before:$step" "after:$step"); done
-points+=(before:record after:record)
-
-for point in "${points[@]}"; do
-  [[ -n $(left) ]] || tiny_deploy v1.0.0 || { fail "a deploy before KILL $point" "$(tail -n 3 "$WORK/deploy.out")"; continue; }
-  { CODOPS_TEST_KILL=$point try down test --yes; } 2>/dev/null
-  expect "KILL $point" "$rc" 137
-  if [[ $point == after:lock ]]; then
-    expect "KILL $point: all serves" "$(converged v1.0.0 2>&1 | grep -v 'a lock is left')" ""
-    continue
-  fi
-  if [[ $point != after:record ]]; then
-    expect "KILL $point: status names it" "$("$CODOPS" status test -o json | jq -r .unfinished | grep -c '^down v1.0.0')" 1
-    try resume test
-    expect "KILL $point: finished, and said" "$rc $(said 'finished down of v1.0.0')" "0 1"
-  fi
-  gone "KILL $point"
-done
+for point in before:stop-front after:stop before:remove after:networks; do killed_at "$point"; done
 
 # ---- a signal
 for point in after:stop-front after:stop; do
@@ -61,7 +29,6 @@ for point in after:stop-front after:stop; do
   expect "TERM $point: all serves" "$(converged v1.0.0 || true)" ""
   expect "TERM $point: the history" "$(newest)" '[[],0,["down","undone"]]'
 done
-{ CODOPS_TEST_KILL=before:remove:TERM try down test --yes; } 2>/dev/null
 { CODOPS_TEST_KILL=after:remove:TERM try down test --yes; } 2>/dev/null
 expect "TERM after:remove: it can't go back, and says what to do" "$rc $(said 'codops resume test finishes it')" "143 1"
 check "the next deploy finishes it first" tiny_deploy v1.1.0
