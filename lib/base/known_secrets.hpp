@@ -17,7 +17,7 @@ class KnownSecrets {
   // The same for one line of a value that has several.
   static constexpr std::size_t shortest_line = 8;
 
-  // As it stands, as others would quote or encode it (spellings.hpp), and, of several lines, each line too. The last line end does not count.
+  // As it stands, as JSON or a shell would quote it, and, of several lines, each line too. The last line end does not count.
   void add(std::string_view value);
   // A variable's value: whole where its name or its form says so, else the passwords inside it (URLs, "password=x").
   void add_variable(std::string_view name, std::string_view value);

@@ -22,11 +22,7 @@ class Secret {
   std::string value_;
 };
 
-// Whether the user of a URL that has no password is a key ("https://KEY@host"): longer than a name has to be, and not for a database or
-// ssh, where users are no secret. `before`: what stands before "://", its end is the scheme.
-bool is_key_of_url(std::string_view before, std::string_view userinfo);
-
-// Replaces the password of a URL's userinfo ("scheme://user:password@host"), or a key in the user's place, by "***". Text that is no URL is
+// Replaces the password of a URL's userinfo ("scheme://user:password@host") by "***". Text that is no URL is
 // returned as it is. The first form hides one URL, the second every URL found inside a text.
 std::string redact_url(std::string_view url);
 std::string redact_urls_in(std::string_view text);

@@ -26,7 +26,6 @@ Ran run(RunContext& context, const std::string& container, std::vector<std::stri
   };
   engine::docker::Api::ExecSpec spec;
   spec.argv = std::move(argv);
-  spec.before_start = context.require_lock;  // this process may have been stopped since the last look at it
   ran.exit = context.api.run_exec(container, spec, {}, keep, keep, limits.within(reload_time));
   return ran;
 }

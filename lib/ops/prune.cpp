@@ -13,15 +13,6 @@ namespace {
 
 constexpr int kept_runs = 30;
 
-// Looked at once more: a number may have been given again since, and the file been written.
-std::vector<std::string> still_empty(release::ReleaseStore& store, const release::Snapshot& snapshot, const Limits& limits) {
-  std::vector<std::string> paths;
-  for (const auto& path : release::unacknowledged(snapshot)) {
-    if (const auto content = store.read(path, limits); content && content->empty()) paths.push_back(path);
-  }
-  return paths;
-}
-
 }  // namespace
 
 Milliseconds Transaction::prune(const Limits& limits) {
@@ -62,11 +53,6 @@ Milliseconds Transaction::prune(const Limits& limits) {
       } catch (const engine::docker::ApiError& error) {
         if (!error.conflict()) throw;  // in use by somebody else's container
       }
-    }
-    if (const auto empty = still_empty(host_.store(), observed_.snapshot, limits); !empty.empty()) {
-      lock_->check();
-      host_.store().remove(empty, limits);
-      host_.reporter().note(fmt::format("removed {} without content, left in the state by a write that found no room: {}", empty.size() == 1 ? "a file" : "files", fmt::join(empty, ", ")));
     }
     if (!retention.paths.empty()) {
       lock_->check();

@@ -125,7 +125,6 @@ Snapshot ReleaseStore::load(const Limits& limits) {
   for (auto& file : store_.read_all("meta", limits)) {
     const std::string_view path{file.path};
     snapshot.paths.push_back(file.path);
-    if (file.content.empty()) snapshot.empty.push_back(file.path);
     try {
       if (path == environment_path) {
         snapshot.environment = nlohmann::json::parse(file.content).at("environment");
@@ -218,24 +217,6 @@ File ReleaseStore::blob(const std::string& sha256, std::string content) {
 
 File ReleaseStore::environment_file(const std::string& name) {
   return {std::string{environment_path}, nlohmann::json{{"format", 1}, {"environment", name}}.dump()};
-}
-
-std::vector<std::string> unacknowledged(const Snapshot& snapshot) {
-  const bool told_from_journal = std::any_of(snapshot.history.begin(), snapshot.history.end(), [](const HistoryEntry& entry) { return entry.hash.empty(); });
-  std::vector<std::string> paths;
-  for (const auto& path : snapshot.empty) {
-    if (path == environment_path || (path.starts_with(history_folder) && told_from_journal)) continue;
-    if (path.starts_with(releases_folder)) {
-      int number = 0;
-      std::from_chars(path.data() + releases_folder.size(), path.data() + path.size(), number);
-      const bool served = snapshot.releases.contains(number) ||
-                          std::any_of(snapshot.history.begin(), snapshot.history.end(), [&](const HistoryEntry& entry) { return entry.release == number && entry.result == "ok"; });
-      if (served) continue;
-    }
-    if (const auto* open = snapshot.unfinished(); open != nullptr && path.starts_with(fmt::format("{}{}/", journal_folder, open->run))) continue;
-    paths.push_back(path);
-  }
-  return paths;
 }
 
 Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_runs) {

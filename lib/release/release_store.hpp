@@ -29,9 +29,6 @@ struct Snapshot {
   std::string maintenance_file;      // SHA-256 of the proxy's upstream file meanwhile; empty: not recorded
   std::vector<std::string> damaged;  // paths that can't be read
   std::vector<std::string> paths;    // everything below meta/
-  // Files without content: of a write that found no room and was never acknowledged. Among the damaged; what they should have held is told
-  // by the others (the history's chain, the journal's numbers), so they may go.
-  std::vector<std::string> empty;
 
   // The release that serves by record: of the last history entry that ended well.
   const Release* current() const;
@@ -72,10 +69,6 @@ class ReleaseStore {
  private:
   target::StateStore& store_;
 };
-
-// Of the empty files those whose loss changes nothing that is told: not the record of a release that served, and none of the history while
-// an entry of it is told from a journal.
-std::vector<std::string> unacknowledged(const Snapshot& snapshot);
 
 // What no longer serves anything: releases beside the current one and the newest `keep` others that served, their
 // secrets, blobs that no kept release names, journals and evidence of runs older than the newest `keep_runs`.

@@ -139,7 +139,6 @@ class Api {
     std::vector<std::string> env;  // "NAME=value"
     std::string user, workdir;
     bool tty{false}, with_stdin{false}, privileged{false};
-    std::function<void()> before_start{};  // run_exec: may throw; what was created then never runs
   };
   std::string create_exec(const std::string& container, const ExecSpec& spec, const Limits& limits);
   // Output only, until the command ends.

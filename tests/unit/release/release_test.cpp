@@ -188,25 +188,3 @@ TEST_CASE("a lost record of the release that serves is told from its journal, an
   CHECK(loaded.current()->version == "v2");
   CHECK(loaded.damaged == std::vector<std::string>{"meta/releases/000002.json"});
 }
-
-TEST_CASE("empty files of the state that may go: never what was acknowledged") {
-  release::Snapshot snapshot;
-  release::HistoryEntry entry;
-  entry.number = 4;
-  entry.release = 3;
-  entry.result = "ok";
-  release::seal(entry, {});
-  snapshot.history.push_back(entry);
-  snapshot.empty = {"meta/environment.json", "meta/evidence/r2/evidence.json", "meta/history/000005.json", "meta/journal/r2/000003.json",
-                    "meta/releases/000003.json", "meta/releases/000004.json"};
-  using Paths = std::vector<std::string>;
-  CHECK(release::unacknowledged(snapshot) == Paths{"meta/evidence/r2/evidence.json", "meta/history/000005.json", "meta/journal/r2/000003.json", "meta/releases/000004.json"});
-  // A number that was given again is no leftover.
-  snapshot.releases[4].number = 4;
-  CHECK(release::unacknowledged(snapshot) == Paths{"meta/evidence/r2/evidence.json", "meta/history/000005.json", "meta/journal/r2/000003.json"});
-  // What an unfinished run's entry may have said is told by its being damaged.
-  snapshot.journals.push_back({"r2", {}, {"meta/journal/r2/000003.json"}});
-  CHECK(release::unacknowledged(snapshot) == Paths{"meta/evidence/r2/evidence.json", "meta/history/000005.json"});
-  snapshot.history.back().hash.clear();
-  CHECK(release::unacknowledged(snapshot) == Paths{"meta/evidence/r2/evidence.json"});
-}
