@@ -65,6 +65,7 @@ class Start final : public plan::Action {
     for (const auto& entry : args.at("services")) {
       const auto& service = record_of(entry.at("service"));
       for (const auto& name : entry.at("make")) remove_member(context_, name, limits);
+      if (service.role == Role::proxy) lead_back(entry, limits);
       std::vector<Leaving> kept;
       for (const auto& name : entry.at("start")) kept.push_back({name, service.stop_grace_seconds});
       if (!kept.empty() && service.role != Role::stateful) stop_members(context_, kept, limits);
@@ -87,13 +88,29 @@ class Start final : public plan::Action {
     context_.require_lock();
     put_files(context_, member.container, service.files, limits);
     if (!context_.proxy.upstreams.empty()) put_upstreams(context_, member.container, args.at("upstreams"), limits);
-    join_traffic(context_, service, member, limits);
   }
 
-  // One that runs and was taken off the network reaches nobody: nothing is lost by joining it again.
+  // One that is paused, or runs and was taken off the network, reaches nobody: nothing is lost by joining it again.
   void reach_again(const ServiceRecord& service, const Member& member, const Json& args, const Limits& limits) {
+    context_.require_lock();
+    if (context_.api.inspect_container(member.container, limits).state == target::RunState::paused) context_.api.unpause_container(member.container, limits);
     join_traffic(context_, service, member, limits);
     if (!context_.proxy.upstreams.empty()) switch_upstreams(context_, member.container, args.at("upstreams"), service.files, limits);
+  }
+
+  // The file with the upstreams is in a volume that the new proxy shared: whoever reads it next is led to the set that serves.
+  void lead_back(const Json& entry, const Limits& limits) {
+    if (!context_.current || context_.current->upstreams.empty() || context_.proxy.upstreams.empty()) return;
+    const auto& upstreams = context_.current->upstreams;
+    for (const char* kind : {"replace", "start"}) {
+      for (const auto& name : entry.at(kind)) {
+        if (context_.api.find_container(name, limits)) put_upstreams(context_, name, upstreams, limits);
+      }
+    }
+    for (const auto& name : entry.value("rejoin", Json::array())) {
+      const auto details = context_.api.find_container(name, limits);
+      if (details && details->state == target::RunState::running) switch_upstreams(context_, name, upstreams, {}, limits);
+    }
   }
 
   const ServiceRecord& record_of(const std::string& name) const {

@@ -42,13 +42,25 @@ class Switch final : public plan::Action {
     const auto details = context_.api.find_container(proxy, limits);
     if (!details) return;  // removed by hand: it is made again when all is undone
     if (details->state != target::RunState::running) return put_upstreams(context_, proxy, back, limits);
-    const auto leaving = switch_upstreams(context_, proxy, back, context_.current ? files(args.at("files"), *context_.current) : std::vector<release::FileRef>{}, limits);
+    const auto leaving = lead_back(proxy, back, args.at("files"), limits);
     if (!args.value("drain_back", false)) return;
     // The new set is removed next: what it is answering ends first, in that part of the time which the other steps can spare.
     workers_gone(context_, proxy, leaving, Deadline::after(std::min(context_.drain, limits.deadline.remaining() / 3)), limits);
   }
 
  private:
+  std::vector<std::string> lead_back(const std::string& proxy, const std::string& back, bool files_changed, const Limits& limits) {
+    if (!context_.current) return switch_upstreams(context_, proxy, back, {}, limits);
+    try {
+      return switch_upstreams(context_, proxy, back, files(files_changed, *context_.current), limits);
+    } catch (const Failure& failure) {
+      // A configuration that nginx refuses is not the one that served: somebody's hands were in it.
+      if (failure.code() != Exit::config || files_changed) throw;
+      context_.reporter.note(fmt::format("{}; its files are put back as release {} has them", failure.message(), context_.current->number));
+      return switch_upstreams(context_, proxy, back, files(true, *context_.current), limits);
+    }
+  }
+
   // Only the backup goes, which no request needs while the new set answers: the new workers come while the old set stops.
   std::string settle(const std::string& proxy, const std::string& to, const Limits& limits) {
     const auto before = accepting_workers(context_, proxy, limits);

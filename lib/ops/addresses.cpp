@@ -19,6 +19,14 @@ AddressPool::AddressPool(const std::string& subnet, std::set<std::string> taken)
   size_ = 1U << (32U - static_cast<unsigned>(bits));
 }
 
+bool AddressPool::holds(const std::string& address) const {
+  if (subnet_.empty()) return true;
+  in_addr parsed{};
+  if (::inet_pton(AF_INET, address.c_str(), &parsed) != 1) return false;
+  const auto number = ntohl(parsed.s_addr);
+  return number >= base_ && number - base_ < size_;
+}
+
 std::string AddressPool::next() {
   if (subnet_.empty()) return {};
   for (; cursor_ + 1 < size_; ++cursor_) {

@@ -12,6 +12,8 @@ class AddressPool {
  public:
   AddressPool(const std::string& subnet, std::set<std::string> taken);
   std::string next();
+  // Whether a pinned address belongs to the subnet: one of an earlier network of that name need not. Always, where the subnet is not known.
+  bool holds(const std::string& address) const;
 
  private:
   std::string subnet_;

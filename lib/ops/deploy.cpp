@@ -66,6 +66,7 @@ Desired as_deployed(Host& host, const Release& current, const Limits& limits) {
   desired.version = current.version;
   desired.services = current.services;
   desired.specs = host.store().load_specs(current, limits);
+  desired.networks = networks_of(current);
   desired.proxy.service = host.environment().proxy.service;
   desired.proxy.upstreams = host.environment().proxy.upstreams;
   desired.proxy.set_connect_timeout = current.upstreams.find("proxy_connect_timeout") != std::string::npos;
@@ -326,9 +327,11 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
   require_no_maintenance(host, transaction.observed(), options.verb);
   auto waited = transaction.waited();
+  transaction.choose_subnet(limits);
   const auto planned = plan_for(transaction.observed(), transaction.token());
   if (planned.plan.empty()) return result;
   Desired desired;
+  desired.networks = networks_of(planned.next);
   release::Specs present;
   const auto current = serving(transaction.observed(), host.project());
   in_parallel({[&] { desired.specs = host.store().load_specs(planned.next, limits); },

@@ -80,6 +80,13 @@ std::vector<Member> kept_members(const ServiceRecord& wanted, const ServiceRecor
   return members;
 }
 
+// Containers that are started again join a network that was made again since, which may have another subnet.
+void readdress(ServiceRecord& service, AddressPool& pool) {
+  for (auto& member : service.members) {
+    if (!member.address.empty() && !pool.holds(member.address)) member.address = pool.next();
+  }
+}
+
 void decide_members(ServiceRecord& service, const ServiceRecord* current, bool adopted, int release, const std::string& project, AddressPool& pool,
                     const Observed& observed, const PlanOptions& options) {
   service.replicas = replicas_of(service, current, options);
@@ -93,6 +100,7 @@ void decide_members(ServiceRecord& service, const ServiceRecord* current, bool a
     if (service.members.size() > static_cast<std::size_t>(service.replicas)) {
       service.members.resize(static_cast<std::size_t>(service.replicas));
     }
+    readdress(service, pool);
     service.set = current->set;
     if (service.hash != current->hash && !current->hash.empty()) service.hash = current->hash;
   }
@@ -146,6 +154,21 @@ plan::Plan empty_plan(const std::string& environment, const std::optional<Releas
 
 }  // namespace
 
+std::vector<NamedObject> networks_of(const Release& release) {
+  std::map<std::string, NamedObject> networks;
+  const auto own = release.project + "_";
+  for (const auto& service : release.services) {
+    const auto joined = service.networks.empty() ? nlohmann::json::object() : nlohmann::json::parse(service.networks);
+    for (const auto& [name, endpoint] : joined.items()) {
+      const nlohmann::json labels{{"com.docker.compose.project", release.project}, {"com.docker.compose.network", name.starts_with(own) ? name.substr(own.size()) : name}};
+      networks.insert_or_assign(name, NamedObject{name, nlohmann::json{{"Driver", "bridge"}, {"Labels", labels}}.dump(), !name.starts_with(own)});
+    }
+  }
+  std::vector<NamedObject> list;
+  for (auto& [name, network] : networks) list.push_back(std::move(network));
+  return list;
+}
+
 Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options) {
   Planned planned;
   const auto current = serving(observed, desired.project);
@@ -198,9 +221,11 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
                     "deploy its version instead"};
     }
   }
+  AddressPool pool{observed.traffic.subnet, taken_addresses(observed)};
+  for (auto& service : planned.next.services) readdress(service, pool);
   const auto changes = changes_between(current, planned.next, observed);
   planned.intruders = intruders_of(observed, current, planned.next);
-  plan_steps(planned.plan, current, planned.next, changes, planned.intruders, {}, {}, proxy, observed, options);
+  plan_steps(planned.plan, current, planned.next, changes, planned.intruders, networks_of(planned.next), {}, proxy, observed, options);
   planned.next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
   return planned;
 }

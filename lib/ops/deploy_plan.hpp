@@ -31,6 +31,9 @@ struct Planned {
   std::vector<std::string> intruders;        // containers of the project that nobody recorded: removed with "stop"
 };
 
+// The networks that a recorded release joins. Its own are known by their names alone: what options they had is not recorded.
+std::vector<NamedObject> networks_of(const release::Release& release);
+
 // Makes release N+1. An empty plan (no steps): nothing changed.
 Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options);
 // Goes to a recorded release.

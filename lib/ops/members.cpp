@@ -124,9 +124,35 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
   if (!rolls(service.role)) join_traffic(context, service, member, limits);
 }
 
+namespace {
+
+// A network that was removed and made again has another identity: a container that was stopped meanwhile still asks for the old one.
+void rehome(RunContext& context, const engine::docker::ContainerDetails& details, const Limits& limits) {
+  for (const auto& [name, attachment] : details.networks) {
+    const auto network = context.api.find_network(name, limits);
+    if (!network) throw Failure{Exit::failed, fmt::format("the network {} of {} was removed", name, details.name), fmt::format("codops deploy {} VERSION makes it again", context.environment)};
+    if (network->id == attachment.network_id) continue;
+    context.api.disconnect_network(name, details.name, true, limits);
+    context.api.connect_network(name, details.name, {attachment.configured_address, attachment.aliases}, limits);
+  }
+}
+
+void start_wherever(RunContext& context, const engine::docker::ContainerDetails& details, const Limits& limits) {
+  try {
+    context.api.start_container(details.name, limits);
+  } catch (const engine::docker::ApiError& error) {
+    if (!error.not_found() || std::string_view{error.what()}.find("network") == std::string_view::npos) throw;
+    rehome(context, context.api.inspect_container(details.name, limits), limits);
+    context.api.start_container(details.name, limits);
+  }
+}
+
+}  // namespace
+
 void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   context.require_lock();
   const auto details = context.api.inspect_container(member.container, limits);
+  if (details.state == target::RunState::paused) return context.api.unpause_container(member.container, limits);
   if (details.state == target::RunState::running) {
     context.restarts_before[member.container] = details.restart_count;
     return;
@@ -137,8 +163,9 @@ void start_member(RunContext& context, const ServiceRecord& service, const Membe
   }
   const auto policy = parse_policy(service.restart);
   if (details.restart_policy != policy.name) context.api.set_restart_policy(member.container, policy.name, policy.retries, limits);
+  if (!rolls(service.role)) join_traffic(context, service, member, limits);
   const EngineTime timed{context, "start"};
-  context.api.start_container(member.container, limits);
+  start_wherever(context, details, limits);
 }
 
 void join_traffic(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
@@ -208,7 +235,8 @@ void revive_member(RunContext& context, const std::string& container, const std:
     if (!alias.empty()) endpoint.aliases = {alias};
     context.api.connect_network(context.traffic.name, container, endpoint, limits);
   }
-  context.api.start_container(container, limits);
+  if (details->state == target::RunState::paused) context.api.unpause_container(container, limits);
+  else start_wherever(context, *details, limits);
 }
 
 void remove_member(RunContext& context, const std::string& container, const Limits& limits) {

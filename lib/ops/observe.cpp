@@ -78,6 +78,36 @@ std::optional<std::string> content_of(const ProxyFile& file, engine::docker::Api
   return std::string{};
 }
 
+// A look at each costs the engine next to nothing, and a proxy with another configuration may answer anything.
+std::vector<std::string> edited_in_proxy(engine::docker::Api& api, const Observed& observed, const Limits& limits) {
+  const auto* current = observed.snapshot.current();
+  if (current == nullptr) return {};
+  struct Look {
+    const ObservedContainer* container;
+    std::string path;
+    bool edited;
+  };
+  std::vector<Look> looks;
+  for (const auto& service : current->services) {
+    if (service.role != release::Role::proxy) continue;
+    for (const auto& member : service.members) {
+      const auto* container = observed.container(member.container);
+      if (container == nullptr || container->state != target::RunState::running) continue;
+      for (const auto& file : service.files) looks.push_back({container, file.target, false});
+    }
+  }
+  in_parallel(looks.size(), calls_at_once, [&](std::size_t index) {
+    auto& look = looks[index];
+    const auto stat = api.stat_path(look.container->id, look.path, limits);
+    look.edited = !stat || is_edited(*look.container, stat->mtime.value_or(WallTime{}));
+  });
+  std::vector<std::string> edited;
+  for (const auto& look : looks) {
+    if (look.edited) edited.push_back(look.path);
+  }
+  return edited;
+}
+
 }  // namespace
 
 std::string traffic_network_name(const std::string& project) { return project + "_codops"; }
@@ -121,6 +151,7 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
   };
   in_parallel({[&] { observed.snapshot = store.load(limits); }, containers, networks, volumes});
   observed.upstreams = content_of(file, api, observed.snapshot, limits);
+  observed.edited = edited_in_proxy(api, observed, limits);
   observed.now = api.client().engine_now().value_or(WallTime{});
   return observed;
 }

@@ -50,6 +50,12 @@ const ObservedContainer* Observed::container(const std::string& name) const {
   return nullptr;
 }
 
+bool is_edited(const ObservedContainer& container, WallTime written) {
+  constexpr auto start_takes = std::chrono::seconds{30};
+  if (written.time_since_epoch().count() == 0) return false;
+  return written < container.created || written > container.started + start_takes;
+}
+
 std::optional<Release> serving(const Observed& observed, const std::string& project) {
   if (const auto* current = observed.snapshot.current()) return *current;
   if (!observed.snapshot.history.empty()) {

@@ -38,6 +38,7 @@ struct ObservedContainer {
   std::vector<std::string> ports;  // "0.0.0.0:443->8443/tcp"
 
   bool running() const { return state == target::RunState::running || state == target::RunState::restarting; }
+  bool is_up() const { return running() || state == target::RunState::paused; }
 };
 
 struct TrafficNetwork {
@@ -53,11 +54,16 @@ struct Observed {
   std::vector<std::string> volumes;
   TrafficNetwork traffic;
   std::optional<std::string> upstreams;       // the file in the proxy that runs; empty: it is gone; nullopt: there is no such proxy
+  std::vector<std::string> edited;            // files of the release inside the proxy that runs which somebody changed or removed
   release::Snapshot snapshot;
   WallTime now{};  // the engine's clock
 
   const ObservedContainer* container(const std::string& name) const;
 };
+
+// Whether a file of a container was changed by hand: what codops put there has no date (1970), and what an image's own start script made of
+// it is dated about the start.
+bool is_edited(const ObservedContainer& container, WallTime written);
 
 // The release that serves: by record; without one (taken over from docker compose, or the state was lost) made up from
 // labels and what runs; nullopt: nothing is deployed.

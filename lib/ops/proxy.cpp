@@ -124,7 +124,13 @@ std::vector<std::string> leaving_workers(RunContext& context, const std::string&
 }
 
 void put_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
-  context.api.put_archive(proxy, context.proxy.upstreams, io::write_tar({{upstream_file_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
+  context.require_lock();
+  // A container of an earlier release may have the volume in another place than the settings say by now.
+  auto folder = context.proxy.upstreams;
+  for (const auto& mount : context.api.inspect_container(proxy, limits).mounts) {
+    if (mount.name == context.project + upstreams_volume_suffix) folder = mount.destination;
+  }
+  context.api.put_archive(proxy, folder, io::write_tar({{upstream_file_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
 }
 
 void write_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {

@@ -7,6 +7,8 @@
 #include "lib/ops/companions.hpp"
 #include "lib/ops/down_steps.hpp"
 #include "lib/ops/evidence.hpp"
+#include "lib/ops/networks.hpp"
+#include "lib/ops/observe.hpp"
 #include "lib/ops/proxy.hpp"
 #include "lib/ops/recover_blind.hpp"
 #include "lib/ops/run_record.hpp"
@@ -73,6 +75,14 @@ std::optional<std::size_t> forward_from(const plan::Record& record, const plan::
   return std::nullopt;
 }
 
+// What the run found or made, and somebody removed since: nothing could be started without.
+void restore_networks(RunContext& context, const std::string& subnet, const Limits& limits) {
+  for (const auto& network : context.networks) {
+    if (make_network(context, network.name, limits)) context.reporter.note(fmt::format("the network {} was gone: made again", network.name));
+  }
+  if (!subnet.empty() && make_traffic(context, subnet, limits)) context.reporter.note(fmt::format("the network {} was gone: made again", context.traffic.name));
+}
+
 constexpr Milliseconds evidence_time{8'000};
 constexpr Milliseconds mend_time{60'000};
 
@@ -115,6 +125,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     observe_again(limits);
     return;
   }
+  const auto extra = plan ? Json::parse(plan->context) : Json::object();
+  const auto proxy = extra.value("proxy", Json::object());
+  const auto folder = proxy.value("upstreams", host_.environment().proxy.upstreams);
+  if (folder != host_.environment().proxy.upstreams) observed_ = observe(host_.api(), host_.store(), host_.project(), folder, limits);
   // Where the proxy leads says more than the last entries do, which a power cut may have taken.
   const auto switched = plan && traffic_moved(*plan, observed_) ? switch_of(*plan) : std::nullopt;
   if (switched && (!last || *last < *switched)) {
@@ -130,7 +144,6 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     return;
   }
   if (plan->verb == down_verb) return recover_down(found, *plan, *last, std::move(run_journal), way, limits);
-  const auto extra = Json::parse(plan->context);
   const auto next = release::release_from_json(extra.at("next").dump());
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
@@ -147,6 +160,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   stored.specs = host_.store().load_specs(next, limits);
   auto run_context = context(next, current, stored);
   run_context.token = plan->run;
+  run_context.proxy.service = proxy.value("service", run_context.proxy.service);
+  run_context.proxy.upstreams = folder;
+  for (const auto& network : extra.value("networks", Json::array())) run_context.networks.push_back({network.at("name"), network.at("body"), false});
+  if (current || recovery_.forward) restore_networks(run_context, extra.value("subnet", std::string{}), limits);
   if (const auto proxy = recovery_.forward ? running_proxy(next, observed_) : std::string{}; !proxy.empty()) {
     run_context.old_workers = leaving_workers(run_context, proxy, limits);
   }

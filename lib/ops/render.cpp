@@ -191,7 +191,7 @@ class Renderer {
 
   // The directory of the upstream file is a volume of codops': it outlives the container and a recreation.
   void join_upstreams(Json& body, const ServiceRecord& record) {
-    const auto volume = project_.name + "_codops-upstreams";
+    const auto volume = project_.name + upstreams_volume_suffix;
     body["HostConfig"]["Mounts"].push_back({{"Type", "volume"}, {"Source", volume}, {"Target", environment_.proxy.upstreams}, {"ReadOnly", false}});
     desired_.volumes.push_back({volume, Json{{"Driver", "local"}, {"Labels", {{"com.docker.compose.project", project_.name}, {"com.docker.compose.volume", "codops-upstreams"}}}}.dump(), false});
     bool set_by_user = false;

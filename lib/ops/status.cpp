@@ -48,6 +48,10 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
     return;
   }
   const bool is_done = service.role == Role::one_shot && container->state == target::RunState::exited && container->exit_code == 0;
+  if (!container->running() && !is_done && container->finished < container->created) {
+    drift.push_back(fmt::format("{} was never started", member.container));
+    return;
+  }
   if (!container->running() && !is_done) {
     drift.push_back(fmt::format("{} is stopped (exit code {}, {})", member.container, container->exit_code, age(observed, container->finished)));
     return;
@@ -133,9 +137,9 @@ Status status_of(const Observed& observed, const std::string& project, const std
       if (!status.unfinished) status.drift.push_back(fmt::format("{} was left by run {}; the next deploy removes it", container.name, token->second));
       continue;
     }
-    if (!container.running()) continue;
+    if (!container.is_up()) continue;
     if (known.contains(container.name)) {
-      if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release runs too", container.name));
+      if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release {} too", container.name, container.running() ? "runs" : "is paused"));
     } else if (container.labels.count(label_token) == 0) {
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
@@ -147,6 +151,9 @@ Status status_of(const Observed& observed, const std::string& project, const std
     status.drift.push_back(observed.upstreams->empty() ? "the proxy's upstream file was removed: it may lead nowhere"
                                                        : "the proxy's upstream file was changed: it leads elsewhere than to this release");
     status.led_astray = true;
+  }
+  if (!status.unfinished) {
+    for (const auto& path : observed.edited) status.drift.push_back(fmt::format("{} inside the proxy was changed by hand", path));
   }
   return status;
 }

@@ -40,6 +40,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
     if (meanwhile) in_parallel({[&] { observe_again(limits); }, meanwhile});
     else observe_again(limits);
     host_.require_owner(observed_.snapshot);
+    restore_names(limits);
     recover(way, limits);
     settle_maintenance(limits);
   } catch (...) {
@@ -61,6 +62,37 @@ void Transaction::release_lock() {
 }
 
 void Transaction::observe_again(const Limits& limits) { observed_ = observe(host_.api(), host_.store(), host_.project(), host_.environment().proxy.upstreams, limits); }
+
+void Transaction::restore_names(const Limits& limits) {
+  std::vector<std::pair<std::string, std::string>> renamed;
+  for (const auto& [number, release] : observed_.snapshot.releases) {
+    for (const auto& service : release.services) {
+      for (const auto& member : service.members) {
+        if (observed_.container(member.container) != nullptr) continue;
+        for (const auto& container : observed_.containers) {
+          const auto label = [&](const char* name) {
+            const auto found = container.labels.find(name);
+            return found == container.labels.end() ? std::string{} : found->second;
+          };
+          if (label(label_token).empty() || container.service != service.name || label(label_release) != std::to_string(service.set) ||
+              label("com.docker.compose.container-number") != std::to_string(member.number)) {
+            continue;
+          }
+          renamed.emplace_back(container.name, member.container);
+          break;
+        }
+      }
+    }
+  }
+  std::sort(renamed.begin(), renamed.end());
+  renamed.erase(std::unique(renamed.begin(), renamed.end()), renamed.end());
+  for (const auto& [name, was] : renamed) {
+    lock_->check(release::just_now);
+    host_.api().rename_container(name, was, limits);
+    host_.reporter().note(fmt::format("{} had been renamed to {}: it has its name again", was, name));
+  }
+  if (!renamed.empty()) observe_again(limits);
+}
 
 void Transaction::choose_subnet(const Limits& limits) {
   if (!observed_.traffic.subnet.empty()) return;
@@ -118,6 +150,12 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   auto extra = Json::parse(plan.context.empty() ? "{}" : plan.context);
   extra["next"] = Json::parse(to_json(planned.next));
   extra["current"] = current ? Json::parse(to_json(*current)) : Json();
+  // Whoever recovers this run has other settings, or none of them.
+  extra["proxy"] = {{"service", host_.environment().proxy.service}, {"upstreams", host_.environment().proxy.upstreams}};
+  extra["subnet"] = observed_.traffic.subnet;
+  for (const auto& network : desired.networks) {
+    if (!network.external) extra["networks"].push_back({{"name", network.name}, {"body", network.body}});
+  }
   plan.context = extra.dump();
   plan.run = token_;
   const auto started = now();

@@ -52,6 +52,8 @@ class Transaction {
   void recover_down(const plan::Record& found, const plan::Plan& plan, std::size_t last, plan::Journal journal, RecoveryWay way, const Limits& limits);
   // A `maintenance` that died between its first and its last word: the front is led to the application.
   void settle_maintenance(const Limits& limits);
+  // A container that somebody renamed is in the way of the one that would be made in its place.
+  void restore_names(const Limits& limits);
   // The history has the end of the newest run, its journal does not: the disk was full between the two.
   void close_journal(const Limits& limits);
   // After an undo: what served before it and was stopped or removed by somebody meanwhile runs again; returns what could not be had.

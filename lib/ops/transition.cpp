@@ -129,7 +129,7 @@ std::vector<std::pair<const release::ServiceRecord*, Member>> stragglers_of(cons
       if (service.role == Role::stateful || service.role == Role::proxy) continue;
       for (const auto& member : service.members) {
         const auto* container = observed.container(member.container);
-        if (container != nullptr && container->running() && wanted.insert(member.container).second) stragglers.emplace_back(&service, member);
+        if (container != nullptr && container->is_up() && wanted.insert(member.container).second) stragglers.emplace_back(&service, member);
       }
     }
   }
@@ -150,7 +150,7 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
       if (container == nullptr) change.make.push_back(member);
       // A set that rested while another served is asked whether it is ready, and joins again.
       else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
-      else if (container->running() && service.role == Role::proxy && is_cut_off(observed, member)) change.rejoin.push_back(member);
+      else if (service.role == Role::proxy && (container->state == target::RunState::paused || (container->running() && is_cut_off(observed, member)))) change.rejoin.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.
       else if (service.role == Role::one_shot && container->exit_code == 0) change.have.push_back(member);
@@ -160,9 +160,9 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
       for (const auto& member : change.current->members) {
         const bool stays = has(service.members, member);
         const auto* container = observed.container(member.container);
-        if (!stays && container != nullptr && container->running()) change.leave.push_back(member);
+        if (!stays && container != nullptr && container->is_up()) change.leave.push_back(member);
       }
-      change.files_changed = service.role == Role::proxy && change.make.empty() && service.files != change.current->files;
+      change.files_changed = service.role == Role::proxy && change.make.empty() && (service.files != change.current->files || !observed.edited.empty());
     }
     changes.push_back(std::move(change));
   }

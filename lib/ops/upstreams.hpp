@@ -22,6 +22,7 @@ struct UpstreamFile {
   std::vector<Upstream> upstreams;
 };
 
+inline constexpr const char* upstreams_volume_suffix = "_codops-upstreams";  // after the project: the volume that the file lies in
 inline constexpr const char* upstream_file_name = "codops.conf";  // matched by the usual `include DIR/*.conf`
 inline constexpr const char* upstream_temp_name = "codops.conf.new";
 

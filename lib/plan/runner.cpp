@@ -19,9 +19,6 @@ bool is_cancellation(Exit code) {
   return code == Exit::interrupted || code == Exit::terminated || code == Exit::deadline;
 }
 
-// After a signal the whole way back has to fit into the seconds that CI leaves before its SIGKILL.
-constexpr Milliseconds undo_time_after_signal{7000};
-
 Milliseconds since(const Run& run, std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(run.clock.steady() - start);
 }
@@ -101,10 +98,12 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
   for (std::size_t index = first; index < run.plan.steps.size(); ++index) {
     const Step& step = run.plan.steps[index];
     const auto start = run.clock.steady();
+    bool begun = false;
     try {
       run.limits.check("step \"" + step.name + "\"");
       std::future<void> written;
       if (step.mutates && !(index == 0 && run.first_written)) written = journal_step(run, step);
+      begun = true;
       faults.at("before", step.name);
       // The process may have been stopped since that entry was written.
       if (step.mutates && run.still_holding) run.still_holding();
@@ -124,18 +123,19 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       outcome.failure = failure;
       run.reporter.report({Event::Kind::failed, step.name, failure.message(), {}, since(run, start), {}, {}});
       const bool cancelled = is_cancellation(failure.code());
-      const bool moved = step.phase != Phase::before || phase_before(run.plan, index) != Phase::before;
+      const bool moved = (begun && step.phase != Phase::before) || phase_before(run.plan, index) != Phase::before;
       outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
       const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
-      const auto signal_deadline = Deadline::after(undo_time_after_signal);
+      const auto signal_deadline = Deadline::after(run.undo_time_after_signal);
       if (run.save_evidence) run.save_evidence(step, failure);
       // The cancelled token would stop the undo as well: it gets a time of its own.
       const Limits back{by_signal ? signal_deadline : Deadline::after(run.undo_time), {}};
       if (failure.code() == Exit::locked) {
         outcome.exit = Exit::locked;
         outcome.not_undone.push_back("the lock was lost: whoever holds it now recovers this run");
-      } else {
-        go_back(run, index, nullptr, back, outcome);
+      } else if (begun || index > 0) {
+        // Without its entry it did nothing, so there is nothing of it to undo.
+        go_back(run, begun ? index : index - 1, nullptr, back, outcome);
       }
       return outcome;
     }

@@ -56,6 +56,8 @@ struct Run {
   // Called after a step failed and before anything is undone: saves evidence. Never throws.
   std::function<void(const Step&, const Failure&)> save_evidence;
   Milliseconds undo_time{std::chrono::seconds{60}};
+  // After a signal the whole way back, evidence included, has to fit into the seconds that CI leaves before its SIGKILL.
+  Milliseconds undo_time_after_signal{std::chrono::seconds{7}};
   // The first step's entry is in the journal already: written together with the plan.
   bool first_written{false};
 };

@@ -24,7 +24,8 @@ constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds outage_borne{45'000};
 constexpr Milliseconds record_time{60'000};
 constexpr Milliseconds lock_release_time{15'000};
-// After a signal somebody waits, and may kill soon.
+// After a signal somebody waits, and may kill soon: all of these and the undo fit into 7 s, though the API server hangs.
+constexpr Milliseconds undo_time_after_signal{5000};
 constexpr Milliseconds record_time_after_signal{1500};
 constexpr Milliseconds lock_release_time_after_signal{500};
 constexpr Milliseconds evidence_time{10'000};
@@ -121,7 +122,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
   const plan::Run run{plan,   actions.table(), run_journal, cluster_.reporter(), cluster_.clock(), limits, [this] { lock_->check(); }, save_evidence,
-                      std::max(least_undo_time, 2 * run_context.stall)};
+                      std::max(least_undo_time, 2 * run_context.stall), undo_time_after_signal};
   result.outcome = plan::run(run);
   // Objects were changed, but no request ever went to a new pod.
   if (result.outcome.exit == Exit::moved_back && !run_context.traffic_moved) result.outcome.exit = Exit::failed;

@@ -65,7 +65,7 @@ rc=0; wait "$held" || rc=$?
 took=$((($(date +%s%N) - began) / 1000000))
 "$SUPPORT/kube.sh" resume-server "$kube_dir"
 expect "it ends with its own code" "$rc" 143
-expect "within 11 s ($took ms)" "$((took < 11000))" 1
+expect "within 8 s ($took ms)" "$((took < 8000))" 1
 check "the next command recovers" "$CODOPS" resume test
 expect "what served before serves" "$(image)" "codops-demo/frontend:v1.0.0"
 checked

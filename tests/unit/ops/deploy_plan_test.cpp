@@ -279,6 +279,11 @@ TEST_CASE("addresses come from the subnet, never twice, and run out with an erro
   CHECK(pool.next() == "10.9.0.14");
   CHECK_THROWS_AS(pool.next(), Failure);
   CHECK_THROWS_AS((AddressPool{"rubbish", {}}), Failure);
+  CHECK(pool.holds("10.9.0.15"));
+  CHECK(!pool.holds("10.9.0.16"));
+  CHECK(!pool.holds("10.8.255.255"));
+  CHECK(!pool.holds("rubbish"));
+  CHECK(AddressPool{"", {}}.holds("10.8.0.1"));
 }
 
 TEST_CASE("an upstream file names addresses; a sticky one has no backup") {

@@ -97,6 +97,20 @@ TEST_CASE("status: a run that died is no news about what serves") {
   CHECK(text(status).find("healthy, a run is unfinished") != std::string::npos);
 }
 
+TEST_CASE("a file in the proxy is edited where its date is neither codops' nor that of the start") {
+  ObservedContainer front;
+  front.created = WallTime{1000s};
+  front.started = WallTime{1010s};
+  CHECK(!is_edited(front, WallTime{}));
+  CHECK(!is_edited(front, WallTime{1011s}));
+  CHECK(is_edited(front, WallTime{1041s}));
+  CHECK(is_edited(front, WallTime{900s}));  // docker cp keeps the date that it had outside
+  Shop shop;
+  shop.observed.edited = {"/etc/nginx/nginx.conf"};
+  REQUIRE(shop.look().drift.size() == 1);
+  CHECK(shop.look().drift[0] == "/etc/nginx/nginx.conf inside the proxy was changed by hand");
+}
+
 TEST_CASE("the proxy's upstream file is known by its size and time only where the last good run wrote it") {
   Shop shop;
   auto& snapshot = shop.observed.snapshot;

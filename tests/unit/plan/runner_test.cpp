@@ -183,8 +183,9 @@ TEST_CASE_FIXTURE(Fixture, "a journal that can't be written stops the run, and d
     if (++calls >= 3) throw Failure{Exit::failed, "no space left on device"};
   };
   const auto outcome = plan::run(run());
-  CHECK(outcome.exit == Exit::moved_back);  // of step c, which would have moved traffic
+  CHECK(outcome.exit == Exit::failed);  // step c would have moved traffic, and did not begin
   CHECK(outcome.failed_step == "c");
+  CHECK(outcome.undone == std::vector<std::string>{"a"});
   CHECK(world.things == std::set<std::string>{"b"});  // declares that it stays
   auto unsure = run();
   calls = 0;
