@@ -25,7 +25,14 @@ for point in before:stop-front after:stop before:remove after:networks; do kille
 for point in after:stop-front after:stop; do
   check "a deploy before TERM $point" tiny_deploy v1.0.0
   { CODOPS_TEST_KILL=$point:TERM try down test --yes; } 2>/dev/null
-  expect "TERM $point: exit, and what runs again is said" "$rc $(said 'what it had stopped runs again')" "143 1"
+  # 6: starting them again did not fit into the 7 s that a CI system leaves (a busy machine); the next command goes on with it.
+  if ((rc == 6)); then
+    expect "TERM $point: no time, and that is said" "$(said 'codops resume test tries again')" 1
+    try resume test
+    expect "TERM $point: resume starts them again" "$rc $(said 'undid down of v1.0.0')" "0 1"
+  else
+    expect "TERM $point: exit, and what runs again is said" "$rc $(said 'what it had stopped runs again')" "143 1"
+  fi
   expect "TERM $point: all serves" "$(converged v1.0.0 || true)" ""
   expect "TERM $point: the history" "$(newest)" '[[],0,["down","undone"]]'
 done
