@@ -2,6 +2,7 @@
 
 #include "commands/database.hpp"
 #include "commands/host.hpp"
+#include "commands/same_place.hpp"
 #include "lib/io/files.hpp"
 #include "lib/ops/volumes.hpp"
 #include "lib/store/directory.hpp"
@@ -50,11 +51,12 @@ std::filesystem::path absolute(const settings::Environment& environment, const s
 }  // namespace
 
 BackupPlace::BackupPlace(Services& services, const std::string& environment, const std::optional<std::string>& store)
-    : services_{services}, environment_{services.environment(environment)} {
+    : services_{services}, environment_{services.environment(environment)}, store_option_{store} {
   store_ = open_store(services, store.value_or(environment_.backup.store), environment_.backup.s3);
   read_keys();
   catalogue_ = std::make_unique<backup::Catalogue>(
       *store_, segment(services.project().name) + "/" + segment(environment_.name), keys_.trusted, services.clock());
+  catalogue_->reach_by(same_place(services.options(), store_option_, {}));
 }
 
 BackupPlace::~BackupPlace() = default;
@@ -62,9 +64,8 @@ BackupPlace::~BackupPlace() = default;
 void BackupPlace::read_keys() {
   const auto& settings = environment_.backup;
   for (const auto& recipient : settings.recipients) keys_.recipients.push_back(io::age::parse_recipient(recipient));
-  if (const auto passphrase = services_.variable("CODOPS_BACKUP_PASSPHRASE"); passphrase && keys_.recipients.empty()) {
-    keys_.identities.passphrase = Secret{*passphrase};
-  }
+  // With recipients it still opens what was encrypted before there were any.
+  if (const auto passphrase = services_.variable("CODOPS_BACKUP_PASSPHRASE")) keys_.identities.passphrase = Secret{*passphrase};
   if (const auto identity = services_.variable("CODOPS_BACKUP_IDENTITY")) {
     keys_.identities.identities = io::age::parse_identities(*identity);
   } else if (!settings.identity_file.empty()) {
@@ -93,6 +94,7 @@ backup::Subject BackupPlace::subject(const std::optional<std::string>& url_varia
     subject.container = backup::ContainerPlace{&engine_->containers(), reached.container->container.id, reached.container->container.name};
   }
   add_companions(subject);
+  subject.options = same_place(services_.options(), store_option_, url_variable);
   return subject;
 }
 

@@ -36,6 +36,7 @@ class BackupPlace {
 
   Services& services_;
   settings::Environment environment_;
+  std::optional<std::string> store_option_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<backup::Catalogue> catalogue_;
   backup::Keyring keys_;

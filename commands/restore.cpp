@@ -1,5 +1,6 @@
 // `codops restore`.
 #include "lib/backup/restore.hpp"
+#include "lib/backup/swap.hpp"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -26,7 +27,7 @@ class Restore final : public Command {
     parameters.choice("--application", {"leave", "read_only", "stop"}, application_, "meanwhile, instead of backup.restore.application");
     parameters.flag("--no-migrate", no_migrate_, "leaves the schema as it was backed up");
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
-    parameters.flag("--undo", undo_, "puts what the last restore replaced back");
+    parameters.flag("--undo", undo_, "puts what the last restore replaced back; with the stamp of an earlier one (…_before_STAMP): what that replaced");
     parameters.flag("--no-safety-backup", no_safety_, "takes no backup of what is there first");
     parameters.flag("--no-owner", no_owner_, "objects belong to who restores");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
@@ -34,7 +35,11 @@ class Restore final : public Command {
   }
 
   Result run(Services& services) override {
-    if (undo_ == !source_.empty()) throw Failure{Exit::usage, "restore takes a backup, or --undo", fmt::format("codops restore {} latest", environment_.empty() ? "ENV" : environment_)};
+    if (!undo_ && source_.empty()) throw Failure{Exit::usage, "restore takes a backup, or --undo", fmt::format("codops restore {} latest", environment_.empty() ? "ENV" : environment_)};
+    if (undo_ && !source_.empty() && !backup::is_stamp(source_)) {
+      throw Failure{Exit::usage, fmt::format("\"{}\" is no stamp of a restore, which alone goes with --undo", source_),
+                    fmt::format("codops restore {} --undo; what restores put aside is called …_before_STAMP", environment_)};
+    }
     // PostgreSQL would cut it off, and the database have another name than we say.
     if (into_ && into_->size() > 63) throw Failure{Exit::usage, fmt::format("--into: a database's name has at most 63 bytes, this one {}", into_->size())};
     if (!source_.empty() && is_file() && !parts_.empty() && parts_ != std::vector<std::string>{"database"}) {
@@ -56,11 +61,12 @@ class Restore final : public Command {
 
   Result undo(Services& services, const BackupPlace& place, const backup::Subject& subject) const {
     if (services.options().dry_run) return plan_undo(services, subject);
-    if (!services.confirm(fmt::format("put back what the last restore into \"{}\" replaced?", subject.database.database))) return {Exit::failed, "nothing was changed\n", {}};
+    const auto found = backup::find_undoable(subject, source_, services.limits());
+    if (!services.confirm(fmt::format("put back what the restore into \"{}\" of {} replaced?", subject.database.database, backup::stamp_text(found.stamp)))) return {Exit::failed, "nothing was changed\n", {}};
     auto wanted = ways(place);
     wanted.migrate = false;
     RestoreWiring wiring{services, place.environment(), subject, wanted};
-    const auto undone = backup::undo_restore(subject, wiring.hooks(), services.clock(), services.reporter(), services.limits());
+    const auto undone = backup::undo_restore(subject, found.stamp, wiring.hooks(), services.clock(), services.reporter(), services.limits());
     const auto what = undone.database.empty() ? fmt::format("{}", fmt::join(undone.kept, ", ")) : "\"" + undone.database + "\"";
     std::string text = fmt::format("{} is again what it was before the restore of {} · {}\n", what, undone.source, format_duration(undone.took));
     if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
@@ -69,7 +75,7 @@ class Restore final : public Command {
   }
 
   Result plan_undo(Services& services, const backup::Subject& subject) const {
-    const auto found = backup::find_undoable(subject, services.limits());
+    const auto found = backup::find_undoable(subject, source_, services.limits());
     std::string text = fmt::format("{} · undo of the restore of {}\n\n", environment_, found.stamp);
     Json others = Json::array();
     int number = 0;
@@ -103,7 +109,7 @@ class Restore final : public Command {
     const auto wanted = ways(place);
     request.read_only = wanted.application == "read_only";
     if (services.options().dry_run) return plan(services, place, subject, request);
-    if (request.into.empty() && !services.confirm(fmt::format("replace {} of {} by {}? It is kept beside it.", subject_of(subject), environment_, source_))) {
+    if (request.into.empty() && !services.confirm(fmt::format("replace {} of {} by {}? It is kept beside it.", subject_of(subject, request), environment_, source_))) {
       return {Exit::failed, "nothing was changed\n", {}};
     }
     RestoreWiring wiring{services, place.environment(), subject, wanted};
@@ -111,7 +117,9 @@ class Restore final : public Command {
                                           services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("\"{}\" holds {} · {} rows, the same as the manifest says · {}\n", restored.database, restored.source, restored.rows, format_duration(restored.took));
     if (!request.file.empty()) text = fmt::format("\"{}\" holds {} · {}\n", restored.database, restored.source, format_duration(restored.took));
+    if (restored.database.empty()) text = fmt::format("{} of {} · {}; the database was not touched\n", fmt::join(request.parts, ", "), restored.source, format_duration(restored.took));
     if (!restored.aside.empty()) text += fmt::format("  back:    {}      (\"{}\" is kept)\n", undoing(services), restored.aside);
+    else if (!restored.kept.empty()) text += fmt::format("  back:    {}\n", undoing(services));
     for (const auto& kept : restored.kept) text += "  kept:    " + kept + "\n";
     if (!restored.safety_backup.empty()) text += fmt::format("  safety:  {}\n", restored.safety_backup);
     for (const auto& note : restored.notes) text += "  note:    " + note + "\n";
@@ -122,11 +130,14 @@ class Restore final : public Command {
                             {"downtime_seconds", static_cast<double>(restored.downtime.count()) / 1000}});
   }
 
-  static std::string subject_of(const backup::Subject& subject) {
-    auto text = fmt::format("the database \"{}\"", subject.database.database);
-    if (subject.redis) text += ", Redis";
-    for (const auto& place : subject.files) text += ", " + place.name;
-    return text;
+  static std::string subject_of(const backup::Subject& subject, const backup::RestoreRequest& request) {
+    std::vector<std::string> all;
+    if (request.wants("database")) all.push_back(fmt::format("the database \"{}\"", subject.database.database));
+    if (subject.redis && request.wants("redis") && request.file.empty()) all.emplace_back("Redis");
+    for (const auto& place : subject.files) {
+      if (request.wants(place.name) && request.file.empty()) all.push_back(place.name);
+    }
+    return fmt::format("{}", fmt::join(all, ", "));
   }
 
   std::string undoing(Services& services) const { return fmt::format("codops restore {} --undo{}", environment_, same_place(services.options(), store_, url_variable_)); }
@@ -179,10 +190,14 @@ class Restore final : public Command {
     } else if (request.into.empty()) {
       if (request.safety_backup) step("backup", fmt::format("of what \"{}\" holds now", live));
       if (wanted.application == "stop") step("stop", "the application's containers                            undo: start");
-      if (wanted.application == "read_only") step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
-      step("restore", "into a new database, compared with the manifest        undo: drop");
-      if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
-      step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
+      if (wanted.application == "read_only" && request.wants("database")) step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
+      if (request.wants("database")) {
+        step("restore", "into a new database, compared with the manifest        undo: drop");
+        if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
+        step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
+      } else {
+        step("swap", fmt::format("{}: what is live is kept beside it; the database is not touched   undo: {}", subject_of(subject, request), undoing(services)));
+      }
       if (wanted.application == "stop") step("start", "the application's containers");
       if (wanted.health) step("health", "as codops health-check asks");
     } else {

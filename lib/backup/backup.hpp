@@ -22,6 +22,7 @@ struct Subject {
   std::optional<ContainerPlace> container;  // of the database, for its own pg_dump
   std::optional<io::RedisTarget> redis{};   // taken along
   std::vector<FilesPlace> files{};          // the same
+  std::string options{};                    // what a printed command must say again to mean this: " --store /backups"
 };
 
 struct Options {

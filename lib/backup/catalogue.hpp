@@ -98,6 +98,9 @@ class Catalogue {
   std::string object(const std::string& label, const std::string& part) const { return folder_ + "/" + label + "/" + part; }
   store::Store& store() { return store_; }
   const std::string& folder() const { return folder_; }
+  // What a printed command must say again to come here: " --store /backups".
+  void reach_by(std::string options) { options_ = std::move(options); }
+  const std::string& reached_by() const { return options_; }
 
  private:
   std::optional<Entry> read(const std::string& label, const Limits& limits);  // nullopt: removed meanwhile
@@ -108,7 +111,7 @@ class Catalogue {
   std::string missing(const Manifest& manifest, const Objects& objects, const Limits& limits);  // empty: every part is there
 
   store::Store& store_;
-  std::string folder_, trusted_;
+  std::string folder_, trusted_, options_;
   const Clock& clock_;
 };
 

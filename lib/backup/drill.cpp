@@ -27,10 +27,13 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
       }
     }
   }
-  Fresh scratch{server.target(), side_name(manifest.database->name, "drill", clock.now())};
+  Rescue rescue{server.target(), reporter};
+  Fresh scratch{rescue, side_name(manifest.database->name, "drill", clock.now())};
   const auto& name = scratch.name();
-  create_database(server, name, {manifest.database->encoding, manifest.database->collate, manifest.database->ctype, {}},
-                  limits);
+  auto shape = shape_of(*manifest.database);
+  shape.owner.clear();
+  shape.tablespace.clear();
+  create_database(server, name, shape, limits);
   scratch.made();
   mark(server, name, {manifest.database->name}, limits);
   auto target = server_target;
@@ -41,8 +44,8 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   Drill result;
   try {
     // As a restore does: what the server makes of damaged rows depends on which of them it meets first.
-    check_parts(catalogue, entry, database_parts(manifest), keys, limits);
-    load_backup(catalogue, manifest, keys, target, *programs, load, progress, limits);
+    const CheckedBackup checked{catalogue, manifest, database_parts(manifest), keys, limits};
+    load_backup(checked, target, *programs, load, progress, limits);
     result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
     result.difference = difference(manifest.tables, read_back(target, manifest.tables, progress, limits));
   } catch (const Failure& failure) {

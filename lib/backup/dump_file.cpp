@@ -21,7 +21,7 @@ constexpr std::string_view trailer = "-- PostgreSQL database dump complete";
 // From the beginning, wherever others who read the same descriptor are; hashed on the way.
 class Raw final : public io::Reader {
  public:
-  Raw(int fd, const std::string& name) : fd_{fd}, name_{name} {}
+  Raw(int fd, const std::string& name, Pieces* pieces = nullptr) : fd_{fd}, name_{name}, pieces_{pieces} {}
   std::size_t read(char* into, std::size_t size) override {
     ssize_t got = 0;
     do {
@@ -30,6 +30,7 @@ class Raw final : public io::Reader {
     if (got < 0) throw Failure{Exit::data, fmt::format("cannot read {}: {}", name_, std::strerror(errno))};
     at_ += got;
     sha_.update({into, static_cast<std::size_t>(got)});
+    if (pieces_ != nullptr) pieces_->feed({into, static_cast<std::size_t>(got)});
     return static_cast<std::size_t>(got);
   }
   // Of all of it, with what nobody asked for (behind the end of what was compressed). Ends it.
@@ -37,12 +38,14 @@ class Raw final : public io::Reader {
     std::string buffer(1U << 20U, '\0');
     while (read(buffer.data(), buffer.size()) > 0) {
     }
+    if (pieces_ != nullptr) pieces_->finish();
     return sha_.hex();
   }
 
  private:
   int fd_;
   const std::string& name_;
+  Pieces* pieces_;
   off_t at_{};
   io::Sha256 sha_;
 };
@@ -78,6 +81,10 @@ DumpFile::DumpFile(const std::filesystem::path& path)
     : name_{'"' + text::printable(path.string(), 200) + '"'}, fd_{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)} {
   if (!fd_) throw Failure{Exit::usage, fmt::format("cannot read {}: {}", name_, std::strerror(errno))};
   struct stat about {};
+  if (::fstat(fd_.get(), &about) == 0 && S_ISDIR(about.st_mode)) {
+    throw Failure{Exit::usage, fmt::format("{} is a folder, and a dump that can be restored here is one file: pg_dump's custom format, or SQL", name_),
+                  "of a folder made by pg_dump -Fd: pg_restore -Fd -f FILE.sql FOLDER"};
+  }
   if (::fstat(fd_.get(), &about) != 0 || !S_ISREG(about.st_mode)) {
     throw Failure{Exit::usage, fmt::format("{} is no regular file, and a dump is read twice: before anything is written, and then into the database", name_), "write it to a file first"};
   }
@@ -102,7 +109,7 @@ void DumpFile::check(Programs& programs, const Limits& limits) {
 }
 
 void DumpFile::check_sql() {
-  Raw raw{fd_.get(), name_};
+  Raw raw{fd_.get(), name_, &pieces_};
   Sql sql{raw};
   try {
     SqlScript script{sql};
@@ -145,9 +152,8 @@ std::string DumpFile::digest(const Limits& limits) const {
   return Raw{fd_.get(), name_}.digest();
 }
 
-void DumpFile::require_same(const std::string& digest) const {
-  if (digest == digest_) return;
-  throw Failure{Exit::data, fmt::format("{} has changed since it was checked; nothing of it is kept", name_), "restore it when nobody writes to it any more"};
+Failure DumpFile::changed() const {
+  return {Exit::data, fmt::format("{} has changed since it was checked; nothing of it is kept", name_), "restore it when nobody writes to it any more"};
 }
 
 void DumpFile::load(const io::postgres::Target& into, Programs& programs, const LoadOptions& options, const Limits& limits) {
@@ -158,11 +164,18 @@ void DumpFile::load(const io::postgres::Target& into, Programs& programs, const 
     call.arguments.emplace_back("{file}");
     call.descriptor = fd_.get();
     programs.must(call, Exit::failed, limits);
-    require_same(digest(limits));
+    if (digest(limits) != digest_) throw changed();
   } else {
     Raw raw{fd_.get(), name_};
-    Sql sql{raw};
-    run_script(sql, into, {options.no_owner, [&] { require_same(raw.digest()); }}, limits);
+    // Nothing runs that was not there at its check, and nothing stays unless all of it still is.
+    SameReader same{raw, pieces_, [&] { return changed(); }};
+    Sql sql{same};
+    const auto whole = [&] {
+      std::string rest(1U << 20U, '\0');
+      while (same.read(rest.data(), rest.size()) > 0) {
+      }
+    };
+    run_script(sql, into, {options.no_owner, whole}, limits);
   }
   if (options.analyze) io::postgres::Connection::open(into, limits).run("ANALYZE", limits);
 }

@@ -26,13 +26,14 @@ class DumpFile {
   void look();
   void check_sql();
   void check_custom(Programs& programs, const Limits& limits);
-  void require_same(const std::string& digest) const;
+  Failure changed() const;
   std::string digest(const Limits& limits) const;
 
   std::string name_;  // quoted, for messages
   io::Fd fd_;
   Kind kind_{Kind::sql};
   std::string digest_;  // of all of it, as it was checked
+  Pieces pieces_;       // the same, of SQL
   DumpNeeds needs_;
 };
 

@@ -28,17 +28,9 @@ std::vector<std::string> restore_arguments(const LoadOptions& options, std::stri
 
 class BackupLoader {
  public:
-  BackupLoader(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
-               Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits)
-      : catalogue_{catalogue},
-        manifest_{manifest},
-        keys_{keys},
-        into_{into},
-        programs_{programs},
-        options_{options},
-        progress_{progress},
-        limits_{limits},
-        folder_{catalogue.folder() + "/" + manifest.label} {}
+  BackupLoader(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+               const Limits& limits)
+      : backup_{backup}, manifest_{backup.manifest()}, into_{into}, programs_{programs}, options_{options}, progress_{progress}, limits_{limits} {}
 
   void load() {
     const auto* archive = manifest_.find("archive");
@@ -63,7 +55,7 @@ class BackupLoader {
   }
 
   void load_definitions() {
-    PartReader reader{catalogue_.store(), folder_, archive(), keys_, limits_};
+    auto reader = backup_.open(archive(), limits_);
     bool known = false;
     ArchiveScanner scanner{{[&](const ArchiveHead& head) {
                               head_ = head;
@@ -96,7 +88,7 @@ class BackupLoader {
   void load_sql() {
     const auto* sql = manifest_.find("sql");
     if (sql == nullptr) throw Failure{Exit::data, fmt::format("backup {} has no database", manifest_.label)};
-    PartReader reader{catalogue_.store(), folder_, *sql, keys_, limits_};
+    auto reader = backup_.open(*sql, limits_);
     struct Watched final : io::Reader {
       Watched(io::Reader& from, Progress& progress) : from_{from}, progress_{progress} {}
       std::size_t read(char* into, std::size_t size) override {
@@ -122,7 +114,7 @@ class BackupLoader {
   }
 
   void load_archive(const Part& part) {
-    PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
+    auto reader = backup_.open(part, limits_);
     std::optional<CopyIn> copy;
     std::optional<io::postgres::Connection> objects;
     std::uint32_t oid = 0;
@@ -206,7 +198,7 @@ class BackupLoader {
 
   void load_rows(const Part& part, io::postgres::Connection& connection, std::mutex& mutex) {
     progress_.at(part.subject);
-    PartReader reader{catalogue_.store(), folder_, part, keys_, limits_};
+    auto reader = backup_.open(part, limits_);
     io::RowDigest digest;
     const auto rows = connection.copy_in(
         copy_of(part.subject, "COPY " + part.copy + " FROM STDIN"),
@@ -253,15 +245,13 @@ class BackupLoader {
     io::postgres::Connection::open(into_, limits_).run("ANALYZE", limits_);
   }
 
-  Catalogue& catalogue_;
+  const CheckedBackup& backup_;
   const Manifest& manifest_;
-  const Keyring& keys_;
   const io::postgres::Target& into_;
   Programs& programs_;
   const LoadOptions& options_;
   Progress& progress_;
   const Limits& limits_;
-  std::string folder_;
   const TablesInto* only_{};
   ArchiveHead head_;
   std::map<std::string, io::RowDigest> digests_;
@@ -270,22 +260,21 @@ class BackupLoader {
 
 }  // namespace
 
-void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
-                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits) {
-  BackupLoader{catalogue, manifest, keys, into, programs, options, progress, limits}.load();
+void load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                 const Limits& limits) {
+  BackupLoader{backup, into, programs, options, progress, limits}.load();
 }
 
-void load_tables(Catalogue& catalogue, const Manifest& manifest, const TablesInto& tables, const Keyring& keys, const io::postgres::Target& into,
-                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits) {
-  BackupLoader{catalogue, manifest, keys, into, programs, options, progress, limits}.load_only(tables);
+void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,
+                 Progress& progress, const Limits& limits) {
+  BackupLoader{backup, into, programs, options, progress, limits}.load_only(tables);
 }
 
-void load_definitions(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into, Programs& programs,
-                      const Limits& limits) {
+void load_definitions(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const Limits& limits) {
   SilentReporter nobody;
   const SystemClock clock;
   Progress progress{nobody, clock, "restore", 0};
-  BackupLoader{catalogue, manifest, keys, into, programs, {}, progress, limits}.load_definitions();
+  BackupLoader{backup, into, programs, {}, progress, limits}.load_definitions();
 }
 
 }  // namespace codops::backup

@@ -4,8 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "lib/backup/catalogue.hpp"
-#include "lib/backup/part_stream.hpp"
+#include "lib/backup/checked_backup.hpp"
 #include "lib/backup/programs.hpp"
 #include "lib/backup/progress.hpp"
 
@@ -20,16 +19,15 @@ struct LoadOptions {
 // The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they
 // are decoded, then indexes and constraints by pg_restore. Rows are counted and hashed on the way and must be what the
 // manifest says: Failure{data}.
-void load_backup(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into,
-                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits);
+void load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                 const Limits& limits);
 
 // Only the rows of some tables: the manifest's name → where they go, as COPY takes it: "side"."orders" ("id", "total"). The
 // tables must be there. Rows are compared with the manifest as above.
 using TablesInto = std::map<std::string, std::string>;
-void load_tables(Catalogue& catalogue, const Manifest& manifest, const TablesInto& tables, const Keyring& keys, const io::postgres::Target& into,
-                 Programs& programs, const LoadOptions& options, Progress& progress, const Limits& limits);
+void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,
+                 Progress& progress, const Limits& limits);
 // Definitions without rows, indexes, constraints, owners and privileges, into an empty database.
-void load_definitions(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, const io::postgres::Target& into, Programs& programs,
-                      const Limits& limits);
+void load_definitions(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const Limits& limits);
 
 }  // namespace codops::backup

@@ -11,7 +11,7 @@ using Json = nlohmann::ordered_json;
 constexpr int version = 1;
 
 Json write_database(const DatabaseIdentity& it) {
-  return {{"name", it.name},
+  Json json{{"name", it.name},
           {"owner", it.owner},
           {"server_version", it.server_version},
           {"server_number", it.server_number},
@@ -23,6 +23,14 @@ Json write_database(const DatabaseIdentity& it) {
           {"size", it.size},
           {"extensions", it.extensions},
           {"roles", it.roles}};
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) json[name] = value;
+  };
+  add("locale_provider", it.locale.provider);
+  add("locale", it.locale.name);
+  add("icu_rules", it.locale.rules);
+  add("tablespace", it.tablespace);
+  return json;
 }
 
 DatabaseIdentity read_database(const Json& json) {
@@ -35,6 +43,8 @@ DatabaseIdentity read_database(const Json& json) {
   it.encoding = json.value("encoding", "");
   it.collate = json.value("collate", "");
   it.ctype = json.value("ctype", "");
+  it.locale = {json.value("locale_provider", ""), json.value("locale", ""), json.value("icu_rules", "")};
+  it.tablespace = json.value("tablespace", "");
   it.dump_version = json.value("dump_version", "");
   it.size = json.value("size", std::uint64_t{});
   it.extensions = json.value("extensions", std::vector<std::string>{});

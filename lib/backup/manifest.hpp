@@ -35,6 +35,15 @@ struct Part {
   bool operator==(const Part&) const = default;
 };
 
+// Who knows how text is sorted: "libc" (then collate and ctype say it), "icu" or "builtin". All empty before PostgreSQL 15, and in
+// manifests of an earlier codops.
+struct LocaleProvider {
+  std::string provider;
+  std::string name, rules;  // not of libc: "de-DE-x-icu"
+
+  bool operator==(const LocaleProvider&) const = default;
+};
+
 struct DatabaseIdentity {
   std::string name, owner;
   std::string server_version;  // "15.18 (Debian 15.18-0+deb12u1)"
@@ -45,6 +54,8 @@ struct DatabaseIdentity {
   std::uint64_t size{};        // pg_database_size
   std::vector<std::string> extensions;  // "postgis 3.3.2"
   std::vector<std::string> roles;       // that own something or are granted something
+  LocaleProvider locale{};
+  std::string tablespace{};
 
   bool operator==(const DatabaseIdentity&) const = default;
 };

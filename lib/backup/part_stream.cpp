@@ -22,14 +22,16 @@ class HashingWriter final : public io::Writer {
 
 class HashingReader final : public io::Reader {
  public:
-  HashingReader(std::unique_ptr<io::Reader> source, const Part& part) : source_{std::move(source)}, part_{part} {}
+  HashingReader(std::unique_ptr<io::Reader> source, const Part& part, Pieces* pieces) : source_{std::move(source)}, part_{part}, pieces_{pieces} {}
 
   std::size_t read(char* into, std::size_t size) override {
     if (ended_) return 0;
     const auto got = source_->read(into, size);
     hash_.update({into, got});
     total_ += got;
+    if (pieces_ != nullptr) pieces_->feed({into, got});
     if (got == 0) {
+      if (pieces_ != nullptr) pieces_->finish();
       ended_ = true;
       if (total_ != part_.size) {
         throw Failure{Exit::data, fmt::format("\"{}\" has {} bytes instead of {}", part_.name, total_, part_.size)};
@@ -42,6 +44,7 @@ class HashingReader final : public io::Reader {
  private:
   std::unique_ptr<io::Reader> source_;
   const Part& part_;
+  Pieces* pieces_;
   io::Sha256 hash_;
   std::uint64_t total_{};
   bool ended_{};
@@ -100,7 +103,7 @@ Part PartWriter::commit() {
 
 struct PartReader::State {
   Part part;
-  std::unique_ptr<HashingReader> stored;
+  std::unique_ptr<io::Reader> source, stored;
   std::unique_ptr<io::age::AgeReader> age;
   std::unique_ptr<io::ZstdReader> zstd;
   std::optional<io::Sha256> plain;
@@ -109,17 +112,25 @@ struct PartReader::State {
 };
 
 PartReader::PartReader(store::Store& store, const std::string& folder, const Part& part, const Keyring& keys,
-                       const Limits& limits)
+                       const Limits& limits, const Pieces* checked)
     : state_{std::make_unique<State>()} {
   auto& state = *state_;
   state.part = part;
-  state.stored = std::make_unique<HashingReader>(store.open(folder + "/" + part.name, limits), state.part);
+  auto source = store.open(folder + "/" + part.name, limits);
+  if (checked != nullptr) {
+    state.source = std::move(source);
+    state.stored = std::make_unique<SameReader>(*state.source, *checked, [name = part.name] {
+      return Failure{Exit::data, fmt::format("\"{}\" is no longer what was checked: it was changed in the store meanwhile, and nothing of what is there now was used", name)};
+    });
+  } else {
+    state.stored = std::make_unique<HashingReader>(std::move(source), state.part, nullptr);
+  }
   state.top = state.stored.get();
   std::string_view name{state.part.name};
   if (name.ends_with(".age")) {
-    if (!keys.can_read()) {
+    if (!keys.can_read(true) && !keys.can_read(false)) {
       throw Failure{Exit::config, fmt::format("\"{}\" is encrypted, and no identity is at hand", part.name),
-                    "set backup.identity_file, or CODOPS_BACKUP_IDENTITY"};
+                    "set backup.identity_file, CODOPS_BACKUP_IDENTITY, or CODOPS_BACKUP_PASSPHRASE"};
     }
     state.age = std::make_unique<io::age::AgeReader>(*state.top, keys.identities);
     state.top = state.age.get();
@@ -151,13 +162,13 @@ std::size_t PartReader::read(char* into, std::size_t size) {
   return 0;
 }
 
-void check_stored(store::Store& store, const std::string& folder, const Part& part, const Limits& limits) {
+void check_stored(store::Store& store, const std::string& folder, const Part& part, const Limits& limits, Pieces* pieces) {
   const auto object = store.find(folder + "/" + part.name, limits);
   if (!object) throw Failure{Exit::data, fmt::format("\"{}\" is missing", part.name)};
   if (object->size != part.size) {
     throw Failure{Exit::data, fmt::format("\"{}\" has {} bytes instead of {}", part.name, object->size, part.size)};
   }
-  HashingReader reader{store.open(folder + "/" + part.name, limits), part};
+  HashingReader reader{store.open(folder + "/" + part.name, limits), part, pieces};
   std::vector<char> buffer(256U << 10U);
   while (reader.read(buffer.data(), buffer.size()) > 0) {
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/backup/manifest.hpp"
+#include "lib/backup/pieces.hpp"
 #include "lib/io/byte_stream.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/crypto_age.hpp"
@@ -21,7 +22,7 @@ struct Keyring {
   std::string trusted;                    // public key that manifests must be signed with; empty: any
 
   bool encrypts() const { return !recipients.empty() || !identities.passphrase.empty(); }
-  bool can_read() const { return !identities.identities.empty() || !identities.passphrase.empty(); }
+  bool can_read(bool by_passphrase) const { return by_passphrase ? !identities.passphrase.empty() : !identities.identities.empty(); }
 };
 
 struct PartOptions {
@@ -46,11 +47,12 @@ class PartWriter final : public io::Writer {
   std::unique_ptr<State> state_;
 };
 
-// Decrypted and decompressed. At its end the stored bytes' SHA-256 is compared: Failure{data}.
+// Decrypted and decompressed. At its end the stored bytes' SHA-256 is compared: Failure{data}. With `checked`, what an earlier
+// read of all of it found, nothing else is passed on from the first byte.
 class PartReader final : public io::Reader {
  public:
   PartReader(store::Store& store, const std::string& folder, const Part& part, const Keyring& keys,
-             const Limits& limits);
+             const Limits& limits, const Pieces* checked = nullptr);
   ~PartReader() override;
   std::size_t read(char* into, std::size_t size) override;
 
@@ -59,7 +61,7 @@ class PartReader final : public io::Reader {
   std::unique_ptr<State> state_;
 };
 
-// Reads the stored bytes once and compares size and SHA-256. Failure{data} names the part.
-void check_stored(store::Store& store, const std::string& folder, const Part& part, const Limits& limits);
+// Reads the stored bytes once and compares size and SHA-256. Failure{data} names the part. Fills `pieces` on the way.
+void check_stored(store::Store& store, const std::string& folder, const Part& part, const Limits& limits, Pieces* pieces = nullptr);
 
 }  // namespace codops::backup

@@ -71,6 +71,9 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
     findings.push_back({true, fmt::format("the server's disk has {} free, and the database takes about {}", format_bytes(*free), format_bytes(backup.size)),
                         "make room; databases that earlier restores kept are called …_before_… and …_undone_…"});
   }
+  if (!backup.tablespace.empty() && server.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", {backup.tablespace}, limits).empty()) {
+    findings.push_back({false, fmt::format("the server has no tablespace \"{}\", where the backup's database is: it goes where the live one is, else into the default one", backup.tablespace), {}});
+  }
   const auto collations =
       column(server, "SELECT collcollate FROM pg_catalog.pg_collation UNION SELECT datcollate FROM pg_catalog.pg_database", limits);
   if (!backup.collate.empty() && !collations.contains(backup.collate)) {
@@ -79,14 +82,43 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   return findings;
 }
 
-void require_possible(const std::vector<Finding>& findings) {
+std::vector<std::string> subscriptions(io::postgres::Connection& server, const std::string& database, const Limits& limits) {
+  const auto rows = server.query("SELECT s.subname FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
+                                 " WHERE d.datname = $1 AND s.subenabled ORDER BY 1", {database}, limits);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace_back(rows.text(i, 0));
+  return names;
+}
+
+std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std::string& live, const Limits& limits) {
+  std::vector<Finding> findings;
+  // A prepared transaction belongs to no session, so that none can be ended to be rid of it; no database with one can be renamed.
+  const auto prepared = server.query("SELECT gid, owner, prepared::timestamptz(0)::text FROM pg_catalog.pg_prepared_xacts WHERE database = $1 ORDER BY prepared", {live}, limits);
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const auto gid = io::postgres::quote_literal(prepared.text(i, 0));
+    findings.push_back({true, fmt::format("\"{}\" has the prepared transaction {} of {}, since {}, and can't be renamed before that is ended", live, gid, prepared.text(i, 1), prepared.text(i, 2)),
+                        fmt::format("in \"{}\": COMMIT PREPARED {}, or ROLLBACK PREPARED {}", live, gid, gid)});
+  }
+  for (const auto& name : subscriptions(server, live, limits)) {
+    findings.push_back({false, fmt::format("\"{}\" receives rows by subscription \"{}\", which stays enabled in what is put aside and goes on taking its slot's rows there; what is restored has it disabled", live, name),
+                        fmt::format("before the restore, in \"{}\": ALTER SUBSCRIPTION {} DISABLE", live, io::postgres::quote_identifier(name))});
+  }
+  return findings;
+}
+
+void require_primary(io::postgres::Connection& server, const Limits& limits) {
+  if (!server.query("SELECT pg_catalog.pg_is_in_recovery()", limits).boolean(0, 0)) return;
+  throw Failure{Exit::usage, fmt::format("{} is a standby, which takes no writes", server.target().describe()), "restore at its primary: --database-url-env NAME"};
+}
+
+void require_possible(const std::vector<Finding>& findings, std::string_view lead) {
   std::string message, hint;
   for (const auto& finding : findings) {
     if (!finding.blocks) continue;
     message += (message.empty() ? "" : "; ") + finding.message;
     if (hint.empty()) hint = finding.hint;
   }
-  if (!message.empty()) throw Failure{Exit::data, "the backup can't be restored here: " + message, hint};
+  if (!message.empty()) throw Failure{Exit::data, fmt::format("{}: {}", lead, message), hint};
 }
 
 }  // namespace codops::backup

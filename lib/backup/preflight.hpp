@@ -16,7 +16,15 @@ struct Finding {
 
 // The backup against the server that it would be restored into.
 std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits);
+// The live database, which is to be swapped.
+std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+// Only a primary takes writes. Failure{usage} for a standby.
+void require_primary(io::postgres::Connection& server, const Limits& limits);
+
+// What receives rows from elsewhere goes on doing so in the database that was put aside: names of enabled subscriptions.
+std::vector<std::string> subscriptions(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+
 // Throws Failure{data} with all that blocks, if anything does.
-void require_possible(const std::vector<Finding>& findings);
+void require_possible(const std::vector<Finding>& findings, std::string_view lead = "the backup can't be restored here");
 
 }  // namespace codops::backup

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -27,12 +28,7 @@ std::string password_line(const std::string& password) {
   return line + '\n';
 }
 
-std::vector<std::string> with_file(std::vector<std::string> arguments, const std::string& path) {
-  for (auto& argument : arguments) {
-    if (const auto at = argument.find("{file}"); at != std::string::npos) argument.replace(at, 6, path);
-  }
-  return arguments;
-}
+constexpr std::string_view the_file = "{file}";
 
 // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
 struct Version {
@@ -60,7 +56,8 @@ class HostPrograms final : public Programs {
 
   io::Outcome run(const Call& call, const Limits& limits) override {
     io::Program program{{(folder_ / call.program).string()}, environment(), {}};
-    auto arguments = with_file(call.arguments, fmt::format("/proc/self/fd/{}", file_fd));
+    auto arguments = call.arguments;
+    std::replace(arguments.begin(), arguments.end(), std::string{the_file}, fmt::format("/proc/self/fd/{}", file_fd));
     if (call.connects) {
       arguments.push_back("--dbname=" + connection_text(target_, call.database.empty() ? target_.database : call.database));
       arguments.emplace_back("--no-password");
@@ -116,10 +113,13 @@ class ContainerPrograms final : public Programs {
     target::ExecRequest request;
     request.argv = {call.program};
     // Inside, the server is on its own local socket whatever address we reach it at.
-    auto arguments = with_file(call.arguments, "/dev/stdin");
+    auto arguments = call.arguments;
+    // Without a file's name pg_restore reads its stdin, in order; one that is given it opens, and wants to seek in.
+    std::erase(arguments, the_file);
     if (call.connects) {
       arguments.push_back("--username=" + target_.user);
-      arguments.push_back("--dbname=" + (call.database.empty() ? target_.database : call.database));
+      // pg_dumpall takes no bare name, and to the others one with a '=' would be a connection string.
+      arguments.push_back("--dbname=" + connection_text(io::postgres::Target{}, call.database.empty() ? target_.database : call.database));
       arguments.emplace_back("--no-password");
       if (!target_.password.empty()) request.env.emplace("PGPASSWORD", target_.password);
     }

@@ -17,10 +17,10 @@ namespace codops::backup {
 
 struct Call {
   std::string program;                 // "pg_dump"
-  std::vector<std::string> arguments;  // "{file}" stands for the path of `file`; without --dbname, which is added
+  std::vector<std::string> arguments;  // "{file}", the last, stands for what is in `file`; without --dbname, which is added
   std::string database;                // empty: the target's
   io::Streams streams{};
-  std::string_view file{};             // content that the program may read at "{file}", and seek in
+  std::string_view file{};             // content that the program reads at "{file}"
   int descriptor{-1};                  // instead of `file`: of one that is open for reading
   bool connects{true};
 };

@@ -15,19 +15,16 @@ using io::postgres::Connection;
 class ReadOnly {
  public:
   // `fresh` has the mark that says so to whoever comes after our death.
-  ReadOnly(io::postgres::Target server, std::string database, Fresh& fresh) : server_{std::move(server)}, database_{std::move(database)}, fresh_{fresh} {}
+  ReadOnly(Rescue& rescue, std::string database, Fresh& fresh) : rescue_{rescue}, database_{std::move(database)}, fresh_{fresh} {}
   ReadOnly(const ReadOnly&) = delete;
   ReadOnly& operator=(const ReadOnly&) = delete;
   ~ReadOnly() {
     if (!active_) return;
-    try {
-      const auto limits = Limits{}.within(Milliseconds{20'000});
-      auto connection = Connection::open(server_, limits);
-      make_writable(connection, database_, limits);
-    } catch (const std::exception&) {
-      // Without its mark nobody would know: the next run makes it writable, and drops the new one.
-      fresh_.keep();
-    }
+    const auto done = rescue_.attempt(fmt::format("\"{}\" still refuses writes", database_),
+                                      fmt::format("ALTER DATABASE {} RESET {}, then reconnect; the next backup or restore does it too", io::postgres::quote_identifier(database_), read_only_setting),
+                                      [&](Connection& server, const Limits& limits) { make_writable(server, database_, limits); });
+    // Without its mark the next run would not know.
+    if (!done) fresh_.keep();
   }
   void begin(Connection& server, const Limits& limits) {
     if (is_read_only(server, database_, limits)) return;  // by somebody else's will
@@ -38,7 +35,7 @@ class ReadOnly {
   bool active() const { return active_; }
 
  private:
-  io::postgres::Target server_;
+  Rescue& rescue_;
   std::string database_;
   Fresh& fresh_;
   bool active_{};
@@ -83,18 +80,18 @@ class Restoring {
             const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits)
       : catalogue_{catalogue}, subject_{subject}, request_{request}, safety_{safety}, hooks_{hooks}, keys_{keys}, clock_{clock}, reporter_{reporter},
         limits_{limits}, live_{subject.database.database}, began_{clock.now()}, swapping_{request.into.empty()}, with_database_{!swapping_ || request.wants("database")},
-        steps_{reporter, clock}, server_{Connection::open(backup::beside(subject.database, live_), limits)},
-        fresh_{server_.target(), swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{server_.target(), live_, fresh_}, stopped_{hooks} {}
+        steps_{reporter, clock}, server_{open_beside(subject.database, live_, limits)}, rescue_{server_.target(), reporter},
+        fresh_{rescue_, swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{rescue_, live_, fresh_}, stopped_{hooks} {}
 
   Restored run() {
     const auto started = clock_.steady();
+    require_primary(server_, limits_);
     lock_restore(server_, live_, limits_);
     for (const auto& note : mend_restores(server_, live_, limits_)) reporter_.warn(note);
     programs_ = find_programs(server_.server_version() / 10000, subject_.database, subject_.container, limits_);
     live_exists_ = database_exists(server_, live_, limits_);
     steps_.step("check", [&] { return check(); });
-    if (shape_.encoding.empty() && live_exists_) shape_ = shape_of(server_, live_, limits_);
-    if (request_.load.no_owner) shape_.owner.clear();  // the database itself too
+    choose_shape();
     if (swapping_ && live_exists_ && request_.safety_backup) take_safety_backup();
     hold_application();
     if (with_database_) steps_.step("restore", [&] { return fill(); });
@@ -118,7 +115,22 @@ class Restoring {
   }
   io::postgres::Target target() const { return in_database(subject_.database, fresh_.name()); }
 
+  // Of what it holds the backup tells; where it lies, and all that the backup does not tell, is as the live one has it.
+  void choose_shape() {
+    if (live_exists_ && swapping_) {
+      const auto live = shape_of(server_, live_, limits_);
+      if (shape_.encoding.empty()) shape_ = live;
+      if (shape_.locale.provider.empty() && shape_.collate == live.collate && shape_.ctype == live.ctype) shape_.locale = live.locale;
+      shape_.tablespace = live.tablespace;
+    } else if (shape_.encoding.empty() && live_exists_) {
+      shape_ = shape_of(server_, live_, limits_);
+    }
+    if (!shape_.tablespace.empty() && !tablespace_exists(server_, shape_.tablespace, limits_)) shape_.tablespace.clear();
+    if (request_.load.no_owner) shape_.owner.clear();  // the database itself too
+  }
+
   std::string check() {
+    if (swapping_ && with_database_ && live_exists_) require_possible(preflight_swap(server_, live_, limits_));
     if (!request_.file.empty()) {
       file_.emplace(request_.file);
       file_->check(*programs_, limits_);
@@ -132,13 +144,13 @@ class Restoring {
       const auto& manifest = entry_->manifest;
       result_.source = manifest.label;
       if (swapping_) beside_ = beside_database(manifest, subject_, request_, see_backup(catalogue_, manifest.label), result_.notes);
-      check_parts(catalogue_, *entry_, needed_parts(manifest, beside_, with_database_), keys_, limits_);
+      checked_.emplace(catalogue_, manifest, needed_parts(manifest, beside_, with_database_), keys_, limits_);
       if (manifest.database && with_database_) {
         const auto& identity = *manifest.database;
         const auto findings = preflight(identity, server_, limits_);
         require_possible(findings);
         for (const auto& finding : findings) result_.notes.push_back(finding.message);
-        shape_ = {identity.encoding, identity.collate, identity.ctype, identity.owner};
+        shape_ = shape_of(identity);
       }
       if (beside_.redis != nullptr) redis_.emplace(*subject_.redis, *beside_.redis, limits_);
     }
@@ -185,7 +197,7 @@ class Restoring {
     if (!swapping_) make_fresh();
     Progress progress{reporter_, clock_, "restore", entry_ ? entry_->manifest.plain_size() : 0};
     if (entry_) {
-      load_backup(catalogue_, entry_->manifest, keys_, target(), *programs_, request_.load, progress, limits_);
+      load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
       result_.rows = entry_->manifest.rows();
     } else {
       file_->load(target(), *programs_, request_.load, limits_);
@@ -195,15 +207,14 @@ class Restoring {
 
   std::string lay_out_beside() {
     Progress progress{reporter_, clock_, "lay out", 0};
-    const auto folder = catalogue_.folder() + "/" + entry_->manifest.label;
     std::string said;
     if (redis_) {
-      PartReader reader{catalogue_.store(), folder, *beside_.redis, keys_, limits_};
+      auto reader = checked_->open(*beside_.redis, limits_);
       redis_->load(reader, progress, limits_);
       said = "Redis";
     }
     for (const auto& [part, place] : beside_.files) {
-      PartReader reader{catalogue_.store(), folder, *part, keys_, limits_};
+      auto reader = checked_->open(*part, limits_);
       files_.push_back(std::make_unique<FilesRestore>(*place, *part, stamp_of(began_)));
       files_.back()->load(reader, progress, limits_);
       said += (said.empty() ? "" : ", ") + place->name;
@@ -235,7 +246,7 @@ class Restoring {
     }
     fresh_.keep();
     read_only_.ended();
-    result_.database = live_;
+    if (with_database_) result_.database = live_;
     stopped_.start(limits_);
     result_.downtime = since(from);
     return said.empty() ? fmt::format("{} kept", fmt::join(result_.kept, ", ")) : said;
@@ -248,7 +259,12 @@ class Restoring {
                   limits_);
       return fmt::format("\"{}\" is new", live_);
     }
-    result_.aside = side_name(live_, "before", began_);
+    result_.aside = side_name(live_, database_before, began_);
+    for (const auto& name : subscriptions(server_, live_, limits_)) {
+      const auto quoted = io::postgres::quote_identifier(name);
+      result_.notes.push_back(fmt::format("subscription \"{0}\" is still enabled in \"{1}\" and takes its slot's rows there; in \"{1}\": ALTER SUBSCRIPTION {2} DISABLE; ALTER SUBSCRIPTION {2} SET (slot_name = NONE);"
+                                          " then in \"{3}\": ALTER SUBSCRIPTION {2} ENABLE; ALTER SUBSCRIPTION {2} REFRESH PUBLICATION WITH (copy_data = false)", name, result_.aside, quoted, live_));
+    }
     copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_);
     swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_of(server_, live_, limits_), read_only_.active()}, limits_);
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
@@ -304,6 +320,7 @@ class Restoring {
   bool swapping_, with_database_, live_exists_{};
   Steps steps_;
   Connection server_;
+  Rescue rescue_;
   // Destroyed last to first: the application starts before the rest is cleared away.
   Fresh fresh_;
   std::optional<RedisRestore> redis_;
@@ -312,6 +329,7 @@ class Restoring {
   ApplicationHeld stopped_;
   std::unique_ptr<Programs> programs_;
   std::optional<Entry> entry_;
+  std::optional<CheckedBackup> checked_;
   std::optional<DumpFile> file_;
   DatabaseShape shape_;
   Beside beside_;
@@ -323,19 +341,25 @@ class Restoring {
 
 std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request,
                                    const Keyring& keys, const Limits& limits) {
-  auto server = Connection::open(beside(subject.database, subject.database.database), limits);
+  const auto& live = subject.database.database;
+  auto server = open_beside(subject.database, live, limits);
+  require_primary(server, limits);
+  const bool whole = request.into.empty() && request.tables.empty();
+  const bool swapping = whole && request.wants("database") && database_exists(server, live, limits);
+  auto findings = swapping ? preflight_swap(server, live, limits) : std::vector<Finding>{};
+  const auto add = [&](std::vector<Finding> found) { findings.insert(findings.end(), found.begin(), found.end()); };
   if (!request.file.empty()) {
     const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
     DumpFile file{request.file};
     file.check(*programs, limits);
-    return preflight(file.needs().identity(request.load.no_owner), server, limits);
+    add(preflight(file.needs().identity(request.load.no_owner), server, limits));
+    return findings;
   }
   const auto entry = catalogue.find(request.backup, limits);
   auto notes = entry.passed_over;
-  const bool whole = request.into.empty() && request.tables.empty();
   const auto others = whole ? beside_database(entry.manifest, subject, request, see_backup(catalogue, entry.manifest.label), notes) : Beside{};
-  check_parts(catalogue, entry, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits);
-  auto findings = entry.manifest.database ? preflight(*entry.manifest.database, server, limits) : std::vector<Finding>{};
+  const CheckedBackup checked{catalogue, entry.manifest, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits};
+  if (entry.manifest.database && (!whole || request.wants("database"))) add(preflight(*entry.manifest.database, server, limits));
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});
   if (others.redis != nullptr) {
     try {

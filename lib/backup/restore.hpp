@@ -67,10 +67,11 @@ struct Undoable {
   bool redis{};
   std::vector<const FilesPlace*> files;
 };
-// What undo_restore() would put back. Failure{usage}: nothing.
-Undoable find_undoable(const Subject& subject, io::postgres::Connection& server, const Limits& limits);
-Undoable find_undoable(const Subject& subject, const Limits& limits);
-Restored undo_restore(const Subject& subject, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
+// What undo_restore() would put back. `stamp`: of which restore; empty: the last one. Failure{usage}: nothing, or the last one is
+// undone already and only older ones are left, which are to be asked for by name.
+Undoable find_undoable(const Subject& subject, const std::string& stamp, io::postgres::Connection& server, const Limits& limits);
+Undoable find_undoable(const Subject& subject, const std::string& stamp, const Limits& limits);
+Restored undo_restore(const Subject& subject, const std::string& stamp, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
                       const Limits& limits);
 
 struct Drill {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "lib/base/retry.hpp"
 
 namespace codops::backup {
@@ -9,11 +11,28 @@ namespace codops::backup {
 using io::postgres::Connection;
 using io::postgres::Target;
 
-Target beside(const Target& target, const std::string& database) {
+Connection open_beside(const Target& target, const std::string& database, const Limits& limits) {
+  constexpr auto usual = "postgres", always = "template1";
   auto other = target;
-  other.database = database == "postgres" ? "template1" : "postgres";
   other.schema.clear();
-  return other;
+  if (database != usual) {
+    other.database = usual;
+    try {
+      return Connection::open(other, limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      // It is not there, takes no connections, or none of this role.
+      static const std::set<std::string> closed{"3D000", "55000", "42501", "28000"};
+      if (!closed.contains(error.sqlstate()) || database == always) throw;
+      other.database = always;
+      try {
+        return Connection::open(other, limits);
+      } catch (const io::postgres::DatabaseError&) {
+        throw error;
+      }
+    }
+  }
+  other.database = always;
+  return Connection::open(other, limits);
 }
 
 Target in_database(const Target& target, const std::string& name) {
@@ -68,12 +87,6 @@ std::vector<const Part*> database_parts(const Manifest& manifest) {
   return parts;
 }
 
-void check_parts(Catalogue& catalogue, const Entry& entry, const std::vector<const Part*>& parts, const Keyring& keys, const Limits& limits) {
-  const auto folder = catalogue.folder() + "/" + entry.manifest.label;
-  for (const auto* part : parts) check_stored(catalogue.store(), folder, *part, limits);
-  if (!parts.empty()) const PartReader opened{catalogue.store(), folder, *parts.front(), keys, limits};
-}
-
 void Steps::step(const std::string& name, const std::function<std::string()>& work) {
   const auto started = clock_.steady();
   const auto elapsed = [&] { return std::chrono::duration_cast<Milliseconds>(clock_.steady() - started); };
@@ -98,13 +111,10 @@ void Steps::report(Event::Kind kind, const std::string& name, std::string text, 
 
 Fresh::~Fresh() {
   if (!made_) return;
-  try {
-    const auto limits = Limits{}.within(Milliseconds{20'000});
-    auto connection = Connection::open(server_, limits);
-    drop_database(connection, name_, limits);
-  } catch (const std::exception&) {
-    // The server is gone; its comment says what it is, and the next run drops it.
-  }
+  // Its comment says what it is, for whoever comes next.
+  rescue_.attempt(fmt::format("\"{}\", which was being filled, is left", name_),
+                  fmt::format("DROP DATABASE {} WITH (FORCE); the next backup or restore does it too", io::postgres::quote_identifier(name_)),
+                  [&](Connection& server, const Limits& limits) { drop_database(server, name_, limits); });
 }
 
 ApplicationHeld::~ApplicationHeld() {

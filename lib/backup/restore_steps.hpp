@@ -2,14 +2,15 @@
 // What restores of a whole database and of single tables share. Only for sources of lib/backup.
 #include <string>
 
+#include "lib/backup/rescue.hpp"
 #include "lib/backup/restore.hpp"
 #include "lib/backup/swap.hpp"
 #include "lib/base/failure.hpp"
 
 namespace codops::backup {
 
-// Renaming a database takes a session in another one.
-io::postgres::Target beside(const io::postgres::Target& target, const std::string& database);
+// Renaming a database takes a session in another one: "postgres", or "template1" where that is the one, is not there or lets nobody in.
+io::postgres::Connection open_beside(const io::postgres::Target& target, const std::string& database, const Limits& limits);
 io::postgres::Target in_database(const io::postgres::Target& target, const std::string& name);
 
 // Held by the session: one restore of a database at a time. Waits for a session that is ending; Failure{locked} names its holder.
@@ -21,8 +22,6 @@ void unlock_restore(io::postgres::Connection& server, const std::string& live, c
 
 // The parts that fill a database: archive and rows, else SQL. Failure{data}: it has none.
 std::vector<const Part*> database_parts(const Manifest& manifest);
-// Every stored byte of these against the manifest, and the key against the first header: before anything is written.
-void check_parts(Catalogue& catalogue, const Entry& entry, const std::vector<const Part*>& parts, const Keyring& keys, const Limits& limits);
 
 class Steps {
  public:
@@ -55,7 +54,7 @@ class ApplicationHeld {
 // The database that is being filled: dropped unless it was handed over.
 class Fresh {
  public:
-  Fresh(io::postgres::Target server, std::string name) : server_{std::move(server)}, name_{std::move(name)} {}
+  Fresh(Rescue& rescue, std::string name) : rescue_{rescue}, name_{std::move(name)} {}
   Fresh(const Fresh&) = delete;
   Fresh& operator=(const Fresh&) = delete;
   ~Fresh();
@@ -64,7 +63,7 @@ class Fresh {
   const std::string& name() const { return name_; }
 
  private:
-  io::postgres::Target server_;
+  Rescue& rescue_;
   std::string name_;
   bool made_{};
 };

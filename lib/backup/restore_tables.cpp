@@ -1,4 +1,6 @@
 // Single tables, beside what is live.
+#include <map>
+
 #include "lib/backup/hints.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/side_schema.hpp"
@@ -88,7 +90,13 @@ class SideSchema {
     for (const auto& table : tables) {
       sql += fmt::format(" CREATE TABLE {}.{} ({});", quote_identifier(name_), quote_identifier(table.name), table.columns);
     }
-    connection.run(sql + " COMMIT", limits);
+    try {
+      connection.run(sql + " COMMIT", limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      // 42704: a type; 3F000: the schema that it was in.
+      if (error.sqlstate() != "42704" && error.sqlstate() != "3F000") throw;
+      throw Failure{Exit::data, fmt::format("a column has a type that \"{}\" no longer has: {}", database_.database, error.message()), "restore the backup whole beside it, and take the rows from there: --into NAME"};
+    }
     made_ = true;
   }
   void hand_over(const std::string& name, const Limits& limits) {
@@ -112,7 +120,8 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
   const auto& live = subject.database.database;
   Restored result;
   Steps steps{reporter, clock};
-  auto server = Connection::open(beside(subject.database, live), limits);
+  auto server = open_beside(subject.database, live, limits);
+  require_primary(server, limits);
   lock_restore(server, live, limits);
   for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
   if (!database_exists(server, live, limits)) throw Failure{Exit::usage, fmt::format("there is no database \"{}\"", live), "restore it whole: without --table"};
@@ -123,19 +132,33 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
   for (const auto& passed : entry.passed_over) reporter.warn(passed);
 
   std::vector<SideTable> tables;
+  std::optional<CheckedBackup> checked;
   steps.step("check", [&] {
-    check_parts(catalogue, entry, database_parts(manifest), keys, limits);
+    checked.emplace(catalogue, manifest, database_parts(manifest), keys, limits);
     // The definitions, in a database of their own: nobody has to read SQL for what a server can tell.
-    Fresh scratch{server.target(), side_name(live, "tables", began)};
-    DatabaseShape shape;
-    if (manifest.database) shape = {manifest.database->encoding, manifest.database->collate, manifest.database->ctype, {}};
+    Rescue rescue{server.target(), reporter};
+    Fresh scratch{rescue, side_name(live, "tables", began)};
+    auto shape = manifest.database ? shape_of(*manifest.database) : DatabaseShape{};
+    shape.owner.clear();
+    shape.tablespace.clear();
     create_database(server, scratch.name(), shape, limits);
     scratch.made();
     mark(server, scratch.name(), {live}, limits);
     const auto target = in_database(subject.database, scratch.name());
-    load_definitions(catalogue, manifest, keys, target, *programs, limits);
+    load_definitions(*checked, target, *programs, limits);
     auto connection = Connection::open(target, limits);
-    for (const auto& asked : request.tables) tables.push_back(describe(full_name(asked, see_backup(catalogue, manifest.label), connection, limits), connection, limits));
+    std::map<std::string, std::string> by_name;  // in the one schema that they come into
+    for (const auto& asked : request.tables) {
+      const auto full = full_name(asked, see_backup(catalogue, manifest.label), connection, limits);
+      auto table = describe(full, connection, limits);
+      const auto [at, is_new] = by_name.emplace(table.name, full);
+      if (!is_new && at->second == full) continue;  // named twice
+      if (!is_new) {
+        throw Failure{Exit::usage, fmt::format("{} and {} would both be \"{}\" in the one schema that tables are restored into", at->second, full, table.name),
+                      "restore one after the other, each into a schema of its own"};
+      }
+      tables.push_back(std::move(table));
+    }
     return fmt::format("{} is whole", result.source);
   });
 
@@ -155,7 +178,7 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
       if (into.contains(content.table)) result.rows += content.rows;
     }
     Progress progress{reporter, clock, "restore", 0};
-    load_tables(catalogue, manifest, into, keys, target, *programs, request.load, progress, limits);
+    load_tables(*checked, into, target, *programs, request.load, progress, limits);
     result.schema = side_schema(began);
     result.table = tables.front().name;
     side.hand_over(result.schema, limits);

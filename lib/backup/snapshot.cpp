@@ -1,6 +1,7 @@
 #include "lib/backup/snapshot.hpp"
 
 #include "lib/backup/side_schema.hpp"
+#include "lib/backup/swap.hpp"
 
 namespace codops::backup {
 
@@ -30,6 +31,9 @@ void Snapshot::read_identity(const Limits& limits) {
   identity_.size = static_cast<std::uint64_t>(row.number(0, 5));
   identity_.server_version = row.text(0, 6);
   identity_.server_number = connection_.server_version();
+  const auto shape = shape_of(connection_, identity_.name, limits);
+  identity_.locale = shape.locale;
+  identity_.tablespace = shape.tablespace;
   superuser_ = row.boolean(0, 7);
   if (row.boolean(0, 8)) {
     identity_.system_identifier =
@@ -44,6 +48,16 @@ void Snapshot::read_identity(const Limits& limits) {
       " pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) ORDER BY 1",
       limits);
   for (std::size_t i = 0; i < roles.size(); ++i) identity_.roles.emplace_back(roles.text(i, 0));
+}
+
+std::optional<std::string> Snapshot::gone(const Limits& limits) {
+  try {
+    connection_.query("SELECT", limits);
+    return std::nullopt;
+  } catch (const io::postgres::DatabaseError& error) {
+    if (!error.lost()) return std::nullopt;
+    return fmt::format("the session that holds the backup's moment was ended, by a restore that swapped \"{}\", by a restart of the server or by somebody ({})", identity_.name, error.message());
+  }
 }
 
 std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits& limits) {

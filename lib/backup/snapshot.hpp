@@ -1,6 +1,7 @@
 #pragma once
 // One moment of a database, shared by everything that is read for a backup: an exported snapshot, held open.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Snapshot {
   bool superuser() const noexcept { return superuser_; }
   // Schemas that are no part of the backup: what restores laid beside the live tables.
   const std::vector<std::string>& left_out() const noexcept { return left_out_; }
+  // Why nobody can read it any more, if its session was ended.
+  std::optional<std::string> gone(const Limits& limits);
   // Ordinary tables of at least `bytes`, largest first, locked against changes of their definition.
   std::vector<LargeTable> large_tables(std::uint64_t bytes, const Limits& limits);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include "lib/backup/rescue.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
 
@@ -14,7 +15,6 @@ using io::postgres::quote_literal;
 
 constexpr std::size_t longest_name = 63;
 constexpr std::string_view object_in_use = "55006", not_ours_to_end = "42501";
-constexpr std::string_view aside_word = "before";
 
 void allow_connections(Connection& server, const std::string& database, bool allowed, const Limits& limits) {
   server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS {}", quote_identifier(database), allowed), limits);
@@ -114,12 +114,27 @@ bool database_exists(Connection& server, const std::string& name, const Limits& 
 }
 
 DatabaseShape shape_of(Connection& server, const std::string& database, const Limits& limits) {
+  // The columns have come and changed their names with the versions: pg_database.h.
+  const int major = server.server_version() / 10000;
+  const auto* provider = major >= 15 ? "CASE datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END" : "''";
+  const auto* locale = major >= 17 ? "datlocale" : major >= 15 ? "daticulocale" : "''";
   const auto row = server.query(
-      "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, pg_catalog.pg_get_userbyid(datdba)"
-      " FROM pg_catalog.pg_database WHERE datname = $1",
+      fmt::format("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, pg_catalog.pg_get_userbyid(datdba), {}, COALESCE({}, ''),"
+                  " COALESCE({}, ''), (SELECT spcname FROM pg_catalog.pg_tablespace t WHERE t.oid = dattablespace)"
+                  " FROM pg_catalog.pg_database WHERE datname = $1",
+                  provider, locale, major >= 16 ? "daticurules" : "''"),
       {database}, limits);
   if (row.empty()) return {};
-  return {std::string{row.text(0, 0)}, std::string{row.text(0, 1)}, std::string{row.text(0, 2)}, std::string{row.text(0, 3)}};
+  const auto text = [&](std::size_t column) { return std::string{row.text(0, column)}; };
+  return {text(0), text(1), text(2), text(3), {text(4), text(5), text(6)}, text(7)};
+}
+
+DatabaseShape shape_of(const DatabaseIdentity& identity) {
+  return {identity.encoding, identity.collate, identity.ctype, identity.owner, identity.locale, identity.tablespace};
+}
+
+bool tablespace_exists(Connection& server, const std::string& name, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", {name}, limits).empty();
 }
 
 void create_database(Connection& server, const std::string& name, const DatabaseShape& shape, const Limits& limits) {
@@ -127,19 +142,53 @@ void create_database(Connection& server, const std::string& name, const Database
   if (!shape.encoding.empty()) sql += " ENCODING " + quote_literal(shape.encoding);
   if (!shape.collate.empty()) sql += " LC_COLLATE " + quote_literal(shape.collate);
   if (!shape.ctype.empty()) sql += " LC_CTYPE " + quote_literal(shape.ctype);
+  // A server may have been made with another provider than this database's, libc's included.
+  if (!shape.locale.provider.empty() && server.server_version() >= 150'000) {
+    sql += " LOCALE_PROVIDER " + quote_literal(shape.locale.provider);
+    const auto* named = shape.locale.provider == "builtin" ? " BUILTIN_LOCALE " : " ICU_LOCALE ";
+    if (!shape.locale.name.empty()) sql += named + quote_literal(shape.locale.name);
+    if (!shape.locale.rules.empty()) sql += " ICU_RULES " + quote_literal(shape.locale.rules);
+  }
   if (!shape.owner.empty()) sql += " OWNER " + quote_identifier(shape.owner);
+  if (!shape.tablespace.empty()) sql += " TABLESPACE " + quote_identifier(shape.tablespace);
   server.run(sql, limits);
 }
 
+namespace {
+
+// A subscription lies in its database and holds it; the slot is the publisher's, and belongs to the database that it was dumped from.
+void drop_subscriptions(Connection& server, const std::string& database, const Limits& limits) {
+  const auto subscriptions = server.query("SELECT s.subname, s.subenabled FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1",
+                                          {database}, limits);
+  if (subscriptions.empty()) return;
+  auto target = server.target();
+  target.database = database;
+  target.schema.clear();
+  auto inside = Connection::open(target, limits);
+  for (std::size_t i = 0; i < subscriptions.size(); ++i) {
+    const auto name = quote_identifier(subscriptions.text(i, 0));
+    if (subscriptions.boolean(i, 1)) inside.run(fmt::format("ALTER SUBSCRIPTION {} DISABLE", name), limits);
+    inside.run(fmt::format("ALTER SUBSCRIPTION {} SET (slot_name = NONE)", name), limits);
+    inside.run(fmt::format("DROP SUBSCRIPTION {}", name), limits);
+  }
+}
+
+}  // namespace
+
 void drop_database(Connection& server, const std::string& name, const Limits& limits) {
+  drop_subscriptions(server, name, limits);
+  if (!server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate", {name}, limits).empty()) {
+    server.run(fmt::format("ALTER DATABASE {} IS_TEMPLATE false", quote_identifier(name)), limits);
+  }
   server.run(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name)), limits);
 }
 
 void copy_properties(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {
   copy_settings(server, from, to, but, limits);
   copy_privileges(server, from, to, limits);
-  const auto row = server.query("SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = $1", {from}, limits);
+  const auto row = server.query("SELECT datconnlimit, datistemplate FROM pg_catalog.pg_database WHERE datname = $1", {from}, limits);
   server.run(fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quote_identifier(to), row.number(0, 0)), limits);
+  if (row.boolean(0, 1)) server.run(fmt::format("ALTER DATABASE {} IS_TEMPLATE true", quote_identifier(to)), limits);
 }
 
 std::string comment_of(Connection& server, const std::string& database, const Limits& limits) {
@@ -147,6 +196,35 @@ std::string comment_of(Connection& server, const std::string& database, const Li
                                 {database}, limits);
   return row.empty() ? std::string{} : std::string{row.text(0, 0)};
 }
+
+namespace {
+
+// Which sessions or transactions are in the way is in what PostgreSQL adds to its error.
+Failure explained(const Failure& failure) {
+  const auto* error = dynamic_cast<const io::postgres::DatabaseError*>(&failure);
+  if (error == nullptr || error->diagnostic().detail.empty()) return failure;
+  return {failure.code(), fmt::format("{}: {}", failure.message(), error->diagnostic().detail), failure.hint()};
+}
+
+// A prepared transaction has no session that could be ended.
+bool holds_prepared(Connection& server, const Swap& swap, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_prepared_xacts WHERE database IN ($1, $2)", {swap.live, swap.fresh}, limits).empty();
+}
+
+// The run's own limits, or a server that restarts, may be what ended the swap: the live database must be reachable again all the
+// same. True: the swap was complete, and only the server's answer was lost.
+bool open_again(const Connection& server, const Swap& swap, const Failure& failure) {
+  bool complete = false;
+  const auto why = put_right(server.target(), Limits{}.within(rescue_patience), [&](Connection& again, const Limits& limits) {
+    complete = database_exists(again, swap.aside, limits) && !database_exists(again, swap.fresh, limits);
+    if (!complete && database_exists(again, swap.live, limits)) allow_connections(again, swap.live, true, limits);
+  });
+  if (!why) return complete;
+  throw Failure{Exit::undo_failed, fmt::format("{}; \"{}\" may be closed to new connections, which could not be undone: {}", explained(failure).message(), swap.live, *why),
+                fmt::format("once the server answers: ALTER DATABASE {} ALLOW_CONNECTIONS true; the next backup or restore does it too", quote_identifier(swap.live))};
+}
+
+}  // namespace
 
 void swap_databases(Connection& server, const Swap& swap, const Limits& limits) {
   const auto live = quote_identifier(swap.live), aside = quote_identifier(swap.aside);
@@ -171,34 +249,29 @@ void swap_databases(Connection& server, const Swap& swap, const Limits& limits) 
         if (error.sqlstate() != object_in_use) throw;
         // The server itself has waited for 5 s, and nobody gets in meanwhile: who may not be ended will not leave now.
         if (!staying.empty()) throw sessions_stay(server, swap.live, staying);
-        if (attempt >= 5 || !backoff.wait(limits)) throw;
+        if (attempt >= 5 || holds_prepared(server, swap, limits) || !backoff.wait(limits)) throw;
       }
     }
-  } catch (...) {
-    // The run's own limits may be what ended it: the live database must be reachable again all the same.
-    const auto rescue = Limits{}.within(Milliseconds{20'000});
-    auto again = Connection::open(server.target(), rescue);
-    if (database_exists(again, swap.live, rescue)) allow_connections(again, swap.live, true, rescue);
-    throw;
+  } catch (const Failure& failure) {
+    if (!open_again(server, swap, failure)) throw explained(failure);
   }
 }
 
-std::vector<std::string> all_put_aside(Connection& server, const std::string& live, const Limits& limits) {
+std::vector<std::string> all_put_aside(Connection& server, const std::string& live, std::string_view word, const Limits& limits) {
   // side_name() may have shortened the front; the stamp sorts by time.
   std::vector<std::string> aside;
   const auto rows = server.query("SELECT datname FROM pg_catalog.pg_database ORDER BY datname DESC", limits);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string name{rows.text(i, 0)};
-    const auto expected = side_name(live, aside_word, WallTime{});
+    const auto expected = side_name(live, word, WallTime{});
     const auto front = expected.substr(0, expected.size() - stamp_length);
     if (name.size() == expected.size() && name.starts_with(front) && is_stamp(std::string_view{name}.substr(front.size()))) aside.push_back(name);
   }
   return aside;
 }
 
-std::optional<std::string> put_aside(Connection& server, const std::string& live, const Limits& limits) {
-  const auto all = all_put_aside(server, live, limits);
-  return all.empty() ? std::nullopt : std::optional{all.front()};
+std::string stamp_text(std::string_view stamp) {
+  return fmt::format("{}-{}-{} {}:{}:{} UTC", stamp.substr(0, 4), stamp.substr(4, 2), stamp.substr(6, 2), stamp.substr(9, 2), stamp.substr(11, 2), stamp.substr(13, 2));
 }
 
 }  // namespace codops::backup

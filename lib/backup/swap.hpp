@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/backup/manifest.hpp"
 #include "lib/io/postgres.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/failure.hpp"
@@ -19,16 +20,22 @@ bool is_stamp(std::string_view text);  // of a time that there is
 // At most 63 bytes: "shop" + "_before_20261123_101500_250".
 std::string side_name(std::string_view database, std::string_view word, WallTime time);
 
-// A new, empty database as `like` is (encoding, locale, owner, tablespace). Failure{failed} when the name is taken.
+// How a database is made; empty: as the server does it.
 struct DatabaseShape {
   std::string encoding, collate, ctype, owner;
+  LocaleProvider locale{};
+  std::string tablespace;
 };
+DatabaseShape shape_of(const DatabaseIdentity& identity);
+// New and empty. Failure{failed} when the name is taken.
 void create_database(io::postgres::Connection& server, const std::string& name, const DatabaseShape& shape,
                      const Limits& limits);
 DatabaseShape shape_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 bool database_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
+bool tablespace_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
+// One that is ours: its subscriptions, which PostgreSQL would not let go, are removed first; their slots at the publisher stay.
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
-// ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges and connection limit: what a rename leaves behind.
+// ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges, connection limit, IS_TEMPLATE: what a rename leaves behind.
 // `but`: a setting that is left out.
 void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to, std::string_view but,
                      const Limits& limits);
@@ -59,7 +66,7 @@ void mark(io::postgres::Connection& server, const std::string& name, const Mark&
 std::vector<std::string> mend_restores(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 
 // live → aside, fresh → live. Sessions of both are ended. On any failure the live one is as it was and takes
-// connections again. `fresh` is marked.
+// connections again, else Failure{undo_failed} says that it could not be reached to be opened. `fresh` is marked.
 struct Swap {
   std::string live, fresh, aside;
   std::string comment;       // of `fresh` from then on, instead of its mark
@@ -67,9 +74,11 @@ struct Swap {
 };
 void swap_databases(io::postgres::Connection& server, const Swap& swap, const Limits& limits);
 
-// The databases that restores of `live` put aside, newest first.
-std::vector<std::string> all_put_aside(io::postgres::Connection& server, const std::string& live, const Limits& limits);
-// The newest of them.
-std::optional<std::string> put_aside(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+// The databases that restores of `live` put aside ("before"), or their undoing ("undone"), newest first.
+std::vector<std::string> all_put_aside(io::postgres::Connection& server, const std::string& live, std::string_view word, const Limits& limits);
+inline constexpr std::string_view database_before = "before", database_undone = "undone";
+inline std::string stamp_in(std::string_view side_name) { return std::string{side_name.substr(side_name.size() - stamp_length)}; }
+// "20261123_101500_250" as people read it: "2026-11-23 10:15:00 UTC".
+std::string stamp_text(std::string_view stamp);
 
 }  // namespace codops::backup

@@ -53,7 +53,7 @@ class Unpublished {
 // takes its backup all the same, should the live one let it.
 void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
   try {
-    auto connection = io::postgres::Connection::open(beside(subject.database, subject.database.database), limits);
+    auto connection = open_beside(subject.database, subject.database.database, limits);
     for (const auto& note : mend_restores(connection, subject.database.database, limits)) reporter.warn(note);
   } catch (const io::postgres::DatabaseError& error) {
     limits.check("a look at what restores left");
@@ -112,7 +112,16 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
     redis = take_redis(*subject.redis, destination, options.dump.level, progress, limits);
     progress.measure(true);
   }
-  auto dumped = dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
+  auto dumped = [&] {
+    try {
+      return dump_database(snapshot, subject.database, *programs, destination, options.dump, progress, limits);
+    } catch (const Failure& failure) {
+      limits.check("a backup");
+      // pg_dump would only say "invalid snapshot identifier".
+      if (const auto why = snapshot.gone(limits)) throw Failure{failure.code(), *why + ": " + failure.message(), "take it again: codops backup " + subject.environment + subject.options};
+      throw;
+    }
+  }();
   manifest.database = snapshot.identity();
   manifest.database->dump_version = dumped.dump_version;
   manifest.parts = std::move(dumped.parts);

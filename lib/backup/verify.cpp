@@ -59,7 +59,7 @@ Verification examine(Catalogue& catalogue, const Entry& entry, const Keyring& ke
     result.damage = "the manifest is not signed by the trusted key";
     return result;
   }
-  result.read = !manifest.encrypted || keys.can_read();
+  result.read = !manifest.encrypted || keys.can_read(manifest.recipients.empty());
   Digests digests;
   for (const auto& part : manifest.parts) {
     progress.at(part.name);

@@ -167,7 +167,9 @@ std::string unwrap(const Header& header, const Keys& keys) {
   }
   if (!file_key) {
     throw AgeFailure{AgeFailure::Kind::no_match,
-                     has_scrypt ? "the passphrase does not open it" : "none of the identities opens it",
+                     !has_scrypt                 ? "none of the identities opens it"
+                     : keys.passphrase.empty() ? "it is encrypted with a passphrase, and none is at hand"
+                                               : "the passphrase does not open it",
                      has_scrypt ? "set CODOPS_BACKUP_PASSPHRASE" : "set backup.identity_file to the right identity"};
   }
   require_mac(header, *file_key);

@@ -75,7 +75,9 @@ schema=$(sql shop "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'restored
 expect "its rows are beside the live ones" "$(sql shop "SELECT count(*) FROM $schema.orders")" 60000
 expect "which were not touched" "$(state)" "$changed"
 sql shop "DROP SCHEMA $schema CASCADE" 2>/dev/null
-check "only Redis" "$CODOPS" restore test good --part redis --yes
+check "only Redis, dry run" bash -c "'$CODOPS' restore test good --part redis --dry-run | grep -q 'Redis: what is live is kept beside it; the database is not touched'"
+check "only Redis" bash -c "'$CODOPS' restore test good --part redis --yes >'$WORK/only'"
+expect "says nothing of a database, and how to go back" "$(grep -c 'the database was not touched' "$WORK/only") $(grep -c '^  back: .*--undo' "$WORK/only") $(grep -c rows "$WORK/only")" "1 1 0"
 expect "came back" "$(redis get greeting)" hello
 expect "the database did not" "$(sql shop 'SELECT count(*) FROM orders')" 30000
 tidy
@@ -95,6 +97,27 @@ back=$(sed -n 's/^  back: *\(codops .*[^ ]\)  *(.*/\1/p' "$WORK/out")
 check "the printed way back" bash -c "cd / && codops() { '$CODOPS' \"\$@\"; } && $back --yes"
 expect "is the way back" "$(state)" "$(sed -n 1p "$WORK/before")"
 tidy
+
+# ---- from a passphrase to recipients: what was encrypted with the words is opened with them
+sed '/^  recipients:/d; /^  identity_file:/d' codops.yaml >words.yaml
+check "a backup with a passphrase" env CODOPS_BACKUP_PASSPHRASE='old words' "$CODOPS" --config words.yaml backup test --label words
+check "recipients since then: verify" env CODOPS_BACKUP_PASSPHRASE='old words' "$CODOPS" backup verify test words
+check "restore" env CODOPS_BACKUP_PASSPHRASE='old words' "$CODOPS" restore test words --into words --yes
+expect "it is what it was" "$(sql words 'SELECT count(*) FROM orders')" "$(sql shop 'SELECT count(*) FROM orders')"
+sql postgres 'DROP DATABASE words'
+rc=0
+CODOPS_BACKUP_PASSPHRASE='other words' "$CODOPS" restore test words --into words --yes >/dev/null 2>"$WORK/err" || rc=$?
+expect "not with others" "$((rc != 0)) $(grep -c 'the passphrase does not open it' "$WORK/err")" "1 1"
+rc=0
+"$CODOPS" restore test words --into words --yes >/dev/null 2>"$WORK/err" || rc=$?
+expect "without: which key is missing" "$((rc != 0)) $(grep -c 'CODOPS_BACKUP_PASSPHRASE' "$WORK/err")" "1 1"
+check "new ones are for the recipients" env CODOPS_BACKUP_PASSPHRASE='old words' "$CODOPS" backup test --label keys
+expect "and need no words" "$(head -c 400 "$WORK/store/shop/test/$("$CODOPS" backup show test keys -o json | jq -r .label)"/database.dump.zst.age | grep -ac X25519)" 1
+
+# ---- a hint is typed as it stands
+rc=0
+"$CODOPS" --config words.yaml restore test nowhere --yes --store "$WORK/store" >/dev/null 2>"$WORK/err" || rc=$?
+expect "a hint goes where the command went" "$rc $(grep -c "codops backup list test --config words.yaml --store $WORK/store" "$WORK/err")" "64 1"
 
 # ---- a SQL-only backup restores, and is compared
 check "SQL only" "$CODOPS" backup test --format plain --label sql

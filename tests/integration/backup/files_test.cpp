@@ -113,7 +113,7 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
   // What restores keep is not backed up with the rest.
   const auto again = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
   CHECK(again.manifest.find("files")->counts == part->counts);
-  backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
+  backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == changed);
 
   // Only that part: the database stays, and an undo leaves it alone.
@@ -122,7 +122,7 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
   backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == before);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "0");
-  backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
+  backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == changed);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "0");
 }
@@ -181,7 +181,7 @@ TEST_CASE("files: only a name with a stamp is a restore's; a user's .codops-… 
   REQUIRE(before.contains(".codops-new-mine/f"));
   backup::Subject subject{"test", shop.target(), {}};
   subject.files.push_back({uploads.string(), uploads, nullptr, {}});
-  const auto undo = [&] { return backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute()); };
+  const auto undo = [&] { return backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute()); };
   // Nothing was restored: there is nothing to undo, and nothing moves.
   CHECK_THROWS_AS(undo(), Failure);
   CHECK(tree(uploads) == before);

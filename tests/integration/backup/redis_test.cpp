@@ -94,7 +94,7 @@ TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") 
   redis->ask({{"SET", "newer", "y"}});
   restore();
   CHECK(redis->ask({{"EXISTS", "newer"}}).text == "0");
-  const auto undone = backup::undo_restore(subject, {}, backups.clock, backups.reporter, a_minute());
+  const auto undone = backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(undone.kept == std::vector<std::string>{"Redis"});
   CHECK(redis->ask({{"GET", "newer"}}).text == "y");
 }

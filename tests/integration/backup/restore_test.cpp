@@ -115,11 +115,11 @@ TEST_CASE("restore: what comes back is what was there, swapped in, and out again
   CHECK(it.catalogue.find("before restore of " + taken.manifest.label, Limits{}).manifest.label == restored.safety_backup);
   CHECK(it.databases() == shop.name + "," + restored.aside);
 
-  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute());
+  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute());
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM orders") == "30000");
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM later") == "0");
   CHECK(it.databases() == shop.name + "," + undone.aside);
-  CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
+  CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
 }
 
 TEST_CASE("restore: into another database the live one is not looked at") {
@@ -216,14 +216,14 @@ TEST_CASE("restore: what fails half way leaves the live database serving and not
   // The manifest says other rows than the archive has: found while loading.
   auto manifest = it.catalogue.find(label, Limits{}).manifest;
   manifest.tables[0].digest[0] = manifest.tables[0].digest[0] == '0' ? '1' : '0';
-  it.catalogue.publish(manifest, {}, Limits{});
+  it.store.put(it.catalogue.object(manifest.label, "manifest.json"), backup::to_json(manifest), Limits{});
   CHECK(code_of([&] { it.restore(request); }) == Exit::data);
   CHECK(it.databases() == shop.name);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "1000");
   // Roles and extensions that the server lacks are named before anything happens.
   manifest.database->roles.emplace_back("nobody_here");
   manifest.database->extensions.emplace_back("no_such_extension 1.0");
-  it.catalogue.publish(manifest, {}, Limits{});
+  it.store.put(it.catalogue.object(manifest.label, "manifest.json"), backup::to_json(manifest), Limits{});
   CHECK(code_of([&] { it.restore(request); }) == Exit::data);
   const auto findings = backup::check_restore(it.catalogue, {"test", shop.target(), {}}, request, it.keys, a_minute());
   CHECK(std::count_if(findings.begin(), findings.end(), [](const auto& finding) { return finding.blocks; }) == 2);
@@ -399,7 +399,7 @@ TEST_CASE("restore: single tables come into a schema of their own, partitions as
   // A manifest that says other rows: found, and nothing stays.
   auto manifest = taken.manifest;
   for (auto& table : manifest.tables) table.digest[0] = table.digest[0] == '0' ? '1' : '0';
-  it.catalogue.publish(manifest, {}, Limits{});
+  it.store.put(it.catalogue.object(manifest.label, "manifest.json"), backup::to_json(manifest), Limits{});
   request.tables = {"orders"};
   CHECK(code_of([&] { tables(); }) == Exit::data);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restor%'") == "0");
