@@ -4,6 +4,7 @@
 #include "cli/app.hpp"
 #include "cli/signals.hpp"
 #include "commands/command.hpp"
+#include "lib/io/postgres_environment.hpp"
 
 namespace {
 
@@ -28,5 +29,7 @@ int main(int argc, char** argv) {
   codops::cli::Stream out{STDOUT_FILENO}, err{STDERR_FILENO};
   const codops::cli::Process process{{argv + (argc > 0 ? 1 : 0), argv + argc}, environment_variables(), umask,
                                      cancel.token()};
+  // What is in `process` has them still.
+  codops::io::postgres::take_environment();
   return codops::cli::run(process, codops::commands::verbs(), out, err);
 }

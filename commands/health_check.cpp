@@ -12,6 +12,7 @@
 #include "lib/health/from_settings.hpp"
 #include "lib/health/report.hpp"
 #include "lib/health/run.hpp"
+#include "lib/io/postgres_environment.hpp"
 #include "lib/io/process_replace.hpp"
 
 namespace codops::commands {
@@ -106,6 +107,7 @@ class HealthCheck final : public Command {
     auto text = json ? json_of(report, 2) : text_of(services, report);
     if (exit == Exit::ok && !command_.empty()) {
       services.write(text);
+      io::postgres::restore_environment();
       io::replace_process(command_, services.options().caller_umask);
     }
     return json ? Result{exit, "", std::move(text)} : Result{exit, std::move(text), ""};

@@ -43,6 +43,8 @@ class SetupDev final : public Command {
     const bool check_only = check_ || services.options().dry_run;
     if (down_ && (reset_ || check_only)) throw Failure{Exit::usage, "--down goes with neither --reset nor --check"};
     if (reset_ && check_only) throw Failure{Exit::usage, "--reset does not go with --check"};
+    if (down_ && !(only_.empty() && skip_.empty())) throw Failure{Exit::usage, "--down stops all that was started: it goes with neither --only nor --skip", "codops setup-dev --down"};
+    if (reset_ && !only_.empty()) throw Failure{Exit::usage, "--reset removes the data of all services, or none: it does not go with --only", "codops setup-dev --reset"};
     ops::dev::Request request;
     request.inputs = dev_inputs(services, backend_.value_or(""));
     request.only = split("--only", only_);

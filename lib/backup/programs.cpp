@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/postgres_environment.hpp"
 #include "lib/text/printable.hpp"
 
 namespace codops::backup {
@@ -81,14 +82,15 @@ class HostPrograms final : public Programs {
  private:
   Secret password_of() const {
     if (!target_.password.empty()) return target_.password;
-    const char* given = std::getenv("PGPASSWORD");
-    return Secret{given != nullptr ? given : ""};
+    auto given = io::postgres::variables_for(target_);
+    return Secret{given["PGPASSWORD"]};
   }
 
-  static std::map<std::string, std::string> environment() {
+  std::map<std::string, std::string> environment() const {
     auto environment = io::usual_environment();
-    environment.merge(io::environment_of({"PGHOST", "PGPORT", "PGUSER", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE",
-                                          "PGSYSCONFDIR", "PGSSLMODE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"}));
+    environment.merge(io::environment_of({"PGSERVICEFILE", "PGSYSCONFDIR"}));
+    environment.merge(io::postgres::variables_for(target_));
+    environment.erase("PGPASSWORD");
     environment["PGAPPNAME"] = "codops";
     environment["PGCONNECT_TIMEOUT"] = "10";
     environment["LC_ALL"] = "C";

@@ -13,6 +13,7 @@
 
 #include "lib/base/retry.hpp"
 #include "lib/io/lookup.hpp"
+#include "lib/io/postgres_environment.hpp"
 #include "lib/io/postgres_secrets.hpp"
 
 namespace codops::io::postgres {
@@ -367,11 +368,9 @@ std::vector<std::string> addresses_of(const Target& target, const Limits& limits
 
 Connection Connection::open(const Target& target, const Limits& caller) {
   const auto limits = caller.within(connect_timeout(target));
-  std::vector<const char*> keys, values;
-  const auto add = [&](const char* key, const std::string& value) {
-    if (value.empty()) return;
-    keys.push_back(key);
-    values.push_back(value.c_str());
+  auto parameters = parameters_from_environment(target);
+  const auto add = [&](const std::string& key, const std::string& value) {
+    if (!value.empty()) parameters[key] = value;
   };
   auto options = target.options;
   options.try_emplace("application_name", "codops");
@@ -391,7 +390,12 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   add("user", target.user);
   add("dbname", target.database);
   add("password", target.password.reveal());
-  for (const auto& [key, value] : options) add(key.c_str(), value);
+  for (const auto& [key, value] : options) add(key, value);
+  std::vector<const char*> keys, values;
+  for (const auto& [key, value] : parameters) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
   keys.push_back(nullptr);
   values.push_back(nullptr);
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "lib/io/postgres_environment.hpp"
 #include "lib/io/postgres_secrets.hpp"
 #include "lib/io/tcp_probe.hpp"
 
@@ -106,7 +107,7 @@ class PostgresProbe final : public Probe {
   void connect_libpq(const std::string& address, const std::string& socket, std::uint16_t port) {
     start_ = std::chrono::steady_clock::now();
     const auto& wanted = target_.target;
-    std::map<std::string, std::string> parameters;
+    auto parameters = postgres::parameters_from_environment(wanted);
     for (const auto& [key, value] : wanted.options) parameters[key] = value;
     if (!wanted.host.empty()) parameters["host"] = wanted.host;
     if (!wanted.port.empty()) parameters["port"] = wanted.port;

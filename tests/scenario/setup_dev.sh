@@ -192,7 +192,8 @@ printf 'DATABASE_URL=postgresql://me:secret@127.0.0.1:5432/seeded\n' >.env
 cat >seed.sh <<'SH'
 #!/bin/sh
 "$CODOPS" dev psql -- -qc "INSERT INTO things VALUES ('seed')"
-[ ! -e killed ] || kill -KILL $PPID
+# The parent is the guard; codops is the guard's.
+[ ! -e killed ] || kill -KILL "$(cut -d' ' -f4 /proc/$PPID/stat)"
 SH
 chmod 755 seed.sh
 cat >codops.yaml <<'Y'

@@ -119,6 +119,11 @@ std::vector<std::string> volumes_of(const Workspace& workspace, const Limits& li
     if (!there || there->labels.count("com.docker.compose.project") == 0 || there->labels.at("com.docker.compose.project") != workspace.compose->name) continue;
     found.push_back(volume.name);
   }
+  // Those of a profile that is not chosen now, too.
+  for (const auto& one : workspace.api->volumes({{"label", {"com.docker.compose.project=" + workspace.compose->name}}}, limits)) {
+    const bool external = std::any_of(workspace.compose->volumes.begin(), workspace.compose->volumes.end(), [&](const auto& known) { return known.second.external && known.second.name == one.name; });
+    if (!external && std::find(found.begin(), found.end(), one.name) == found.end()) found.push_back(one.name);
+  }
   return found;
 }
 

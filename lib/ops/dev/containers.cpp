@@ -26,16 +26,30 @@ Finding look_at_service(const Workspace& workspace, const std::string& name, con
   return {false, stale ? fmt::format("{} was made from another definition", details->name) : fmt::format("{} {}", details->name, state_text(*details)), {}, {}};
 }
 
-std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits) {
+namespace {
+
+std::string label(const ContainerSummary& summary, std::string_view name) {
+  const auto found = summary.labels.find(std::string{name});
+  return found == summary.labels.end() ? std::string{} : found->second;
+}
+
+std::vector<ServiceContainer> containers_with(const Workspace& workspace, const Filters& filters, const Limits& limits) {
   std::vector<ServiceContainer> all;
-  for (const auto& summary : workspace.api->containers(of_project(workspace), true, limits)) {
+  for (const auto& summary : workspace.api->containers(filters, true, limits)) {
     const auto details = workspace.api->find_container(summary.id, limits);
-    if (!details) continue;
-    const auto service = summary.labels.find(std::string{compose_service_label});
-    all.push_back({service == summary.labels.end() ? "" : service->second, summary.id, summary.name, state_text(*details)});
+    if (!details || !label(summary, "codops.environment").empty()) continue;
+    all.push_back({label(summary, compose_service_label), summary.id, summary.name, state_text(*details), label(summary, compose_project_label)});
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return all;
+}
+
+}  // namespace
+
+std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits) { return containers_with(workspace, of_project(workspace), limits); }
+
+std::vector<ServiceContainer> containers_here(const Workspace& workspace, const Limits& limits) {
+  return containers_with(workspace, {{"label", {"com.docker.compose.project.working_dir=" + workspace.project.string()}}}, limits);
 }
 
 void require_ours(const Workspace& workspace, const Limits& limits) {

@@ -27,9 +27,11 @@ std::string bring_up(const Workspace& workspace, const std::string& service, con
 bool is_one_shot(const compose::Project& project, const std::string& service);
 
 struct ServiceContainer {
-  std::string service, id, name, state;
+  std::string service, id, name, state, project;
 };
 std::vector<ServiceContainer> containers_of(const Workspace& workspace, const Limits& limits);
+// Those that were made from this folder's compose file, told by the engine's labels alone.
+std::vector<ServiceContainer> containers_here(const Workspace& workspace, const Limits& limits);
 // Throws Failure{config} when containers of that project belong to another checkout, or were deployed by codops.
 void require_ours(const Workspace& workspace, const Limits& limits);
 // Throws Failure{failed} when others' containers have one of its volumes: it could not be removed, and nothing is to go by halves.

@@ -86,6 +86,18 @@ void local_logs(const Workspace& workspace, const DevLogs& request, const Write&
 }  // namespace
 
 void dev_logs(const Workspace& workspace, const DevLogs& request, const Write& write, const Limits& limits) {
+  std::vector<std::string> known;
+  if (workspace.backend == Backend::docker && workspace.compose) {
+    for (const auto& [name, service] : workspace.compose->services) known.push_back(name);
+  } else if (workspace.backend == Backend::local) {
+    for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+      if (store->wanted) known.push_back(store->name);
+    }
+  }
+  for (const auto& wanted : request.services) {
+    if (known.empty() || std::find(known.begin(), known.end(), wanted) != known.end()) continue;
+    throw Failure{Exit::usage, fmt::format("\"{}\" is no service of this checkout", wanted), fmt::format("codops dev logs {}", fmt::join(known, " "))};
+  }
   if (workspace.backend == Backend::local) {
     local_logs(workspace, request, write, limits);
     return;

@@ -71,7 +71,9 @@ std::vector<PortPlan> local_ports(const Workspace& workspace) {
       if (file.path != store->file) continue;
       const auto* statement = file.after.find(store->variable);
       const auto place = statement != nullptr ? url_place(file.after.raw(*statement)) : std::nullopt;
-      if (place) plan.variable = variable_in(place->port);
+      if (!place) continue;
+      plan.variable = variable_in(place->port);
+      plan.both = place->host == "localhost" || place->host == "[::1]";
     }
     ports.push_back(std::move(plan));
   }
@@ -105,10 +107,17 @@ void find_holders(Workspace& workspace, const Limits& limits) {
       if (workspace.remote_engine) continue;
     } else {
       const auto process = plan.store == Store::postgres ? LocalPostgres{workspace.project}.process() : LocalRedis{workspace.project}.process();
-      plan.ours = process && listens(process->pid(), plan.port);
+      const bool ipv4 = process && listens(process->pid(), plan.port, "127.0.0.1");
+      // "localhost" may lead to the other loopback address first.
+      const bool ipv6 = !plan.both || is_free("::1", plan.port) || (process && listens(process->pid(), plan.port, "::1"));
+      plan.ours = ipv4 && ipv6;
+      if (!plan.ours && !ipv6 && (ipv4 || is_free("127.0.0.1", plan.port))) {
+        plan.holder = holder_of(plan.port, "::1").value_or(Holder{0, {}, "?"});
+        continue;
+      }
     }
     if (plan.ours || is_free(plan.address, plan.port)) continue;
-    plan.holder = holder_of(plan.port).value_or(Holder{0, {}, "?"});
+    plan.holder = holder_of(plan.port, plan.address).value_or(Holder{0, {}, "?"});
   }
 }
 
@@ -141,6 +150,7 @@ void move(Workspace& workspace, const Move& move, PortPlan* plan, const std::str
     }
   }
   workspace.env = std::move(moved);
+  if (!effect.left.empty()) workspace.notes.push_back(fmt::format("{} is moved to {}; left as they are, with {} in them: {}", move.from_port, move.to_port, move.from_port, fmt::join(effect.left, ", ")));
   if (plan != nullptr) plan->moved_to = move.to_port;
 }
 
@@ -182,6 +192,18 @@ std::string port_variable(const compose::Project& project, const std::string& se
     }
   }
   return {};
+}
+
+bool is_own_now(const Workspace& workspace, const StorePlan& store, const Limits& limits) {
+  if (workspace.backend == Backend::local) {
+    const auto process = store.store == Store::postgres ? LocalPostgres{workspace.project}.process() : LocalRedis{workspace.project}.process();
+    return process && listens(process->pid(), store.port, "127.0.0.1");
+  }
+  if (!workspace.compose || !workspace.api) return false;
+  if (store.port == 0) return true;  // it publishes nothing: no other can be met by it
+  const auto published = published_on(workspace, limits);
+  const auto found = published.find(store.port);
+  return found != published.end() && found->second.ours;
 }
 
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits) {

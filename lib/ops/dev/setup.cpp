@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -9,6 +11,7 @@
 #include "lib/io/files.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
+#include "lib/scaffold/dev/ports.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -42,11 +45,13 @@ void tell_notes(const Workspace& workspace, Reporter& reporter) {
 Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, Reporter& reporter, const Clock& clock, const Limits& limits) {
   tell_notes(workspace, reporter);
   KeptConnection connection;
-  const Context context{workspace, ledger, reporter, clock, request.caller_umask, connection};
+  StartedCommands commands{ledger};
+  const Context context{workspace, ledger, reporter, clock, request.caller_umask, connection, commands};
   const auto steps = choose_steps(all_steps(context), request.only, request.skip);
   Outcome outcome;
   outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
   outcome.exit = exit_of(outcome.steps, request.check_only);
+  commands.over();
   if (!request.check_only) ledger.save();
   outcome.text = summary_text(workspace, outcome, request);
   outcome.json = summary_json(workspace, outcome, request);
@@ -81,18 +86,43 @@ void tidy(const Workspace& workspace) {
   }
 }
 
+// In a wrong folder "ready" would be no answer.
+void require_something(const Workspace& workspace) {
+  const auto& setup = workspace.environment.setup_dev;
+  if (!workspace.packages.empty() || !workspace.env.empty() || workspace.compose || workspace.compose_failure || workspace.postgres.wanted || workspace.redis.wanted ||
+      !setup.generate.empty() || !setup.seed.empty()) {
+    return;
+  }
+  throw Failure{Exit::config, fmt::format("there is nothing to set up in \"{}\": no package.json, no .env and no example of one, no compose file", workspace.project.string()),
+                "cd to the project's folder"};
+}
+
+// What npm makes there would be root's, and the checkout's owner could not remove it.
+void refuse_sudo(const Request& request) {
+  const auto sudo = request.inputs.shell.find("SUDO_UID");
+  struct stat status {};
+  if (::geteuid() != 0 || sudo == request.inputs.shell.end() || ::stat(request.inputs.environment.directory.c_str(), &status) != 0) return;
+  if (status.st_uid == 0 || std::to_string(status.st_uid) != sudo->second) return;
+  throw Failure{Exit::config, fmt::format("this checkout is user \"{}\"'s, and with sudo its node_modules and servers would be root's", user_name(status.st_uid)), "codops setup-dev, without sudo"};
+}
+
 }  // namespace
 
 Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
   const auto folder = dev_folder(request.inputs.environment.directory);
   if (request.check_only) {
     auto workspace = observe(request.inputs, request.remap ? agreement(request) : Agree{}, limits);
+    require_something(workspace);
     Ledger ledger{folder};
     return run(request, workspace, ledger, reporter, clock, limits);
   }
+  refuse_sudo(request);
+  // Before anything is made there.
+  if (!std::filesystem::is_directory(folder)) require_something(observe(request.inputs, {}, limits));
   make_dev_folder(request.inputs.environment.directory);
   const auto lock = RunLock::take(folder, request.command, request.lock_wait, reporter, limits);
   Ledger ledger{folder};
+  if (const auto left = end_left_commands(ledger, limits); !left.empty()) reporter.note(fmt::format("ended, left running by a run that was killed: {}", fmt::join(left, ", ")));
   if (request.reset) {
     auto before = observe(request.inputs, {}, limits);
     reset(request, before, ledger, reporter, limits);

@@ -34,7 +34,7 @@ const PortPlan* port_of(const Workspace& workspace, const StorePlan& store) {
   return found == workspace.ports.end() ? nullptr : &*found;
 }
 
-std::string holder_of(const PortPlan& port) {
+std::string who_holds(const PortPlan& port) {
   if (!port.holder_container.empty()) return fmt::format("container \"{}\"", port.holder_container);
   return port.holder ? port.holder->text() : std::string{};
 }
@@ -69,15 +69,26 @@ void add_containers(const Workspace& workspace, DevStatus& status, const Limits&
   }
 }
 
+// The compose file is gone, what it made is not.
+void add_left(const Workspace& workspace, DevStatus& status, const Limits& limits) {
+  for (const auto& one : containers_here(workspace, limits)) status.services.push_back({one.service, one.state, {}, one.name + ", and the compose file is gone", false});
+}
+
 void add_database(const Workspace& workspace, DevStatus& status, const Limits& limits) {
   if (!workspace.postgres.wanted || workspace.migrations.empty()) return;
   try {
     require_own_server(workspace, workspace.postgres, limits);
     auto connection = io::postgres::Connection::open(workspace.database(), limits.within(Milliseconds{3'000}));
     const auto source = migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
-    const auto ledger = migrate::status(source, connection, false, limits);
+    const auto ledger = migrate::status(source, connection, true, limits);
     const auto pending = ledger.count(migrate::State::pending) + ledger.count(migrate::State::unfinished);
     const auto failed = ledger.count(migrate::State::failed);
+    const auto edited = ledger.count(migrate::State::edited), missing = ledger.count(migrate::State::missing);
+    if (edited + missing != 0) {
+      status.database_good = false;
+      status.database = fmt::format("{} applied migrations were changed, {} are gone: codops migrate status development", edited, missing);
+      return;
+    }
     status.database_good = pending + failed == 0;
     status.database = status.database_good ? fmt::format("up to date ({} migrations)", ledger.items.size()) : fmt::format("{} pending, {} failed: codops setup-dev", pending, failed);
   } catch (const Failure& failure) {
@@ -90,6 +101,7 @@ void add_database(const Workspace& workspace, DevStatus& status, const Limits& l
 }  // namespace
 
 bool DevStatus::good() const {
+  if (services.empty() && expected) return false;
   return database_good && std::all_of(services.begin(), services.end(), [](const ServiceState& one) { return one.good; });
 }
 
@@ -101,7 +113,7 @@ void require_own_server(const Workspace& workspace, const StorePlan& store, cons
   }
   const auto* port = port_of(workspace, store);
   if (port == nullptr || port->ours) return;  // a service that publishes nothing: no other can be met by it
-  const auto holder = port->moved_to == 0 ? holder_of(*port) : std::string{};
+  const auto holder = port->moved_to == 0 ? who_holds(*port) : std::string{};
   throw Failure{Exit::unavailable,
                 fmt::format("this checkout's {} is not on port {}{}", store.store == Store::postgres ? "PostgreSQL" : "Redis", store.port, holder.empty() ? ": nobody is" : ", which " + holder + " has"),
                 holder.empty() ? "codops setup-dev" : "codops setup-dev --remap moves it to a free one"};
@@ -115,6 +127,8 @@ DevStatus dev_status(const Workspace& workspace, const Limits& limits) {
   status.backend = workspace.backend;
   if (workspace.backend == Backend::local) add_local(workspace, status);
   else if (workspace.compose) add_containers(workspace, status, limits);
+  else if (workspace.api) add_left(workspace, status, limits);
+  status.expected = Ledger{workspace.folder}.find(backend_key).has_value();
   add_database(workspace, status, limits);
   return status;
 }
@@ -124,6 +138,7 @@ std::string text(const DevStatus& status) {
   out += fmt::format("  {:<12} {:<14} {:<18} {}\n", "SERVICE", "STATE", "ADDRESS", "");
   for (const auto& one : status.services) out += fmt::format("  {:<12} {:<14} {:<18} {}\n", one.service, one.state, one.address, one.note);
   if (!status.database.empty()) out += fmt::format("  {:<12} {}\n", "database", status.database);
+  if (status.services.empty()) out += status.expected ? "  what was set up here is not there any more\n" : "  nothing was set up here\n";
   while (out.find(" \n") != std::string::npos) out.erase(out.find(" \n"), 1);
   if (!status.good()) out += "  next:  codops setup-dev\n";
   return out;

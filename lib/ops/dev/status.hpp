@@ -19,6 +19,7 @@ struct DevStatus {
   std::vector<ServiceState> services;
   std::string database;       // "up to date (3)", "2 pending"; empty: none
   bool database_good{true};
+  bool expected{};            // something was set up here
 
   bool good() const;
 };

@@ -91,8 +91,15 @@ std::string make_database(const Context& context, const Limits& limits) {
   // Values of the environment count only while a volume is made.
   const auto explain = [&](pg::DatabaseError& error) {
     if (error.sqlstate() != "28P01" || workspace.backend == Backend::local) return;
+    const auto asked = workspace.database();
+    const auto file = workspace.postgres.file.empty() ? std::string{"the compose file"} : workspace.postgres.file;
+    if (asked.user == admin.user && asked.password.reveal() != admin.password.reveal()) {
+      error.with_hint(fmt::format("{} in {} and the compose file (POSTGRES_PASSWORD) have different passwords for \"{}\": write the one that the database was made with into both, then codops setup-dev",
+                                  workspace.postgres.variable, file, admin.user));
+      return;
+    }
     error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
-                                workspace.postgres.file.empty() ? "the compose file" : workspace.postgres.file, workspace.compose->name, workspace.postgres.service, admin.user));
+                                file, workspace.compose->name, workspace.postgres.service, admin.user));
   };
   auto outcome = [&] {
     try {
@@ -155,13 +162,28 @@ std::string seed_by_hand(const Context& context) {
   return text;
 }
 
+std::vector<std::string> names_in(const migrate::Ledger& ledger, const std::vector<migrate::State>& states) {
+  std::vector<std::string> names;
+  for (const auto& item : ledger.items) {
+    if (std::find(states.begin(), states.end(), item.state) != states.end()) names.push_back(fmt::format("\"{}\"", item.name));
+  }
+  return names;
+}
+
 Finding look_at_migrations(const Context& context, const Limits& limits) {
   auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
-  const auto ledger = migrate::status(source_of(context.workspace), connection, false, limits);
+  const auto ledger = migrate::status(source_of(context.workspace), connection, true, limits);
   context.connection.keep(std::move(connection));
   using migrate::State;
   const auto pending = ledger.count(State::pending) + ledger.count(State::unfinished);
   const auto failed = ledger.count(State::failed);
+  const auto edited = ledger.count(State::edited), missing = ledger.count(State::missing);
+  if (edited + missing != 0) {
+    const auto names = names_in(ledger, {State::edited, State::missing});
+    throw Failure{Exit::data, fmt::format("{} {} applied, and {} since: {}", fmt::join(names, ", "), names.size() == 1 ? "was" : "were",
+                                          edited == 0 ? "the file is gone" : missing == 0 ? "the file was changed" : "files were changed or are gone", "the database and the files differ"),
+                  "codops migrate status development; put the files back as they were, and write a new migration for the change"};
+  }
   if (pending + failed == 0) return {true, fmt::format("up to date ({})", ledger.items.size()), {}, {}};
   return {false, fmt::format("{} pending{}", pending, failed == 0 ? "" : fmt::format(", {} failed", failed)), {}, {}};
 }
@@ -195,7 +217,23 @@ std::string run_migrations(const Context& context, const Progress& progress, con
   return fmt::format("{} applied, the last is {}", outcome.applied.size(), outcome.applied.back().name);
 }
 
+// Rows go into what the seed's own command sees: where that is not the checkout's own database, it doesn't run.
+std::string why_not_seeded(const Context& context, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  for (const auto& command : workspace.environment.setup_dev.seed) {
+    if (auto other = sees_another(workspace, command.directory); !other.empty()) return other;
+  }
+  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    if (store->wanted && !is_own_now(workspace, *store, limits)) return fmt::format("what is on {}:{} is not this checkout's own {}", store->host, store->port, store->name);
+  }
+  return {};
+}
+
 Finding look_at_seed(const Context& context, const Limits& limits) {
+  if (auto other = why_not_seeded(context, limits); !other.empty()) {
+    context.reporter.note(fmt::format("seed: not run: {}; by hand: {}", other, seed_by_hand(context)));
+    return {true, "not run: " + other, "by hand: " + seed_by_hand(context), {}};
+  }
   auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
   const auto identity = database_identity(connection, limits);
   const bool empty = context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits);

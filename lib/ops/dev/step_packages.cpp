@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/known_secrets.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
 #include "lib/io/process.hpp"
@@ -236,23 +237,40 @@ std::string last_of(const std::deque<std::string>& lines) {
 
 }  // namespace
 
+namespace {
+// A value may begin before the place where a line is cut.
+constexpr std::size_t longest_line = 64U << 10U, shown_of_line = 1000;
+}  // namespace
+
 void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const Progress& progress, const Limits& limits, std::string_view fatal,
               const std::map<std::string, std::string>& more) {
   const auto folder = context.workspace.project / directory;
   io::Program program{argv, context.workspace.child_environment(directory), {}, folder};
   program.umask = context.caller_umask;
+  // npm has children of its own: none of them may go on when this run dies, or be met by the next one.
+  program.guarded = true;
+  program.env[scaffold::dev::StartedCommands::variable] = context.commands.mark();
   program.env.emplace("NO_COLOR", "1");
   for (const auto& [name, value] : more) program.env[name] = value;
   // "./scripts/seed.sh" means the folder where it runs.
   if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();
   std::deque<std::string> lines;
   std::string out, err, complaint;
+  // What a script prints is shown, and kept in logs of CI: without the values of the .env files.
+  KnownSecrets secrets;
+  for (const auto& file : context.workspace.env) {
+    for (const auto& statement : file.after.statements()) {
+      if (statement.value) secrets.add_variable(statement.name, *statement.value);
+    }
+  }
   const auto take = [&](std::string& line, std::string_view bytes) {
     for (const char c : bytes) {
       if (c != '\n' && c != '\r') {
-        if (line.size() < 1000) line += c;
+        if (line.size() < longest_line) line += c;
         continue;
       }
+      line = secrets.hide(line);
+      if (line.size() > shown_of_line) line.resize(shown_of_line);
       if (line.find_first_not_of(" \t") != std::string::npos) {
         progress(line);
         if (!fatal.empty() && complaint.empty() && line.find(fatal) != std::string::npos) complaint = line;

@@ -32,6 +32,17 @@ std::string ask_redis(const io::RedisTarget& target, const Limits& limits) {
   return outcome.status == health::Status::ok || outcome.status == health::Status::warn ? std::string{} : outcome.message;
 }
 
+// It answers, and will not answer otherwise however long one waits.
+bool refuses_login(const std::string& why) { return why.starts_with("the login is refused") || why.starts_with("Redis wants a password"); }
+
+Failure wrong_redis_password(const Workspace& workspace, const std::string& why) {
+  const auto& redis = workspace.redis;
+  const auto named = redis.variable.empty() ? std::string{"the URL that setup-dev makes"} : fmt::format("{} in {}", redis.variable, redis.file);
+  return Failure{Exit::config, fmt::format("{}:{} answers, and {}", redis.host, redis.port, why),
+                 fmt::format("{} must have the password that the compose file gives to \"{}\"{}: make them the same, then codops setup-dev", named, redis.service,
+                             workspace.value("REDIS_PASSWORD") ? " (REDIS_PASSWORD)" : "")};
+}
+
 // Twice over TCP, each on a connection of its own: a server that is being made answers once, then restarts. A wrong password
 // or a missing database is an answer too.
 std::string ask_postgres(const io::postgres::Target& target, const Limits& limits) {
@@ -75,6 +86,7 @@ void wait_for_answer(const Workspace& workspace, Store store, const Progress& pr
   for (;;) {
     const auto why = ask(workspace, store, bounded);
     if (why.empty()) return;
+    if (store == Store::redis && refuses_login(why)) throw wrong_redis_password(workspace, why);
     progress(why);
     if (!backoff.wait(bounded)) throw Failure{Exit::failed, fmt::format("it runs, and does not answer on port {}: {}", store == Store::postgres ? workspace.postgres.port : workspace.redis.port, why)};
   }
@@ -135,6 +147,7 @@ Finding look_at_local_postgres(const Context& context, const Limits& limits) {
   const auto port = server.port_in_use();
   if (port == 0) return {false, server.has_data() ? "is stopped" : "is not there yet", {}, {}};
   if (port != workspace.postgres.port) return {false, fmt::format("runs on port {}, and {} is wanted", port, workspace.postgres.port), {}, {}};
+  if (!server.listens_at(port)) return {false, fmt::format("runs, and not on 127.0.0.1:{}", port), {}, {}};
   std::string why;
   try {
     why = ask_known(context, limits);
@@ -160,8 +173,8 @@ std::string start_local_postgres(const Context& context, const Progress& progres
   note_backend(context, true);
   LocalPostgres server{workspace.project};
   const auto& plan = workspace.postgres;
-  if (server.process() && server.port_in_use() != plan.port) {
-    progress("restarts on another port");
+  if (server.process() && (server.port_in_use() != plan.port || !server.listens_at(plan.port))) {
+    progress(server.port_in_use() != plan.port ? "restarts on another port" : "restarts, to listen on 127.0.0.1");
     server.stop(limits);
   }
   constexpr int attempts = 5;
@@ -227,7 +240,9 @@ std::string start_local_redis(const Context& context, const Progress& progress, 
       server.end_failed(started, Limits{});
       std::string tail;
       for (const auto& line : last_lines(server.log(), 8)) tail += "\n  │ " + line;
-      throw Failure{Exit::failed, "Redis ended while it started:" + tail, "codops dev logs redis"};
+      const auto holder = holder_of(account.port, "127.0.0.1");
+      throw Failure{Exit::failed, "Redis ended while it started:" + tail,
+                    holder ? fmt::format("port {} is taken by {}: end it, or codops setup-dev --remap", account.port, holder->text()) : "codops dev logs redis"};
     }
     progress(why);
     if (!backoff.wait(bounded)) throw Failure{Exit::failed, "Redis does not answer: " + why, "codops dev logs redis"};

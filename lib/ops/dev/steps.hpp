@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/ops/dev/workspace.hpp"
+#include "lib/scaffold/dev/started_commands.hpp"
 #include "lib/scaffold/dev/step_graph.hpp"
 
 namespace codops::ops::dev {
@@ -30,6 +31,7 @@ struct Context {
   const Clock& clock;
   unsigned caller_umask{022};
   KeptConnection& connection;
+  scaffold::dev::StartedCommands& commands;
 };
 
 using Steps = std::vector<scaffold::dev::Step>;

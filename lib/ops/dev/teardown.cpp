@@ -6,12 +6,14 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
+#include "lib/engine/docker/api.hpp"
 #include "lib/io/redis.hpp"
 #include "lib/ops/dev/containers.hpp"
 #include "lib/ops/dev/seed_rows.hpp"
 #include "lib/ops/dev/setup.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
+#include "lib/scaffold/dev/started_commands.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -67,6 +69,22 @@ void require_none_elsewhere(const fs::path& project) {
 // The engine, whatever backend the settings choose: containers may be there from an earlier run.
 bool has_engine(const Workspace& workspace) { return workspace.api && workspace.compose; }
 
+// Without its compose file nobody can say which volumes are this checkout's.
+void require_no_containers(const Workspace& workspace, const Limits& limits) {
+  std::string names, project;
+  for (const auto& one : containers_here(workspace, limits)) {
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", one.name);
+    project = one.project;
+  }
+  if (workspace.compose_failure && (!names.empty() || workspace.backend == Backend::docker)) {
+    throw Failure{workspace.compose_failure->code(), fmt::format("what is this checkout's on the engine can't be told: {}; nothing was removed", workspace.compose_failure->message()),
+                  "mend the compose file, then codops setup-dev --reset"};
+  }
+  if (names.empty()) return;
+  throw Failure{Exit::config, fmt::format("this checkout has no compose file any more, and {} on the engine: nothing was removed", names),
+                fmt::format("put the file back, then codops setup-dev --reset; or docker compose -p {} down --volumes", project)};
+}
+
 }  // namespace
 
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits) {
@@ -77,6 +95,7 @@ std::vector<std::string> losses(const Workspace& workspace, const Limits& limits
   const LocalPostgres postgres{workspace.project};
   if (postgres.has_data()) lost.push_back(fmt::format("every database of the local PostgreSQL: \"{}\" ({})", postgres.data().string(), format_bytes(size_of(postgres.data()))));
   if (auto redis = redis_loss(workspace, limits); !redis.empty()) lost.push_back(std::move(redis));
+  if (workspace.api && !workspace.compose) require_no_containers(workspace, limits);
   if (!has_engine(workspace)) return lost;
   require_ours(workspace, limits);
   require_unused_volumes(workspace, limits);
@@ -87,10 +106,16 @@ std::vector<std::string> losses(const Workspace& workspace, const Limits& limits
 
 void remove_data(const Workspace& workspace, Ledger& ledger, const Limits& limits) {
   LocalPostgres postgres{workspace.project};
-  postgres.stop(limits);
-  if (postgres.has_data()) postgres.remove();
   LocalRedis redis{workspace.project};
-  redis.stop(limits);
+  // All of it or nothing: nothing goes before everything has stopped.
+  try {
+    postgres.stop(limits);
+    redis.stop(limits);
+    if (has_engine(workspace)) stop_containers(workspace, limits);
+  } catch (const Failure& failure) {
+    throw Failure{failure.code(), failure.message() + "; nothing was removed", failure.hint()};
+  }
+  if (postgres.has_data()) postgres.remove();
   if (fs::exists(redis.folder())) redis.remove();
   if (has_engine(workspace)) remove_containers(workspace, limits);
   for (const auto* key : {"database", "seed", rows_before_seed, "redis", backend_key}) ledger.drop(key);
@@ -103,6 +128,10 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
   std::vector<std::string> stopped;
   std::optional<RunLock> lock;
   if (fs::is_directory(folder)) lock = RunLock::take(folder, request.command, request.lock_wait, reporter, limits);
+  if (lock) {
+    Ledger ledger{folder};
+    end_left_commands(ledger, limits);
+  }
   LocalPostgres postgres{project};
   if (postgres.process()) {
     postgres.stop(limits);
@@ -126,6 +155,15 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
       stop_containers(workspace, limits);
     }
     if (workspace.engine_failure) throw *workspace.engine_failure;
+    // The compose file is broken or gone: what it made runs all the same, and the engine knows whose it is.
+    if (workspace.api && !workspace.compose) {
+      if (workspace.compose_failure) reporter.note(fmt::format("stopped by the engine's labels, for the compose file can't be read: {}", workspace.compose_failure->message()));
+      for (const auto& one : containers_here(workspace, limits)) {
+        if (one.state.starts_with("exited") || one.state == "created") continue;
+        workspace.api->stop_container(one.id, std::chrono::seconds{30}, limits);
+        stopped.push_back(one.name);
+      }
+    }
   }
   outcome.text = stopped.empty() ? "nothing runs\n" : fmt::format("stopped {}; the data stays\n  back:  codops setup-dev\n", fmt::join(stopped, ", "));
   outcome.json = nlohmann::ordered_json{{"exit", 0}, {"stopped", stopped}}.dump();

@@ -10,6 +10,7 @@
 #include "lib/compose/load.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/env_order.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -136,25 +137,19 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
   plan.name = usual_name;
   const auto* service = service_of(workspace, plan.store);
   const auto standard = default_port(plan.store);
-  for (const auto& file : workspace.env) {
-    const auto url = file.after.value(variable);
-    if (!url || url->empty() || !plan.variable.empty()) continue;
+  if (const auto url = named_first(workspace.env, variable)) {
     plan.variable = variable;
-    plan.file = file.path;
-    const auto place = url_place(*url);
-    const auto scheme = place ? place->scheme : url->substr(0, url->find(':'));
-    const bool foreign = place ? store_of_scheme(scheme) != plan.store : scheme == "file" || scheme == "sqlite" || scheme == "jdbc";
-    if (foreign) {
+    plan.file = url->file;
+    const auto place = url_place(url->value);
+    const auto scheme = place ? place->scheme : url->value.substr(0, url->value.find(':'));
+    if (place ? store_of_scheme(scheme) != plan.store : scheme == "file" || scheme == "sqlite" || scheme == "jdbc") {
       plan.elsewhere = scheme;
-      continue;
-    }
-    if (!place || place->host.empty()) {
+    } else if (!place || place->host.empty()) {
       plan.port = standard;  // no URL at all: the step that reads it tells
-      continue;
+    } else {
+      plan.port = place->port.empty() ? standard : number(place->port);
+      if (!is_loopback(place->host) && !is_container_name(workspace, plan.store, place->host)) plan.elsewhere = place->host;
     }
-    const bool is_service = workspace.compose && workspace.compose->services.count(place->host) != 0;
-    plan.port = place->port.empty() ? standard : number(place->port);
-    if (!is_loopback(place->host) && !is_service && place->host != usual_name && place->host != "db" && place->host != "cache") plan.elsewhere = place->host;
   }
   if (!plan.elsewhere.empty()) {
     workspace.notes.push_back(fmt::format("{} in {} names \"{}\": that is left alone", plan.variable, plan.file, plan.elsewhere));
@@ -186,7 +181,29 @@ std::vector<EnvSource> find_env_sources(const fs::path& project, const std::vect
   for (const auto& package : packages) {
     if (!package.directory.empty()) find_env(project, package.directory, sources);
   }
-  return sources;
+  const auto root = fs::weakly_canonical(project);
+  return merged_links(std::move(sources), [&](const std::string& path) {
+    std::error_code error;
+    const auto target = fs::read_symlink(project / path, error);
+    if (error) return path;
+    // Not canonical(): what it leads to may be made by this very run.
+    const auto behind = (project / path).parent_path() / target;
+    return (fs::weakly_canonical(behind.parent_path(), error) / behind.filename()).lexically_relative(root).string();
+  });
+}
+
+void add_command_folders(const fs::path& project, const std::vector<settings::DevCommand>& commands, std::vector<EnvSource>& sources) {
+  for (const auto& command : commands) {
+    std::vector<EnvSource> found;
+    if (!command.directory.empty() && command.directory != ".") find_env(project, command.directory, found);
+    for (auto& source : found) {
+      const bool known = std::any_of(sources.begin(), sources.end(), [&](const EnvSource& one) { return one.path == source.path; });
+      if (!source.text || known) continue;
+      source.example.clear();
+      source.example_text.clear();
+      sources.push_back(std::move(source));
+    }
+  }
 }
 
 Store store_of_image(const std::string& image) {
@@ -200,6 +217,11 @@ Store store_of_image(const std::string& image) {
     if (name == known) return Store::redis;
   }
   return Store::none;
+}
+
+bool is_container_name(const Workspace& workspace, Store store, const std::string& host) {
+  if (workspace.compose && workspace.compose->services.count(host) != 0) return true;
+  return host == (store == Store::postgres ? "postgres" : "redis") || host == "db" || host == "cache";
 }
 
 std::string step_of_service(const std::string& service) {
@@ -217,7 +239,10 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   workspace.folder = dev_folder(workspace.project);
   workspace.packages = find_packages(workspace.project, inputs.environment.setup_dev.directories);
   workspace.pin = node_pin(workspace.project);
-  workspace.env = plan_env(find_env_sources(workspace.project, workspace.packages), [] { return io::to_hex(io::random_bytes(16)); });
+  auto sources = find_env_sources(workspace.project, workspace.packages);
+  add_command_folders(workspace.project, workspace.environment.setup_dev.seed, sources);
+  add_command_folders(workspace.project, workspace.environment.setup_dev.generate, sources);
+  workspace.env = plan_env(sources, [] { return io::to_hex(io::random_bytes(16)); });
   load_compose(workspace);
   choose_backend(workspace, inputs.backend.empty() ? inputs.environment.setup_dev.backend : inputs.backend, limits);
   const auto& database = workspace.environment.database.url_variable;
@@ -225,6 +250,7 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   plan_store(workspace, workspace.postgres, database.empty() ? "DATABASE_URL" : database, "postgres");
   plan_store(workspace, workspace.redis, redis.empty() ? "REDIS_URL" : redis, "redis");
   plan_ports(workspace, agree, limits);
+  note_shell(workspace);
   // The ports that were moved are variables of the compose file: what is started is what was announced.
   if (std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
 
@@ -235,13 +261,6 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   }
   if (!workspace.postgres.wanted) workspace.migrations.clear();
   return workspace;
-}
-
-std::optional<std::string> Workspace::value(const std::string& name) const {
-  for (const auto& file : env) {
-    if (auto found = file.after.value(name); found && !found->empty()) return found;
-  }
-  return std::nullopt;
 }
 
 io::postgres::Target Workspace::database() const {
@@ -259,6 +278,8 @@ io::postgres::Target Workspace::database() const {
   }
   target.host = postgres.host;
   target.port = std::to_string(postgres.port);
+  // They would lead somewhere else than the place that was looked at.
+  for (const auto* other : {"hostaddr", "service"}) target.options.erase(other);
   if (!environment.migrate.schema.empty()) target.schema = environment.migrate.schema;
   return target;
 }
@@ -282,21 +303,6 @@ io::RedisTarget Workspace::redis_target() const {
   target.tcp.host = redis.host;
   target.tcp.port = redis.port;
   return target;
-}
-
-std::map<std::string, std::string> Workspace::child_environment(const std::string& directory) const {
-  auto variables = shell;
-  // A developer's shell may hold another database's URL, or NODE_ENV=production: the checkout's own files win.
-  for (const auto& file : env) {
-    const auto place = fs::path{file.path}.parent_path().string();
-    if (!place.empty() && place != directory) continue;
-    for (const auto& statement : file.after.statements()) {
-      if (statement.value) variables[statement.name] = *statement.value;
-    }
-  }
-  variables.erase("CODOPS_TEST_KILL");
-  variables.erase("CODOPS_TEST_FAIL");
-  return variables;
 }
 
 }  // namespace codops::ops::dev

@@ -55,6 +55,7 @@ struct PortPlan {
   std::uint16_t port{};
   Store store{Store::none};
   std::string variable;          // of the compose file; empty: the number is written there
+  bool both{};                   // named "localhost": ::1 may not be somebody else's either
   bool ours{};                   // this checkout's own server has it
   std::optional<scaffold::dev::Holder> holder;  // somebody else has it
   std::string holder_container;  // "shop-postgres-1" of another project
@@ -82,13 +83,14 @@ struct Workspace {
   std::filesystem::path migrations;          // empty: none
   std::vector<std::string> notes;
 
-  // The value that a .env file will have; the first file that has it. Empty values count as absent.
+  // The value that holds for the checkout, by scaffold/dev/env_order.hpp. Empty values count as absent.
   std::optional<std::string> value(const std::string& name) const;
   // What the database and Redis are asked with. Throw Failure{config}.
   io::postgres::Target database() const;     // the application's role, at host and port
   std::optional<io::postgres::Target> compose_admin() const;  // of the compose file's container
   io::RedisTarget redis_target() const;
-  // For a child in `directory`: the caller's variables with those of the .env files over them.
+  // For a command in `directory`: the caller's variables with those of the .env files over them, and what leads to this checkout's own
+  // services, where no file of the developer's says otherwise.
   std::map<std::string, std::string> child_environment(const std::string& directory) const;
 };
 
@@ -97,9 +99,19 @@ using Agree = std::function<bool(const std::string& question)>;
 Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits);
 
 // --- pieces
+// .env files that are there in folders of commands, which need be no packages.
+void add_command_folders(const std::filesystem::path& project, const std::vector<settings::DevCommand>& commands, std::vector<scaffold::dev::EnvSource>& sources);
+// Tells a URL in the caller's shell that leads elsewhere: the application, started there, would follow it.
+void note_shell(Workspace& workspace);
+// Why a command in `directory` would see another database or Redis than the one that was looked at, both places named. Empty: it sees that one.
+std::string sees_another(const Workspace& workspace, const std::string& directory);
+// Has this checkout's own server or container the store's port, now?
+bool is_own_now(const Workspace& workspace, const StorePlan& store, const Limits& limits);
 // Existing .env files and those that an example makes, the project's own first.
 std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages);
 Store store_of_image(const std::string& image);
+// A host that only containers know.
+bool is_container_name(const Workspace& workspace, Store store, const std::string& host);
 // A compose service's step: its name, but for those that setup-dev's own steps have ("service:migrate").
 std::string step_of_service(const std::string& service);
 // The variable in the published part of a service's port that becomes `published`: "POSTGRES_PORT"; empty: a plain number.

@@ -18,6 +18,7 @@ struct EnvSource {
   std::string example;                     // empty: it has none
   std::string example_text;
   std::optional<std::string> text;         // absent: the file is not there
+  std::vector<std::string> links;          // other paths that lead to it
 };
 
 struct EnvFile {
@@ -29,11 +30,16 @@ struct EnvFile {
   std::vector<std::string> left_out;       // in the example, commented out in the file: stays so
   std::vector<std::string> to_fill;        // secrets of others without a value, in a file or key that is new
   std::vector<std::string> changed;        // names whose existing value is changed (ports; only when agreed)
+  std::vector<std::string> links;          // other paths that lead to it
 
   bool changes() const { return !before || *before != after.text(); }
   // Was this name in the file before?
   bool had(std::string_view name) const;
 };
+
+// Files that are one and the same by links are planned once, under the path where the bytes are, with the keys of all their examples.
+// `resolved`: the path that a path leads to.
+std::vector<EnvSource> merged_links(std::vector<EnvSource> sources, const std::function<std::string(const std::string&)>& resolved);
 
 using NewSecret = std::function<std::string()>;  // letters and digits: it may stand in a URL
 
@@ -52,6 +58,7 @@ struct Move {
 struct MoveEffect {
   std::vector<std::string> existing;  // "DATABASE_URL in .env": values that somebody has, to ask about
   bool anything{false};
+  std::vector<std::string> left;      // "APP_PORT in .env": has the old port, and is not known to mean that server
 };
 // Writes a move into every URL and port variable that means that server; a missing variable is appended to the first file.
 MoveEffect apply_move(std::vector<EnvFile>& files, const Move& move);

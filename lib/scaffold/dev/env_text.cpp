@@ -97,6 +97,21 @@ void EnvText::replace(std::string_view name, std::string_view raw) {
   read();
 }
 
+void EnvText::set(std::string_view name, std::string_view value, std::string_view written) {
+  const auto* statement = find(name);
+  if (statement == nullptr) return;
+  const auto quoted = quoted_value(value);
+  if (quoted && *quoted == value) return replace(name, value);
+  const std::size_t quote = statement->quote != 0 ? 1 : 0;
+  text_.replace(statement->value_begin - quote, statement->value_end - statement->value_begin + 2 * quote, quoted ? *quoted : std::string{written});
+  read();
+}
+
+std::string EnvText::written(const Statement& statement) const {
+  const std::size_t quote = statement.quote != 0 ? 1 : 0;
+  return text_.substr(statement.value_begin - quote, statement.value_end - statement.value_begin + 2 * quote);
+}
+
 void EnvText::append(const std::vector<std::string>& lines) {
   if (lines.empty()) return;
   const bool crlf = text_.find("\r\n") != std::string::npos;
@@ -104,6 +119,19 @@ void EnvText::append(const std::vector<std::string>& lines) {
   if (!text_.empty() && text_.back() != '\n') text_ += line_break;
   for (const auto& line : lines) (text_ += line) += line_break;
   read();
+}
+
+std::optional<std::string> quoted_value(std::string_view value) {
+  const auto has = [&](std::string_view any) { return value.find_first_of(any) != std::string_view::npos; };
+  const bool plain = std::all_of(value.begin(), value.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view{"_-./:@%+,=~"}.find(c) != std::string_view::npos;
+  });
+  if (plain) return std::string{value};
+  if (has("\r")) return std::nullopt;  // some readers take it for the end of a line
+  // A backslash before the closing quote would take its meaning away, for some.
+  if (!has("'") && !value.ends_with('\\')) return "'" + std::string{value} + "'";
+  if (!has("\"$\\`")) return '"' + std::string{value} + '"';
+  return std::nullopt;
 }
 
 std::optional<UrlPlace> url_place(std::string_view url) {
@@ -118,12 +146,14 @@ std::optional<UrlPlace> url_place(std::string_view url) {
   place.end = end;
   if (at_sign != std::string_view::npos) {
     const auto user = url.substr(authority, at_sign);
+    place.user = std::string{user.substr(0, user.find(':'))};
     if (const auto colon = user.find(':'); colon != std::string_view::npos) {
       place.password_begin = authority + colon + 1;
       place.password_end = authority + at_sign;
       place.password = std::string{url.substr(place.password_begin, place.password_end - place.password_begin)};
     }
   }
+  if (end < url.size() && url[end] == '/') place.path = std::string{url.substr(end + 1, std::min(url.find_first_of("?#", end), url.size()) - end - 1)};
   const auto where = url.substr(place.begin, place.end - place.begin);
   const auto bracket = where.rfind(']');
   if (where.starts_with('[') && bracket == std::string_view::npos) return std::nullopt;  // no address that could be told

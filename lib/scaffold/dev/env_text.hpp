@@ -39,6 +39,10 @@ class EnvText {
 
   // Replaces the bytes of a value; `raw` must fit between the quotes that are there.
   void replace(std::string_view name, std::string_view raw);
+  // Gives it a value, in quotes where it needs some. `written`: how another file has that very value, for one that no quotes fit.
+  void set(std::string_view name, std::string_view value, std::string_view written);
+  // The value as the file has it, with its quotes.
+  std::string written(const Statement& statement) const;
   // Adds whole lines at the end, with the file's own line breaks; gives the last line its line break first.
   void append(const std::vector<std::string>& lines);
 
@@ -48,11 +52,15 @@ class EnvText {
   std::vector<Statement> statements_;
 };
 
+// How a value is written so that dotenv, node --env-file and docker compose all read the same; nullopt: there is no such way.
+std::optional<std::string> quoted_value(std::string_view value);
+
 // The part of a URL that says where its server is: "localhost:5432" of "postgresql://u:p@localhost:5432/db".
 struct UrlPlace {
   std::size_t begin{}, end{};                    // of host and port inside the URL
   std::size_t password_begin{}, password_end{};  // equal: none
   std::string scheme, host, port, password;      // as written
+  std::string user, path;                        // as written; the path without its "/", up to the query
 };
 std::optional<UrlPlace> url_place(std::string_view url);
 // "localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0".

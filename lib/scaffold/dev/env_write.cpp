@@ -1,7 +1,9 @@
 #include "lib/scaffold/dev/env_write.hpp"
 
 #include <fmt/format.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,7 +11,9 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/io/fd.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/ports.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -52,6 +56,10 @@ std::optional<Unwritable> refused(const fs::path& project, const EnvFile& file, 
   if (::stat(place.path.c_str(), &status) == 0) {
     if (!S_ISREG(status.st_mode)) return Unwritable{fmt::format("\"{}\" is no file", file.path), "move it away"};
     // root may write everything: what counts is what its owner wanted.
+    if (::geteuid() != 0 && status.st_uid != ::geteuid() && ::access(place.path.c_str(), W_OK) != 0) {
+      return Unwritable{fmt::format("\"{}\" is user \"{}\"'s, and this is user \"{}\"", file.path, user_name(status.st_uid), user_name(::geteuid())),
+                        fmt::format("sudo chown {} \"{}\", or add the lines yourself", user_name(::geteuid()), place.path.string())};
+    }
     if ((status.st_mode & S_IWUSR) == 0 || ::access(place.path.c_str(), W_OK) != 0) {
       return Unwritable{fmt::format("\"{}\" is read-only", file.path), "make it writable (chmod u+w), or add the lines yourself"};
     }
@@ -60,6 +68,20 @@ std::optional<Unwritable> refused(const fs::path& project, const EnvFile& file, 
     return Unwritable{fmt::format("the folder of \"{}\" can't be written: {}", file.path, std::strerror(errno)), "make it writable, or add the lines yourself"};
   }
   return std::nullopt;
+}
+
+// A new file in its place would lose its other names, labels and access lists. All of it, or as it was.
+void append(const fs::path& path, const EnvFile& file, std::string_view more) {
+  const io::Fd fd{::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)};
+  const auto size = static_cast<off_t>(file.before->size());
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}", file.path, std::strerror(errno))};
+  if (status.st_size != size) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
+  const auto written = ::write(fd.get(), more.data(), more.size());
+  if (written == static_cast<ssize_t>(more.size()) && ::fsync(fd.get()) == 0) return;
+  const int why = errno;
+  const bool back = ::ftruncate(fd.get(), size) == 0;
+  throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}; {}", file.path, written >= 0 ? "no room" : std::strerror(why), back ? "it is as it was" : "its last lines may be torn")};
 }
 
 }  // namespace
@@ -85,6 +107,10 @@ void write_env(const fs::path& project, const EnvFile& file, const fs::path& cop
     io::AtomicFile copy{copies / fmt::format("{}.{}", name, io::sha256_hex(*now).substr(0, 12))};
     copy.write(*now);
     copy.commit();
+  }
+  if (now && file.after.text().starts_with(*now) && (status.st_nlink > 1 || ::listxattr(place.path.c_str(), nullptr, 0) > 0)) {
+    append(place.path, file, std::string_view{file.after.text()}.substr(now->size()));
+    return;
   }
   io::AtomicFile written{place.path, there ? status.st_mode & 07777U : 0600U};
   if (::geteuid() == 0) written.give_to(status.st_uid, status.st_gid);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "lib/base/failure.hpp"
@@ -17,6 +18,7 @@
 #include "lib/io/files.hpp"
 #include "lib/io/process.hpp"
 #include "lib/io/process_detached.hpp"
+#include "lib/scaffold/dev/ports.hpp"
 #include "lib/scaffold/dev/tools.hpp"
 
 namespace codops::scaffold::dev {
@@ -234,33 +236,60 @@ io::postgres::Target LocalPostgres::admin(std::uint16_t port) const {
   return target;
 }
 
+// It says "ready" in its pid file's eighth line.
+bool LocalPostgres::is_ready() const {
+  auto text = io::read_file_if_there(data_ / "postmaster.pid", 4096).value_or("");
+  for (int line = 0; line < 7; ++line) text.erase(0, std::min(text.find('\n'), text.size() - std::min<std::size_t>(text.size(), 1)) + 1);
+  return text.starts_with("ready");
+}
+
+bool LocalPostgres::listens_at(std::uint16_t port) const {
+  const auto running = process();
+  return running && listens(running->pid(), port, "127.0.0.1");
+}
+
 void LocalPostgres::wait_ready(std::uint16_t port, const Limits& limits) const {
   const auto target = admin(port);
   const auto bounded = limits.within(Milliseconds{60'000});
   Backoff backoff{Milliseconds{10}, Milliseconds{200}};
   bool seen = false;
+  std::string last = "it does not listen yet";
+  const auto since = std::chrono::steady_clock::now();
   const auto begun = Deadline::after(Milliseconds{5'000});
   for (;;) {
     const auto running = process();
     seen = seen || running;
-    if (running) {
+    if (running && listens(running->pid(), port, "127.0.0.1")) {
       try {
         for (int twice = 0; twice < 2; ++twice) io::postgres::Connection::open(target, bounded.within(Milliseconds{2'000})).query("SELECT 1", bounded);
         note_place();
         return;
       } catch (const io::postgres::DatabaseError& error) {
         if (error.code() == Exit::config) throw;
+        last = error.message();
       } catch (const Failure& failure) {
         if (failure.code() != Exit::deadline) throw;
+        last = "no answer in 2 s";
       }
-    } else if (seen || start_ended() || begun.expired()) {
-      throw Failure{Exit::failed, "PostgreSQL ended while it started:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};
+    } else if (running && is_ready() && !listens(running->pid(), port, "127.0.0.1")) {
+      // It starts with any one of its addresses: the one in the URLs is somebody else's, who would get the application's password.
+      stop(Limits{});
+      const auto holder = holder_of(port, "127.0.0.1");
+      throw Failure{Exit::failed, fmt::format("port {} of 127.0.0.1 was taken{} while PostgreSQL started: it was stopped again", port, holder ? " by " + holder->text() : ""),
+                    "end that process, or let codops move to a free port: codops setup-dev --remap"};
+    } else if (!running && (seen || start_ended() || begun.expired())) {
+      const auto holder = holder_of(port, "127.0.0.1");
+      throw Failure{Exit::failed, "PostgreSQL ended while it started:" + joined(last_lines(log_, 8)),
+                    holder ? fmt::format("port {} is taken by {}: end it, or codops setup-dev --remap", port, holder->text()) : "codops dev logs postgres"};
     }
-    if (!backoff.wait(bounded)) throw Failure{Exit::failed, "PostgreSQL is not ready after 60 s:" + joined(last_lines(log_, 8)), "codops dev logs postgres"};
+    if (!backoff.wait(bounded)) {
+      const auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - since).count();
+      throw Failure{Exit::failed, fmt::format("PostgreSQL is not ready after {} s: {}{}", waited, last, joined(last_lines(log_, 8))), "codops dev logs postgres"};
+    }
   }
 }
 
-void LocalPostgres::stop(const Limits& limits) {
+void LocalPostgres::stop(const Limits& limits) const {
   const auto running = process();
   if (!running) return;
   running->signal(SIGINT);

@@ -30,14 +30,18 @@ class LocalPostgres {
   // initdb when there is no data, then starts. Returns at once: wait with ready(). Throws Failure{failed} with the log's last lines.
   void start(std::uint16_t port, const Limits& limits);
   // Fast shutdown: sessions end, nothing is lost. Throws Failure{failed} when it does not end.
-  void stop(const Limits& limits);
+  void stop(const Limits& limits) const;
   // Removes the data. It must not run.
   void remove();
 
   // The superuser, in the database "postgres".
   io::postgres::Target admin(std::uint16_t port) const;
   // Waits until it answers over TCP, twice; throws Failure{failed} with its last lines as soon as it has ended.
+  // A server that was started while somebody else had taken 127.0.0.1 is stopped, and they are named.
   void wait_ready(std::uint16_t port, const Limits& limits) const;
+
+  // Does it have the address that is in the URLs?
+  bool listens_at(std::uint16_t port) const;
 
   const std::filesystem::path& data() const { return data_; }
   const std::filesystem::path& folder() const { return folder_; }
@@ -45,6 +49,7 @@ class LocalPostgres {
 
  private:
   bool start_ended() const;
+  bool is_ready() const;
   std::string copied_from_running(std::string& hint) const;
   void initialise(const std::filesystem::path& programs, const Limits& limits);
   Secret superuser_password() const;

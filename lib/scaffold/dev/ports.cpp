@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -24,12 +25,13 @@ namespace fs = std::filesystem;
 struct Listener {
   std::string inode;
   uid_t uid{};
+  std::string address;  // as the kernel writes it: of each four bytes the last first, in hexadecimal
 };
 
-std::optional<Listener> listener_on(std::uint16_t port);
+std::vector<Listener> listeners_on(std::uint16_t port);
 
 // An ordinary user may not try the low ports, on which an engine listens for it all the same: then who listens decides.
-bool is_refused(std::uint16_t port) { return errno != EACCES || listener_on(port).has_value(); }
+bool is_refused(std::uint16_t port) { return errno != EACCES || !listeners_on(port).empty(); }
 
 bool can_listen(int family, const std::string& address, std::uint16_t port) {
   const io::Fd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -54,7 +56,7 @@ bool can_listen(int family, const std::string& address, std::uint16_t port) {
 }
 
 // Lines of /proc/net/tcp (proc(5)): "sl local_address rem_address st … uid timeout inode"; state 0A listens.
-std::optional<Listener> listener_in(const char* file, std::uint16_t port) {
+void listeners_in(const char* file, std::uint16_t port, std::vector<Listener>& found) {
   const auto text = io::read_file_if_there(file).value_or("");
   const auto wanted = fmt::format(":{:04X}", port);
   std::string_view rest{text};
@@ -71,11 +73,19 @@ std::optional<Listener> listener_in(const char* file, std::uint16_t port) {
       line.remove_prefix(end);
     }
     if (words.size() < 10 || words[3] != "0A" || !words[1].ends_with(wanted)) continue;
-    Listener found{std::string{words[9]}, 0};
-    std::from_chars(words[7].data(), words[7].data() + words[7].size(), found.uid);
-    return found;
+    Listener one{std::string{words[9]}, 0, std::string{words[1].substr(0, words[1].size() - wanted.size())}};
+    std::from_chars(words[7].data(), words[7].data() + words[7].size(), one.uid);
+    found.push_back(std::move(one));
   }
-  return std::nullopt;
+}
+
+// Does it get what is sent to `address`? Of loopback ones only; every other, and "", is got by all.
+bool covers(const Listener& listener, const std::string& address) {
+  const bool is_v6 = listener.address.size() == 32;
+  if (listener.address.find_first_not_of('0') == std::string::npos) return is_v6 || address != "::1";
+  if (address == "127.0.0.1") return listener.address == "0100007F" || listener.address == "0000000000000000FFFF00000100007F";
+  if (address == "::1") return listener.address == "00000000000000000000000001000000";
+  return true;
 }
 
 bool has_socket(const fs::path& process, const std::string& inode) {
@@ -88,9 +98,11 @@ bool has_socket(const fs::path& process, const std::string& inode) {
   return false;
 }
 
-std::optional<Listener> listener_on(std::uint16_t port) {
-  auto listener = listener_in("/proc/net/tcp", port);
-  return listener ? listener : listener_in("/proc/net/tcp6", port);
+std::vector<Listener> listeners_on(std::uint16_t port) {
+  std::vector<Listener> found;
+  listeners_in("/proc/net/tcp", port, found);
+  listeners_in("/proc/net/tcp6", port, found);
+  return found;
 }
 
 pid_t owner_of_socket(const std::string& inode) {
@@ -142,12 +154,14 @@ std::string Holder::text() const {
   return fmt::format("{} (pid {}, user {})", name, pid, user);
 }
 
-std::optional<Holder> holder_of(std::uint16_t port) {
-  const auto listener = listener_on(port);
-  if (!listener) return std::nullopt;
+std::optional<Holder> holder_of(std::uint16_t port, const std::string& address) {
+  const auto all = listeners_on(port);
+  if (all.empty()) return std::nullopt;
+  const auto there = std::find_if(all.begin(), all.end(), [&](const Listener& one) { return covers(one, address); });
+  const auto& listener = there == all.end() ? all.front() : *there;
   Holder holder;
-  holder.user = user_name(listener->uid);
-  holder.pid = owner_of_socket(listener->inode);
+  holder.user = user_name(listener.uid);
+  holder.pid = owner_of_socket(listener.inode);
   if (holder.pid == 0) return holder;
   const auto folder = fs::path{"/proc"} / std::to_string(holder.pid);
   holder.name = io::read_file_if_there(folder / "comm", 4096).value_or("");
@@ -155,9 +169,9 @@ std::optional<Holder> holder_of(std::uint16_t port) {
   return holder;
 }
 
-bool listens(pid_t pid, std::uint16_t port) {
-  const auto listener = listener_on(port);
-  return listener && has_socket(fs::path{"/proc"} / std::to_string(pid), listener->inode);
+bool listens(pid_t pid, std::uint16_t port, const std::string& address) {
+  const auto all = listeners_on(port);
+  return std::any_of(all.begin(), all.end(), [&](const Listener& one) { return covers(one, address) && has_socket(fs::path{"/proc"} / std::to_string(pid), one.inode); });
 }
 
 }  // namespace codops::scaffold::dev

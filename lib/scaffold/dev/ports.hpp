@@ -22,11 +22,11 @@ struct Holder {
   std::string user;      // who runs it
   std::string text() const;  // "postgres (pid 812, user postgres)", "a process of user 113"
 };
-// Who listens there (any address of this machine), read from /proc. nullopt: nobody that can be seen.
-std::optional<Holder> holder_of(std::uint16_t port);
+// Who listens there, read from /proc: the one that `address` ("127.0.0.1", "::1") leads to, else any. nullopt: nobody that can be seen.
+std::optional<Holder> holder_of(std::uint16_t port, const std::string& address = {});
 // The user's name; the number where it has none.
 std::string user_name(uid_t uid);
-// Does that process listen there? Looks at its own descriptors only: holder_of() walks through every process.
-bool listens(pid_t pid, std::uint16_t port);
+// Does that process get what is sent there? Looks at its own descriptors only: holder_of() walks through every process.
+bool listens(pid_t pid, std::uint16_t port, const std::string& address = {});
 
 }  // namespace codops::scaffold::dev

@@ -61,6 +61,8 @@ bool is_own_secret(std::string_view name) {
 bool is_placeholder(std::string_view value) {
   // A shell's words for "make one": in a .env file they are text, the same for everybody who copies it.
   if (is_command(value)) return true;
+  // NAME=# at least 32 characters: dotenv reads nothing, and others read the comment.
+  if (value.starts_with('#')) return true;
   std::string plain;
   for (const char c : lower(value)) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '<' || c == '>') plain += c;
@@ -73,7 +75,13 @@ bool is_placeholder(std::string_view value) {
                            "placeholder", "todo", "fillme", "setme", "secrethere", "passwordhere", "keyhere"}) {
     if (plain.find(word) != std::string::npos) return true;
   }
-  for (const auto* whole : {"generate", "example", "none", "null", "undefined"}) {
+  // "your-256-bit-secret"
+  if (plain.starts_with("your")) {
+    for (const auto* end : {"secret", "password", "key", "token", "salt"}) {
+      if (plain.ends_with(end)) return true;
+    }
+  }
+  for (const auto* whole : {"secret", "supersecret", "generate", "example", "none", "null", "undefined"}) {
     if (plain == whole) return true;
   }
   return false;
@@ -88,8 +96,8 @@ Store store_of_scheme(std::string_view scheme) {
 
 Store store_of_name(std::string_view name) {
   const auto words = words_of(name);
-  if (any_of(words, std::array<std::string_view, 6>{"postgres", "postgresql", "pg", "pghost", "pgport", "pgpassword"})) return Store::postgres;
-  if (any_of(words, std::array<std::string_view, 3>{"redis", "cache", "valkey"})) return Store::redis;
+  if (any_of(words, std::array<std::string_view, 8>{"postgres", "postgresql", "pg", "pghost", "pgport", "pgpassword", "pguser", "pgdatabase"})) return Store::postgres;
+  if (any_of(words, std::array<std::string_view, 6>{"redis", "cache", "valkey", "redishost", "redisport", "redispassword"})) return Store::redis;
   if (any_of(words, std::array<std::string_view, 2>{"db", "database"})) return Store::postgres;
   return Store::none;
 }

@@ -389,6 +389,8 @@ TEST_CASE("a port's holder is named") {
   CHECK(holder->pid == ::getpid());
   CHECK(listens(::getpid(), port));
   CHECK_FALSE(listens(::getppid(), port));
+  CHECK(listens(::getpid(), port, "127.0.0.1"));
+  CHECK_FALSE(listens(::getpid(), port, "::1"));
   CHECK(free_port(port, {}) != port);
   ::close(fd);
 }

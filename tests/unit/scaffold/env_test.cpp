@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/failure.hpp"
+#include "lib/scaffold/dev/env_order.hpp"
 #include "lib/scaffold/dev/env_plan.hpp"
 
 using namespace codops;
@@ -153,7 +154,7 @@ TEST_CASE("whose secrets may be invented") {
     CAPTURE(name);
     CHECK_FALSE(is_own_secret(name));
   }
-  for (const auto* value : {"", "change-me", "CHANGE_ME_IN_PRODUCTION", "<generate>", "your-secret-here", "xxxxxxxx", "***", "TODO", "replace-with-a-long-string", "$(openssl rand -hex 32)", "`uuidgen`"}) {
+  for (const auto* value : {"", "change-me", "CHANGE_ME_IN_PRODUCTION", "<generate>", "your-secret-here", "xxxxxxxx", "***", "TODO", "replace-with-a-long-string", "your-256-bit-secret", "secret", "# at least 32 characters", "$(openssl rand -hex 32)", "`uuidgen`"}) {
     CAPTURE(value);
     CHECK(is_placeholder(value));
   }
@@ -161,4 +162,87 @@ TEST_CASE("whose secrets may be invented") {
     CAPTURE(value);
     CHECK_FALSE(is_placeholder(value));
   }
+}
+
+TEST_CASE("keys that are added later have what the existing URL of that store has") {
+  const auto file = plan_one("POSTGRES_USER=shop\nPOSTGRES_PASSWORD=change-me\nPOSTGRES_DB=shop\nREDIS_PASSWORD=dev\nJWT_SECRET=\n",
+                             "DATABASE_URL=postgresql://me:p%40ss@127.0.0.1:5432/mine?x=1\nREDIS_URL=redis://:r1@localhost:6379/3\n");
+  CHECK(file.after.value("POSTGRES_USER") == "me");
+  CHECK(file.after.value("POSTGRES_PASSWORD") == "p@ss");
+  CHECK(file.after.value("POSTGRES_DB") == "mine");
+  CHECK(file.after.value("REDIS_PASSWORD") == "r1");
+  CHECK(file.after.value("JWT_SECRET") == "secret1");
+}
+
+TEST_CASE("a weak password that is in use is the one") {
+  CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "DATABASE_URL=postgresql://me:secret@localhost/d\n").after.value("POSTGRES_PASSWORD") == "secret");
+}
+
+TEST_CASE("a URL of another machine, or of another role than the server's own, teaches nothing") {
+  CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "DATABASE_URL=postgresql://me:far@db.example.com/mine\n").after.value("POSTGRES_PASSWORD") == "secret1");
+  CHECK(plan_one("POSTGRES_PASSWORD=change-me\n", "POSTGRES_USER=admin\nDATABASE_URL=postgresql://app:mine@localhost/d\n").after.value("POSTGRES_PASSWORD") == "secret1");
+}
+
+TEST_CASE("a value is written so that every reader reads the same") {
+  for (const std::string value : {"plain-1.2", "two words", "a#b", "a # b", "$HOME", "${X}", "it's", "\"x\"", "back\\slash", "-----BEGIN\nline two\nEND-----", "tick`", "\\n", "x=y"}) {
+    CAPTURE(value);
+    const auto written = quoted_value(value);
+    REQUIRE(written);
+    CHECK(EnvText{"A=" + *written + "\nB=1\n", ".env"}.value("A") == value);
+    CHECK(EnvText{"A=" + *written + "\nB=1\n", ".env"}.value("B") == "1");
+  }
+  for (const std::string value : {"it's \"both\"", "it's $5", "ends with \\", "a\rb"}) {
+    CAPTURE(value);
+    CHECK_FALSE(quoted_value(value));
+  }
+}
+
+TEST_CASE("a secret that another file has is written with the quotes that it needs, whatever it is") {
+  for (const std::string written : {"'two words # and $more'", "\"it's\"", "'-----BEGIN\nkey\nEND-----'", "'x\"y'", "\"it's \\\"both\\\"\""}) {
+    CAPTURE(written);
+    for (const std::string place : {"JWT_SECRET=change-me # why\nB=1\n", "JWT_SECRET=\"change-me\"\nB=1\n", "JWT_SECRET=''\nB=1\n"}) {
+      const auto files = plan_env({source("", "JWT_SECRET=" + written + "\n"), source(place, {}, "backend/.env")}, counting());
+      CHECK(files[1].after.value("JWT_SECRET") == files[0].after.value("JWT_SECRET"));
+      CHECK(files[1].after.value("B") == "1");
+    }
+  }
+}
+
+TEST_CASE("a file that links make one is planned once, with the keys of both examples") {
+  const auto to_root = [](const std::string& path) { return path == "backend/.env" ? std::string{".env"} : path; };
+  const auto merged = merged_links({source("A=1\n"), source("A=2\nB=2\n", {}, "backend/.env"), source("C=3\n", {}, "web/.env")}, to_root);
+  REQUIRE(merged.size() == 2);
+  CHECK(merged[0].path == ".env");
+  CHECK(merged[0].links == std::vector<std::string>{"backend/.env"});
+  CHECK(plan_env(merged, counting())[0].after.text() == "A=1\nB=2\n");
+}
+
+TEST_CASE("which file's value holds") {
+  auto files = plan_env({source("", "X=root\nY=root\nZ=\n"), source("", "X=dev\n", ".env.development"), source("", "X=local\n", ".env.local"),
+                         source("", "X=both\n", ".env.development.local"), source("", "Y=package\n", "backend/.env"), source("", "Z=other\n", "web/.env")},
+                        counting());
+  CHECK(named_in(files, "X", "")->value == "both");
+  CHECK(named_in(files, "X", "backend")->file == ".env.development.local");
+  CHECK(named_in(files, "Y", "backend")->value == "package");
+  CHECK(named_in(files, "Y", "./backend/src/")->value == "package");
+  CHECK(named_in(files, "Y", "backend2")->value == "root");
+  CHECK_FALSE(named_in(files, "Z", ""));
+  CHECK(named_first(files, "Z")->file == "web/.env");
+  files.erase(files.begin() + 3);
+  CHECK(named_in(files, "X", "")->value == "local");
+  files[0].links = {"web/.env"};
+  CHECK(named_in(files, "Y", "web")->value == "root");
+}
+
+TEST_CASE("a move knows the usual ways to name a place, and lists what it leaves") {
+  auto files = plan_env({source("", "REDIS_HOST=localhost:6379\nREDIS_ADDR=127.0.0.1:6379\nREDISPORT=6379\nREDIS_PORT_NUMBER=6379\nCACHE_ENDPOINT=localhost:6379\n"
+                                    "REDIS_URLS=redis://localhost:6379,redis://:p@127.0.0.1:6379/1\nREDIS_NODES=localhost:6379, far:6379\nWORKER=--redis localhost:6379\n"
+                                    "FAR=redis://cache.example.com:6379\nOTHER=16379\n")},
+                        counting());
+  const auto effect = apply_move(files, {Store::redis, {}, 6379, {}, 6380, {}});
+  CHECK(files[0].after.text() ==
+        "REDIS_HOST=localhost:6380\nREDIS_ADDR=127.0.0.1:6380\nREDISPORT=6380\nREDIS_PORT_NUMBER=6380\nCACHE_ENDPOINT=localhost:6380\n"
+        "REDIS_URLS=redis://localhost:6380,redis://:p@127.0.0.1:6380/1\nREDIS_NODES=localhost:6380, far:6379\nWORKER=--redis localhost:6379\n"
+        "FAR=redis://cache.example.com:6379\nOTHER=16379\n");
+  CHECK(effect.left == std::vector<std::string>{"WORKER in .env"});
 }
