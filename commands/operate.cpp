@@ -95,15 +95,17 @@ class Down final : public Command {
   }
   Result run(Services& services) override {
     const auto engine = open_engine(services, environment_);
-    const ops::DownRequest request{volumes_, namespace_, "down " + environment_, lock_wait_.value_or(Milliseconds{0})};
+    const ops::DownRequest request{volumes_, namespace_, "down " + environment_, lock_wait_.value_or(Milliseconds{0}), asker(services)};
     const auto plan = engine->plan_down(request, services.limits());
     if (plan.empty()) return {Exit::ok, fmt::format("nothing of {} is there\n", environment_), {}};
     auto json = nlohmann::json::parse(plan.json);
     json["dry_run"] = services.options().dry_run;
-    if (services.options().dry_run) return {Exit::ok, "would remove " + plan.text + "\n", json.dump()};
+    if (services.options().dry_run) return {Exit::ok, "would remove " + plan.text + "\n" + plan.steps, json.dump()};
     if (!services.confirm(fmt::format("remove {} of {}?", plan.text, environment_))) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
-    engine->down(plan, request, services.limits());
-    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, plan.text), json.dump()};
+    const auto removed = engine->down(plan, request, services.limits());
+    json = nlohmann::json::parse(removed.json);
+    json["dry_run"] = false;
+    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, removed.text), json.dump()};
   }
 
  private:

@@ -7,6 +7,8 @@
 #include "lib/base/ascii.hpp"
 #include "lib/base/percent.hpp"
 #include "lib/base/secret.hpp"
+#include "lib/base/spellings.hpp"
+#include "lib/base/url_key.hpp"
 
 namespace codops {
 namespace {
@@ -19,6 +21,8 @@ constexpr std::size_t kept_size = 64U << 10U;
 constexpr std::array<std::string_view, 23> secret_parts{"pass",  "pwd",  "secret", "token",  "key",     "auth",    "cred", "dsn",    "salt",    "pepper", "jwt", "hmac",
                                                         "bearer", "webhook", "private", "sign", "otp", "cookie", "session", "license", "seed", "mnemonic", "encrypt"};
 constexpr std::array<std::string_view, 4> secret_words{"pw", "pin", "sid", "sig"};
+// Only at a name's end: GITHUB_PAT, STRIPE_SK.
+constexpr std::array<std::string_view, 2> last_words{"pat", "sk"};
 // Settings about a secret: TOKEN_TTL=3600 is none, and "3600" must stay readable.
 constexpr std::array<std::string_view, 20> measures{"ttl",     "length", "len",     "size",  "expires", "expiry", "expiration", "timeout", "age",   "days",
                                                     "hours",   "minutes", "seconds", "count", "limit",   "rounds", "port",       "interval", "retries", "max"};
@@ -58,29 +62,6 @@ bool looks_secret(std::string_view value) {
   return digits >= 4 && letters >= 4;
 }
 
-// As a string of JSON, and inside a shell's double quotes, have it.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') out += "\\n";
-    else if (c == '\r') out += "\\r";
-    else if (c == '\t') out += "\\t";
-    else if (c == '"' || c == '\\') (out += '\\') += c;
-    else out += c;
-  }
-  return out;
-}
-
-// Inside a shell's single quotes: what `set`, `export -p` and `set -x` print.
-std::string single_quoted(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\'') out += "'\\''";
-    else out += c;
-  }
-  return out;
-}
-
 // "scheme://user:password@host": between the first colon and the last '@' of the authority. A password may have a '/', badly written.
 std::string_view url_password(std::string_view rest) {
   const auto word = rest.substr(0, rest.find_first_of(" \t\r\n\"'<>"));
@@ -91,6 +72,14 @@ std::string_view url_password(std::string_view rest) {
   const auto colon = word.substr(0, at).find(':');
   if (colon == std::string_view::npos) return {};
   return word.substr(colon + 1, at - colon - 1);
+}
+
+// "https://KEY@host": a key in the place of a user, with no password behind it. Where `scheme` ends tells databases and ssh, whose users
+// are no secret.
+std::string_view url_key(std::string_view scheme, std::string_view rest) {
+  const auto authority = rest.substr(0, rest.find_first_of("/?# \t\r\n\"'<>"));
+  const auto at = authority.rfind('@');
+  return at == std::string_view::npos || !is_key_of_url(scheme, authority.substr(0, at)) ? std::string_view{} : authority.substr(0, at);
 }
 
 // Without blanks, a closing comma and quotes around it.
@@ -117,6 +106,7 @@ bool is_secret_variable(std::string_view name) {
   const auto lower = ascii_lower(name);
   if (std::any_of(secret_parts.begin(), secret_parts.end(), [&](std::string_view part) { return lower.find(part) != std::string::npos; })) return true;
   const auto words = words_of(lower);
+  if (has(last_words, words.back())) return true;
   return std::any_of(words.begin(), words.end(), [](const std::string& word) { return has(secret_words, word); });
 }
 
@@ -129,14 +119,17 @@ void KnownSecrets::add(std::string_view value) {
   while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
   if (has(plain_words, ascii_lower(value))) return;
   add_one(value, shortest);
-  add_one(escaped(value), shortest);
-  add_one(single_quoted(value), shortest);
+  if (value.size() <= longest_value) {
+    for (const auto& spelling : quoted_spellings(value)) add_one(spelling, shortest);
+    for (const auto& spelling : encoded_spellings(value)) add_one(spelling, shortest);
+  }
   if (value.find('\n') == std::string_view::npos) return;
   each_line(value, [&](std::string_view line) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
     while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
     add_one(line, shortest_line);
-    add_one(escaped(line), shortest_line);
+    if (line.size() > longest_value) return;
+    for (const auto& spelling : quoted_spellings(line)) add_one(spelling, shortest_line);
   });
 }
 
@@ -145,9 +138,12 @@ void KnownSecrets::add_variable(std::string_view name, std::string_view value) {
     const auto password = url_password(value.substr(at + 3));
     add(password);
     add(percent_decoded(password));
+    const auto key = url_key(value.substr(0, at), value.substr(at + 3));
+    add(key);
+    add(percent_decoded(key));
   }
   const auto lower = ascii_lower(value);
-  for (const std::string_view key : {"password=", "pwd=", "secret=", "token="}) {
+  for (const std::string_view key : {"password=", "pwd=", "secret=", "token=", "accountkey=", "sharedaccesskey="}) {
     for (auto at = lower.find(key); at != std::string::npos; at = lower.find(key, at + 1)) {
       const auto found = value.substr(at + key.size());
       const auto word = found.substr(0, found.find_first_of(" \t\r\n;&"));

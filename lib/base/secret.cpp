@@ -1,5 +1,12 @@
 #include "lib/base/secret.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "lib/base/ascii.hpp"
+#include "lib/base/url_key.hpp"
+
 namespace codops {
 namespace {
 
@@ -24,7 +31,24 @@ std::size_t userinfo_end(std::string_view text, std::size_t from, std::size_t en
   return late == std::string_view::npos ? late : from + late;
 }
 
+// Their users are names, and a password is given apart or not at all.
+constexpr std::array<std::string_view, 9> schemes_with_users{"postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "ssh", "sftp", "git+ssh"};
+
+std::string scheme_before(std::string_view text) {
+  auto start = text.size();
+  while (start > 0 && (std::isalnum(static_cast<unsigned char>(text[start - 1])) != 0 || std::string_view{"+.-"}.find(text[start - 1]) != std::string_view::npos)) --start;
+  return ascii_lower(text.substr(start));
+}
+
 }  // namespace
+
+bool is_key_of_url(std::string_view before, std::string_view userinfo) {
+  constexpr std::size_t longest_name = 8;
+  constexpr std::size_t longest_scheme = 16;
+  if (userinfo.size() <= longest_name || userinfo.find(':') != std::string_view::npos) return false;
+  const auto scheme = scheme_before(before.substr(before.size() - std::min(before.size(), longest_scheme)));
+  return std::find(schemes_with_users.begin(), schemes_with_users.end(), scheme) == schemes_with_users.end();
+}
 
 std::string redact_url(std::string_view url) { return redact_urls_in(url); }
 
@@ -45,7 +69,7 @@ std::string redact_urls_in(std::string_view text) {
     const auto userinfo = text.substr(start, at - start);
     const auto colon = userinfo.find(':');
     if (colon == std::string_view::npos) {
-      out.append(userinfo);
+      out.append(is_key_of_url(text.substr(0, scheme), userinfo) ? Secret::shown : userinfo);
     } else {
       out.append(userinfo.substr(0, colon)).append(":").append(Secret::shown);
     }

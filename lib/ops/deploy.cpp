@@ -209,6 +209,12 @@ void require_version(const std::string& version) {
                 "letters, digits, \"_\", \".\" and \"-\", at most 128, not beginning with \".\" or \"-\""};
 }
 
+void require_no_maintenance(const Host& host, const Observed& observed, const std::string& verb) {
+  if (!observed.snapshot.maintenance) return;
+  throw Failure{Exit::failed, fmt::format("maintenance is on: {} would lead the front to the application, and nothing could prove it behind the page", verb),
+                fmt::format("nothing was changed; codops maintenance {} off, then again", host.environment().name)};
+}
+
 void require_consent(const Host& host, const Planned& planned, bool allow_downtime, const std::function<bool(const std::string&)>& confirm) {
   const bool down = !planned.plan.downtime.empty();
   if (down && !allow_downtime) {
@@ -246,6 +252,7 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
   if (request.dry_run) {
     const auto observed = observe(host.api(), host.store(), host.project(), host.environment().proxy.upstreams, limits);
     host.require_owner(observed.snapshot);
+    require_no_maintenance(host, observed, request.verb);
     const auto desired = desired_for(host, request, version, observed, false, limits);
     const auto companies = companies_for(observed, desired);
     finish(planned_for(host, request, desired, observed, "dry-run", companies, limits), observed);
@@ -262,6 +269,7 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     }
   };
   Transaction transaction{host, request.command, {request.lock_wait}, limits, RecoveryWay::best, read_version};
+  require_no_maintenance(host, transaction.observed(), request.verb);
   auto waited = transaction.waited();
   const auto images = host.clock().steady();
   const auto desired = early ? std::move(*early) : desired_for(host, request, version, transaction.observed(), true, limits);
@@ -312,10 +320,12 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
   if (request.dry_run) {
     const auto observed = observe(host.api(), host.store(), host.project(), host.environment().proxy.upstreams, limits);
     host.require_owner(observed.snapshot);
+    require_no_maintenance(host, observed, options.verb);
     plan_for(observed, "dry-run");
     return result;
   }
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  require_no_maintenance(host, transaction.observed(), options.verb);
   auto waited = transaction.waited();
   transaction.choose_subnet(limits);
   const auto planned = plan_for(transaction.observed(), transaction.token());

@@ -79,7 +79,7 @@ class DockerEngine final : public Engine {
   int run_on_terminal(const OneOff& one_off, const Limits& limits) override { return ops::run_on_terminal(host_, one_off, limits); }
 
   DownPlan plan_down(const DownRequest& request, const Limits& limits) override { return ops::plan_down(host_, request.volumes, limits); }
-  void down(const DownPlan& plan, const DownRequest& request, const Limits& limits) override { ops::down(host_, plan, request, limits); }
+  DownPlan down(const DownPlan& plan, const DownRequest& request, const Limits& limits) override { return ops::down(host_, plan, request, limits); }
   void maintenance(bool on, const std::optional<std::string>& page, const std::string& command, Milliseconds lock_wait, const Limits& limits) override {
     ops::maintenance(host_, on, page, command, lock_wait, limits);
   }

@@ -65,7 +65,8 @@ class Engine {
   virtual int run_on_terminal(const OneOff& one_off, const Limits& limits) = 0;
 
   virtual DownPlan plan_down(const DownRequest& request, const Limits& limits) = 0;
-  virtual void down(const DownPlan& plan, const DownRequest& request, const Limits& limits) = 0;
+  // Returns what was removed: that may be more than was planned, where the user agreed again.
+  virtual DownPlan down(const DownPlan& plan, const DownRequest& request, const Limits& limits) = 0;
   virtual void maintenance(bool on, const std::optional<std::string>& page, const std::string& command, Milliseconds lock_wait, const Limits& limits) = 0;
   // `only` empty: all that can be built.
   virtual std::vector<Built> build(const std::string& version, const std::vector<std::string>& only, bool push, const Limits& limits) = 0;

@@ -1,8 +1,11 @@
 // What no kept release needs any more. Nothing here may fail the command that was already recorded as done.
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/leftovers.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/transaction.hpp"
@@ -13,7 +16,35 @@ namespace {
 
 constexpr int kept_runs = 30;
 
+// Looked at once more: a number may have been given again since, and the file been written.
+std::vector<std::string> empty_leftovers(release::ReleaseStore& store, const release::Snapshot& snapshot, const Limits& limits) {
+  std::vector<std::string> paths;
+  for (const auto& path : may_go_when_empty(snapshot)) {
+    if (const auto content = store.read(path, limits); content && content->empty()) paths.push_back(path);
+  }
+  return paths;
+}
+
 }  // namespace
+
+std::vector<std::string> may_go_when_empty(const release::Snapshot& snapshot) {
+  constexpr std::string_view releases = "meta/releases/";
+  const bool told_from_journal = std::any_of(snapshot.history.begin(), snapshot.history.end(), [](const auto& entry) { return entry.hash.empty(); });
+  const auto* open = snapshot.unfinished();
+  std::vector<std::string> paths;
+  for (const auto& path : snapshot.damaged) {
+    if (path == "meta/environment.json" || (path.starts_with("meta/history/") && told_from_journal)) continue;
+    if (open != nullptr && path.starts_with(std::string{plan::journal_folder} + open->run + "/")) continue;
+    if (path.starts_with(releases)) {
+      int number = 0;
+      std::from_chars(path.data() + releases.size(), path.data() + path.size(), number);
+      const auto served = [&](const auto& entry) { return entry.release == number && entry.result == "ok"; };
+      if (snapshot.releases.contains(number) || std::any_of(snapshot.history.begin(), snapshot.history.end(), served)) continue;
+    }
+    paths.push_back(path);
+  }
+  return paths;
+}
 
 Milliseconds Transaction::prune(const Limits& limits) {
   Milliseconds removing{};
@@ -53,6 +84,11 @@ Milliseconds Transaction::prune(const Limits& limits) {
       } catch (const engine::docker::ApiError& error) {
         if (!error.conflict()) throw;  // in use by somebody else's container
       }
+    }
+    if (const auto empty = empty_leftovers(host_.store(), observed_.snapshot, limits); !empty.empty()) {
+      lock_->check();
+      host_.store().remove(empty, limits);
+      host_.reporter().note(fmt::format("removed what a write that found no room had left in the state, without content: {}", fmt::join(empty, ", ")));
     }
     if (!retention.paths.empty()) {
       lock_->check();

@@ -5,6 +5,7 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/companions.hpp"
+#include "lib/ops/down_steps.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/networks.hpp"
 #include "lib/ops/observe.hpp"
@@ -142,6 +143,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     observe_again(limits);
     return;
   }
+  if (plan->verb == down_verb) return recover_down(found, *plan, *last, std::move(run_journal), way, limits);
   const auto next = release::release_from_json(extra.at("next").dump());
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());

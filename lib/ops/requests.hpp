@@ -86,16 +86,22 @@ struct DownRequest {
   bool namespace_{false};  // Kubernetes: the namespace too
   std::string command;     // for the lock
   Milliseconds lock_wait{0};
+  // Asked again when more is there than was agreed to, once nobody else can change it; false: the user says no.
+  std::function<bool(const std::string& question)> confirm;
 };
 
 // What `down` would take away.
 struct DownPlan {
   std::vector<std::string> containers, networks, volumes;  // Docker
+  bool with_data{false};   // volumes were asked for: those without a name go with their containers
+  bool state{false};       // Docker, with the volumes: releases and history too
+  bool on_record{false};   // Docker: the history has a release that serves, or a run is unfinished
   std::vector<std::string> objects, kept;                  // Kubernetes
   std::string text;  // "3 containers, 1 networks (volumes stay)"
+  std::string steps; // a line each; empty where the engine has no steps for it
   std::string json;
 
-  bool empty() const { return containers.empty() && networks.empty() && volumes.empty() && objects.empty(); }
+  bool empty() const { return containers.empty() && networks.empty() && volumes.empty() && objects.empty() && !state && !on_record; }
 };
 
 struct Built {

@@ -144,7 +144,10 @@ Status status_of(const Observed& observed, const std::string& project, const std
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
   }
-  if (!status.unfinished && leads_elsewhere(observed, *status.release)) {
+  if (auto line = maintenance_drift(observed, *status.release); !status.unfinished && !line.empty()) {
+    status.drift.push_back(std::move(line));
+    status.led_astray = true;
+  } else if (!status.unfinished && leads_elsewhere(observed, *status.release)) {
     status.drift.push_back(observed.upstreams->empty() ? "the proxy's upstream file was removed: it may lead nowhere"
                                                        : "the proxy's upstream file was changed: it leads elsewhere than to this release");
     status.led_astray = true;
@@ -164,7 +167,7 @@ Status status(Host& host, const Limits& limits) {
   auto found = status_of(observed, host.project(), host.environment().name, host.environment().old_set == settings::OldSet::running);
   found.engine = host.shown();
   if (holder && release::judge(*holder, release::this_process({}), release::process_alive) == release::Verdict::fresh) found.running = release::describe(*holder);
-  found.maintenance = observed.snapshot.maintenance;
+  found.maintenance = observed.snapshot.maintenance && observed.snapshot.maintenance_settled;
   return found;
 }
 

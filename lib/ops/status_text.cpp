@@ -70,7 +70,9 @@ std::string text(const Status& status) {
     out += fmt::format("  {:<10}  {}\n", heading, line);
     heading = "";
   }
-  if (!status.drift.empty() && !status.running && !status.unfinished && release.version.find(' ') == std::string::npos) {
+  if (!status.drift.empty() && status.maintenance && !status.running) {
+    out += fmt::format("  to mend it  codops maintenance {} off; what is drift then, a deploy mends\n", status.environment);
+  } else if (!status.drift.empty() && !status.running && !status.unfinished && release.version.find(' ') == std::string::npos) {
     out += fmt::format("  to mend it  codops deploy {} {}\n", status.environment, release.version);
   }
   for (const auto& path : status.damaged) out += fmt::format("  damaged     {} in the state on the engine can't be read\n", path);

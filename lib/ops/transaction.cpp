@@ -42,6 +42,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
     host_.require_owner(observed_.snapshot);
     restore_names(limits);
     recover(way, limits);
+    settle_maintenance(limits);
   } catch (...) {
     release_lock();
     throw;
@@ -274,7 +275,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   return result;
 }
 
-void Transaction::record(HistoryEntry entry, const Limits& limits) {
+void Transaction::record(HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more) {
   const auto& history = observed_.snapshot.history;
   entry.number = observed_.snapshot.next_entry();
   entry.by = owner_.owner;
@@ -282,7 +283,8 @@ void Transaction::record(HistoryEntry entry, const Limits& limits) {
   entry.ended = now();
   if (entry.started == WallTime{}) entry.started = entry.ended;
   seal(entry, history.empty() ? std::string{} : history.back().hash);
-  lock_->write({ReleaseStore::file_of(entry)}, limits);
+  more.insert(more.begin(), ReleaseStore::file_of(entry));
+  lock_->write(more, limits);
 }
 
 }  // namespace codops::ops

@@ -37,8 +37,8 @@ class Transaction {
   // Removes what no kept release needs: containers, images, state. Never fails the command: warns.
   // Returns the time that the engine took to remove containers.
   Milliseconds prune(const Limits& limits);
-  // A single history entry without a plan ("down").
-  void record(release::HistoryEntry entry, const Limits& limits);
+  // A history entry of a run that is not run()'s, with what is to be written in the same breath.
+  void record(release::HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more = {});
   void release_lock();
 
   // Of a run under this lock, for who journals steps without run().
@@ -49,6 +49,9 @@ class Transaction {
 
  private:
   void recover(RecoveryWay way, const Limits& limits);
+  void recover_down(const plan::Record& found, const plan::Plan& plan, std::size_t last, plan::Journal journal, RecoveryWay way, const Limits& limits);
+  // A `maintenance` that died between its first and its last word: the front is led to the application.
+  void settle_maintenance(const Limits& limits);
   // A container that somebody renamed is in the way of the one that would be made in its place.
   void restore_names(const Limits& limits);
   // The history has the end of the newest run, its journal does not: the disk was full between the two.

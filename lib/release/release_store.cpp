@@ -129,7 +129,10 @@ Snapshot ReleaseStore::load(const Limits& limits) {
       if (path == environment_path) {
         snapshot.environment = nlohmann::json::parse(file.content).at("environment");
       } else if (path == "meta/maintenance.json") {
-        snapshot.maintenance = true;
+        const auto json = nlohmann::json::parse(file.content);
+        snapshot.maintenance = json.value("on", true);
+        snapshot.maintenance_settled = json.value("settled", true);
+        snapshot.maintenance_file = json.value("file", std::string{});
       } else if (path.starts_with(releases_folder)) {
         auto release = release_from_json(file.content);
         snapshot.releases.emplace(release.number, std::move(release));

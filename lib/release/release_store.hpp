@@ -24,7 +24,9 @@ struct Snapshot {
   std::vector<HistoryEntry> history; // oldest first
   std::vector<plan::Record> journals;
   std::map<std::string, std::string> evidence;  // path below evidence/ → JSON
-  bool maintenance{false};           // the front answers 503
+  bool maintenance{false};           // the front answers 503, by record
+  bool maintenance_settled{true};    // false: a `maintenance` died, and where the front leads is not known
+  std::string maintenance_file;      // SHA-256 of the proxy's upstream file meanwhile; empty: not recorded
   std::vector<std::string> damaged;  // paths that can't be read
   std::vector<std::string> paths;    // everything below meta/
 

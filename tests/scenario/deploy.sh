@@ -129,7 +129,7 @@ before=$(running backend)
 exits "restart" 0 restart demo backend
 expect "with other containers" "$([[ $(running backend) != "$before" ]] && served)" v1.0.0
 exits "history" 0 history demo -o json
-expect "every entry follows the one before" "$(result '[.. | objects | select(has("result")) | .result] | unique')" '["ok"]'
+expect "every entry follows the one before" "$(result '[.. | objects | select(has("result")) | .result] | unique')" '["done","ok"]'
 
 # ---- the end of it
 exits "down asks first" 64 down demo

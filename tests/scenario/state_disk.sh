@@ -40,6 +40,8 @@ expect "full: status can be read" "$rc" 0
 room
 try deploy test v1.0.0
 expect "with room again it goes on" "$rc $(converged v1.0.0 || true)" "0 "
+nothing_damaged() { expect "$1: no empty file is left in the state" "$("$CODOPS" status test -o json | jq -c .damaged) $(find "$disk/meta" -type f -empty)" "[] "; }
+nothing_damaged "with room again"
 try rollback test
 expect "and back" "$rc $(converged v1.1.0 || true)" "0 "
 
@@ -55,6 +57,7 @@ for point in after:start after:switch; do
   room
   try resume test
   expect "full at $point: what could not be recorded is" "$rc $(converged v1.1.0 || true)" "0 "
+  nothing_damaged "full at $point"
 done
 
 # ---- read-only

@@ -37,7 +37,7 @@ before=$(fingerprint)
 resumes
 expect "the newest run's end, emptied by a full disk, while its record is there: nothing is undone" "$(diff <(fingerprint) <(echo "$before") | head -n 3)$(served)" "v1.1.0"
 check "and said" grep -q 'had no end; the history has it: ok' "$WORK/out"
-rm -f "$newest"/*.json
+rm -rf "$newest"/*.json
 cp -a "$WORK/first/." "$newest/" 2>/dev/null || true
 rm -rf "$newest"
 

@@ -109,7 +109,10 @@ class KubernetesEngine final : public Engine {
   int run_on_terminal(const OneOff& one_off, const Limits& limits) override { return kubernetes::run_on_terminal(cluster_, one_off, limits); }
 
   DownPlan plan_down(const DownRequest& request, const Limits& limits) override { return kubernetes::plan_down(cluster_, request, limits); }
-  void down(const DownPlan&, const DownRequest& request, const Limits& limits) override { kubernetes::down(cluster_, request, limits); }
+  DownPlan down(const DownPlan& plan, const DownRequest& request, const Limits& limits) override {
+    kubernetes::down(cluster_, request, limits);
+    return plan;
+  }
   void maintenance(bool, const std::optional<std::string>&, const std::string&, Milliseconds, const Limits&) override {
     throw Failure{Exit::config, "maintenance is for a proxy of codops' own on a Docker host",
                   "on Kubernetes the Ingress controller answers: see its annotations, or scale a page of your own"};

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "lib/io/crypto.hpp"
+#include "lib/ops/maintenance.hpp"
+
 using namespace codops;
 using namespace codops::ops;
 using namespace std::chrono_literals;
@@ -198,14 +201,38 @@ TEST_CASE("status: a proxy that leads elsewhere, or was cut off, is not healthy"
   shop.observed.upstreams = "# release 1\nupstream web {\n    server 127.0.0.9:8080 max_fails=0;\n}\n";
   CHECK_FALSE(shop.look().healthy());
   CHECK(shop.look().drift.size() == 1);
-  // The maintenance page is meant to stand there.
-  shop.observed.snapshot.maintenance = true;
-  CHECK(shop.look().healthy());
-  shop.observed.snapshot.maintenance = false;
   shop.observed.upstreams = release.upstreams;
   release.services.back().members.front().address = "172.20.0.2";
   shop.observed.traffic = {"shop_codops", "172.20.0.0/16", true};
   CHECK_FALSE(shop.look().healthy());
   shop.observed.containers.back().addresses["shop_codops"] = "172.20.0.77";
   CHECK(shop.look().healthy());
+}
+
+TEST_CASE("status: the maintenance page is where the record says, or it is drift") {
+  Shop shop;
+  auto& snapshot = shop.observed.snapshot;
+  auto& release = snapshot.releases.at(1);
+  release.upstreams = "# release 1\nupstream web {\n    server 172.20.0.10:8080 max_fails=0;\n}\n";
+  const auto page = maintenance_file(release.upstreams, "<h1>soon</h1>");
+  const auto drift = [&](const std::string& upstreams) {
+    shop.observed.upstreams = upstreams;
+    const auto status = shop.look();
+    CHECK(status.healthy() == status.drift.empty());
+    return status.drift.empty() ? std::string{} : status.drift.front();
+  };
+  CHECK(drift(release.upstreams).empty());
+  CHECK(drift(page) == "the front shows the maintenance page, and by record no maintenance is on");
+  snapshot.maintenance = true;
+  snapshot.maintenance_file = io::sha256_hex(page);
+  CHECK(drift(page).empty());
+  CHECK(drift(release.upstreams) == "maintenance is on by record, and the front leads to the application");
+  CHECK(drift(maintenance_file(release.upstreams, "another page")).find("neither") != std::string::npos);
+  CHECK(drift("").find("neither") != std::string::npos);
+  // Recorded before codops kept what the file holds.
+  snapshot.maintenance_file.clear();
+  CHECK(drift(page).empty());
+  CHECK(drift(release.upstreams).find("leads to the application") != std::string::npos);
+  snapshot.maintenance_settled = false;
+  CHECK(drift(page).find("died half way") != std::string::npos);
 }
