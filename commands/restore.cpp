@@ -27,7 +27,7 @@ class Restore final : public Command {
     parameters.choice("--application", {"leave", "read_only", "stop"}, application_, "meanwhile, instead of backup.restore.application");
     parameters.flag("--no-migrate", no_migrate_, "leaves the schema as it was backed up");
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
-    parameters.flag("--undo", undo_, "puts what the last restore replaced back; with the stamp of an earlier one (…_before_STAMP): what that replaced");
+    parameters.flag("--undo", undo_, "puts back what the last restore replaced; STAMP: what an earlier one did");
     parameters.flag("--no-safety-backup", no_safety_, "takes no backup of what is there first");
     parameters.flag("--no-owner", no_owner_, "objects belong to who restores");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
