@@ -1,5 +1,6 @@
 #include "lib/backup/preflight.hpp"
 
+#include "lib/backup/swap.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
 #include "lib/io/files.hpp"
@@ -71,8 +72,8 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
     findings.push_back({true, fmt::format("the server's disk has {} free, and the database takes about {}", format_bytes(*free), format_bytes(backup.size)),
                         "make room; databases that earlier restores kept are called …_before_… and …_undone_…"});
   }
-  if (!backup.tablespace.empty() && server.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", {backup.tablespace}, limits).empty()) {
-    findings.push_back({false, fmt::format("the server has no tablespace \"{}\", where the backup's database is: it goes where the live one is, else into the default one", backup.tablespace), {}});
+  if (!backup.tablespace.empty() && backup.tablespace != "pg_default" && !tablespace_usable(server, backup.tablespace, limits)) {
+    findings.push_back({false, fmt::format("the server has no tablespace \"{}\" that this role may use, where the backup's database is: it goes where the live one is, else into the default one", backup.tablespace), {}});
   }
   const auto collations =
       column(server, "SELECT collcollate FROM pg_catalog.pg_collation UNION SELECT datcollate FROM pg_catalog.pg_database", limits);

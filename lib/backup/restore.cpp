@@ -128,7 +128,7 @@ class Restoring {
     } else if (shape_.encoding.empty() && live_exists_) {
       shape_ = shape_of(server_, live_, limits_);
     }
-    if (!shape_.tablespace.empty() && !tablespace_exists(server_, shape_.tablespace, limits_)) shape_.tablespace.clear();
+    if (!shape_.tablespace.empty() && !tablespace_usable(server_, shape_.tablespace, limits_)) shape_.tablespace.clear();
     if (request_.load.no_owner) shape_.owner.clear();  // the database itself too
   }
 

@@ -134,8 +134,8 @@ DatabaseShape shape_of(const DatabaseIdentity& identity) {
   return {identity.encoding, identity.collate, identity.ctype, identity.owner, identity.locale, identity.tablespace};
 }
 
-bool tablespace_exists(Connection& server, const std::string& name, const Limits& limits) {
-  return !server.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", {name}, limits).empty();
+bool tablespace_usable(Connection& server, const std::string& name, const Limits& limits) {
+  return !server.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1 AND pg_catalog.has_tablespace_privilege(oid, 'CREATE')", {name}, limits).empty();
 }
 
 void create_database(Connection& server, const std::string& name, const DatabaseShape& shape, const Limits& limits) {
@@ -151,7 +151,8 @@ void create_database(Connection& server, const std::string& name, const Database
     if (!shape.locale.rules.empty()) sql += " ICU_RULES " + quote_literal(shape.locale.rules);
   }
   if (!shape.owner.empty()) sql += " OWNER " + quote_identifier(shape.owner);
-  if (!shape.tablespace.empty()) sql += " TABLESPACE " + quote_identifier(shape.tablespace);
+  // To name the default one asks for a privilege on it that going without a name does not.
+  if (!shape.tablespace.empty() && shape.tablespace != "pg_default") sql += " TABLESPACE " + quote_identifier(shape.tablespace);
   server.run(sql, limits);
 }
 

@@ -32,7 +32,8 @@ void create_database(io::postgres::Connection& server, const std::string& name, 
                      const Limits& limits);
 DatabaseShape shape_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 bool database_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
-bool tablespace_exists(io::postgres::Connection& server, const std::string& name, const Limits& limits);
+// There is one of that name, and this role may create in it.
+bool tablespace_usable(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 // One that is ours: its subscriptions, which PostgreSQL would not let go, are removed first; their slots at the publisher stay.
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 // ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges, connection limit, IS_TEMPLATE: what a rename leaves behind.

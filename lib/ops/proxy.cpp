@@ -26,6 +26,8 @@ Ran run(RunContext& context, const std::string& container, std::vector<std::stri
   };
   engine::docker::Api::ExecSpec spec;
   spec.argv = std::move(argv);
+  // A process that was stopped between the two calls may have lost the lock meanwhile.
+  spec.before_start = context.require_lock;
   ran.exit = context.api.run_exec(container, spec, {}, keep, keep, limits.within(reload_time));
   return ran;
 }

@@ -139,6 +139,7 @@ class Api {
     std::vector<std::string> env;  // "NAME=value"
     std::string user, workdir;
     bool tty{false}, with_stdin{false}, privileged{false};
+    std::function<void()> before_start;  // run_exec: what must still hold when the command begins; throws where it does not
   };
   std::string create_exec(const std::string& container, const ExecSpec& spec, const Limits& limits);
   // Output only, until the command ends.

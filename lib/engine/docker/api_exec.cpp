@@ -113,6 +113,7 @@ int Api::run_exec(const std::string& container, const ExecSpec& spec, const io::
   auto with_input = spec;
   with_input.with_stdin = static_cast<bool>(in);
   const auto exec = create_exec(container, with_input, limits);
+  if (spec.before_start) spec.before_start();
   if (in) {
     const auto stream = attach_exec(exec, false, limits);
     StreamFrames frames{out, err};
