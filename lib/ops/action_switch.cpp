@@ -22,7 +22,7 @@ class Switch final : public plan::Action {
     const auto args = Json::parse(step.args);
     const std::string proxy = args.at("proxy");
     if (args.value("later", false)) return settle(proxy, args.at("to"), limits);
-    const auto left = switch_upstreams(context_, proxy, args.at("to"), files(args.at("files"), context_.next), limits);
+    const auto left = lead(proxy, args.at("to"), &context_.next, args.at("files"), limits);
     if (!context_.drained_by) {
       context_.old_workers.insert(context_.old_workers.end(), left.begin(), left.end());
       context_.drained_by = Deadline::after(context_.drain);
@@ -42,22 +42,23 @@ class Switch final : public plan::Action {
     const auto details = context_.api.find_container(proxy, limits);
     if (!details) return;  // removed by hand: it is made again when all is undone
     if (details->state != target::RunState::running) return put_upstreams(context_, proxy, back, limits);
-    const auto leaving = lead_back(proxy, back, args.at("files"), limits);
+    const auto leaving = lead(proxy, back, context_.current ? &*context_.current : nullptr, args.at("files"), limits);
     if (!args.value("drain_back", false)) return;
     // The new set is removed next: what it is answering ends first, in that part of the time which the other steps can spare.
     workers_gone(context_, proxy, leaving, Deadline::after(std::min(context_.drain, limits.deadline.remaining() / 3)), limits);
   }
 
  private:
-  std::vector<std::string> lead_back(const std::string& proxy, const std::string& back, bool files_changed, const Limits& limits) {
-    if (!context_.current) return switch_upstreams(context_, proxy, back, {}, limits);
+  // To a release, with the proxy's own files where they changed. A configuration that nginx refuses though they did not is not what the
+  // release has: somebody's hands were in it.
+  std::vector<std::string> lead(const std::string& proxy, const std::string& to, const release::Release* release, bool files_changed, const Limits& limits) {
+    if (release == nullptr) return switch_upstreams(context_, proxy, to, {}, limits);
     try {
-      return switch_upstreams(context_, proxy, back, files(files_changed, *context_.current), limits);
+      return switch_upstreams(context_, proxy, to, files(files_changed, *release), limits);
     } catch (const Failure& failure) {
-      // A configuration that nginx refuses is not the one that served: somebody's hands were in it.
       if (failure.code() != Exit::config || files_changed) throw;
-      context_.reporter.note(fmt::format("{}; its files are put back as release {} has them", failure.message(), context_.current->number));
-      return switch_upstreams(context_, proxy, back, files(true, *context_.current), limits);
+      context_.reporter.note(fmt::format("{}; its files are put back as release {} has them", failure.message(), release->number));
+      return switch_upstreams(context_, proxy, to, files(true, *release), limits);
     }
   }
 

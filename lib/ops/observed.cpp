@@ -51,7 +51,7 @@ const ObservedContainer* Observed::container(const std::string& name) const {
 }
 
 bool is_edited(const ObservedContainer& container, WallTime written) {
-  constexpr auto start_takes = std::chrono::seconds{30};
+  constexpr auto start_takes = std::chrono::seconds{10};
   if (written.time_since_epoch().count() == 0) return false;
   return written < container.created || written > container.started + start_takes;
 }

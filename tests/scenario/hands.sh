@@ -72,7 +72,10 @@ run resume test
 well "renamed while a run had died" v1.1.0
 
 config=/etc/nginx/nginx.conf
-docker exec "$(front)" sh -c "sed 's/location . {/& return 418;/' $config >/tmp/c && cp /tmp/c $config && nginx -s reload"
+sed 's/location . {/& return 418;/' nginx.conf >"$WORK/changed.conf"
+docker cp "$WORK/changed.conf" "$(front):$config"
+docker exec "$(front)" touch -d '2026-01-01' "$config" # as a file of another day, whenever the proxy was started
+docker exec "$(front)" nginx -s reload
 run status test --check
 expect "a changed configuration in the proxy is drift" "$rc $(grep -c "$config inside the proxy was changed by hand" "$WORK/out")" "2 1"
 run deploy test v1.1.0
@@ -85,7 +88,11 @@ hold after:start deploy test v1.1.0
 docker exec "$(front)" sh -c "echo 'broken;' >>$config"
 go_on
 rc=$holder_rc
-well "one that nginx refuses, changed while the run goes on: undone" v1.0.0 5
+well "one that nginx refuses, changed while the run goes on: its files are put back" v1.1.0
+
+check "and said" grep -q 'its files are put back as release' "$WORK/holder.out"
+run deploy test v1.0.0
+well "back" v1.0.0
 
 # ---- everything stopped, the networks gone
 gone() {
