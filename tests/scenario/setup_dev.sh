@@ -213,7 +213,7 @@ touch killed
 expect "a seed that is killed half way, and setup-dev with it" "$(code setup -o json --reset --yes) $(things)" "137 seed"
 rm killed
 expect "is not run over its own half" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged seed"
-expect "and not taken as done either" "$(json '.steps[] | select(.name == "seed") | .text' | cut -c1-28) $(tr -s '\n ' ' ' <"$WORK/err" | grep -c 'seed: began once and did not end.*by hand: .*seed.sh.*--reset')" '"began once and did not end: 1'
+expect "and not taken as done either" "$(json '.steps[] | select(.name == "seed") | .text' | cut -c1-28) $(words "$WORK/err" | grep -c 'seed: began once and did not end.*by hand: .*seed.sh.*--reset')" '"began once and did not end: 1'
 "$CODOPS" dev psql -- -qc 'TRUNCATE things'
 expect "without what it wrote it runs again" "$(code setup -o json) $(ending seed) $(things)" "0 done seed"
 

@@ -67,7 +67,7 @@ if [[ -d $npm_config_cache ]]; then
   room 800M
   expect "with room the next run ends well" "$(code setup -o json --skip install:frontend) $(test -d backend/node_modules/pg && readlink backend/node_modules/money)" "0 $WORK/src/money"
   expect "and the database has kept its data, which no seed was run over" "$("$CODOPS" dev psql -- -Atc 'SELECT answer, (SELECT count(*) FROM orders) FROM mine')" "42|0"
-  expect "and that is said" "$(tr -s '\n ' ' ' <"$WORK/err" | grep -c 'seed: not run.*by hand: (cd backend .*seed)')" 1
+  expect "and that is said" "$(words "$WORK/err" | grep -c 'seed: not run.*by hand: (cd backend .*seed)')" 1
 else
   skip "npm" "no npm cache: tests/support/images.sh fetch"
 fi

@@ -47,7 +47,7 @@ cp "$WORK/compose.yml" docker-compose.yml
 expect "mended: with its data" "$(code setup -o json "${quick[@]}") $(ending migrate)" "0 unchanged"
 rm docker-compose.yml
 expect "gone: dev status shows what runs, and is not content" "$(code "$CODOPS" dev status) $(grep -c "$project-postgres-1" "$WORK/code.out")" "2 1"
-expect "gone: --reset removes nothing, and says how to" "$(code setup --reset --yes "${quick[@]}") $(tr -s '\n ' ' ' <"$WORK/err" | grep -c "docker compose -p $project down --volumes") $(of_project)" "78 1 2"
+expect "gone: --reset removes nothing, and says how to" "$(code setup --reset --yes "${quick[@]}") $(words "$WORK/err" | grep -c "docker compose -p $project down --volumes") $(of_project)" "78 1 2"
 expect "gone: --down stops what runs" "$(code setup --down) $(of_project)" "0 0"
 expect "gone, and nothing runs: still not ready" "$(code "$CODOPS" dev status)" 2
 cp "$WORK/compose.yml" docker-compose.yml

@@ -40,7 +40,7 @@ in_theirs() { psql "$theirs" -Atc 'SELECT count(*) FROM things'; }
 project "$WORK/package" 5441
 echo "DATABASE_URL=$theirs" >backend/.env
 expect "a package's own .env: the seed is left out" "$(code setup -o json) $(ending seed) $(in_theirs) $(test -e seen; echo $?)" "0 unchanged 0 1"
-expect "and both places are named" "$(seed_text | grep -c 'DATABASE_URL of backend/.env leads to "seeded" on 127.0.0.1:5440, and this checkout.s own is "seeded" on 127.0.0.1:5441 (.env)') $(tr -s '\n ' ' ' <"$WORK/err" | grep -c 'seed: not run: .*by hand: .*seed.sh')" "1 1"
+expect "and both places are named" "$(seed_text | grep -c 'DATABASE_URL of backend/.env leads to "seeded" on 127.0.0.1:5440, and this checkout.s own is "seeded" on 127.0.0.1:5441 (.env)') $(words "$WORK/err" | grep -c 'seed: not run: .*by hand: .*seed.sh')" "1 1"
 rm backend/.env
 expect "without it the seed runs, in its own" "$(code setup -o json) $(ending seed) $(in_theirs) $(things)" "0 done 0 seed"
 echo "DATABASE_URL=$theirs" >.env.local
@@ -81,6 +81,6 @@ left=$(cat grandchild)
 expect "with the guard killed it goes on" "$(kill -0 "$left" && echo alive)" alive
 rm hang
 expect "the next run ends it first, and seeds once" "$(code setup -o json) $(ending seed) $(things) $(gone "$left" && echo gone)" "0 done seed gone"
-check "and says whom" grep -q "left running by a run that was killed: .*sleep (pid $left)" <(tr -s '\n ' ' ' <"$WORK/err")
+check "and says whom" grep -q "left running by a run that was killed: .*sleep (pid $left)" <(words "$WORK/err")
 expect "again: nothing to do" "$(code setup -o json) $(ending seed) $(things)" "0 unchanged seed"
 finish

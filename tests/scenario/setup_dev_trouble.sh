@@ -100,7 +100,7 @@ if ((EUID == 0)); then
   cp "$CODOPS" "$WORK/codops" && chmod 755 "$WORK/codops"
   mkdir "$WORK/theirs" && echo 'A=1' >"$WORK/theirs/.env" && printf 'A=1\nB=2\n' >"$WORK/theirs/.env.example" && chown 65534:65534 "$WORK/theirs" && chmod 644 "$WORK/theirs/.env"
   cd "$WORK/theirs"
-  expect "another user's .env: its owner is named" "$(code setpriv --reuid=65534 --regid=65534 --clear-groups "$WORK/codops" setup-dev) $(tr -s '\n ' ' ' <"$WORK/code.err" | grep -c 'is user "root".s, and this is user "nobody"') $(grep -c 'chmod' "$WORK/code.err")" "1 1 0"
+  expect "another user's .env: its owner is named" "$(code setpriv --reuid=65534 --regid=65534 --clear-groups "$WORK/codops" setup-dev) $(words "$WORK/code.err" | grep -c 'is user "root".s, and this is user "nobody"') $(grep -c 'chmod' "$WORK/code.err")" "1 1 0"
   rm -rf .codops
   expect "sudo in somebody's checkout is refused" "$(SUDO_UID=65534 code setup) $(grep -c 'without sudo' "$WORK/err") $(test -e .codops; echo $?)" "78 1 1"
 fi

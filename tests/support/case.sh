@@ -10,6 +10,7 @@
 #   load_stop NAME               ends it; load_wait NAME waits for the end of its --duration
 #   load_value NAME EXPRESSION   a value of its report, as in: load_value NAME .failed
 #   wait_for SECONDS COMMAND...  polls; no fixed sleeps
+#   words FILE                   what was said there, as one line: a long text goes over several, each with its time
 #
 # Given: CODOPS (the binary), DOCKER_HOST, WORK (an empty directory of this script's own, removed at the end), SUPPORT.
 set -euo pipefail
@@ -55,6 +56,10 @@ wait_for() { # SECONDS COMMAND...
     ((SECONDS < deadline)) || return 1
     sleep 0.1
   done
+}
+
+words() { # FILE
+  sed -E 's/^[0-9-]{10}T[0-9:]{8}Z//' "$1" | tr -s '\n ' ' '
 }
 
 need_engine() {

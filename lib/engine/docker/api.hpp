@@ -130,6 +130,7 @@ class Api {
     std::string name;
     std::uint64_t size{};
     std::optional<WallTime> mtime;
+    std::int64_t mtime_nanoseconds{};  // of its second
   };
   std::optional<PathStat> stat_path(const std::string& container, const std::string& path, const Limits& limits);
 

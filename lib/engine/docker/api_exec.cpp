@@ -26,6 +26,15 @@ std::string archive_path(const std::string& container) {
   return fmt::format("/containers/{}/archive", io::percent_encode(container));
 }
 
+// "2026-11-26T23:11:22.123456789+01:00" → 123456789
+std::int64_t nanoseconds_of(const std::string& rfc3339) {
+  const auto point = rfc3339.find('.');
+  if (point == std::string::npos) return 0;
+  std::int64_t nanoseconds = 0, unit = 100'000'000;
+  for (auto at = point + 1; at < rfc3339.size() && rfc3339[at] >= '0' && rfc3339[at] <= '9'; ++at, unit /= 10) nanoseconds += (rfc3339[at] - '0') * unit;
+  return nanoseconds;
+}
+
 std::string start_body(bool tty) { return json{{"Detach", false}, {"Tty", tty}}.dump(); }
 
 }  // namespace
@@ -175,7 +184,7 @@ std::optional<Api::PathStat> Api::stat_path(const std::string& container, const 
   const auto text = io::from_base64(response.header("x-docker-container-path-stat"));
   const auto value = json::parse(text.value_or(""), nullptr, false);
   return PathStat{text_at(value, {"name"}), static_cast<std::uint64_t>(number_at(value, {"size"})),
-                  time_at(value, {"mtime"})};
+                  time_at(value, {"mtime"}), nanoseconds_of(text_at(value, {"mtime"}))};
 }
 
 struct EventStream::Lines {

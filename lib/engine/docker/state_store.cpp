@@ -1,11 +1,13 @@
 #include "lib/engine/docker/state_store.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
 
 #include "lib/engine/docker/objects.hpp"
+#include "lib/engine/docker/state_folder.hpp"
 
 namespace codops::engine::docker {
 namespace {
@@ -73,6 +75,24 @@ void StateVolume::ensure(const Limits& limits) {
   }
 }
 
+// The volume's folder, where it is one that we can read ourselves; else invalid, which says nothing of what is there.
+io::Fd StateVolume::here(const Limits& limits) {
+  const std::lock_guard guard{mutex_};
+  if (!mountpoint_) {
+    if (api_.client().endpoint().remote()) {
+      mountpoint_.emplace();
+    } else {
+      const auto volume = api_.find_volume(name_, limits);
+      if (!volume) return {};
+      mountpoint_ = ::access(volume->mountpoint.c_str(), R_OK | X_OK) == 0 ? volume->mountpoint : "";
+    }
+  }
+  if (mountpoint_->empty()) return {};
+  // Asked anew each time: the container's absence must show, and a volume may be made again.
+  const auto stat = api_.stat_path(name_, std::string{folder}, limits);
+  return stat ? open_state_folder(*mountpoint_, *stat) : io::Fd{};
+}
+
 std::optional<std::string> StateVolume::fetch(const std::string& path, const Limits& limits) {
   const auto full = path.empty() ? std::string{folder} : fmt::format("{}/{}", folder, path);
   std::string tar;
@@ -101,6 +121,7 @@ void StateVolume::put(const std::vector<io::TarEntry>& entries, const Limits& li
 
 std::optional<std::string> StateVolume::read(const std::string& path, const Limits& limits) {
   check_path(path);
+  if (const auto local = here(limits)) return read_state_file(local, path, most_bytes);
   const auto tar = fetch(path, limits);
   if (!tar) return std::nullopt;
   for (auto& entry : io::read_tar(io::bytes_of(*tar), most_bytes)) {
@@ -112,15 +133,17 @@ std::optional<std::string> StateVolume::read(const std::string& path, const Limi
 
 std::vector<target::StateStore::File> StateVolume::read_all(const std::string& below, const Limits& limits) {
   if (!below.empty()) check_path(below);
-  const auto tar = fetch(below, limits);
   std::vector<File> files;
-  if (!tar) return files;
-  for (auto& entry : io::read_tar(io::bytes_of(*tar), most_bytes)) {
-    // The archive's paths begin with the last part of what was asked for.
-    const auto slash = entry.path.find('/');
-    if (entry.kind != io::TarEntry::Kind::file || slash == std::string::npos) continue;
-    const auto rest = entry.path.substr(slash + 1);
-    files.push_back({below.empty() ? rest : fmt::format("{}/{}", below, rest), std::move(entry.content)});
+  if (const auto local = here(limits)) {
+    files = read_state_files(local, below, most_bytes);
+  } else if (const auto tar = fetch(below, limits)) {
+    for (auto& entry : io::read_tar(io::bytes_of(*tar), most_bytes)) {
+      // The archive's paths begin with the last part of what was asked for.
+      const auto slash = entry.path.find('/');
+      if (entry.kind != io::TarEntry::Kind::file || slash == std::string::npos) continue;
+      const auto rest = entry.path.substr(slash + 1);
+      files.push_back({below.empty() ? rest : fmt::format("{}/{}", below, rest), std::move(entry.content)});
+    }
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
   return files;

@@ -1,13 +1,16 @@
 #pragma once
 // target::StateStore on a Docker host: files of the volume `codops-PROJECT-state`, reached by the archive API through a
-// container of the same name that never runs. What a prune took (the container, the image) is made again; reading makes
+// container of the same name that never runs; read where it is if that is this machine (state_folder.hpp). What a prune took (the container, the image) is made again; reading makes
 // nothing but that, and only where the volume exists.
 // A removed path stays as an empty folder, which costs next to nothing and is never listed: remove folders, not files,
 // where there are many.
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/engine/docker/api.hpp"
+#include "lib/io/fd.hpp"
 #include "lib/target/state.hpp"
 
 namespace codops::engine::docker {
@@ -32,12 +35,15 @@ class StateVolume final : public target::StateStore {
   static constexpr std::string_view folder = "/state";        // where the container has the volume
 
  private:
+  io::Fd here(const Limits& limits);
   std::optional<std::string> fetch(const std::string& path, const Limits& limits);
   void put(const std::vector<io::TarEntry>& entries, const Limits& limits);
   void ensure(const Limits& limits);
 
   Api& api_;
   std::string project_, name_;
+  std::mutex mutex_;
+  std::optional<std::string> mountpoint_;  // empty: not here, or not for us
 };
 
 }  // namespace codops::engine::docker

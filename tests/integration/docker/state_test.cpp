@@ -1,9 +1,13 @@
+#include <sys/stat.h>
+
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "engine.hpp"
 #include "lib/engine/docker/lock.hpp"
 #include "lib/engine/docker/objects.hpp"
+#include "lib/engine/docker/state_folder.hpp"
 #include "lib/engine/docker/state_store.hpp"
 
 using namespace codops;
@@ -73,6 +77,36 @@ TEST_CASE("docker: state lives in a volume and survives what a prune takes") {
     engine->api.remove_container(store.name(), true, false, limits);
     store.write({{"more", "more"}}, limits);
     CHECK(store.read_all("", limits).size() == 5);
+  }
+  SUBCASE("it is read where it is when that is this machine, and that very folder") {
+    const auto stat = engine->api.stat_path(store.name(), std::string{docker::StateVolume::folder}, limits);
+    const auto volume = engine->api.find_volume(store.name(), limits);
+    REQUIRE(stat);
+    REQUIRE(volume);
+    const auto folder = docker::open_state_folder(volume->mountpoint, *stat);
+    REQUIRE(folder);
+    CHECK(docker::read_state_file(folder, "releases/2.json", 100) == "two");
+    CHECK(!docker::read_state_file(folder, "releases", 100));
+    CHECK(!docker::read_state_file(folder, "releases/2.json/more", 100));
+    CHECK(!docker::read_state_file(folder, "never/there", 100));
+    CHECK_THROWS_AS(docker::read_state_file(folder, "releases/2.json", 2), Failure);
+    CHECK(docker::read_state_files(folder, "", 100).size() == 4);
+    CHECK(docker::read_state_files(folder, "releases/2.json", 100).empty());
+    CHECK(docker::read_state_files(folder, "never", 100).empty());
+    CHECK_THROWS_AS(docker::read_state_files(folder, "", 5), Failure);
+    // What is no regular file is none of the state, and nothing to wait for.
+    std::filesystem::create_symlink("/etc/hostname", volume->mountpoint + "/releases/link");
+    std::filesystem::create_directory_symlink("/etc", volume->mountpoint + "/etc");
+    REQUIRE(::mkfifo((volume->mountpoint + "/releases/pipe").c_str(), 0600) == 0);
+    CHECK(!docker::read_state_file(folder, "releases/link", 100));
+    CHECK(!docker::read_state_file(folder, "releases/pipe", 100));
+    CHECK(!docker::read_state_file(folder, "etc/hostname", 100));
+    CHECK(docker::read_state_files(folder, "", 100).size() == 4);
+    // The folder of another machine at the same place.
+    std::filesystem::create_directory(volume->mountpoint + "/changed");
+    CHECK(!docker::open_state_folder(volume->mountpoint, *stat));
+    CHECK(!docker::open_state_folder(volume->mountpoint + "/none", *stat));
+    CHECK(!docker::open_state_folder("", *stat));
   }
   SUBCASE("a foreign container has the name") {
     engine->api.remove_container(store.name(), true, false, limits);
