@@ -34,6 +34,7 @@ class Start final : public plan::Action {
       }
       pending.clear();
     };
+    wait_kept(context_, members_named(context_.next, args.value("keep", std::vector<std::string>{})), [](const std::string&) {}, limits);
     for (const auto& entry : args.at("services")) {
       const auto& service = record_of(entry.at("service"));
       const bool needs_pending = std::any_of(pending.begin(), pending.end(), [&](const Awaited& one) {
@@ -62,22 +63,37 @@ class Start final : public plan::Action {
 
   void undo(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
+    std::vector<Leaving> rolling;
     for (const auto& entry : args.at("services")) {
       const auto& service = record_of(entry.at("service"));
       for (const auto& name : entry.at("make")) remove_member(context_, name, limits);
       if (service.role == Role::proxy) lead_back(entry, limits);
       std::vector<Leaving> kept;
-      for (const auto& name : entry.at("start")) kept.push_back({name, service.stop_grace_seconds});
+      const int grace = grace_of(service, limits);
+      for (const auto& name : entry.at("start")) kept.push_back({name, grace});
+      if (rolls(service.role)) {
+        rolling.insert(rolling.end(), kept.begin(), kept.end());
+        continue;
+      }
       if (!kept.empty() && service.role != Role::stateful) stop_members(context_, kept, limits);
-      if (rolls(service.role)) continue;
       for (const auto& name : entry.at("replace")) {
         const auto address = address_in_current(service.name, name);
         revive_member(context_, name, entry.at("replaced_restart"), address, {}, limits);
       }
     }
+    if (!rolling.empty()) stop_members(context_, rolling, limits);
   }
 
  private:
+  // What was started and never had a request to answer has none to end. The rest gets its time, in so far as the other steps can spare it.
+  int grace_of(const ServiceRecord& service, const Limits& limits) const {
+    constexpr int unused{1};
+    const bool behind_proxy = rolls(service.role) && service.port != 0 && !context_.proxy.service.empty();
+    if (behind_proxy && !context_.had_traffic) return unused;
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(limits.deadline.remaining() / 2).count();
+    return static_cast<int>(std::clamp<std::int64_t>(service.stop_grace_seconds, unused, std::max<std::int64_t>(left, unused)));
+  }
+
   static bool is_made(const Json& entry, const Member& member) {
     const auto& made = entry.at("make");
     return std::find(made.begin(), made.end(), member.container) != made.end();

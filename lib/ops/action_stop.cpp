@@ -6,6 +6,7 @@
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
+#include "lib/ops/bring_back.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/readiness.hpp"
 
@@ -44,6 +45,7 @@ class Stop final : public plan::Action {
 
   void undo(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
+    bring_back_traffic(context_, limits);
     std::vector<Awaited> revived;
     for (const auto& member : args.at("members")) {
       const std::string name = member.at("container");

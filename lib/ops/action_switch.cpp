@@ -8,6 +8,7 @@
 #include "lib/ops/bring_back.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/proxy.hpp"
+#include "lib/ops/readiness.hpp"
 
 namespace codops::ops {
 namespace {
@@ -22,6 +23,9 @@ class Switch final : public plan::Action {
     const auto args = Json::parse(step.args);
     const std::string proxy = args.at("proxy");
     if (args.value("later", false)) return settle(proxy, args.at("to"), limits);
+    wait_kept(context_, members_named(context_.next, args.value("keep", std::vector<std::string>{})), [&](const std::string& text) {
+      context_.reporter.report({Event::Kind::progress, step.name, text, {}, {}, {}, {}});
+    }, limits);
     const auto left = lead(proxy, args.at("to"), &context_.next, args.at("files"), limits);
     if (!context_.drained_by) {
       context_.old_workers.insert(context_.old_workers.end(), left.begin(), left.end());
@@ -36,8 +40,9 @@ class Switch final : public plan::Action {
     const std::string back = args.at("back");
     if (back.empty()) return;  // nothing was served through this file before
     // Traffic is led to what answers only: somebody may have stopped or removed it meanwhile.
-    if (context_.current && args.value("drain_back", false)) {
-      bring_back(context_, *context_.current, [](const auto& service, const auto&) { return rolls(service.role); }, limits);
+    if (args.value("drain_back", false)) {
+      bring_back_traffic(context_, limits);
+      context_.had_traffic = true;
     }
     const auto details = context_.api.find_container(proxy, limits);
     if (!details) return;  // removed by hand: it is made again when all is undone

@@ -11,9 +11,11 @@ namespace codops::ops {
 using release::Role;
 
 std::vector<std::string> bring_back(RunContext& context, const release::Release& release,
-                                    const std::function<bool(const release::ServiceRecord&, const release::Member&)>& which, const Limits& limits) {
+                                    const std::function<bool(const release::ServiceRecord&, const release::Member&)>& which, Booting booting,
+                                    const Limits& limits) {
   std::vector<std::string> names;
   std::vector<Awaited> awaited;
+  std::set<std::string> woken;  // services
   std::optional<RunContext> as_it_was;
   const auto remake = [&](const release::ServiceRecord& service, const release::Member& member) {
     if (!service.has_spec) {
@@ -28,24 +30,68 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
     make_member(*as_it_was, service, member, limits);
     start_member(*as_it_was, service, member, limits);
   };
+  const auto settle = [&] {
+    wait_ready(context, awaited, [](const std::string&) {}, limits);
+    for (const auto& one : awaited) {
+      if (rolls(one.service->role)) join_traffic(context, *one.service, one.member, limits);
+    }
+    awaited.clear();
+  };
+  const auto depends_on = [](const release::ServiceRecord& service, const std::string& name) {
+    return std::find(service.depends_on.begin(), service.depends_on.end(), name) != service.depends_on.end();
+  };
   for (const auto& service : release.services) {
     if (service.role == Role::one_shot) continue;
+    if (std::any_of(awaited.begin(), awaited.end(), [&](const Awaited& one) { return depends_on(service, one.service->name); })) settle();
+    // One that ran on without what it depends on gets the time to find it again.
+    const bool bereft = std::any_of(woken.begin(), woken.end(), [&](const std::string& name) { return depends_on(service, name); });
     for (const auto& member : service.members) {
       if (!which(service, member)) continue;
       const auto details = context.api.find_container(member.container, limits);
       const bool reached = !details || member.address.empty() || details->networks.count(context.traffic.name) != 0;
-      if (details && details->state == target::RunState::running && reached) continue;
+      if (details && details->state == target::RunState::running && reached) {
+        const bool unready = bereft || details->health == target::HealthState::starting;
+        if (booting == Booting::awaited && unready) awaited.push_back({&service, member, true});
+        continue;
+      }
       if (details) revive_member(context, member.container, service.restart, member.address, rolls(service.role) ? service.name : std::string{}, limits);
       else remake(service, member);
       names.push_back(member.container);
+      woken.insert(service.name);
       awaited.push_back({&service, member});
     }
   }
-  wait_ready(context, awaited, [](const std::string&) {}, limits);
-  for (const auto& one : awaited) {
-    if (rolls(one.service->role)) join_traffic(context, *one.service, one.member, limits);
-  }
+  settle();
   return names;
+}
+
+std::set<std::string> needed_for_traffic(const release::Release& release) {
+  std::set<std::string> needed;
+  std::vector<const release::ServiceRecord*> open;
+  for (const auto& service : release.services) {
+    if (rolls(service.role)) open.push_back(&service);
+  }
+  while (!open.empty()) {
+    const auto* service = open.back();
+    open.pop_back();
+    if (service->role == Role::proxy || !needed.insert(service->name).second) continue;
+    for (const auto& name : service->depends_on) {
+      if (const auto* dependency = release.service(name)) open.push_back(dependency);
+    }
+  }
+  return needed;
+}
+
+std::vector<std::string> bring_back_traffic(RunContext& context, const Limits& limits) {
+  if (!context.current) return {};
+  auto release = *context.current;
+  for (auto& service : release.services) {
+    const auto* next = context.next.service(service.name);
+    if (rolls(service.role) || next == nullptr || next->members.empty() || next->members == service.members) continue;
+    if (context.api.find_container(next->members.front().container, limits)) service = *next;
+  }
+  const auto needed = needed_for_traffic(release);
+  return bring_back(context, release, [&](const auto& service, const auto&) { return needed.contains(service.name); }, Booting::awaited, limits);
 }
 
 }  // namespace codops::ops

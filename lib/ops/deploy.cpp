@@ -343,6 +343,8 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     for (const auto& service : planned.next.services) {
       const auto found = present.find(service.name);
       if (service.role == release::Role::stateful && found != present.end()) desired.specs.insert_or_assign(service.name, found->second);
+      // Of a proxy that codops did not make: where users come in.
+      if (service.role == release::Role::proxy && !service.has_spec && found != present.end()) desired.specs.try_emplace(service.name, found->second);
     }
   }
   if (request.show) request.show(result.plan_text);

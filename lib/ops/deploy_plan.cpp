@@ -7,6 +7,7 @@
 
 #include "lib/io/crypto.hpp"
 #include "lib/ops/addresses.hpp"
+#include "lib/ops/adopted.hpp"
 #include "lib/ops/transition.hpp"
 
 namespace codops::ops {
@@ -171,7 +172,9 @@ std::vector<NamedObject> networks_of(const Release& release) {
 
 Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options) {
   Planned planned;
-  const auto current = serving(observed, desired.project);
+  auto current = serving(observed, desired.project);
+  const bool on_record = observed.snapshot.current() != nullptr;
+  if (current && current->adopted && !on_record) current = as_adopted(std::move(*current), desired.environment, desired.services);
   Release& next = planned.next;
   next.number = std::max(observed.snapshot.last_number(), current ? current->number : 0) + 1;
   next.version = desired.version;
@@ -191,20 +194,23 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   planned.intruders = intruders_of(observed, current, next);
   plan_steps(planned.plan, current, next, changes, planned.intruders, desired.networks, desired.volumes, desired.proxy, observed, options);
   next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
-  if (current && current->adopted) planned.adopted = current;
+  if (current && current->adopted && !on_record) planned.adopted = current;
   return planned;
 }
 
 Planned plan_rollback(const Release& target, const ProxySettings& proxy, const Observed& observed, const PlanOptions& options) {
   Planned planned;
   const auto current = serving(observed, target.project);
-  planned.next = target;
-  planned.plan = empty_plan(target.environment, current, target, options);
+  // Records of what was taken over did not always say what its services are for.
+  const bool bare = target.adopted && target.environment.empty() && current;
+  planned.next = bare ? as_adopted(target, current->environment, current->services) : target;
+  planned.plan = empty_plan(planned.next.environment, current, target, options);
   // Data stays as it is: going back must not touch it, whatever the old release said of its container.
   for (auto& service : planned.next.services) {
     const auto* now = current ? current->service(service.name) : nullptr;
     if (service.role == Role::stateful && now != nullptr) {
-      if (!service.same_definition(*now)) {
+      const bool by_compose = service.hash.empty() && service.image_id == now->image_id;
+      if (!service.same_definition(*now) && !by_compose) {
         planned.plan.warnings.push_back(fmt::format("{} keeps its present definition: a rollback never touches data", service.name));
       }
       service = *now;

@@ -129,9 +129,14 @@ void put_upstreams(RunContext& context, const std::string& proxy, const std::str
   context.require_lock();
   // A container of an earlier release may have the volume in another place than the settings say by now.
   auto folder = context.proxy.upstreams;
-  for (const auto& mount : context.api.inspect_container(proxy, limits).mounts) {
-    if (mount.name == context.project + upstreams_volume_suffix) folder = mount.destination;
+  const auto details = context.api.inspect_container(proxy, limits);
+  bool reads_it = details.labels.count(label_token) != 0;
+  for (const auto& mount : details.mounts) {
+    if (mount.name != context.project + upstreams_volume_suffix) continue;
+    folder = mount.destination;
+    reads_it = true;
   }
+  if (!reads_it) return;  // docker compose's own proxy finds the services by their names
   context.api.put_archive(proxy, folder, io::write_tar({{upstream_file_name, text, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0}}), limits);
 }
 

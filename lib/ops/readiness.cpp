@@ -52,10 +52,11 @@ Judgement judge(RunContext& context, const ContainerDetails& details, const Awai
     return {};
   }
   // A restart by policy shows as running again: the count tells.
-  if (has_ended(details)) return {Verdict::failed, how_it_ended(details, name)};
-  if (restarts_in(context, details, name) > 0) return {Verdict::failed, fmt::format("{} exited and was restarted by the engine", name)};
+  if (has_ended(details) && !(awaited.patient && details.state == RunState::restarting)) return {Verdict::failed, how_it_ended(details, name)};
+  if (!awaited.patient && restarts_in(context, details, name) > 0) return {Verdict::failed, fmt::format("{} exited and was restarted by the engine", name)};
   if (details.state != RunState::running) return {};
   if (details.health == HealthState::unhealthy) {
+    if (awaited.patient) return {};
     std::string output;
     if (!details.probes.empty()) output = context.secrets(limits).hide(details.probes.back().output).substr(0, 200);
     while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) output.pop_back();
@@ -153,6 +154,30 @@ void wait_ready(RunContext& context, const std::vector<Awaited>& awaited, const 
     throw Failure{Exit::failed, fmt::format("not ready after {}: {}", format_duration(context.ready_timeout), shown),
                   "timeouts.ready in codops.yaml gives it longer"};
   }
+}
+
+std::vector<Awaited> members_named(const release::Release& release, const std::vector<std::string>& containers) {
+  std::vector<Awaited> found;
+  for (const auto& service : release.services) {
+    for (const auto& member : service.members) {
+      if (std::find(containers.begin(), containers.end(), member.container) != containers.end()) found.push_back({&service, member});
+    }
+  }
+  return found;
+}
+
+void wait_kept(RunContext& context, const std::vector<Awaited>& members, const std::function<void(const std::string&)>& progress,
+               const Limits& limits) {
+  std::vector<Awaited> booting;
+  for (const auto& one : members) {
+    const auto details = context.api.find_container(one.member.container, limits);
+    const auto now = context.api.client().engine_now().value_or(context.clock.now());
+    const bool long_ago = details && details->started && now - *details->started > context.ready_timeout;
+    if (details && details->health == HealthState::unhealthy && long_ago) continue;
+    booting.push_back(one);
+    booting.back().patient = true;
+  }
+  wait_ready(context, booting, progress, limits);
 }
 
 void watch_members(RunContext& context, const std::vector<std::string>& containers, Deadline until, Milliseconds every,

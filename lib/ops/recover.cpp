@@ -7,9 +7,11 @@
 #include "lib/ops/companions.hpp"
 #include "lib/ops/down_steps.hpp"
 #include "lib/ops/evidence.hpp"
+#include "lib/ops/members.hpp"
 #include "lib/ops/networks.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/proxy.hpp"
+#include "lib/ops/readiness.hpp"
 #include "lib/ops/recover_blind.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/ops/transaction.hpp"
@@ -166,6 +168,21 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   if (current || recovery_.forward) restore_networks(run_context, extra.value("subnet", std::string{}), limits);
   if (const auto proxy = recovery_.forward ? running_proxy(next, observed_) : std::string{}; !proxy.empty()) {
     run_context.old_workers = leaving_workers(run_context, proxy, limits);
+  }
+  if (recovery_.forward) {
+    // An engine that came back may have started them a moment ago.
+    std::vector<std::string> names;
+    for (const auto& service : next.services) {
+      if (!rolls(service.role)) continue;
+      for (const auto& member : service.members) names.push_back(member.container);
+    }
+    try {
+      wait_kept(run_context, members_named(run_context.next, names), [](const std::string&) {}, limits);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::failed) throw;
+      recovery_.forward = false;
+      host_.reporter().note(fmt::format("its new set does not get ready ({}): undoing it", failure.message()));
+    }
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? now() : found.entries.front().at;

@@ -132,7 +132,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
 std::string Transaction::mend_after_undo(RunContext& context, const std::function<bool(const std::string&)>& ran, const Limits& limits) {
   if (!context.current) return {};
   try {
-    const auto mended = bring_back(context, *context.current, [&](const auto&, const auto& member) { return ran(member.container); }, limits);
+    const auto mended = bring_back(context, *context.current, [&](const auto&, const auto& member) { return ran(member.container); }, Booting::left, limits);
     if (!mended.empty()) host_.reporter().note(fmt::format("{} had been stopped or removed meanwhile and runs again", fmt::join(mended, ", ")));
     return {};
   } catch (const Failure& failure) {
@@ -146,7 +146,7 @@ std::string Transaction::mend_after_undo(RunContext& context, const std::functio
 RunResult Transaction::run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits) {
   RunResult result;
   auto plan = planned.plan;
-  const auto current = serving(observed_, host_.project());
+  const auto current = planned.adopted ? planned.adopted : serving(observed_, host_.project());
   auto extra = Json::parse(plan.context.empty() ? "{}" : plan.context);
   extra["next"] = Json::parse(to_json(planned.next));
   extra["current"] = current ? Json::parse(to_json(*current)) : Json();

@@ -42,6 +42,16 @@ Json service_args(const ServiceChange& change) {
           {"replaced_grace", change.current != nullptr ? change.current->stop_grace_seconds : 10}};
 }
 
+// Containers behind the proxy that serve already and go on to.
+Json kept_of(const std::vector<ServiceChange>& changes) {
+  auto kept = Json::array();
+  for (const auto& change : changes) {
+    if (change.next->port == 0 || change.next->role == Role::proxy) continue;
+    for (const auto& member : change.have) kept.push_back(member.container);
+  }
+  return kept;
+}
+
 UpstreamFile upstreams_of(const release::Release& next, const std::vector<ServiceChange>& changes, const ProxySettings& proxy,
                           bool with_backups) {
   UpstreamFile file{next.number, next.version, proxy.set_connect_timeout, {}};
@@ -273,7 +283,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     const auto before = current ? current->upstreams : std::string{};
     const bool comes = !front->make.empty() || !front->start.empty() || !front->rejoin.empty();
     if (comes) {
-      auto& step = steps.add("front", set_text({front}), {{"services", list({front})}, {"upstreams", during}},
+      auto& step = steps.add("front", set_text({front}), {{"services", list({front})}, {"upstreams", during}, {"keep", kept_of(changes)}},
                              front->leave.empty() ? "remove" : "start the old one");
       step.phase = plan::Phase::moved;
       if (!front->leave.empty()) {
@@ -287,7 +297,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       if (what.empty()) what.emplace_back("upstreams");
       auto& step = steps.add("switch", fmt::format("~ {} → release {}", fmt::join(what, ", "), next.number),
                              {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container},
-                              {"to", during}, {"back", before}, {"files", front->files_changed}, {"drain_back", true}},
+                              {"to", during}, {"back", before}, {"files", front->files_changed}, {"drain_back", true}, {"keep", kept_of(changes)}},
                              "switch back");
       step.phase = plan::Phase::moved;
       switched = true;

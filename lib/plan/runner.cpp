@@ -40,8 +40,14 @@ void journal_undo(const Run& run, const Step& step, const Limits& limits) {
   }
 }
 
-// Undoes the steps 0..last in reverse and completes `outcome`.
-void go_back(const Run& run, std::size_t last, const Record* record, const Limits& limits, Outcome& outcome) {
+// The way back's own time is over: whoever was being waited for is not the reason.
+std::string why_not_undone(const Failure& failure, const Limits& limits, Milliseconds given) {
+  if (failure.code() != Exit::deadline || !limits.deadline.expired()) return failure.message();
+  return fmt::format("the {} s that the whole way back may take were over before it was done", given.count() / 1000);
+}
+
+// Undoes the steps 0..last in reverse and completes `outcome`. `given`: the time that `limits` began with.
+void go_back(const Run& run, std::size_t last, const Record* record, const Limits& limits, Milliseconds given, Outcome& outcome) {
   const Faults faults;
   bool failed = false;
   for (std::size_t index = last + 1; index-- > 0;) {
@@ -62,8 +68,9 @@ void go_back(const Run& run, std::size_t last, const Record* record, const Limit
     } catch (const Failure& failure) {
       failed = true;
       outcome.undo_cut_off = outcome.undo_cut_off || limits.deadline.expired();
-      outcome.not_undone.push_back(step.name + ": " + failure.message());
-      run.reporter.report({Event::Kind::failed, step.name, "undo: " + failure.message(), {}, since(run, start), {}, {}});
+      const auto why = why_not_undone(failure, limits, given);
+      outcome.not_undone.push_back(step.name + ": " + why);
+      run.reporter.report({Event::Kind::failed, step.name, "undo: " + why, {}, since(run, start), {}, {}});
       if (failure.code() == Exit::locked) break;  // somebody else holds the lock now: hands off
       // Traffic could not be moved back, so it may still go where the steps before would take something away.
       if (step.phase == Phase::before) continue;
@@ -135,7 +142,7 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
         outcome.not_undone.push_back("the lock was lost: whoever holds it now recovers this run");
       } else if (begun || index > 0) {
         // Without its entry it did nothing, so there is nothing of it to undo.
-        go_back(run, begun ? index : index - 1, nullptr, back, outcome);
+        go_back(run, begun ? index : index - 1, nullptr, back, by_signal ? run.undo_time_after_signal : run.undo_time, outcome);
       }
       return outcome;
     }
@@ -153,7 +160,7 @@ Outcome finish_forward(const Run& run, std::size_t first) { return run_from(run,
 Outcome undo_all(const Run& run, std::size_t last, const Record* record) {
   Outcome outcome;
   outcome.exit = Exit::ok;
-  go_back(run, last, record, {Deadline::after(run.undo_time), run.limits.cancel}, outcome);
+  go_back(run, last, record, {Deadline::after(run.undo_time), run.limits.cancel}, run.undo_time, outcome);
   outcome.done = outcome.exit == Exit::ok;
   return outcome;
 }
