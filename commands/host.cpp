@@ -115,6 +115,11 @@ std::function<bool(const std::string&)> asker(Services& services) {
   };
 }
 
+void require_consent(Services& services, const std::string& environment, const std::string& question) {
+  if (!services.environment(environment).protected_) return;
+  if (!services.confirm(question)) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
+}
+
 Result ended(const ops::DeployResult& result, const std::string& environment) {
   const auto& run = result.run;
   const auto json = json_of(result, environment);

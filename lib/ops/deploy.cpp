@@ -11,6 +11,7 @@
 #include "lib/ops/observe.hpp"
 #include "lib/ops/preflight.hpp"
 #include "lib/ops/render.hpp"
+#include "lib/ops/version_name.hpp"
 
 namespace codops::ops {
 namespace {
@@ -103,7 +104,7 @@ Desired one_service_moved(Host& host, const DeployRequest& request, const Releas
     }
     desired.specs.insert_or_assign(name, rendered.specs.at(name));
     desired.blobs.merge(rendered.blobs);
-    desired.version += fmt::format(" + {} {}", name, version);
+    desired.version = with_service(desired.version, name, version);
   }
   return desired;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/io/process.hpp"
 #include "lib/ops/one_off.hpp"
 #include "lib/ops/release_secrets.hpp"
@@ -18,6 +19,7 @@ KnownSecrets secrets_of(Host& host, const release::Release& release) {
   const auto limits = Limits{}.within(secrets_time);
   KnownSecrets known;
   add_secrets_of(host.environment(), host.shell(), known);
+  host.api().registry_auth().add_secrets(known);
   add_secrets_of(release, host.store().find_specs(release.number, limits),
                  [&](const std::string& sha256) { return host.store().load_blob(sha256, limits).value_or(std::string{}); }, known);
   return known;

@@ -124,6 +124,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   context.specs = desired.specs;
   context.blobs = desired.blobs;
   add_secrets_of(environment, host_.shell(), context.environment_secrets);
+  host_.api().registry_auth().add_secrets(context.environment_secrets);
   context.networks = desired.networks;
   context.volumes = desired.volumes;
   return context;
@@ -195,8 +196,9 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
   const auto& first = plan.steps.front();
   if (first.mutates) files.push_back(run_journal.entry_file("doing", first.name, first.text));
-  lock_->write(files, limits);
   const plan::Faults faults;
+  faults.at("before", "plan");
+  lock_->write_whole(files, limits);
   faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, desired);

@@ -46,6 +46,8 @@ class Transaction {
   plan::Journal journal(std::string run, int next_seq, int last_written = 0);
   WallTime now();
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }
+  // What makes a run known, which a signal does not cut off.
+  void write_whole(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write_whole(files, limits); }
 
  private:
   void recover(RecoveryWay way, const Limits& limits);

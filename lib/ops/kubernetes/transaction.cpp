@@ -110,8 +110,9 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(planned.next.number, specs_of(planned.objects, planned.before)), ReleaseStore::file_of(planned.next),
                                               run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan))};
   if (observed_.snapshot.environment.empty()) files.insert(files.begin(), ReleaseStore::environment_file(cluster_.environment().name));
-  lock_->write(files, limits);
   const plan::Faults faults;
+  faults.at("before", "plan");
+  lock_->write_whole(files, limits);
   faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, planned.objects, planned.before);
