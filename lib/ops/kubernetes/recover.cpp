@@ -73,6 +73,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     close("an earlier run died before it changed anything", "nothing was done");
     return;
   }
+  if (plan->verb == "down") {
+    recover_down(found, *plan, std::move(run_journal), way, limits);
+    return;
+  }
   const auto extra = Json::parse(plan->context);
   const auto next = release::release_from_json(extra.at("next").dump());
   std::optional<Release> current;

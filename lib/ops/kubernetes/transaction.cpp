@@ -39,7 +39,7 @@ bool by_signal(const Failure& failure) { return failure.code() == Exit::interrup
 }  // namespace
 
 Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds lock_wait, const Limits& limits, RecoveryWay way)
-    : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()} {
+    : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()}, cancel_{limits.cancel} {
   try {
     lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait, cluster_.environment().name}, cluster_.clock(), cluster_.reporter(), limits);
   } catch (const k8s::ApiError& error) {
@@ -69,7 +69,7 @@ Transaction::~Transaction() { release_lock(); }
 void Transaction::release_lock() {
   if (!lock_) return;
   try {
-    lock_->release(Limits{}.within(signalled_ ? lock_release_time_after_signal : lock_release_time));
+    lock_->release(Limits{}.within(signalled_ || cancel_.requested() ? lock_release_time_after_signal : lock_release_time));
   } catch (const Failure& failure) {
     cluster_.reporter().warn("the lock could not be given back: " + failure.message());
   }
@@ -176,7 +176,7 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   return result;
 }
 
-void Transaction::record(HistoryEntry entry, const Limits& limits) {
+void Transaction::record(HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more) {
   const auto& history = observed_.snapshot.history;
   entry.number = observed_.snapshot.next_entry();
   entry.by = owner_.owner;
@@ -184,7 +184,8 @@ void Transaction::record(HistoryEntry entry, const Limits& limits) {
   entry.ended = cluster_.now();
   if (entry.started == WallTime{}) entry.started = entry.ended;
   seal(entry, history.empty() ? std::string{} : history.back().hash);
-  lock_->write({ReleaseStore::file_of(entry)}, limits);
+  more.insert(more.begin(), ReleaseStore::file_of(entry));
+  lock_->write(more, limits);
 }
 
 void Transaction::prune(const Limits& limits) {
