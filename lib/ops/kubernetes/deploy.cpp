@@ -13,6 +13,7 @@
 #include "lib/ops/kubernetes/preflight.hpp"
 #include "lib/ops/kubernetes/scale.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
+#include "lib/ops/version_name.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -96,7 +97,7 @@ Desired one_workload_moved(Cluster& cluster, const DeployRequest& request, const
     desired.warnings.insert(desired.warnings.end(), fresh.warnings.begin(), fresh.warnings.end());
     desired.notes.insert(desired.notes.end(), fresh.notes.begin(), fresh.notes.end());
     desired.digests.insert(fresh.digests.begin(), fresh.digests.end());
-    desired.version += fmt::format(" + {} {}", name, version);
+    desired.version = with_service(desired.version, name, version);
   }
   kube::sort_for_apply(desired.objects);
   desired.images = kube::images_of(desired.objects);
@@ -181,7 +182,6 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
   require_consent(cluster, prepared.planned, request.allow_downtime, request.confirm);
   result.run = transaction.run(prepared.planned, companions_of(cluster, prepared.companies, prepared.desired, prepared.planned, request.take_backup), request.force_conflicts, limits);
   if (result.run.exit == Exit::ok) transaction.prune(limits);
-  run_after_hooks(cluster, result.run, limits);
   return result;
 }
 

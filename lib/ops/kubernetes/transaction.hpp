@@ -36,6 +36,8 @@ class Transaction {
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const std::vector<kube::Object>& objects,
                      const std::vector<kube::Object>& before) const;
   plan::Journal journal(std::string run, int next_seq);
+  // post_deploy before the record, on_failure after it; what fails is said, and changes nothing.
+  void run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits);
   void release_lock();
 
   Cluster& cluster_;
