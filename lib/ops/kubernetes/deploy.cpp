@@ -214,7 +214,6 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
   require_consent(cluster, prepared.planned, request.allow_downtime, request.confirm);
   result.run = transaction.run(prepared.planned, companions_of(cluster, prepared.companies, prepared.desired, prepared.planned, request.take_backup), request.force_conflicts, limits);
   if (result.run.exit == Exit::ok) transaction.prune(limits);
-  run_after_hooks(cluster, result.run, limits);
   return result;
 }
 

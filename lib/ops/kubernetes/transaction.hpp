@@ -35,10 +35,12 @@ class Transaction {
   void recover(RecoveryWay way, const Limits& limits);
   void recover_down(const plan::Record& found, const plan::Plan& plan, plan::Journal journal, RecoveryWay way, const Limits& limits);
   void finish_down(const plan::Plan& plan, plan::Journal journal, WallTime started, const std::string& message, const Limits& limits);
-  void record(release::HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more);
+  void record(release::HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more = {});
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const std::vector<kube::Object>& objects,
                      const std::vector<kube::Object>& before) const;
   plan::Journal journal(std::string run, int next_seq);
+  // post_deploy before the record, on_failure after it; what fails is said, and changes nothing.
+  void run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits);
   void release_lock();
 
   Cluster& cluster_;
