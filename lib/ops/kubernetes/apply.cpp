@@ -51,6 +51,8 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
         } else if (keeps_rolling(error)) {
           // What the server filled in belongs to nobody, so that no apply takes it away.
           api.patch(ref_of(wave[index]), k8s::Api::PatchKind::merge, {{"spec", {{"strategy", {{"type", "Recreate"}, {"rollingUpdate", nullptr}}}}}}, limits);
+          // As a plain change it would hold the strategy against every later apply.
+          api.adopt(ref_of(wave[index]), {std::string{k8s::field_manager}}, limits);
           outcome.applied = api.apply(bodies[index], {.force = true}, limits);
         } else {
           if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), way_out(wave[index], error)};
