@@ -139,7 +139,8 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
       sorted.changed.push_back(key_of(object));
       // The record says nothing of what others wrote into it.
       if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
-      if (needs_window(diff)) open_window(object);
+      // What is recreated has no rolling window, and the API refuses one until the manifest is applied.
+      if (needs_window(diff) && live->json().at("spec").value("/strategy/type"_json_pointer, "") != "Recreate") open_window(object);
     }
     if (diff.new_pods && diff.sign == Sign::changed) {
       const auto down = why_not_beside(object);
