@@ -47,6 +47,19 @@ bool asks_for_json(const std::vector<std::string>& arguments) {
   return false;
 }
 
+// The same for their colours: how `--color` was given, wherever it stands.
+commands::Color color_asked_for(const std::vector<std::string>& arguments) {
+  auto color = commands::Color::automatic;
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    std::string_view value;
+    if (arguments[i].starts_with("--color=")) value = std::string_view{arguments[i]}.substr(8);
+    else if (arguments[i] == "--color" && i + 1 < arguments.size()) value = arguments[i + 1];
+    if (value == "never") color = commands::Color::never;
+    if (value == "always") color = commands::Color::always;
+  }
+  return color;
+}
+
 // "list" of "backup list": an environment of that name could not be told from the sub-verb.
 std::vector<std::string> subverb_names(const std::vector<Verb>& verbs) {
   std::vector<std::string> names;
@@ -131,7 +144,7 @@ int run_invocation(const Process& process, const std::vector<Verb>& verbs, Strea
 
 int run(const Process& process, const std::vector<Verb>& verbs, Stream& out, Stream& err) {
   const bool json = asks_for_json(process.arguments);
-  const bool color = may_color(err.fd(), commands::Color::automatic, look_of(process));
+  const bool color = may_color(err.fd(), color_asked_for(process.arguments), look_of(process));
   try {
     return run_invocation(process, verbs, out, err);
   } catch (const Failure& failure) {

@@ -8,6 +8,7 @@
 #include "lib/backup/metrics.hpp"
 #include "lib/backup/ping.hpp"
 #include "lib/base/units.hpp"
+#include "lib/io/files.hpp"
 
 namespace codops::commands {
 namespace {
@@ -31,26 +32,27 @@ class Backup final : public Command {
 
   Result run(Services& services) override {
     if (label_) backup::check_tag(*label_);
-    BackupPlace place{services, environment_, store_};
-    if (services.options().dry_run) return plan(services, place);
-    const auto ping = open_ping(services, place);
+    const auto environment = services.environment(environment_);
+    if (services.options().dry_run) {
+      BackupPlace place{services, environment_, store_};
+      return plan(services, place);
+    }
+    const auto ping = open_ping(services, environment);
     ping.start(services.limits());
+    std::unique_ptr<BackupPlace> opened;
     std::optional<backup::Taken> taken;
     try {
+      opened = std::make_unique<BackupPlace>(services, environment_, store_);
+      auto& place = *opened;
       taken = backup::take(place.catalogue(), place.subject(url_variable_), options(place), place.keys(), services.clock(), services.reporter(),
                            services.limits());
-    } catch (const Failure&) {
-      // The failure is what counts; that it could not be told elsewhere is only worth a warning.
-      try {
-        write_metrics(services, place);
-        ping.failure(Limits{}.within(Milliseconds{10'000}));
-      } catch (const Failure& second) {
-        services.reporter().warn(second.message());
-      }
+    } catch (...) {
+      failed(services, environment, opened.get(), ping);
       throw;
     }
+    auto& place = *opened;
     std::optional<Failure> untold;
-    for (const auto& tell : std::initializer_list<std::function<void()>>{[&] { write_metrics(services, place); }, [&] { ping.success(services.limits()); }}) {
+    for (const auto& tell : std::initializer_list<std::function<void()>>{[&] { write_metrics(services, environment, &place, services.limits()); }, [&] { ping.success(services.limits()); }}) {
       try {
         tell();
       } catch (const Failure& failure) {
@@ -80,6 +82,19 @@ class Backup final : public Command {
     return options;
   }
 
+  // The failure is what counts: that it could not be told elsewhere is only worth a warning. None of these keeps the other from being
+  // tried, and the run's own limits may be what ended it.
+  void failed(Services& services, const settings::Environment& environment, BackupPlace* place, const backup::Ping& ping) const {
+    const auto limits = [] { return Limits{}.within(Milliseconds{10'000}); };
+    for (const auto& tell : std::initializer_list<std::function<void()>>{[&] { ping.failure(limits()); }, [&] { write_metrics(services, environment, place, limits()); }}) {
+      try {
+        tell();
+      } catch (const std::exception& second) {
+        services.reporter().warn(second.what());
+      }
+    }
+  }
+
   Result plan(Services& services, BackupPlace& place) const {
     const auto chosen = options(place);
     const auto subject = place.subject(url_variable_);
@@ -94,29 +109,41 @@ class Backup final : public Command {
     return {Exit::ok, text, json.dump()};
   }
 
-  backup::Ping open_ping(Services& services, const BackupPlace& place) const {
-    const auto name = ping_variable_.value_or(place.environment().backup.ping_url_variable);
+  backup::Ping open_ping(Services& services, const settings::Environment& environment) const {
+    const auto name = ping_variable_.value_or(environment.backup.ping_url_variable);
     if (name.empty()) return backup::Ping{};
     const auto url = services.variable(name);
     if (!url) throw Failure{Exit::config, fmt::format("{} is not set", name), "it names the URL that backup pings"};
     return backup::Ping{Secret{*url}};
   }
 
-  void write_metrics(Services& services, BackupPlace& place) const {
-    const auto file = metrics_file_.value_or(place.environment().backup.metrics_file);
+  // A store that does not answer has told the last run what it holds.
+  void write_metrics(Services& services, const settings::Environment& environment, BackupPlace* place, const Limits& limits) const {
+    const auto file = metrics_file_.value_or(environment.backup.metrics_file);
     if (file.empty()) return;
+    std::optional<backup::Metrics> metrics;
+    try {
+      if (place != nullptr) metrics = of_store(place->catalogue(), limits);
+    } catch (const std::exception& error) {
+      services.reporter().warn(fmt::format("the metrics' time of the last success is that of an earlier run: {}", error.what()));
+    }
+    if (!metrics) metrics = backup::from_exposition(io::read_file_if_there(file).value_or(""), environment_);
+    metrics->last_attempt = services.clock().now();
+    backup::write_metrics(file, *metrics);
+  }
+
+  backup::Metrics of_store(backup::Catalogue& catalogue, const Limits& limits) const {
     backup::Metrics metrics;
     metrics.environment = environment_;
-    metrics.last_attempt = services.clock().now();
     std::vector<backup::Broken> broken;
-    for (const auto& entry : place.catalogue().list(services.limits(), &broken)) {
-      if (!entry.sound()) continue;
+    for (const auto& entry : catalogue.list(limits, &broken)) {
+      if (!entry.sound() || entry.manifest.safety) continue;
       metrics.last_success = entry.manifest.finished;
       metrics.size = entry.manifest.size();
       metrics.duration = entry.manifest.finished - entry.manifest.started;
       if (entry.marks.drilled) metrics.restore_verified = entry.marks.drilled;
     }
-    backup::write_metrics(file, metrics);
+    return metrics;
   }
 
   Result told(const backup::Taken& taken, BackupPlace& place, const GlobalOptions& options) const {

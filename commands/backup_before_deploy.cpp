@@ -13,7 +13,8 @@ std::string backup_before_deploy(Services& services, const std::string& environm
   if (fresh_for.count() > 0) {
     std::vector<backup::Broken> broken;
     const auto entries = place.catalogue().list(limits, &broken);
-    if (!entries.empty() && entries.back().sound()) {
+    // One that a restore took is of what was replaced since.
+    if (!entries.empty() && entries.back().sound() && !entries.back().manifest.safety) {
       const auto age = services.clock().now() - entries.back().manifest.finished;
       if (age < fresh_for) return fmt::format("{} of {} is fresh enough", entries.back().manifest.label, format_age(age));
     }

@@ -37,6 +37,7 @@ class Verify final : public Command {
     for (const auto& entry : entries) {
       backup::Progress progress{services.reporter(), services.clock(), "verify", entry.manifest.plain_size()};
       const auto found = backup::verify(place.catalogue(), entry, place.keys(), services.clock().now(), progress, services.limits());
+      if (!found.unrecorded.empty()) services.reporter().warn("that it was verified is not recorded in the store: " + found.unrecorded);
       result.text += fmt::format("  {}  {}\n", entry.manifest.label,
                                  found.untrusted ? "NOT TRUSTED: " + found.damage + "; look at backup.signing_key"
                                  : !found.whole  ? "DAMAGED: " + found.damage
@@ -70,7 +71,7 @@ class Prune final : public Command {
   Result run(Services& services) override {
     BackupPlace place{services, environment_, store_};
     const bool dry_run = services.options().dry_run;
-    const auto pruning = backup::prune(place.catalogue(), place.policy(), services.clock().now(), dry_run, services.limits());
+    const auto pruning = backup::prune(place.catalogue(), place.policy(), services.clock().now(), dry_run, services.limits(), place.origin());
     Json json{{"exit", 0}, {"dry_run", dry_run}, {"removed", pruning.removed}, {"backups", Json::array()}};
     std::string text;
     for (const auto& verdict : pruning.verdicts) {

@@ -126,6 +126,17 @@ backup::Entry BackupPlace::find(const std::string& backup) {
   return entry;
 }
 
+backup::AskOrigin BackupPlace::origin() {
+  return [this]() -> std::optional<backup::DatabaseIdentity> {
+    try {
+      return backup::origin_of(reach_database(services_, environment_, std::nullopt).target, services_.limits())();
+    } catch (const Failure&) {
+      services_.limits().check("asking the database who it is");
+      return std::nullopt;
+    }
+  };
+}
+
 backup::Policy BackupPlace::policy() const {
   const auto& retention = environment_.backup.retention;
   return {retention.count, retention.days,    retention.keep_min, retention.daily,

@@ -30,6 +30,8 @@ class BackupPlace {
   void add_companions(backup::Subject& subject);
   backup::Options options() const;  // of the settings
   backup::Policy policy() const;
+  // Whose backups rules may remove: of the database, as far as the settings lead to it.
+  backup::AskOrigin origin();
 
  private:
   void read_keys();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/database.hpp"
+#include "commands/host.hpp"
 #include "commands/migrate.hpp"
 #include "lib/migrate/provision.hpp"
 
@@ -31,6 +32,7 @@ class DbInit final : public Command {
     if (wanted.database.empty()) throw Failure{Exit::config, "the database's URL names no database", "postgresql://user:password@host:5432/NAME"};
     if (print_ || services.options().dry_run) return {Exit::ok, migrate::to_sql(wanted, migrate::provision_steps(wanted)), {}};
 
+    require_consent(services, environment_, fmt::format("make what is missing of \"{}\" of {} (role, database, extensions, grants)?", wanted.database, environment_));
     const auto reached = reach_database(services, environment, admin_variable_ ? admin_variable_ : url_variable_);
     auto admin = reached.target;
     if (!admin_variable_) admin.database = "postgres";

@@ -125,7 +125,7 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
     std::vector<backup::Broken> broken;
     std::optional<WallTime> newest;
     for (const auto& entry : place->catalogue().list(limits, &broken)) {
-      if (entry.sound() && (!newest || entry.manifest.finished > *newest)) newest = entry.manifest.finished;
+      if (entry.sound() && !entry.manifest.safety && (!newest || entry.manifest.finished > *newest)) newest = entry.manifest.finished;
     }
     if (!newest && !broken.empty()) throw Failure{Exit::unknown, broken.front().text(), "codops backup list " + place->environment().name};
     return newest ? std::optional{std::chrono::duration_cast<Milliseconds>(clock.now() - *newest)} : std::nullopt;

@@ -41,6 +41,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
     json["steps"].push_back(std::move(entry));
   }
   json["warnings"] = run.plan.warnings;
+  for (const auto& text : run.failed_hooks) json["warnings"].push_back(text);
   json["notes"] = run.plan.notes;
   json["downtime"] = run.plan.downtime;
   json["untouched"] = run.plan.untouched;
@@ -67,6 +68,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   if (run.plan.from != 0 && run.plan.verb != "rollback") {
     text += fmt::format("  back:  codops rollback {}      (release {} is kept)\n", environment, run.plan.from);
   }
+  for (const auto& failed : run.failed_hooks) text += "  hook:  " + failed + "\n";
   text += "  time:  " + to_text(ops::time_account(run)) + "\n";
   return text;
 }
@@ -92,6 +94,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
     if (!run.outcome.undone.empty()) text += fmt::format("\n  undone      {}", fmt::join(run.outcome.undone, ", "));
     for (const auto& stays : run.outcome.not_undone) text += "\n  stays       " + stays;
   }
+  for (const auto& failed : run.failed_hooks) text += "\n  hook        " + failed;
   // Who lost the lock has written nothing: the number is the successor's, if it is anybody's.
   if (!run.evidence.empty() && run.recorded && run.exit != Exit::locked) text += fmt::format("\n  evidence    codops history {} {} --logs", environment, run.entry.number);
   throw Failure{run.exit, text, failure.hint()};
@@ -115,6 +118,11 @@ std::function<bool(const std::string&)> asker(Services& services) {
   };
 }
 
+void require_consent(Services& services, const std::string& environment, const std::string& question) {
+  if (!services.environment(environment).protected_) return;
+  if (!services.confirm(question)) throw Failure{Exit::failed, "not confirmed", "nothing was changed"};
+}
+
 Result ended(const ops::DeployResult& result, const std::string& environment) {
   const auto& run = result.run;
   const auto json = json_of(result, environment);
@@ -126,6 +134,11 @@ Result ended(const ops::DeployResult& result, const std::string& environment) {
     return {Exit::ok, fmt::format("{} already runs {}: nothing to do\n  --force makes a new set anyway\n", environment, result.previous), json};
   }
   if (run.outcome.failure) fail(result, environment);
+  // Only what follows the outcome was cut off.
+  if (run.exit != Exit::ok) {
+    throw Failure{run.exit, fmt::format("{} runs {} (release {}), which stays; {}", environment, run.plan.version, run.plan.release, fmt::join(run.failed_hooks, "; ")),
+                  "what was cut off is not run again by itself"};
+  }
   return {Exit::ok, success_text(result, environment), json};
 }
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "commands/host.hpp"
 #include "commands/migrate.hpp"
 #include "commands/migrate_options.hpp"
 
@@ -58,6 +59,7 @@ class MigrateResolve final : public Command {
     const auto& name = applied_ ? *applied_ : *rolled_back_;
     const auto what = fmt::format("\"{}\" as {}", name, applied_ ? "applied" : "rolled back");
     if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {}\n", what), {}};
+    require_consent(services, environment.name, fmt::format("mark {} in {}?", what, environment.name));
     auto connection = options_.connect(services, environment);
     const auto resolve = applied_ ? migrate::resolve_applied : migrate::resolve_rolled_back;
     resolve(source, connection, name, options_.running(services, environment), services.reporter(), services.limits());

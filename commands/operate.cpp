@@ -128,6 +128,7 @@ class Maintenance final : public Command {
     if (page_) page = io::read_file(*page_, 256U << 10U);
     const bool on = state_ == "on";
     if (services.options().dry_run) return {Exit::ok, fmt::format("would {} at the front\n", on ? "answer 503" : "bring the application back"), {}};
+    require_consent(services, environment_, fmt::format("{} at the front of {}?", on ? "answer 503" : "bring the application back", environment_));
     open_engine(services, environment_)->maintenance(on, page, fmt::format("maintenance {} {}", environment_, state_), lock_wait_.value_or(Milliseconds{0}), services.limits());
     return {Exit::ok, on ? fmt::format("the front of {} answers 503\n  back:  codops maintenance {} off\n", environment_, environment_)
                          : fmt::format("{} serves again\n", environment_), {}};
@@ -172,6 +173,7 @@ class Recover final : public Command {
       const auto snapshot = engine->snapshot(services.limits());
       return {Exit::ok, snapshot.unfinished() == nullptr ? "nothing is unfinished\n" : fmt::format("would recover {}\n", snapshot.unfinished()->run), {}};
     }
+    require_consent(services, environment_, fmt::format("{} what a run of {} that died left behind?", back_ ? "undo" : "finish or undo", environment_));
     const auto recovery = engine->recover(fmt::format("{} {}", back_ ? "abort" : "resume", environment_), lock_wait_.value_or(Milliseconds{0}),
                                           back_ ? ops::RecoveryWay::back : ops::RecoveryWay::best, services.limits());
     const nlohmann::json json{{"exit", 0}, {"recovered", recovery.needed}, {"forward", recovery.forward}, {"text", recovery.text}};

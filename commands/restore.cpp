@@ -29,6 +29,8 @@ class Restore final : public Command {
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
     parameters.flag("--undo", undo_, "puts back what the last restore replaced; STAMP: what an earlier one did");
     parameters.flag("--no-safety-backup", no_safety_, "takes no backup of what is there first");
+    parameters.flag("--other-database", other_database_, "a backup of another database may take the live one's place");
+    parameters.flag("--no-tablespaces", no_tablespaces_, "everything goes into the default tablespace");
     parameters.flag("--no-owner", no_owner_, "objects belong to who restores");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
     parameters.option("--database-url-env", "NAME", url_variable_, "the variable that has the database's URL");
@@ -68,7 +70,8 @@ class Restore final : public Command {
     RestoreWiring wiring{services, place.environment(), subject, wanted};
     const auto undone = backup::undo_restore(subject, found.stamp, wiring.hooks(), services.clock(), services.reporter(), services.limits());
     const auto what = undone.database.empty() ? fmt::format("{}", fmt::join(undone.kept, ", ")) : "\"" + undone.database + "\"";
-    std::string text = fmt::format("{} is again what it was before the restore of {} · {}\n", what, undone.source, format_duration(undone.took));
+    const auto when = backup::stamp_text(found.stamp);
+    std::string text = fmt::format("{} is again what it was before the restore of {} · {}\n", what, when, format_duration(undone.took));
     if (!undone.aside.empty()) text += fmt::format("  what was live is kept as \"{}\"\n", undone.aside);
     if (!undone.database.empty() && !undone.kept.empty()) text += fmt::format("  the same for {}\n", fmt::join(undone.kept, ", "));
     return with_health(services, text, undone, Json{{"database", undone.database}, {"aside", undone.aside}, {"others", undone.kept}});
@@ -76,7 +79,7 @@ class Restore final : public Command {
 
   Result plan_undo(Services& services, const backup::Subject& subject) const {
     const auto found = backup::find_undoable(subject, source_, services.limits());
-    std::string text = fmt::format("{} · undo of the restore of {}\n\n", environment_, found.stamp);
+    std::string text = fmt::format("{} · undo of the restore of {}\n\n", environment_, backup::stamp_text(found.stamp));
     Json others = Json::array();
     int number = 0;
     const auto step = [&](const std::string& what) { text += fmt::format("  {}  {}\n", ++number, what); };
@@ -93,9 +96,10 @@ class Restore final : public Command {
   }
 
   Result tables(Services& services, BackupPlace& place, const backup::Subject& subject) const {
-    const auto request = make_request(place);
+    auto request = make_request(place);
     if (!request.file.empty()) throw Failure{Exit::usage, "--table takes a backup of codops", "a dump file restores whole: --into NAME"};
-    if (services.options().dry_run) return plan(services, place, subject, request);
+    const auto source = choose(place, request);
+    if (services.options().dry_run) return plan(services, place, subject, request, source);
     const auto restored = backup::restore_tables(place.catalogue(), subject, request, place.keys(), services.clock(), services.reporter(), services.limits());
     std::string text = fmt::format("{} rows of {} are in schema \"{}\" of \"{}\" · {}\n", restored.rows, restored.source, restored.schema, restored.database, format_duration(restored.took));
     text += fmt::format("  look:   SELECT * FROM {0}.{1} LIMIT 10;\n  drop:   DROP SCHEMA {0} CASCADE;\n  the live tables were not touched, and no backup takes that schema along\n",
@@ -108,8 +112,9 @@ class Restore final : public Command {
     auto request = make_request(place);
     const auto wanted = ways(place);
     request.read_only = wanted.application == "read_only";
-    if (services.options().dry_run) return plan(services, place, subject, request);
-    if (request.into.empty() && !services.confirm(fmt::format("replace {} of {} by {}? It is kept beside it.", subject_of(subject, request), environment_, source_))) {
+    const auto source = choose(place, request);
+    if (services.options().dry_run) return plan(services, place, subject, request, source);
+    if (request.into.empty() && !services.confirm(fmt::format("replace {} of {} by {}? It is kept beside it.", subject_of(subject, request), environment_, source))) {
       return {Exit::failed, "nothing was changed\n", {}};
     }
     RestoreWiring wiring{services, place.environment(), subject, wanted};
@@ -128,6 +133,14 @@ class Restore final : public Command {
                             {"safety_backup", restored.safety_backup}, {"rows", restored.rows}, {"notes", restored.notes},
                             {"seconds", static_cast<double>(restored.took.count()) / 1000},
                             {"downtime_seconds", static_cast<double>(restored.downtime.count()) / 1000}});
+  }
+
+  // From here on the request names one backup, whatever is taken meanwhile. In words: "latest, which is 20261123-101500F".
+  std::string choose(BackupPlace& place, backup::RestoreRequest& request) const {
+    if (!request.file.empty()) return source_;
+    request.backup = place.find(source_).manifest.label;
+    if (request.backup == source_) return source_;
+    return fmt::format("{}, which is {}", source_, request.backup);
   }
 
   static std::string subject_of(const backup::Subject& subject, const backup::RestoreRequest& request) {
@@ -166,16 +179,18 @@ class Restore final : public Command {
     request.parts = parts_;
     request.safety_backup = !no_safety_;
     request.load.no_owner = no_owner_;
+    request.load.no_tablespaces = no_tablespaces_;
+    request.other_database = other_database_;
     request.load.jobs = static_cast<int>(jobs_.value_or(std::max(2, place.environment().backup.jobs)));
     if (request.load.jobs < 1 || request.load.jobs > 64) throw Failure{Exit::usage, "--jobs takes 1 to 64"};
     return request;
   }
 
-  Result plan(Services& services, BackupPlace& place, const backup::Subject& subject, const backup::RestoreRequest& request) const {
+  Result plan(Services& services, BackupPlace& place, const backup::Subject& subject, const backup::RestoreRequest& request, const std::string& source) const {
     const auto findings = backup::check_restore(place.catalogue(), subject, request, place.keys(), services.limits());
     const auto& live = subject.database.database;
-    std::string text = fmt::format("{} · restore of {} · every stored byte was checked\n\n", environment_, source_);
-    Json json{{"exit", 0}, {"dry_run", true}, {"findings", Json::array()}};
+    std::string text = fmt::format("{} · restore of {} · every stored byte was checked\n\n", environment_, source);
+    Json json{{"exit", 0}, {"dry_run", true}, {"source", request.file.empty() ? request.backup : source_}, {"findings", Json::array()}};
     bool blocked = false;
     for (const auto& finding : findings) {
       blocked |= finding.blocks;
@@ -188,13 +203,15 @@ class Restore final : public Command {
     if (!request.tables.empty()) {
       step("restore", fmt::format("{} into a schema of their own in \"{}\"        undo: drop", fmt::join(request.tables, ", "), live));
     } else if (request.into.empty()) {
-      if (request.safety_backup) step("backup", fmt::format("of what \"{}\" holds now", live));
+      const bool exists = backup::live_exists(subject, services.limits());
+      if (request.safety_backup && exists) step("backup", fmt::format("of what \"{}\" holds now", live));
       if (wanted.application == "stop") step("stop", "the application's containers                            undo: start");
-      if (wanted.application == "read_only" && request.wants("database")) step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
+      if (wanted.application == "read_only" && request.wants("database") && exists) step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
       if (request.wants("database")) {
         step("restore", "into a new database, compared with the manifest        undo: drop");
         if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
-        step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
+        if (!exists) step("swap", fmt::format("the new one becomes \"{}\", which does not exist yet", live));
+        else step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
       } else {
         step("swap", fmt::format("{}: what is live is kept beside it; the database is not touched   undo: {}", subject_of(subject, request), undoing(services)));
       }
@@ -211,7 +228,7 @@ class Restore final : public Command {
   std::optional<std::string> into_, store_, url_variable_, application_;
   std::vector<std::string> tables_, parts_;
   std::optional<std::int64_t> jobs_;
-  bool undo_{}, no_safety_{}, no_owner_{}, no_migrate_{};
+  bool undo_{}, no_safety_{}, no_owner_{}, no_migrate_{}, other_database_{}, no_tablespaces_{};
 };
 
 }  // namespace

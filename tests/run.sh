@@ -106,15 +106,17 @@ broken() { # NAME LOG
   { sed 's/\x1b\[[0-9;]*m//g' "$2" | grep -m 5 -B 8 -A 6 -E '(ERROR|FATAL ERROR):' || true; tail -n 40 "$2"; } | sed 's/^/    /'
 }
 
-# doctest counts cases; those that could not run say "skipped: why" and return. With several filters, that many runs beside each other.
+# doctest counts cases; those that could not run say "skipped: why" and return. With several filters (options, in words), that many runs beside
+# each other.
 run_doctest() { # KIND MINUTES [FILTER...]
-  local kind=$1 minutes=$2 binary=build/release/tests/codops_${1}_tests log part=0 filter
+  local kind=$1 minutes=$2 binary=build/release/tests/codops_${1}_tests log part=0 filter options
   shift 2
   wanted "$kind" && [[ -x $binary ]] || return 0
   say "$kind"
   for filter in "${@:---source-file=*}"; do
     log=$logs/$kind$((++part)).log
-    { timeout -k 10 "$((minutes * 60))" "$binary" --duration=true "$filter" >"$log" 2>&1 && echo 0 || echo $?; } >"$log.rc" &
+    read -ra options <<<"$filter"
+    { timeout -k 10 "$((minutes * 60))" "$binary" --duration=true "${options[@]}" >"$log" 2>&1 && echo 0 || echo $?; } >"$log.rc" &
   done
   wait
   for ((; part > 0; part--)); do count_doctest "$kind" "$logs/$kind$part.log"; done
@@ -276,9 +278,9 @@ inside() {
   run_doctest unit 5
   engine
   kubernetes
-  # What waits for databases and stores, beside what waits for engines and clusters.
-  local data='*integration/backup*,*integration/migrate*,*integration/store*'
-  run_doctest integration "$(minutes 60 10)" "--source-file=$data" "--source-file-exclude=$data"
+  # Parts that take about as long, and wait for different things.
+  local restore='*/backup/restore_test*'
+  run_doctest integration "$(minutes 60 10)" "--source-file=$restore,*/store/*" "--source-file=*/backup/* --source-file-exclude=$restore" "--source-file-exclude=*/backup/*,*/store/*"
   for script in ${alone[@]+"${alone[@]}"}; do run_script "$script" 10; done
   ((${#beside[@]} == 0)) || side_by_side "${beside[@]}"
   if [[ -n $full ]]; then

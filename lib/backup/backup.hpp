@@ -1,6 +1,7 @@
 #pragma once
 // A backup from beginning to end. `deploy` calls take() before it migrates: what it returns is published and verified;
 // a Failure means that nothing was published and that every earlier backup is as it was.
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Subject {
 struct Options {
   DumpOptions dump;
   std::string tag;               // --label
+  bool safety{};                 // of what a restore replaces
   std::optional<Policy> prune;   // applied after publication; nullopt: nothing is pruned
 };
 
@@ -46,7 +48,11 @@ struct Pruning {
   std::vector<std::string> removed;
   std::vector<Broken> unreadable;  // counted by no rule, removed by none
 };
-// Removes what the policy does not keep, oldest first, and what killed runs left. With `dry_run` only says so.
-Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits);
+// Which database is this environment's; nullopt: it can't be asked.
+using AskOrigin = std::function<std::optional<DatabaseIdentity>()>;
+AskOrigin origin_of(io::postgres::Target database, const Limits& limits);
+// Removes what the policy does not keep, oldest first, and what killed runs left. With `dry_run` only says so. Backups of another
+// database in the same folder are counted by no rule and stay; all do when there are several databases' and none can be asked.
+Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits, const AskOrigin& own = {});
 
 }  // namespace codops::backup

@@ -95,7 +95,7 @@ Trust judge(const std::string& manifest, const std::optional<std::string>& signa
 std::vector<std::string> newer_than(const std::string& label, const std::vector<Entry>& entries, const std::vector<Broken>& broken) {
   std::vector<std::string> passed;
   for (const auto& entry : entries) {
-    if (entry.manifest.label <= label) continue;
+    if (entry.manifest.label <= label || (entry.sound() && entry.manifest.safety)) continue;
     const auto& damage = entry.marks.damage;
     passed.push_back(fmt::format("backup {} is newer, and passed over: {}", entry.manifest.label,
                                  damage.empty() ? "it is not signed by the trusted key" : "it is damaged: " + damage));
@@ -216,7 +216,7 @@ std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<Broken>* br
 
 const Entry* named(const std::vector<Entry>& entries, const std::string& name) {
   for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
-    const bool wanted = name == latest_word ? at->sound() : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
+    const bool wanted = name == latest_word ? at->sound() && !at->manifest.safety : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
     if (wanted) return &*at;
   }
   return nullptr;
@@ -236,6 +236,10 @@ Entry Catalogue::find(const std::string& name, const Limits& limits) {
     auto entry = *found;
     if (name == latest_word) entry.passed_over = newer_than(entry.manifest.label, entries, broken);
     return entry;
+  }
+  if (name == latest_word && std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.sound(); })) {
+    throw Failure{Exit::data, fmt::format("the only sound backups in {} are those that restores took of what they replaced", store_.describe()),
+                  "if one of them is meant, name it by its stamp; " + see_list(*this)};
   }
   if (const auto count = entries.size() + broken.size(); name == latest_word && count > 0) {
     throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", count, store_.describe()), see_list(*this)};

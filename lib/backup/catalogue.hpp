@@ -39,7 +39,10 @@ struct Entry {
 
   bool sound() const { return marks.damage.empty() && trust != Trust::invalid; }
   // Damage says more than a signature does: it is what somebody who could read it found.
-  Standing standing() const { return !marks.damage.empty() ? Standing::damaged : trust == Trust::invalid ? Standing::untrusted : Standing::verified; }
+  Standing standing() const {
+    if (!marks.damage.empty()) return Standing::damaged;
+    return trust == Trust::invalid ? Standing::untrusted : manifest.safety ? Standing::safety : Standing::verified;
+  }
 };
 
 // Published, but its manifest can't be read, or its stamp is of no time that a backup could have been taken at: nobody can say
@@ -74,7 +77,7 @@ class Catalogue {
   // Finished ones, oldest first by label; one whose parts are gone or of another size than its manifest says is damaged. One
   // whose manifest can't be read is in `broken`, when given, else a Failure.
   std::vector<Entry> list(const Limits& limits, std::vector<Broken>* broken = nullptr);
-  // By label, by tag (its newest), or "latest" (the newest that is sound). Throws Failure{usage} when there is none,
+  // By label, by tag (its newest), or "latest" (the newest that is sound, and no safety backup of a restore). Throws Failure{usage} when there is none,
   // Failure{data} when its manifest can't be read or its signature is wrong.
   Entry find(const std::string& name, const Limits& limits);
   std::vector<Unfinished> unfinished(WallTime now, const Limits& limits);
@@ -124,7 +127,7 @@ class Catalogue {
 // clock have started at 1970): no clock is that wrong, and past the year 9999 there is no next stamp.
 bool is_label(std::string_view text, WallTime now);
 
-// What `name` means among these, the signature left aside: a label, a tag (its newest), "latest" (the newest that is sound).
+// What `name` means among these, the signature left aside: a label, a tag (its newest), "latest" (the newest that is sound, and no safety backup of a restore).
 const Entry* named(const std::vector<Entry>& entries, const std::string& name);
 
 }  // namespace codops::backup

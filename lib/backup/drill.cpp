@@ -6,6 +6,60 @@
 namespace codops::backup {
 
 using io::postgres::Connection;
+using io::postgres::quote_identifier;
+
+namespace {
+
+constexpr std::string_view role_prefix = "codops drill: ";
+
+// Policies and SQL name roles that another server may lack. There they last as long as the drill: they can't log in, and their
+// comment names the database that they are for.
+class Roles {
+ public:
+  explicit Roles(Rescue& rescue) : rescue_{rescue} {}
+  Roles(const Roles&) = delete;
+  Roles& operator=(const Roles&) = delete;
+  ~Roles() {
+    for (const auto& role : made_) {
+      rescue_.attempt(fmt::format("role \"{}\", made for the drill, is left", role), fmt::format("DROP ROLE {}; the next drill does it too", quote_identifier(role)),
+                      [&](Connection& server, const Limits& limits) { server.run("DROP ROLE IF EXISTS " + quote_identifier(role), limits); });
+    }
+  }
+  void make(Connection& server, const std::vector<std::string>& roles, const std::string& database, const Limits& limits) {
+    for (const auto& role : roles) {
+      if (!server.query("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", {role}, limits).empty()) continue;
+      try {
+        server.run(fmt::format("BEGIN; CREATE ROLE {0}; COMMENT ON ROLE {0} IS {1}; COMMIT", quote_identifier(role), io::postgres::quote_literal(std::string{role_prefix} + database)), limits);
+      } catch (const io::postgres::DatabaseError& error) {
+        if (error.lost()) throw;
+        server.run("ROLLBACK", limits);
+        throw Failure{Exit::failed, fmt::format("role \"{}\", which the backup names, is missing on the drill's server, and could not be made for the drill: {}", role, error.message()),
+                      fmt::format("there: CREATE ROLE {}; it needs no rights", quote_identifier(role))};
+      }
+      made_.push_back(role);
+    }
+  }
+
+ private:
+  Rescue& rescue_;
+  std::vector<std::string> made_;
+};
+
+// Of drills whose database is gone. One that is used meanwhile stays.
+void sweep_roles(Connection& server, const Limits& limits) {
+  const auto rows = server.query("SELECT rolname FROM pg_catalog.pg_roles r, pg_catalog.shobj_description(r.oid, 'pg_authid') d WHERE pg_catalog.starts_with(d, $1) AND NOT rolcanlogin"
+                                 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = pg_catalog.substr(d, pg_catalog.length($1) + 1))",
+                                 {std::string{role_prefix}}, limits);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    try {
+      server.run("DROP ROLE " + quote_identifier(rows.text(i, 0)), limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost()) throw;
+    }
+  }
+}
+
+}  // namespace
 
 Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target& server_target, bool own,
             const LoadOptions& options, const Keyring& keys, const Clock& clock, Reporter& reporter,
@@ -18,18 +72,15 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   const auto programs = find_programs(server.server_version() / 10000, server_target, {}, limits);
   auto findings = preflight(*manifest.database, server, limits);
   // Whose the objects are makes no difference to their content.
-  std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \""); });
+  std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \"") || finding.message.starts_with("tablespace \""); });
   require_possible(findings);
 
-  // Privileges and policies name roles, and SQL its owners.
-  if (own) {
-    for (const auto& role : manifest.database->roles) {
-      if (server.query("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", {role}, limits).empty()) {
-        server.run("CREATE ROLE " + io::postgres::quote_identifier(role), limits);
-      }
-    }
+  if (!own) {
+    for (const auto& note : mend_restores(server, {}, limits)) reporter.warn(note);
+    sweep_roles(server, limits);
   }
   Rescue rescue{server.target(), reporter};
+  Roles roles{rescue};
   Fresh scratch{rescue, side_name(manifest.database->name, "drill", clock.now())};
   const auto& name = scratch.name();
   auto shape = shape_of(*manifest.database);
@@ -37,12 +88,23 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   shape.tablespace.clear();
   create_database(server, name, shape, limits);
   scratch.made();
-  mark(server, name, {manifest.database->name}, limits);
   auto target = server_target;
   target.database = name;
+  // As long as it is there no other drill takes this one for dead; so before the mark.
+  const auto alive = Connection::open(target, limits);
+  mark(server, name, {manifest.database->name}, limits);
+  roles.make(server, manifest.database->roles, name, limits);
+  if (const auto& money = manifest.database->lc_monetary; !money.empty() && server.query("SELECT pg_catalog.current_setting('lc_monetary')", limits).text(0, 0) != money) {
+    try {
+      server.run(fmt::format("ALTER DATABASE {} SET lc_monetary TO {}", quote_identifier(name), io::postgres::quote_literal(money)), limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost()) throw;  // else a locale that is missing here, which matters to columns of type money only
+    }
+  }
   Progress progress{reporter, clock, "drill", manifest.plain_size() * 2};
   auto load = options;
-  load.no_owner = true;
+  load.no_owner = load.no_tablespaces = true;
+  load.no_privileges = !own;
   Drill result;
   try {
     // As a restore does: what the server makes of damaged rows depends on which of them it meets first.

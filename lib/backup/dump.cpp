@@ -40,6 +40,13 @@ std::vector<std::string> common_arguments(const Snapshot& snapshot, const DumpOp
   return arguments;
 }
 
+Call dump_call(const Snapshot& snapshot, const DumpOptions& options) {
+  Call call{"pg_dump", common_arguments(snapshot, options), {}};
+  call.copies = true;
+  call.session = snapshot.session();
+  return call;
+}
+
 PartOptions part_options(const DumpOptions& options, bool alone) {
   return {options.level, alone ? 1 : 0, true};
 }
@@ -95,7 +102,7 @@ void dump_archive(RowsQueue& queue, const Snapshot& snapshot, Programs& programs
     writer.emplace(destination.store, destination.folder, named("database.dump", "archive"), part_options(options, elsewhere.empty() && !as_sql),
                    destination.keys, limits);
   }
-  Call call{"pg_dump", common_arguments(snapshot, options), {}};
+  auto call = dump_call(snapshot, options);
   call.arguments.insert(call.arguments.end(), {"--format=custom", "--compress=0", "--create"});
   for (const auto& table : elsewhere) call.arguments.push_back("--exclude-table-data=" + table.pattern);
   const auto run = [&](io::Writer* second) {
@@ -131,7 +138,7 @@ void dump_plain(const Snapshot& snapshot, Programs& programs, const Destination&
   Tail tail;
   PartWriter writer{destination.store, destination.folder, named("database.sql", "sql"), part_options(options, true),
                     destination.keys, limits};
-  Call call{"pg_dump", common_arguments(snapshot, options), {}};
+  auto call = dump_call(snapshot, options);
   call.arguments.emplace_back("--format=plain");
   progress.at("as SQL");
   call.streams.out = [&](std::string_view bytes) {

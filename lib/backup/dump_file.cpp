@@ -160,6 +160,7 @@ void DumpFile::load(const io::postgres::Target& into, Programs& programs, const 
   if (kind_ == Kind::custom) {
     Call call{"pg_restore", {"--exit-on-error"}, into.database};
     if (options.no_owner) call.arguments.emplace_back("--no-owner");
+    if (options.no_tablespaces) call.arguments.emplace_back("--no-tablespaces");
     if (options.jobs > 1 && programs.parallel()) call.arguments.push_back(fmt::format("--jobs={}", options.jobs));
     call.arguments.emplace_back("{file}");
     call.descriptor = fd_.get();
@@ -175,7 +176,7 @@ void DumpFile::load(const io::postgres::Target& into, Programs& programs, const 
       while (same.read(rest.data(), rest.size()) > 0) {
       }
     };
-    run_script(sql, into, {options.no_owner, whole}, limits);
+    run_script(sql, into, {options.no_owner, options.no_tablespaces, whole}, limits);
   }
   if (options.analyze) io::postgres::Connection::open(into, limits).run("ANALYZE", limits);
 }

@@ -46,10 +46,15 @@ void DumpNeeds::statement(std::string_view text) {
   const auto first = lexer.next();
   if (!first) return;
   const auto verb = first->of(text);
-  const bool alters = is(verb, "alter"), grants = is(verb, "grant"), revokes = is(verb, "revoke"), creates = is(verb, "create");
-  if (!alters && !grants && !revokes && !creates) return;
+  const bool alters = is(verb, "alter"), grants = is(verb, "grant"), revokes = is(verb, "revoke"), creates = is(verb, "create"), sets = is(verb, "set");
+  if (!alters && !grants && !revokes && !creates && !sets) return;
   const auto words = words_of(text);
   const auto count = words.size();
+  if (sets) {
+    // SET default_tablespace = fast; and to go back: = ''
+    if (count >= 4 && is(words[1], "default_tablespace") && !words[3].starts_with('\'')) tablespaces_.insert(name_of(words[3]));
+    return;
+  }
   if (creates) {
     // CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public
     if (count < 3 || !is(words[1], "extension")) return;
@@ -69,10 +74,11 @@ void DumpNeeds::statement(std::string_view text) {
   }
 }
 
-DatabaseIdentity DumpNeeds::identity(bool no_owner) const {
+DatabaseIdentity DumpNeeds::identity(bool no_owner, bool no_tablespaces) const {
   DatabaseIdentity identity;
   identity.server_number = major_ * 10000;
   for (const auto& extension : extensions_) identity.extensions.push_back(extension + " -");  // "name version"
+  if (!no_tablespaces) identity.tablespaces.assign(tablespaces_.begin(), tablespaces_.end());
   auto roles = granted_;
   if (!no_owner) roles.insert(owners_.begin(), owners_.end());
   identity.roles.assign(roles.begin(), roles.end());

@@ -13,11 +13,11 @@ class DumpNeeds {
   void begins(std::string_view text);    // its first lines, with the version
   void statement(std::string_view sql);
   // As a backup's own manifest says it, for preflight().
-  DatabaseIdentity identity(bool no_owner) const;
+  DatabaseIdentity identity(bool no_owner, bool no_tablespaces = false) const;
 
  private:
   int major_{};
-  std::set<std::string> owners_, granted_, extensions_;
+  std::set<std::string> owners_, granted_, extensions_, tablespaces_;
 };
 
 }  // namespace codops::backup

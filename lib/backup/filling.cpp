@@ -89,8 +89,15 @@ std::vector<std::string> mend_restores(Connection& server, const std::string& li
       continue;  // no mark of ours
     }
     if (!live.empty() && of != live) continue;
-    const bool dead = alone && !is_side(name, of, "drill");  // a drill takes no lock
+    // A drill takes no lock; while it lives it keeps a session in what it fills.
+    const bool drills = is_side(name, of, "drill");
+    const bool dead = drills ? server.query("SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usesysid IS NOT NULL", {name}, limits).empty() : alone;
     if (!dead && !gone) continue;
+    if (drills) {
+      drop_database(server, name, limits);
+      done.push_back(fmt::format("\"{}\", which a drill that died was filling, is dropped", name));
+      continue;
+    }
     if (!server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND NOT datallowconn", {of}, limits).empty()) {
       server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_identifier(of)), limits);
       done.push_back(fmt::format("\"{}\" takes connections again: a restore that died had closed it", of));

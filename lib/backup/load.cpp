@@ -22,6 +22,8 @@ std::string without_semicolon(std::string sql) {
 std::vector<std::string> restore_arguments(const LoadOptions& options, std::string_view section) {
   std::vector<std::string> arguments{fmt::format("--section={}", section), "--exit-on-error"};
   if (options.no_owner) arguments.emplace_back("--no-owner");
+  if (options.no_tablespaces) arguments.emplace_back("--no-tablespaces");
+  if (options.no_privileges) arguments.emplace_back("--no-privileges");
   arguments.emplace_back("{file}");
   return arguments;
 }
@@ -71,7 +73,7 @@ class BackupLoader {
       }
       scanner.feed({buffer.data(), got});
     }
-    Call call{"pg_restore", {"--section=pre-data", "--exit-on-error", "--no-owner", "--no-privileges", "{file}"}, into_.database, {}, head_.bytes};
+    Call call{"pg_restore", {"--section=pre-data", "--exit-on-error", "--no-owner", "--no-privileges", "--no-tablespaces", "{file}"}, into_.database, {}, head_.bytes};
     programs_.must(call, Exit::failed, limits_);
   }
 
@@ -99,7 +101,7 @@ class BackupLoader {
       io::Reader& from_;
       Progress& progress_;
     } watched{reader, progress_};
-    run_script(watched, into_, {options_.no_owner, {}}, limits_);
+    run_script(watched, into_, {options_.no_owner, options_.no_tablespaces, {}}, limits_);
     if (auto wrong = difference(manifest_.tables, read_back(into_, manifest_.tables, progress_, limits_)); !wrong.empty()) {
       throw Failure{Exit::data, wrong};
     }

@@ -13,7 +13,9 @@ namespace codops::backup {
 struct LoadOptions {
   int jobs{1};
   bool analyze{true};
-  bool no_owner{};  // objects belong to who restores
+  bool no_owner{};        // objects belong to who restores
+  bool no_tablespaces{};  // all of it in the default one
+  bool no_privileges{};   // of an archive: nothing is granted
 };
 
 // The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they

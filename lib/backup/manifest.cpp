@@ -30,6 +30,8 @@ Json write_database(const DatabaseIdentity& it) {
   add("locale", it.locale.name);
   add("icu_rules", it.locale.rules);
   add("tablespace", it.tablespace);
+  add("lc_monetary", it.lc_monetary);
+  if (!it.tablespaces.empty()) json["tablespaces"] = it.tablespaces;
   return json;
 }
 
@@ -45,6 +47,8 @@ DatabaseIdentity read_database(const Json& json) {
   it.ctype = json.value("ctype", "");
   it.locale = {json.value("locale_provider", ""), json.value("locale", ""), json.value("icu_rules", "")};
   it.tablespace = json.value("tablespace", "");
+  it.tablespaces = json.value("tablespaces", std::vector<std::string>{});
+  it.lc_monetary = json.value("lc_monetary", "");
   it.dump_version = json.value("dump_version", "");
   it.size = json.value("size", std::uint64_t{});
   it.extensions = json.value("extensions", std::vector<std::string>{});
@@ -138,12 +142,22 @@ std::string Manifest::contents() const {
   return text;
 }
 
+bool same_database(const DatabaseIdentity& one, const DatabaseIdentity& other) {
+  const bool known = !one.system_identifier.empty() && !other.system_identifier.empty();
+  return one.name == other.name && (!known || one.system_identifier == other.system_identifier);
+}
+
+std::string origin_text(const DatabaseIdentity& database) {
+  return fmt::format("\"{}\" of {}", database.name, database.system_identifier.empty() ? "a server that is not told" : "server " + database.system_identifier);
+}
+
 std::string to_json(const Manifest& manifest) {
   Json json{{"codops_backup", version},
             {"label", manifest.label},
             {"environment", manifest.environment},
             {"folder", manifest.folder},
             {"tag", manifest.tag},
+            {"safety", manifest.safety},
             {"sequence", manifest.sequence},
             {"started", to_rfc3339(manifest.started)},
             {"finished", to_rfc3339(manifest.finished)},
@@ -173,6 +187,8 @@ Manifest parse_manifest(std::string_view text) try {
   manifest.environment = json.value("environment", "");
   manifest.folder = json.value("folder", "");
   manifest.tag = json.value("tag", "");
+  // An earlier codops said it with the tag alone.
+  manifest.safety = json.value("safety", manifest.tag.starts_with("before restore of "));
   manifest.sequence = json.value("sequence", std::uint64_t{});
   manifest.started = read_time(json, "started");
   manifest.finished = read_time(json, "finished");

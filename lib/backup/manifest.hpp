@@ -56,15 +56,23 @@ struct DatabaseIdentity {
   std::vector<std::string> roles;       // that own something or are granted something
   LocaleProvider locale{};
   std::string tablespace{};
+  std::vector<std::string> tablespaces{};  // other ones, that its tables and indexes are in
+  std::string lc_monetary{};               // how text of type money is written; empty: not told
 
   bool operator==(const DatabaseIdentity&) const = default;
 };
+
+// By the server's identifier, where both know it, and the name.
+bool same_database(const DatabaseIdentity& one, const DatabaseIdentity& other);
+// `"shop" of server 7412…`
+std::string origin_text(const DatabaseIdentity& database);
 
 struct Manifest {
   std::string label;        // "20261123-101500F"
   std::string environment;
   std::string folder;       // of the catalogue, "shop/production": it is signed, so that no backup can pass for another's
   std::string tag;          // of --label, free text; empty: none
+  bool safety{};            // of what was there before a restore: the state of an accident, so never "latest", nor counted by retention
   std::uint64_t sequence{}; // one more than the newest backup's of its time
   WallTime started{}, finished{};
   std::string codops_version;

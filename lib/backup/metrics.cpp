@@ -39,6 +39,25 @@ std::string to_exposition(const Metrics& metrics) {
   return text;
 }
 
+Metrics from_exposition(std::string_view text, const std::string& environment) {
+  Metrics metrics;
+  metrics.environment = environment;
+  const auto value = [&](std::string_view name) -> std::optional<Milliseconds> {
+    const auto line = fmt::format("\n{}{{environment=\"{}\"}} ", name, escaped(environment));
+    const auto at = text.find(line);
+    if (at == std::string_view::npos) return std::nullopt;
+    const auto seconds = std::strtod(std::string{text.substr(at + line.size(), 40)}.c_str(), nullptr);
+    if (!(seconds >= 0 && seconds < 1e15)) return std::nullopt;
+    return Milliseconds{static_cast<std::int64_t>(seconds * 1000.0 + 0.5)};
+  };
+  const auto size = value("codops_backup_size_bytes");
+  if (const auto time = value("codops_backup_last_success_timestamp_seconds")) metrics.last_success = WallTime{*time};
+  if (size) metrics.size = static_cast<std::uint64_t>(size->count() / 1000);
+  metrics.duration = value("codops_backup_duration_seconds").value_or(Milliseconds{});
+  if (const auto time = value("codops_restore_verified_timestamp_seconds")) metrics.restore_verified = WallTime{*time};
+  return metrics;
+}
+
 void write_metrics(const std::filesystem::path& file, const Metrics& metrics) {
   io::write_file(file, to_exposition(metrics), 0644);
 }

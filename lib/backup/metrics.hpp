@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lib/base/clock.hpp"
 
@@ -18,6 +19,8 @@ struct Metrics {
 };
 
 std::string to_exposition(const Metrics& metrics);
+// What an earlier to_exposition() said of that environment; nothing for what is not there.
+Metrics from_exposition(std::string_view text, const std::string& environment);
 // Atomic, mode 0644.
 void write_metrics(const std::filesystem::path& file, const Metrics& metrics);
 

@@ -7,6 +7,9 @@
 
 namespace codops::backup {
 
+// "/uuid?create=1" and "/fail" → "/uuid/fail?create=1": what stands after the path stays there. Never empty.
+std::string ping_target(std::string_view path, std::string_view suffix);
+
 class Ping {
  public:
   Ping() = default;  // tells nobody

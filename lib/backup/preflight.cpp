@@ -1,5 +1,6 @@
 #include "lib/backup/preflight.hpp"
 
+#include "lib/backup/snapshot.hpp"
 #include "lib/backup/swap.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
@@ -75,12 +76,47 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   if (!backup.tablespace.empty() && backup.tablespace != "pg_default" && !tablespace_usable(server, backup.tablespace, limits)) {
     findings.push_back({false, fmt::format("the server has no tablespace \"{}\" that this role may use, where the backup's database is: it goes where the live one is, else into the default one", backup.tablespace), {}});
   }
+  for (const auto& name : backup.tablespaces) {
+    if (tablespace_usable(server, name, limits)) continue;
+    findings.push_back({true, fmt::format("tablespace \"{}\", where tables or indexes of the backup are, does not exist on the server, or this role may not use it", name),
+                        fmt::format("CREATE TABLESPACE {} LOCATION …, or all of it into the default one: --no-tablespaces", io::postgres::quote_identifier(name))});
+  }
   const auto collations =
       column(server, "SELECT collcollate FROM pg_catalog.pg_collation UNION SELECT datcollate FROM pg_catalog.pg_database", limits);
   if (!backup.collate.empty() && !collations.contains(backup.collate)) {
     findings.push_back({false, fmt::format("the server does not list the collation \"{}\"", backup.collate), {}});
   }
   return findings;
+}
+
+namespace {
+
+// Neither a table nor a view nor a sequence, but what extensions brought.
+bool holds_nothing(io::postgres::Connection& server, const io::postgres::Target& live, const Limits& limits) {
+  if (!database_exists(server, live.database, limits)) return true;
+  try {
+    auto inside = io::postgres::Connection::open(live, limits);
+    return inside.query("SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+                        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') LIMIT 1",
+                        limits).empty();
+  } catch (const io::postgres::DatabaseError&) {
+    limits.check("a look at the live database");
+    return false;
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> preflight_origin(const DatabaseIdentity& backup, io::postgres::Connection& server, const io::postgres::Target& live, bool meant, const Limits& limits) {
+  const auto here = ask_origin(server, live.database, limits);
+  if (same_database(backup, here)) return {};
+  const auto what = fmt::format("the backup is of {}, and what it would replace is {}", origin_text(backup), origin_text(here));
+  if (meant) return {{false, what + ": as --other-database says", {}}};
+  if (holds_nothing(server, live, limits)) {
+    return {{false, fmt::format("the backup is of {}; it comes to {}, which is not there yet or empty: nothing is replaced", origin_text(backup), origin_text(here)), {}}};
+  }
+  return {{true, what + ", another one with content of its own: a project of the same name may share the store, or the server was made anew",
+           "if it is meant: --other-database; beside it: --into NAME"}};
 }
 
 std::vector<std::string> subscriptions(io::postgres::Connection& server, const std::string& database, const Limits& limits) {

@@ -16,6 +16,9 @@ struct Finding {
 
 // The backup against the server that it would be restored into.
 std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits);
+// A backup of another database must not take the live one's place by mistake: two projects may share a folder of the store. `meant`:
+// it was said to be so. Where there is nothing to replace (a new server, after a loss) it is only told.
+std::vector<Finding> preflight_origin(const DatabaseIdentity& backup, io::postgres::Connection& server, const io::postgres::Target& live, bool meant, const Limits& limits);
 // The live database, which is to be swapped.
 std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 // Only a primary takes writes. Failure{usage} for a standby.

@@ -60,7 +60,13 @@ class HostPrograms final : public Programs {
     auto arguments = call.arguments;
     std::replace(arguments.begin(), arguments.end(), std::string{the_file}, fmt::format("/proc/self/fd/{}", file_fd));
     if (call.connects) {
-      arguments.push_back("--dbname=" + connection_text(target_, call.database.empty() ? target_.database : call.database));
+      auto target = target_;
+      if (call.copies && !call.session.empty()) {
+        auto& options = target.options["options"];
+        if (options.empty()) options = io::postgres::variables_for(target_)["PGOPTIONS"];
+        options += call.session;
+      }
+      arguments.push_back("--dbname=" + connection_text(target, call.database.empty() ? target_.database : call.database));
       arguments.emplace_back("--no-password");
     }
     program.argv.insert(program.argv.end(), arguments.begin(), arguments.end());
@@ -123,6 +129,8 @@ class ContainerPrograms final : public Programs {
       // pg_dumpall takes no bare name, and to the others one with a '=' would be a connection string.
       arguments.push_back("--dbname=" + connection_text(io::postgres::Target{}, call.database.empty() ? target_.database : call.database));
       arguments.emplace_back("--no-password");
+      // Its sessions begin with the container's own PGTZ and PGOPTIONS, which we don't see.
+      if (call.copies) request.env.emplace("PGOPTIONS", Secret{copy_options()});
       if (!target_.password.empty()) request.env.emplace("PGPASSWORD", target_.password);
     }
     request.argv.insert(request.argv.end(), arguments.begin(), arguments.end());
@@ -262,6 +270,20 @@ std::unique_ptr<Programs> find_programs(int server_major, const io::postgres::Ta
                 seen.empty() ? fmt::format("no pg_dump here, and the server is PostgreSQL {}", server_major)
                              : fmt::format("the server is PostgreSQL {}, newer than pg_dump {} here", server_major, seen),
                 fmt::format("apt-get install postgresql-client-{}", server_major)};
+}
+
+const std::vector<std::pair<std::string, std::string>>& copy_settings() {
+  static const std::vector<std::pair<std::string, std::string>> settings{
+      {"TimeZone", "UTC"}, {"bytea_output", "hex"}, {"quote_all_identifiers", "off"}, {"standard_conforming_strings", "on"}};
+  return settings;
+}
+
+std::string copy_options(const std::set<std::string>& but) {
+  std::string text;
+  for (const auto& [name, value] : copy_settings()) {
+    if (!but.contains(name)) text += fmt::format(" -c {}={}", name, value);
+  }
+  return text;
 }
 
 std::string connection_text(const io::postgres::Target& target, const std::string& database) {

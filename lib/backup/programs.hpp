@@ -4,8 +4,10 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/base/cancel.hpp"
@@ -23,6 +25,8 @@ struct Call {
   std::string_view file{};             // content that the program reads at "{file}"
   int descriptor{-1};                  // instead of `file`: of one that is open for reading
   bool connects{true};
+  bool copies{};                       // its session writes rows: with copy_settings(), whatever the database or role has set
+  std::string session{};               // for `copies`: of copy_options() what this machine's sessions lack; a pooler may refuse options
 };
 
 class Programs {
@@ -61,6 +65,11 @@ struct ContainerPlace {
 // Programs of a major at least `server_major`, the nearest one. Throws Failure{unavailable} when neither place has any.
 std::unique_ptr<Programs> find_programs(int server_major, const io::postgres::Target& target,
                                         const std::optional<ContainerPlace>& container, const Limits& limits);
+
+// What changes the text that COPY writes and pg_dump does not set itself: two sessions must write the same row as the same bytes.
+const std::vector<std::pair<std::string, std::string>>& copy_settings();
+// As libpq's `options` take them: a session's start wins over ALTER DATABASE and ALTER ROLE. `but`: those that are so anyway.
+std::string copy_options(const std::set<std::string>& but = {});
 
 // libpq's key=value text without the password.
 std::string connection_text(const io::postgres::Target& target, const std::string& database);

@@ -88,6 +88,8 @@ class Restoring {
   Restored run() {
     const auto started = clock_.steady();
     require_primary(server_, limits_);
+    // Before any waiting: what "latest" meant to whoever typed it.
+    if (request_.file.empty()) entry_ = catalogue_.find(request_.backup, limits_);
     lock_restore(server_, live_, limits_);
     for (const auto& note : mend_restores(server_, live_, limits_)) reporter_.warn(note);
     if (const auto half = half_restored(server_, live_, limits_)) reporter_.warn(half->text(live_));
@@ -137,23 +139,20 @@ class Restoring {
     if (!request_.file.empty()) {
       file_.emplace(request_.file);
       file_->check(*programs_, limits_);
-      const auto findings = preflight(file_->needs().identity(request_.load.no_owner), server_, limits_);
-      require_possible(findings);
-      for (const auto& finding : findings) result_.notes.push_back(finding.message);
+      note(preflight(file_->needs().identity(request_.load.no_owner, request_.load.no_tablespaces), server_, limits_));
       result_.source = request_.file.string();
     } else {
-      entry_ = catalogue_.find(request_.backup, limits_);
       reading_.emplace(catalogue_, entry_->manifest.label, limits_);
       for (const auto& passed : entry_->passed_over) reporter_.warn(passed);
       const auto& manifest = entry_->manifest;
       result_.source = manifest.label;
       if (swapping_) beside_ = beside_database(manifest, subject_, request_, see_backup(catalogue_, manifest.label), result_.notes);
+      if (swapping_ && manifest.database) note(preflight_origin(*manifest.database, server_, subject_.database, request_.other_database, limits_));
       checked_.emplace(catalogue_, manifest, needed_parts(manifest, beside_, with_database_), keys_, limits_);
       if (manifest.database && with_database_) {
-        const auto& identity = *manifest.database;
-        const auto findings = preflight(identity, server_, limits_);
-        require_possible(findings);
-        for (const auto& finding : findings) result_.notes.push_back(finding.message);
+        auto identity = *manifest.database;
+        if (request_.load.no_tablespaces) identity.tablespaces.clear();
+        note(preflight(identity, server_, limits_));
         shape_ = shape_of(identity);
       }
       if (beside_.redis != nullptr) redis_.emplace(*subject_.redis, *beside_.redis, limits_);
@@ -164,10 +163,16 @@ class Restoring {
     return fmt::format("{} is whole", result_.source);
   }
 
+  void note(const std::vector<Finding>& findings) {
+    require_possible(findings);
+    for (const auto& finding : findings) result_.notes.push_back(finding.message);
+  }
+
   void take_safety_backup() {
     // Its own pruning could remove the very backup that is being restored.
     auto options = safety_;
     options.prune.reset();
+    options.safety = true;
     options.tag = "before restore of " + result_.source;
     result_.safety_backup = take(catalogue_, subject_, options, keys_, clock_, reporter_, limits_).manifest.label;
   }
@@ -364,6 +369,11 @@ class Restoring {
 
 }  // namespace
 
+bool live_exists(const Subject& subject, const Limits& limits) {
+  auto server = open_beside(subject.database, subject.database.database, limits);
+  return database_exists(server, subject.database.database, limits);
+}
+
 std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request,
                                    const Keyring& keys, const Limits& limits) {
   const auto& live = subject.database.database;
@@ -377,14 +387,20 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
     const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
     DumpFile file{request.file};
     file.check(*programs, limits);
-    add(preflight(file.needs().identity(request.load.no_owner), server, limits));
+    add(preflight(file.needs().identity(request.load.no_owner, request.load.no_tablespaces), server, limits));
     return findings;
   }
   const auto entry = catalogue.find(request.backup, limits);
   auto notes = entry.passed_over;
   const auto others = whole ? beside_database(entry.manifest, subject, request, see_backup(catalogue, entry.manifest.label), notes) : Beside{};
   const CheckedBackup checked{catalogue, entry.manifest, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits};
-  if (entry.manifest.database && (!whole || request.wants("database"))) add(preflight(*entry.manifest.database, server, limits));
+  if (entry.manifest.database) {
+    auto identity = *entry.manifest.database;
+    // Rows of single tables go where their schema is.
+    if (request.load.no_tablespaces || !request.tables.empty()) identity.tablespaces.clear();
+    if (whole) add(preflight_origin(identity, server, subject.database, request.other_database, limits));
+    if (!whole || request.wants("database")) add(preflight(identity, server, limits));
+  }
   if (const auto half = half_restored(server, subject.database.database, limits)) findings.push_back({false, half->text(subject.database.database), half->remedy(subject.environment)});
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});
   if (others.redis != nullptr) {

@@ -30,6 +30,7 @@ struct RestoreRequest {
   std::vector<std::string> parts;      // "database", "redis", names of Subject::files; empty: all that the backup has
   bool safety_backup{true};            // of what is there, before anything else
   bool read_only{};                    // the live database refuses writes from the safety backup to the swap
+  bool other_database{};               // the backup is of another one than the live one, and meant
   LoadOptions load;
 
   bool wants(const std::string& part) const { return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end(); }
@@ -48,6 +49,7 @@ struct Restored {
   Milliseconds took{}, downtime{};  // downtime: from stop or read-only, else the swap's beginning, to its end
 };
 
+bool live_exists(const Subject& subject, const Limits& limits);
 // What a restore would do and find, without writing anything.
 std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request,
                                    const Keyring& keys, const Limits& limits);

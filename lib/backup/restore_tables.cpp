@@ -123,11 +123,11 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
   Steps steps{reporter, clock};
   auto server = open_beside(subject.database, live, limits);
   require_primary(server, limits);
+  const auto entry = catalogue.find(request.backup, limits);
   lock_restore(server, live, limits);
   for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
   if (!database_exists(server, live, limits)) throw Failure{Exit::usage, fmt::format("there is no database \"{}\"", live), "restore it whole: without --table"};
   const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
-  const auto entry = catalogue.find(request.backup, limits);
   const auto& manifest = entry.manifest;
   const Reading reading{catalogue, manifest.label, limits};
   result.source = manifest.label;

@@ -27,6 +27,7 @@ class Decision {
       for (auto& reasons : reasons_) reasons.emplace_back("no rule drops anything");
     }
     pinned();
+    clock_behind();
     newest(policy_.keep_min, "keep_min");
     if (policy_.count) newest(*policy_.count, "count");
     young();
@@ -51,43 +52,66 @@ class Decision {
   }
 
   bool verified(std::size_t i) const { return candidates_[i].standing == Standing::verified; }
-  bool counts(std::size_t i, bool with_untrusted) const {
-    return verified(i) || (with_untrusted && candidates_[i].standing == Standing::untrusted);
+  // First among the verified alone, then once more with those of another standing between them: what it finds is kept beside.
+  static constexpr std::array passes{Standing::verified, Standing::untrusted, Standing::safety};
+  bool counts(std::size_t i, Standing with) const { return verified(i) || candidates_[i].standing == with; }
+  void keep(std::size_t i, Standing with, std::string reason) {
+    if (candidates_[i].standing == with) reasons_[i].push_back(std::move(reason));
   }
-  // First among the verified alone, then once more with the untrusted between them: those it finds are kept beside.
-  void keep(std::size_t i, bool with_untrusted, std::string reason) {
-    if (with_untrusted == !verified(i)) reasons_[i].push_back(std::move(reason));
+
+  bool by_clock() const { return policy_.days > 0 || policy_.daily > 0 || policy_.weekly > 0 || policy_.monthly > 0 || policy_.yearly > 0; }
+
+  // Which of the two clocks was wrong nobody can tell.
+  void clock_behind() {
+    const auto ahead = std::max_element(candidates_.begin(), candidates_.end(), [](const auto& a, const auto& b) { return a.time < b.time; });
+    if (!by_clock() || ahead == candidates_.end() || ahead->time <= now_) return;
+    const auto reason = fmt::format("the clock is behind {}, so days say nothing; set the clock, or remove that one if its date is wrong", ahead->label);
+    for (auto& reasons : reasons_) reasons.push_back(reason);
   }
 
   void newest(std::int64_t how_many, std::string_view rule) {
-    for (const bool with_untrusted : {false, true}) {
+    for (const auto with : passes) {
       std::int64_t seen = 0;
       for (std::size_t i = candidates_.size(); i-- > 0 && seen < how_many;) {
-        if (!counts(i, with_untrusted)) continue;
+        if (!counts(i, with)) continue;
         ++seen;
-        keep(i, with_untrusted, fmt::format("{}: {} of {}", rule, seen, how_many));
+        keep(i, with, fmt::format("{}: {} of {}", rule, seen, how_many));
       }
     }
   }
 
   void young() {
-    for (std::size_t i = 0; i < candidates_.size(); ++i) {
-      const auto age = now_ - candidates_[i].time;
-      if (age >= Milliseconds{0} && age <= std::chrono::days{policy_.days} && policy_.days > 0) {
+    if (policy_.days <= 0) return;
+    const Milliseconds most = std::chrono::days{policy_.days};
+    std::vector<bool> leaps(candidates_.size() + 1);  // right before that one; the last: before now
+    Milliseconds longest{0};
+    for (std::size_t i = 1; i <= candidates_.size(); ++i) {
+      const auto gap = (i < candidates_.size() ? candidates_[i].time : now_) - candidates_[i - 1].time;
+      leaps[i] = gap > most && gap > 3 * longest;
+      longest = std::max(longest, gap);
+    }
+    std::optional<WallTime> after_leap;
+    for (std::size_t i = candidates_.size(); i-- > 0;) {
+      if (!after_leap && leaps[i + 1]) after_leap = i + 1 < candidates_.size() ? candidates_[i + 1].time : now_;
+      const auto& time = candidates_[i].time;
+      if (time > now_) continue;
+      if (now_ - time <= most) {
         reasons_[i].push_back(fmt::format("days: within {}", policy_.days));
+      } else if (after_leap && now_ - *after_leap >= Milliseconds{0} && now_ - *after_leap <= most) {
+        reasons_[i].push_back(fmt::format("days: the clock leapt ahead, and {} have not passed since {}", policy_.days, to_rfc3339(*after_leap)));
       }
     }
   }
 
   void calendar(std::int64_t how_many, std::int64_t (*number)(Day), std::string_view rule) {
-    for (const bool with_untrusted : {false, true}) {
+    for (const auto with : passes) {
       std::set<std::int64_t> periods;
       for (std::size_t i = candidates_.size(); i-- > 0;) {
         const auto& candidate = candidates_[i];
-        if (!counts(i, with_untrusted) || candidate.time > now_) continue;
+        if (!counts(i, with) || candidate.time > now_) continue;
         if (static_cast<std::int64_t>(periods.size()) >= how_many) break;
         if (periods.insert(number(day_of(candidate.time))).second) {
-          keep(i, with_untrusted, fmt::format("{}: {} of {}", rule, periods.size(), how_many));
+          keep(i, with, fmt::format("{}: {} of {}", rule, periods.size(), how_many));
         }
       }
     }

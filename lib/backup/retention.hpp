@@ -17,7 +17,8 @@ struct Policy {
 };
 
 // untrusted: this reader can't vouch for it (another key, no signature), which says nothing about what it holds.
-enum class Standing { verified, damaged, untrusted };
+// safety: of what a restore replaced.
+enum class Standing { verified, damaged, untrusted, safety };
 
 struct Candidate {
   std::string label;
@@ -36,8 +37,10 @@ struct Verdict {
 // - Only verified ones count for count, keep_min and the calendar; a damaged one is kept while pinned, by days, or while no
 //   verified one is newer.
 // - An untrusted one is kept by the same rules as a verified one, yet takes no verified one's place: whoever can write into the
-//   store pushes nothing out, and a new key drops nothing.
-// - One that is dated in the future is not kept by days, and takes no other's place in the calendar.
+//   store pushes nothing out, and a new key drops nothing. The same for a safety one, which holds what somebody wanted to be rid of.
+// - While any is dated in the future the clock says nothing: where days or the calendar decide, nothing is dropped.
+// - A gap between two that follow each other (or the last and now) that is longer than `days` and than three times every gap before it
+//   may be a clock that leapt ahead: for what is older than the leap, days count from the first one after it.
 // - A policy without any rule keeps everything.
 std::vector<Verdict> decide(const Policy& policy, const std::vector<Candidate>& candidates, WallTime now);
 

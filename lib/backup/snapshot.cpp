@@ -1,5 +1,6 @@
 #include "lib/backup/snapshot.hpp"
 
+#include "lib/backup/programs.hpp"
 #include "lib/backup/side_schema.hpp"
 #include "lib/backup/swap.hpp"
 
@@ -13,14 +14,19 @@ Snapshot::Snapshot(const io::postgres::Target& target, Milliseconds lock_wait, c
   id_ = connection_.query("SELECT pg_catalog.pg_export_snapshot()", limits).text(0, 0);
   read_identity(limits);
   left_out_ = side_schemas(connection_, limits);
+  std::set<std::string> so_anyway;
+  for (const auto& [name, value] : copy_settings()) {
+    const auto usual = connection_.query("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = $1", {name}, limits);
+    if (!usual.empty() && usual.text(0, 0) == value) so_anyway.insert(name);
+  }
+  session_ = copy_options(so_anyway);
 }
 
 void Snapshot::read_identity(const Limits& limits) {
   const auto row = connection_.query(
       "SELECT datname, pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate,"
       " datctype, pg_catalog.pg_database_size(oid), pg_catalog.current_setting('server_version'),"
-      " pg_catalog.current_setting('is_superuser') = 'on',"
-      " pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
+      " pg_catalog.current_setting('is_superuser') = 'on', pg_catalog.current_setting('lc_monetary')"
       " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
       limits);
   identity_.name = row.text(0, 0);
@@ -35,10 +41,11 @@ void Snapshot::read_identity(const Limits& limits) {
   identity_.locale = shape.locale;
   identity_.tablespace = shape.tablespace;
   superuser_ = row.boolean(0, 7);
-  if (row.boolean(0, 8)) {
-    identity_.system_identifier =
-        connection_.query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", limits).text(0, 0);
-  }
+  identity_.lc_monetary = row.text(0, 8);
+  const auto tablespaces = connection_.query(
+      "SELECT DISTINCT t.spcname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace WHERE t.spcname <> 'pg_global' ORDER BY 1", limits);
+  for (std::size_t i = 0; i < tablespaces.size(); ++i) identity_.tablespaces.emplace_back(tablespaces.text(i, 0));
+  identity_.system_identifier = ask_origin(connection_, identity_.name, limits).system_identifier;
   const auto extensions =
       connection_.query("SELECT extname || ' ' || extversion FROM pg_catalog.pg_extension ORDER BY 1", limits);
   for (std::size_t i = 0; i < extensions.size(); ++i) identity_.extensions.emplace_back(extensions.text(i, 0));
@@ -48,6 +55,15 @@ void Snapshot::read_identity(const Limits& limits) {
       " pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) ORDER BY 1",
       limits);
   for (std::size_t i = 0; i < roles.size(); ++i) identity_.roles.emplace_back(roles.text(i, 0));
+}
+
+DatabaseIdentity ask_origin(io::postgres::Connection& connection, const std::string& database, const Limits& limits) {
+  DatabaseIdentity identity;
+  identity.name = database;
+  if (connection.query("SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')", limits).boolean(0, 0)) {
+    identity.system_identifier = connection.query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", limits).text(0, 0);
+  }
+  return identity;
 }
 
 std::optional<std::string> Snapshot::gone(const Limits& limits) {
@@ -93,9 +109,11 @@ std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits
 
 io::postgres::Connection open_for_copy(const io::postgres::Target& target, const Limits& limits) {
   auto connection = io::postgres::Connection::open(target, limits);
-  // What pg_dump sets (setup_connection in pg_dump.c), and the encoding of the database.
+  // What pg_dump sets (setup_connection in pg_dump.c) or has from us, and the encoding of the database.
+  std::string ours;
+  for (const auto& [name, value] : copy_settings()) ours += fmt::format("SET {} = '{}';", name, value);
   connection.run(
-      "SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3;"
+      ours + "SET xmloption = 'content'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3;"
       "SET synchronize_seqscans = off; SET statement_timeout = 0; SET lock_timeout = 0;"
       "SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET search_path = '';"
       "SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false)"

@@ -28,6 +28,8 @@ class Snapshot {
   bool superuser() const noexcept { return superuser_; }
   // Schemas that are no part of the backup: what restores laid beside the live tables.
   const std::vector<std::string>& left_out() const noexcept { return left_out_; }
+  // What pg_dump's session is given at its start: see copy_options().
+  const std::string& session() const noexcept { return session_; }
   // Why nobody can read it any more, if its session was ended.
   std::optional<std::string> gone(const Limits& limits);
   // Ordinary tables of at least `bytes`, largest first, locked against changes of their definition.
@@ -37,11 +39,14 @@ class Snapshot {
   void read_identity(const Limits& limits);
 
   io::postgres::Connection connection_;
-  std::string id_;
+  std::string id_, session_;
   DatabaseIdentity identity_;
   std::vector<std::string> left_out_;
   bool superuser_{};
 };
+
+// Name and server of a database, as far as this role may know.
+DatabaseIdentity ask_origin(io::postgres::Connection& connection, const std::string& database, const Limits& limits);
 
 // A connection whose COPY writes values exactly as pg_dump's does.
 io::postgres::Connection open_for_copy(const io::postgres::Target& target, const Limits& limits);

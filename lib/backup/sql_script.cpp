@@ -331,6 +331,7 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
   while (const auto statement = script.next()) {
     const auto words = first_words(statement->sql);
     if (ways.no_owner && sets_owner(statement->sql, words)) continue;
+    if (ways.no_tablespaces && words[0] == "set" && words[1] == "default_tablespace") continue;
     const bool may_miss = cleaning && cleans(words);
     cleaning = may_miss || (cleaning && (words[0] == "set" || (words[0] == "select" && words[2] == "set_config")));
     try {

@@ -47,6 +47,7 @@ class SqlScript {
 
 struct ScriptWays {
   bool no_owner{};                        // ALTER … OWNER TO and SET SESSION AUTHORIZATION are left out, as pg_restore --no-owner does
+  bool no_tablespaces{};                  // SET default_tablespace too
   std::function<void()> before_commit{};  // may throw: then nothing of it stays
 };
 // All of it into an empty database, in one transaction. What the server refuses is told with its line. The DROPs of pg_dump --clean

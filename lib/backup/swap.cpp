@@ -42,7 +42,7 @@ void copy_settings(Connection& server, const std::string& from, const std::strin
     const auto whom = rows.boolean(i, 0)
                           ? fmt::format("DATABASE {}", quote_identifier(to))
                           : fmt::format("ROLE {} IN DATABASE {}", quote_identifier(rows.text(i, 1)), quote_identifier(to));
-    server.run(fmt::format("ALTER {} SET {} TO {}", whom, quote_identifier(name), is_list(name) && !value.empty() ? value : quote_literal(value)),
+    server.run(fmt::format("ALTER {} SET {} TO {}", whom, quote_identifier(name), is_list(name) ? list_setting(value) : quote_literal(value)),
                limits);
   }
 }
@@ -64,6 +64,31 @@ void copy_privileges(Connection& server, const std::string& from, const std::str
 }
 
 }  // namespace
+
+std::string list_setting(std::string_view stored) {
+  std::string text;
+  for (std::size_t at = 0; at < stored.size();) {
+    if (stored[at] == ' ' || stored[at] == ',') {
+      ++at;
+      continue;
+    }
+    std::string name;
+    if (stored[at] == '"') {
+      for (++at; at < stored.size(); ++at) {
+        if (stored[at] == '"' && (at + 1 == stored.size() || stored[++at] != '"')) break;
+        name += stored[at];
+      }
+      if (at < stored.size() && stored[at] == '"') ++at;
+    } else {
+      const auto end = std::min(stored.find(',', at), stored.size());
+      name = stored.substr(at, end - at);
+      while (name.ends_with(' ')) name.pop_back();
+      at = end;
+    }
+    text += (text.empty() ? "" : ", ") + quote_literal(name);
+  }
+  return text.empty() ? "''" : text;
+}
 
 std::vector<std::string> end_sessions(Connection& server, const std::string& database, const Limits& limits) {
   // One by one: a superuser's session, which another role may not end, must not keep those after it alive. Only autovacuum's have no user.

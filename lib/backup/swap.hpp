@@ -40,6 +40,9 @@ void drop_database(io::postgres::Connection& server, const std::string& name, co
 // `but`: a setting that is left out.
 void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to, std::string_view but,
                      const Limits& limits);
+// One value of ALTER … SET for what is stored of a setting that is a list of names: `"a b", public` → `'a b', 'public'`, and none at all or
+// one empty name → `''`. As a literal each: quoted as a name, an empty one would be no SQL.
+std::string list_setting(std::string_view stored);
 // Its own, without a note of half_restored.hpp.
 std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 

@@ -110,10 +110,16 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   std::vector<Broken> broken;
   const auto earlier = catalogue.list(limits, &broken);
   for (const auto& it : broken) reporter.warn(it.text());
+  const auto foreign = std::find_if(earlier.rbegin(), earlier.rend(), [&](const Entry& entry) { return entry.manifest.database && !same_database(*entry.manifest.database, snapshot.identity()); });
+  if (foreign != earlier.rend()) {
+    reporter.warn(fmt::format("{} in {} has backups of another database too ({} is of {}; this one is of {}): they are neither pruned nor restored from here. Two projects of one name? `name:` in codops.yaml tells them apart",
+                              catalogue.folder(), catalogue.store().describe(), foreign->manifest.label, origin_text(*foreign->manifest.database), origin_text(snapshot.identity())));
+  }
   manifest.sequence = earlier.empty() ? 1 : earlier.back().manifest.sequence + 1;
   manifest.environment = subject.environment;
   manifest.folder = catalogue.folder();
   manifest.tag = tag_without_newlines(options.tag);
+  manifest.safety = options.safety;
   manifest.started = now;
   manifest.host = store::host_name();
   manifest.codops_version = CODOPS_VERSION;
@@ -162,7 +168,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   unpublished.published();
 
   Taken taken{std::move(manifest), {}, {}};
-  if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits).removed;
+  if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits, [&] { return taken.manifest.database; }).removed;
   taken.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   report(reporter, Event::Kind::done,
          fmt::format("{} · {} · {}", taken.manifest.label, format_bytes(taken.manifest.size()), taken.manifest.contents()),
@@ -170,13 +176,50 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   return taken;
 }
 
-Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits) {
+AskOrigin origin_of(io::postgres::Target database, const Limits& limits) {
+  return [database = std::move(database), &limits]() -> std::optional<DatabaseIdentity> {
+    try {
+      auto connection = io::postgres::Connection::open(database, limits.within(Milliseconds{10'000}));
+      return ask_origin(connection, database.database, limits.within(Milliseconds{10'000}));
+    } catch (const Failure&) {
+      limits.check("asking the database who it is");
+      return std::nullopt;
+    }
+  };
+}
+
+namespace {
+
+// Those that are not of `own`, with why they stay. Without it: all, as soon as they are of several.
+std::vector<Verdict> of_others(std::vector<Entry>& entries, const std::optional<DatabaseIdentity>& own) {
+  std::vector<Verdict> others;
+  const auto reference = own ? own : entries.empty() ? std::nullopt : entries.back().manifest.database;
+  const auto differs = [&](const Entry& entry) { return reference && entry.manifest.database && !same_database(*entry.manifest.database, *reference); };
+  if (std::none_of(entries.begin(), entries.end(), differs)) return others;
+  const auto stays = [&](const Entry& entry) { return !own || differs(entry); };
+  for (const auto& entry : entries) {
+    if (!stays(entry)) continue;
+    const auto whose = entry.manifest.database ? origin_text(*entry.manifest.database) : std::string{"no database"};
+    others.push_back({entry.manifest.label, true, {own ? fmt::format("of {}, another database: no rule of this one removes it", whose)
+                                                       : fmt::format("of {}: there are backups of several databases here, and this environment's can't be asked who it is", whose)}});
+  }
+  std::erase_if(entries, stays);
+  return others;
+}
+
+}  // namespace
+
+Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits, const AskOrigin& own) {
   std::vector<Broken> broken;
   std::vector<Candidate> candidates;
-  for (const auto& entry : catalogue.list(limits, &broken)) {
+  auto entries = catalogue.list(limits, &broken);
+  const auto others = of_others(entries, own ? own() : std::nullopt);
+  for (const auto& entry : entries) {
     candidates.push_back({entry.manifest.label, entry.manifest.started, entry.standing(), entry.marks.pinned});
   }
   Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
+  pruning.verdicts.insert(pruning.verdicts.end(), others.begin(), others.end());
+  std::sort(pruning.verdicts.begin(), pruning.verdicts.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
   if (!dry_run) catalogue.remove_stale(now, limits);
   for (auto& verdict : pruning.verdicts) {
     if (verdict.keep) continue;

@@ -111,12 +111,18 @@ Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& key
     result.damage = failure.message();
   }
   if (result.untrusted) return result;
-  catalogue.mark(entry.manifest.label,
-                 [&](Marks& marks) {
-                   marks.damage = result.damage;
-                   if (result.whole) marks.verified = now;
-                 },
-                 limits);
+  try {
+    catalogue.mark(entry.manifest.label,
+                   [&](Marks& marks) {
+                     marks.damage = result.damage;
+                     if (result.whole) marks.verified = now;
+                   },
+                   limits);
+  } catch (const Failure& failure) {
+    // Whoever may only read the store, or finds it full, has verified all the same.
+    if (failure.code() != Exit::failed && failure.code() != Exit::config) throw;
+    result.unrecorded = failure.message();
+  }
   return result;
 }
 

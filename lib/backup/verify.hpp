@@ -16,6 +16,7 @@ struct Verification {
   bool untrusted{};    // not signed by the key that this reader trusts: nothing was looked at
   std::string damage;  // what is wrong, with the part's name
   std::uint64_t rows{};
+  std::string unrecorded{};  // why the store took no note of it
 };
 
 // Never throws for damage: that is the answer. Records it in the backup's marks; what depends on who reads (the key that is

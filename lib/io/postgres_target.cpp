@@ -23,6 +23,11 @@ constexpr std::array dropped_parameters{
     "sslidentity",
     "pool_size",
     "uselibpqcompat",
+    "pool",
+    "prepared_statements",
+    "reaping_frequency",
+    "checkout_timeout",
+    "idle_timeout",
 };
 
 struct OptionsFree {
@@ -71,13 +76,16 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
       keep("sslrootcert", value);
     } else if (key == "sslaccept") {
       if (value == "strict") keep("sslmode", "verify-full");
+    } else if (key == "ssl") {
+      // node-postgres and JDBC.
+      if (value == "true" || value == "1") keep("sslmode", "require");
     } else if (key == "sslmode" && value == "no-verify") {
       keep("sslmode", "require");
     } else if (std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end()) {
       continue;
     } else if (!is_libpq_keyword(key)) {
       throw Failure{Exit::config, std::string{name} + " has the parameter \"" + std::string{key} +
-                                      "\", which neither Prisma nor PostgreSQL knows"};
+                                      "\", which neither Prisma nor PostgreSQL knows", "take it out of the URL"};
     } else {
       keep(key, value);
     }

@@ -10,7 +10,6 @@
 namespace codops::kube {
 namespace {
 
-constexpr const char* id_label = "applyset.kubernetes.io/id";
 constexpr const char* tooling_note = "applyset.kubernetes.io/tooling";
 constexpr const char* kinds_note = "applyset.kubernetes.io/contains-group-kinds";
 constexpr const char* namespaces_note = "applyset.kubernetes.io/additional-namespaces";
@@ -58,6 +57,11 @@ std::string ApplySet::id() const {
   return fmt::format("applyset-{}-v1", io::to_base64url(digest));
 }
 
+std::string other_set(const Object& live, const ApplySet& set) {
+  auto member_of = live.empty() ? std::string{} : live.label(applyset_part_of);
+  return member_of == set.id() ? std::string{} : member_of;
+}
+
 Object applyset_parent(const ApplySet& set, const std::vector<Object>& members, const Object& former) {
   auto kinds = split(former.annotation(kinds_note));
   auto namespaces = split(former.annotation(namespaces_note));
@@ -70,7 +74,7 @@ Object applyset_parent(const ApplySet& set, const std::vector<Object>& members, 
                         {"metadata",
                          {{"name", set.name},
                           {"namespace", set.namespace_},
-                          {"labels", {{id_label, set.id()}}},
+                          {"labels", {{applyset_id, set.id()}}},
                           {"annotations", {{tooling_note, set.tooling}, {kinds_note, join_words(kinds)}, {namespaces_note, join_words(namespaces)}}}}},
                         {"type", "Opaque"}};
   return Object{std::move(parent)};
@@ -103,6 +107,8 @@ std::vector<MemberList> member_lists(const Object& parent, const ResourceTypes& 
     const auto* type = type_of(word, types);
     // A kind that the cluster no longer serves has no members left either.
     if (!type) continue;
+    // To list all of them takes a right of the whole cluster; those that count are known by name (member_namespaces).
+    if (type->group.empty() && type->kind == "Namespace") continue;
     if (!type->namespaced) {
       lists.push_back({type, {}});
     } else {
@@ -112,13 +118,21 @@ std::vector<MemberList> member_lists(const Object& parent, const ResourceTypes& 
   return lists;
 }
 
+std::set<std::string> member_namespaces(const Object& parent) {
+  const auto kinds = split(parent.annotation(kinds_note));
+  if (!kinds.contains("Namespace")) return {};
+  auto names = split(parent.annotation(namespaces_note));
+  names.insert(parent.namespace_());
+  return names;
+}
+
 Prune prune_set(const std::vector<Object>& live, const std::vector<Object>& desired, const ApplySet& set, const PruneOptions& options) {
   std::set<Ref> wanted;
   for (const auto& object : desired) wanted.insert(object.ref());
   Prune prune;
   const auto id = set.id();
   for (const auto& object : live) {
-    if (object.label(applyset_part_of) != id || wanted.contains(object.ref()) || is_controlled(object)) continue;
+    if (object.label(applyset_part_of) != id || wanted.contains(object.ref()) || is_controlled(object) || object.is_going()) continue;
     if (auto why = why_kept(object, options); !why.empty()) {
       prune.kept.push_back({object, std::move(why)});
     } else {

@@ -17,6 +17,10 @@ struct ApplySet {
 };
 
 inline constexpr const char* applyset_part_of = "applyset.kubernetes.io/part-of";
+inline constexpr const char* applyset_id = "applyset.kubernetes.io/id";  // label of a parent
+
+// The id of another set that the object is a member of; "" when it is of this one or of none.
+std::string other_set(const Object& live, const ApplySet& set);
 
 // The parent Secret: the kinds and namespaces of `members`, and those of `former` (the parent as it is now; null at first):
 // the superset that has to be written before anything is applied. With an empty `former` it is the final set, for after the prune.
@@ -31,6 +35,8 @@ struct MemberList {
 // Whether `types` has every kind that the parent names.
 bool knows_members(const Object& parent, const ResourceTypes& types);
 std::vector<MemberList> member_lists(const Object& parent, const ResourceTypes& types);
+// Namespaces that may be members themselves: each is asked for by name.
+std::set<std::string> member_namespaces(const Object& parent);
 
 struct PruneOptions {
   bool namespaces{}, volume_claims{}, definitions{};  // may go too

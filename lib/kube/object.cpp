@@ -86,6 +86,18 @@ Ref Object::ref() const { return {group(), kind(), namespace_(), name()}; }
 std::string Object::label(std::string_view key) const { return text_at(*value_, {"metadata", "labels", key}); }
 std::string Object::annotation(std::string_view key) const { return text_at(*value_, {"metadata", "annotations", key}); }
 
+bool Object::is_going() const { return value_->is_object() && value_->contains("metadata") && value_->at("metadata").contains("deletionTimestamp"); }
+
+std::string Object::finalizers() const {
+  std::string names;
+  const auto at = nlohmann::json::json_pointer{"/metadata/finalizers"};
+  if (!value_->is_object() || !value_->contains(at) || !value_->at(at).is_array()) return names;
+  for (const auto& name : value_->at(at)) {
+    if (name.is_string()) names += (names.empty() ? "" : ", ") + name.get<std::string>();
+  }
+  return names;
+}
+
 void Object::set_namespace(std::string_view value) {
   auto& object = edit();
   if (value.empty()) {

@@ -47,6 +47,8 @@ class Object {
   std::string resource_version() const;
   std::int64_t generation() const;
   Ref ref() const;
+  bool is_going() const;             // deleted already, and there until its finalizers are done
+  std::string finalizers() const;    // "a, b"; "" when there are none
   std::string label(std::string_view key) const;       // "" when absent
   std::string annotation(std::string_view key) const;  // "" when absent
   void set_namespace(std::string_view value);

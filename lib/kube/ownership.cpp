@@ -8,6 +8,7 @@
 #include <set>
 
 #include "lib/base/secret.hpp"
+#include "lib/kube/diff.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/pod_view.hpp"
 #include "lib/kube/window.hpp"
@@ -157,6 +158,34 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
     for (const auto& field : adoption.drops) adoption.text += " " + field;
   }
   return adoption;
+}
+
+Object as_it_was(const Object& live) {
+  auto before = without_noise(live);
+  if (!entries_of(live).empty()) before.edit()["metadata"]["managedFields"] = entries_of(live);
+  if (const auto note = live.annotation(last_applied); !note.empty()) before.set_annotation(last_applied, note);
+  return before;
+}
+
+Object body_of(const Object& before) {
+  if (entries_of(before).empty()) return before;
+  auto body = before;
+  body.edit()["metadata"].erase("managedFields");
+  return body;
+}
+
+std::string ownership_patch(const Object& live, const Object& before) {
+  if (entries_of(before).empty() || live.empty()) return {};
+  auto entries = Json::array();
+  for (const auto& entry : entries_of(before)) {
+    if (text_in(entry, "/subresource") != "status") entries.push_back(entry);
+  }
+  for (const auto& entry : entries_of(live)) {
+    if (text_in(entry, "/subresource") == "status") entries.push_back(entry);
+  }
+  const auto patch = Json::array({{{"op", "replace"}, {"path", "/metadata/resourceVersion"}, {"value", live.resource_version()}},
+                                  {{"op", "replace"}, {"path", "/metadata/managedFields"}, {"value", std::move(entries)}}});
+  return patch.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace codops::kube

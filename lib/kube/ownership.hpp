@@ -37,4 +37,11 @@ struct Adoption {
 // nullopt: nothing to take over (an object that codops or nobody made).
 std::optional<Adoption> adoption_of(const Object& live, const Object& desired, const std::string& manager);
 
+// What going back needs of an object that others have written as well: all but the server's own, with who owned what and kubectl's memory.
+Object as_it_was(const Object& live);
+// The same to be applied.
+Object body_of(const Object& before);
+// application/json-patch+json for `live`, which has the values of `before` again: each field is its former owner's. "" where nothing is known.
+std::string ownership_patch(const Object& live, const Object& before);
+
 }  // namespace codops::kube

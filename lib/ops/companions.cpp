@@ -7,7 +7,6 @@
 #include "lib/migrate/lint.hpp"
 #include "lib/migrate/migrate.hpp"
 #include "lib/migrate/splitter.hpp"
-#include "lib/ops/hooks.hpp"
 
 namespace codops::ops {
 namespace {
@@ -177,18 +176,12 @@ Companions companions_of(Host& host, const Companies& companies, const Planned& 
   return companions;
 }
 
-void run_after_hooks(Host& host, const RunResult& run, const Limits& limits) {
-  const bool good = run.exit == Exit::ok;
+AfterHooks run_after_hooks(Host& host, bool good, const plan::Plan& plan, const std::string& result, const Limits& limits) {
   const auto& hooks = good ? host.environment().hooks.post_deploy : host.environment().hooks.on_failure;
-  if (hooks.empty()) return;
-  const auto next = release::release_from_json(nlohmann::json::parse(run.plan.context).at("next").dump());
-  for (const auto& hook : hooks) {
-    try {
-      run_hook(host, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, run.plan.run}, next, false, good ? limits : Limits{});
-    } catch (const Failure& failure) {
-      host.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
-    }
-  }
+  if (hooks.empty()) return {};
+  const auto next = release::release_from_json(nlohmann::json::parse(plan.context).at("next").dump());
+  const std::string event = good ? plan::post_deploy : plan::on_failure;
+  return run_each(hooks, event, [&](const settings::Hook& hook) { run_hook(host, hook, {event, plan.version, plan.release, result, plan.run}, next, false, limits); }, limits);
 }
 
 std::vector<std::string> schema_ahead(const std::optional<release::Release>& current, const release::Release& target) {

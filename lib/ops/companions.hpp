@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/ops/database.hpp"
+#include "lib/ops/hooks.hpp"
 #include "lib/ops/requests.hpp"
 #include "lib/ops/transaction.hpp"
 
@@ -26,8 +27,8 @@ std::optional<std::vector<migrate::File>> migrations_in(Host& host, const Desire
 Companies plan_companions(Host& host, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations,
                           std::optional<std::vector<migrate::File>> files, const Limits& limits);
 Companions companions_of(Host& host, const Companies& companies, const Planned& planned, const TakeBackup& take_backup);
-// post_deploy or on_failure; a failing one is a warning: the deploy itself is over.
-void run_after_hooks(Host& host, const RunResult& run, const Limits& limits);
+// post_deploy or on_failure: the deploy itself is over.
+AfterHooks run_after_hooks(Host& host, bool good, const plan::Plan& plan, const std::string& result, const Limits& limits);
 // Migrations that the present release knows and the target does not, oldest first: what the schema is ahead of.
 std::vector<std::string> schema_ahead(const std::optional<release::Release>& current, const release::Release& target);
 

@@ -11,6 +11,7 @@
 #include "lib/ops/observe.hpp"
 #include "lib/ops/preflight.hpp"
 #include "lib/ops/render.hpp"
+#include "lib/ops/version_name.hpp"
 
 namespace codops::ops {
 namespace {
@@ -103,7 +104,7 @@ Desired one_service_moved(Host& host, const DeployRequest& request, const Releas
     }
     desired.specs.insert_or_assign(name, rendered.specs.at(name));
     desired.blobs.merge(rendered.blobs);
-    desired.version += fmt::format(" + {} {}", name, version);
+    desired.version = with_service(desired.version, name, version);
   }
   return desired;
 }
@@ -184,13 +185,10 @@ Planned planned_for(Host& host, const DeployRequest& request, const Desired& des
   return planned;
 }
 
-// What follows the record: room is made, hooks are told. The time account covers it.
+// What follows the record: room is made.
 void conclude(Host& host, Transaction& transaction, std::chrono::steady_clock::time_point began, Milliseconds waited, RunResult& run,
               const Limits& limits) {
   if (run.exit == Exit::ok) run.engine_time["remove"] += transaction.prune(limits);
-  const auto hooks = host.clock().steady();
-  run_after_hooks(host, run, limits);
-  run.after_hooks = elapsed_since(host, hooks);
   run.waited = waited;
   run.elapsed = elapsed_since(host, began);
 }

@@ -95,7 +95,8 @@ DownPlan down(Host& host, const DownPlan& agreed, const DownRequest& request, co
   DownOutcome outcome;
   if (!plan.steps.empty()) {
     const auto& first = plan.steps.front();
-    transaction.write({journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)), journal.entry_file("doing", first.name, first.text)}, limits);
+    faults.at("before", "plan");
+    transaction.write_whole({journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)), journal.entry_file("doing", first.name, first.text)}, limits);
     faults.at("after", "plan");
     outcome = run_down(context, plan, journal, 0, true, limits);
   }

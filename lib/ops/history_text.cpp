@@ -121,6 +121,9 @@ std::string story_text(const Snapshot& snapshot, const std::string& which, bool 
   if (!entry.message.empty()) text += fmt::format("  {}\n", entry.message);
   for (const auto& record : snapshot.journals) {
     if (record.run != entry.run) continue;
+    for (const auto& one : record.entries) {
+      if (one.event == "done" && one.step == plan::on_failure && !one.text.empty()) text += fmt::format("  {}\n", one.text == "not known" ? "its on_failure hooks may not have run to their end" : one.text);
+    }
     if (with_journal) {
       text += "\n" + journal_of(record);
     } else if (const auto plan = record.plan()) {

@@ -2,15 +2,18 @@
 
 #include <fmt/format.h>
 
+#include "lib/engine/docker/api.hpp"
 #include "lib/io/process.hpp"
 #include "lib/ops/one_off.hpp"
 #include "lib/ops/release_secrets.hpp"
+#include "lib/plan/fault.hpp"
 
 namespace codops::ops {
 namespace {
 
 constexpr std::size_t most_words = 2000;
 constexpr Milliseconds secrets_time{5000};
+constexpr Milliseconds note_time{10'000};
 
 std::string name_of(const settings::Hook& hook) { return fmt::format("{}", fmt::join(hook.run, " ")); }
 
@@ -18,6 +21,7 @@ KnownSecrets secrets_of(Host& host, const release::Release& release) {
   const auto limits = Limits{}.within(secrets_time);
   KnownSecrets known;
   add_secrets_of(host.environment(), host.shell(), known);
+  host.api().registry_auth().add_secrets(known);
   add_secrets_of(release, host.store().find_specs(release.number, limits),
                  [&](const std::string& sha256) { return host.store().load_blob(sha256, limits).value_or(std::string{}); }, known);
   return known;
@@ -34,6 +38,47 @@ void run_hook_in_image(Host& host, const settings::Hook& hook, const HookFacts& 
 }
 
 }  // namespace
+
+AfterHooks run_each(const std::vector<settings::Hook>& hooks, const std::string& event, const std::function<void(const settings::Hook&)>& run, const Limits& limits) {
+  AfterHooks after;
+  for (std::size_t index = 0; index < hooks.size(); ++index) {
+    try {
+      limits.check("hook \"" + name_of(hooks[index]) + "\"");
+      run(hooks[index]);
+    } catch (const Failure& failure) {
+      const bool over = limits.cancel.requested() || limits.deadline.expired();
+      const auto rest = hooks.size() - index - 1;
+      after.failed.push_back(fmt::format("{}: {}{}", event, over ? fmt::format("hook \"{}\" was cut off: {}", name_of(hooks[index]), failure.message()) : failure.message(),
+                                         over && rest > 0 ? fmt::format("; {} more did not run", rest) : ""));
+      if (!over) continue;
+      after.cut_off = failure;
+      return after;
+    }
+  }
+  return after;
+}
+
+void run_noted(RunResult& result, plan::Journal& journal, Reporter& reporter, const Clock& clock, const std::function<AfterHooks()>& run) {
+  const std::string event = result.outcome.done ? plan::post_deploy : plan::on_failure;
+  const plan::Faults faults;
+  const auto began = clock.steady();
+  const auto note = [&](const char* what, const std::string& text) {
+    try {
+      journal.write(what, event, text, Limits{}.within(note_time));
+    } catch (const Failure& failure) {
+      // Who lost the lock is told so by the record.
+      if (failure.code() != Exit::locked) reporter.warn(fmt::format("that {} hooks run could not be written down: {}", event, failure.message()));
+    }
+  };
+  note("doing", fmt::format("{} hooks of release {}", event, result.plan.release));
+  faults.at("before", event);
+  const auto after = run();
+  faults.at("after", event);
+  note("done", fmt::format("{}", fmt::join(after.failed, "; ")));
+  result.failed_hooks = after.failed;
+  if (result.outcome.done && after.cut_off) result.exit = after.cut_off->code();
+  result.after_hooks += std::chrono::duration_cast<Milliseconds>(clock.steady() - began);
+}
 
 std::map<std::string, std::string> hook_variables(const HookFacts& facts, const std::string& environment) {
   return {{"CODOPS_EVENT", facts.event},

@@ -1,9 +1,14 @@
 #pragma once
 // Commands that the user's codops.yaml asks for around a deploy: on this machine, or inside a service's image.
+#include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/base/known_secrets.hpp"
 #include "lib/ops/host.hpp"
+#include "lib/ops/run_result.hpp"
+#include "lib/plan/journal.hpp"
 #include "lib/release/release.hpp"
 
 namespace codops::ops {
@@ -15,6 +20,19 @@ struct HookFacts {
   std::string result;
   std::string token;    // of the run: what a hook's container is known by, should the run die
 };
+
+// How the hooks that follow an outcome went: they don't change it.
+struct AfterHooks {
+  std::vector<std::string> failed;
+  std::optional<Failure> cut_off;  // a signal, or the end of the whole command's time: what was left was not run
+};
+
+// Each by `run`.
+AfterHooks run_each(const std::vector<settings::Hook>& hooks, const std::string& event, const std::function<void(const settings::Hook&)>& run, const Limits& limits);
+
+// Between two notes in the journal: whoever finds the first without the second knows that they may not have come to their end.
+// post_deploy or on_failure by the outcome, which stays; a signal's exit code is the run's.
+void run_noted(RunResult& result, plan::Journal& journal, Reporter& reporter, const Clock& clock, const std::function<AfterHooks()>& run);
 
 // CODOPS_EVENT, _ENVIRONMENT, _VERSION, _RELEASE and _RESULT: all that a hook is told, wherever it runs.
 std::map<std::string, std::string> hook_variables(const HookFacts& facts, const std::string& environment);

@@ -119,7 +119,7 @@ void maintenance(Host& host, bool on, const std::optional<std::string>& page, co
   const plan::Faults faults;
   const auto text = on ? maintenance_file(current->upstreams, page.value_or(default_page)) : std::string{};
   // Known before it is done: whoever finds it leads the front to the application again.
-  transaction.write({maintenance_record({})}, limits);
+  transaction.write_whole({maintenance_record({})}, limits);
   faults.at("before", "maintenance");
   try {
     if (on) switch_upstreams(context, front->name, text, {}, limits);

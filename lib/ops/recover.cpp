@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/docker/api.hpp"
-#include "lib/ops/companions.hpp"
 #include "lib/ops/down_steps.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/members.hpp"
@@ -69,9 +68,9 @@ bool traffic_moved(const plan::Plan& plan, const Observed& observed) {
 // the run had come so far: doing a switch twice does no harm.
 std::optional<std::size_t> forward_from(const plan::Record& record, const plan::Plan& plan, std::size_t last, const std::optional<Release>& current,
                                         const Observed& observed) {
-  const auto sure = record.damaged.empty() ? std::optional{last} : record.last_begun(plan);
+  const auto sure = !record.doubtful() ? std::optional{last} : record.last_begun(plan);
   const auto moves = switch_of(plan);
-  if (sure && was_proven(plan, *sure)) return record.damaged.empty() || !moves ? sure : moves;
+  if (sure && was_proven(plan, *sure)) return !record.doubtful() || !moves ? sure : moves;
   const bool nowhere_back = current && !all_run(*current, observed);
   if (nowhere_back && moves && last >= *moves) return moves;
   return std::nullopt;
@@ -98,15 +97,17 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     host_.api().remove_container(id, true, true, limits);
   }
   const auto* record = observed_.snapshot.unfinished();
-  if (record == nullptr) return close_journal(limits);
+  if (record == nullptr) {
+    close_journal(limits);
+    return settle_hooks(limits);
+  }
   recovery_.needed = true;
   const auto found = *record;
-  int last_seq = 0;
-  for (const auto& entry : found.entries) last_seq = std::max(last_seq, entry.seq);
-  auto run_journal = journal(found.run, last_seq + 1 + static_cast<int>(found.damaged.size()), last_seq);
+  auto run_journal = journal_after(found);
   const auto plan = found.plan();
+  if (plan && had_finished(found)) return record_finished(found, *plan, std::move(run_journal), limits);
   auto last = plan ? found.last_maybe_begun(*plan) : std::nullopt;
-  const bool unsure = plan && !found.damaged.empty();
+  const bool unsure = plan && found.doubtful();
   if (unsure) {
     host_.reporter().warn(fmt::format("the journal of an earlier run is damaged ({}): it is taken to have come as far as it can have",
                                       fmt::join(found.damaged, ", ")));
@@ -213,7 +214,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
   if (!evidence.empty()) files.push_back({fmt::format("meta/evidence/{}/evidence.json", found.run), evidence});
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
-  lock_->write(files, limits);
+  write_end(files, limits);
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {
@@ -225,9 +226,42 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   // They follow an outcome, whoever brought it about.
   RunResult result;
   result.plan = *plan;
-  result.exit = served ? Exit::ok : Exit::failed;
-  result.entry = entry;
-  run_after_hooks(host_, result, limits);
+  result.outcome.done = served;
+  run_hooks(run_journal, result, entry.result, served ? limits : Limits{});
+  for (const auto& text : result.failed_hooks) host_.reporter().warn(text);
+  observe_again(limits);
+}
+
+void Transaction::record_finished(const plan::Record& found, const plan::Plan& plan, plan::Journal run_journal, const Limits& limits) {
+  auto entry = entry_for(plan, found.entries.front().at, owner_);
+  const auto& history = observed_.snapshot.history;
+  entry.number = observed_.snapshot.next_entry();
+  entry.ended = now();
+  entry.run = found.run;
+  entry.result = "ok";
+  entry.message = words_of_finished(found, plan);
+  seal(entry, history.empty() ? std::string{} : history.back().hash);
+  std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
+  if (const auto open = found.open_hooks(); !open.empty()) files.push_back(run_journal.entry_file("done", open, "not known"));
+  files.push_back(run_journal.entry_file("ended", {}, entry.result));
+  write_end(files, limits);
+  recovery_.forward = true;
+  recovery_.text = fmt::format("recorded {} {} (release {}), which serves: {}", plan.verb, plan.version, plan.release, entry.message);
+  host_.reporter().note(recovery_.text);
+  observe_again(limits);
+}
+
+void Transaction::settle_hooks(const Limits& limits) {
+  if (observed_.snapshot.journals.empty()) return;
+  const auto& record = observed_.snapshot.journals.back();
+  const auto open = record.open_hooks();
+  if (open.empty()) return;
+  auto run_journal = journal_after(record);
+  recovery_.needed = true;
+  const auto words = words_of_open_hooks(record);
+  recovery_.text += (recovery_.text.empty() ? "" : "; ") + words;
+  host_.reporter().note(words);
+  lock_->write({run_journal.entry_file("done", open, "not known")}, limits);
   observe_again(limits);
 }
 
@@ -237,9 +271,7 @@ void Transaction::close_journal(const Limits& limits) {
   const auto& record = journals.back();
   const auto& history = observed_.snapshot.history;
   const auto entry = std::find_if(history.rbegin(), history.rend(), [&](const auto& one) { return one.run == record.run; });
-  int last_seq = 0;
-  for (const auto& one : record.entries) last_seq = std::max(last_seq, one.seq);
-  auto run_journal = journal(record.run, last_seq + 1 + static_cast<int>(record.damaged.size()), last_seq);
+  auto run_journal = journal_after(record);
   recovery_.needed = true;
   recovery_.forward = entry->result == "ok";
   recovery_.text = fmt::format("the journal of {} {} (release {}) had no end; the history has it: {}", entry->action, entry->version, entry->release, entry->result);

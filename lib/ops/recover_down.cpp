@@ -43,7 +43,7 @@ void Transaction::recover_down(const plan::Record& found, const plan::Plan& plan
   entry.failed_step = died_at;
   std::vector<target::StateStore::File> more;
   if (recovery_.forward) {
-    const auto outcome = run_down(run_context, plan, journal, found.damaged.empty() ? last : 0, false, limits);
+    const auto outcome = run_down(run_context, plan, journal, !found.doubtful() ? last : 0, false, limits);
     if (outcome.failure) {
       if (outcome.failure->code() == Exit::locked) throw Failure{*outcome.failure};
       throw Failure{outcome.failure->code(),

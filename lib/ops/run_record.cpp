@@ -1,5 +1,7 @@
 #include "lib/ops/run_record.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace codops::ops {
@@ -40,6 +42,28 @@ bool was_proven(const plan::Plan& plan, std::size_t last) { return last > 0 && p
 bool had_begun(const plan::Record& record) {
   return !record.damaged.empty() ||
          std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event != "planned"; });
+}
+
+bool had_finished(const plan::Record& record) {
+  return !had_turned_back(record) &&
+         std::any_of(record.entries.begin(), record.entries.end(), [](const plan::Entry& entry) { return entry.event == "doing" && entry.step == plan::post_deploy; });
+}
+
+std::string words_of_finished(const plan::Record& record, const plan::Plan& plan) {
+  if (!record.open_hooks().empty()) {
+    return fmt::format("the run died within its post_deploy hooks: those of release {} may not have run to their end, and are not run again", plan.release);
+  }
+  std::string text = "the run died before its record was written, all its steps were done";
+  for (const auto& entry : record.entries) {
+    if (entry.event == "done" && entry.step == plan::post_deploy && !entry.text.empty()) text += "; " + entry.text;
+  }
+  return text;
+}
+
+std::string words_of_open_hooks(const plan::Record& record) {
+  const auto plan = record.plan();
+  return fmt::format("the {} hooks of {} may not have run to their end: codops died meanwhile; they are not run again", record.open_hooks(),
+                     plan ? fmt::format("{} {} (release {})", plan->verb, plan->version, plan->release) : "run " + record.run);
 }
 
 bool had_turned_back(const plan::Record& record) {

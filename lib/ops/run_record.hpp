@@ -19,6 +19,12 @@ release::HistoryEntry entry_for(const plan::Plan& plan, WallTime started, const 
 bool was_proven(const plan::Plan& plan, std::size_t last);
 // Whether any of its entries says that it went beyond its plan; a damaged one may.
 bool had_begun(const plan::Record& record);
+// Whether all its steps were done: it had come to the hooks that follow them.
+bool had_finished(const plan::Record& record);
+// Of such a run, for the history: where it died.
+std::string words_of_finished(const plan::Record& record, const plan::Plan& plan);
+// Of one that had ended and died within its hooks.
+std::string words_of_open_hooks(const plan::Record& record);
 // A run that had begun to go back must never be finished: what its last step takes away may be what serves again.
 bool had_turned_back(const plan::Record& record);
 

@@ -22,6 +22,7 @@ struct RunResult {
   Milliseconds elapsed{};      // of the whole command, from its first look to the end of its hooks
   Milliseconds waited{};       // for the lock, images, an answer
   Milliseconds after_hooks{};
+  std::vector<std::string> failed_hooks;  // of those that follow the outcome, and why; they change nothing of it
   std::map<std::string, Milliseconds> engine_time;
   int front_door_asked{}, front_door_answered{};
 };

@@ -8,6 +8,7 @@
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/bring_back.hpp"
+#include "lib/ops/companions.hpp"
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/release_secrets.hpp"
@@ -24,7 +25,6 @@ using release::ReleaseStore;
 
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
-constexpr Milliseconds record_time{10'000};
 constexpr Milliseconds mend_time{60'000};
 constexpr Milliseconds mend_time_after_signal{3'000};
 
@@ -102,6 +102,13 @@ void Transaction::choose_subnet(const Limits& limits) {
 
 WallTime Transaction::now() { return host_.api().client().engine_now().value_or(host_.clock().now()); }
 
+plan::Journal Transaction::journal_after(const plan::Record& record) {
+  int last_seq = 0;
+  for (const auto& entry : record.entries) last_seq = std::max(last_seq, entry.seq);
+  // What was written last is not known where entries may be hidden.
+  return journal(record.run, last_seq + 1 + static_cast<int>(record.damaged.size()), record.doubtful() ? 0 : last_seq);
+}
+
 plan::Journal Transaction::journal(std::string run, int next_seq, int last_written) {
   return {[this](const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }, std::move(run),
           [this] { return now(); }, next_seq, last_written};
@@ -124,6 +131,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   context.specs = desired.specs;
   context.blobs = desired.blobs;
   add_secrets_of(environment, host_.shell(), context.environment_secrets);
+  host_.api().registry_auth().add_secrets(context.environment_secrets);
   context.networks = desired.networks;
   context.volumes = desired.volumes;
   return context;
@@ -180,6 +188,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     files.push_back(ReleaseStore::file_of(*planned.adopted));
     files.push_back(ReleaseStore::file_of(adopted));
   }
+  files.push_back(ReleaseStore::spare_room(true));
   files.push_back(ReleaseStore::file_of(planned.next));
   files.push_back(ReleaseStore::file_of(planned.next.number, desired.specs));
   files.push_back(ReleaseStore::environment_file(host_.environment().name));
@@ -195,8 +204,9 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   files.push_back(run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan)));
   const auto& first = plan.steps.front();
   if (first.mutates) files.push_back(run_journal.entry_file("doing", first.name, first.text));
-  lock_->write(files, limits);
   const plan::Faults faults;
+  faults.at("before", "plan");
+  lock_->write_whole(files, limits);
   faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, desired);
@@ -223,6 +233,9 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     }
   }
   result.exit = result.outcome.exit;
+  result.plan = plan;
+  // Before the record, which says how they went.
+  if (result.outcome.done) run_hooks(run_journal, result, "ok", limits);
   result.engine_time = run_context.engine_time;
   result.front_door_asked = run_context.front_door_asked;
   result.front_door_answered = run_context.front_door_answered;
@@ -237,17 +250,21 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   if (result.outcome.failure) {
     entry.message = result.outcome.failure->message();
     entry.failed_step = result.outcome.failed_step;
+  } else {
+    entry.message = fmt::format("{}", fmt::join(result.failed_hooks, "; "));
   }
   seal(entry, last_hash);
-  result.plan = plan;
-  if (result.exit == Exit::locked) return result;  // the state is somebody else's now
+  if (result.exit == Exit::locked) {  // the state is somebody else's now
+    run_hooks(run_journal, result, entry.result, {});
+    return result;
+  }
   std::vector<target::StateStore::File> ending{ReleaseStore::file_of(entry)};
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   // What could not be undone stays open: the next command tries again.
   if (result.exit != Exit::undo_failed) ending.push_back(run_journal.entry_file("ended", {}, entry.result));
   faults.at("before", "record");
   try {
-    lock_->write(ending, Limits{}.within(record_time));
+    if (!write_end(ending)) result.evidence.clear();
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) {
       result.exit = failure.code();
@@ -257,6 +274,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
         result.outcome.failed_index = static_cast<int>(plan.steps.size());
       }
       result.outcome.done = false;
+      run_hooks(run_journal, result, entry.result, {});
       return result;
     }
     result.recorded = false;
@@ -264,6 +282,7 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     host_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), host_.environment().name));
   }
   faults.at("after", "record");
+  if (!result.outcome.done) run_hooks(run_journal, result, entry.result, {});
   // What prune goes by; the containers that this run made are not among the observed ones, and stay.
   auto& snapshot = observed_.snapshot;
   if (planned.adopted) {
@@ -284,7 +303,34 @@ void Transaction::record(HistoryEntry entry, const Limits& limits, std::vector<t
   if (entry.started == WallTime{}) entry.started = entry.ended;
   seal(entry, history.empty() ? std::string{} : history.back().hash);
   more.insert(more.begin(), ReleaseStore::file_of(entry));
-  lock_->write(more, limits);
+  write_end(more, limits);
+}
+
+bool Transaction::write_end(std::vector<target::StateStore::File> files, const Limits& limits) {
+  try {
+    lock_->write(files, limits);
+    return true;
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::failed) throw;
+    // Its folder would be made before the room is free.
+    std::erase_if(files, [](const auto& file) { return file.path.starts_with("meta/evidence/"); });
+    files.insert(files.begin(), ReleaseStore::spare_room(false));
+    try {
+      lock_->write(files, limits);
+    } catch (const Failure& again) {
+      if (again.code() == Exit::locked) throw;
+      throw failure;
+    }
+    host_.reporter().warn(fmt::format("{}; the end of this run went into the room that was kept for it", failure.message()));
+    return false;
+  }
+}
+
+void Transaction::run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits) {
+  const bool good = result.outcome.done;
+  const auto& hooks = host_.environment().hooks;
+  if ((good ? hooks.post_deploy : hooks.on_failure).empty()) return;
+  run_noted(result, run_journal, host_.reporter(), host_.clock(), [&] { return run_after_hooks(host_, good, result.plan, how, limits); });
 }
 
 }  // namespace codops::ops

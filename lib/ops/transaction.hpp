@@ -15,6 +15,8 @@
 namespace codops::ops {
 
 class Transaction {
+  static constexpr Milliseconds record_time{10'000};
+
  public:
   // Takes the lock and recovers, saying so through the host's reporter. `command`: "deploy production v1.0.0". `meanwhile` runs beside the
   // first look at what there is, under the lock: for reading what does not hang on it.
@@ -46,8 +48,21 @@ class Transaction {
   plan::Journal journal(std::string run, int next_seq, int last_written = 0);
   WallTime now();
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write(files, limits); }
+  // What makes a run known, which a signal does not cut off.
+  void write_whole(const std::vector<target::StateStore::File>& files, const Limits& limits) { lock_->write_whole(files, limits); }
 
  private:
+  // The end of a run: on a full disk into the room that is kept for it, without evidence (false). By default within a few seconds, whatever
+  // was asked meanwhile.
+  bool write_end(std::vector<target::StateStore::File> files, const Limits& limits = Limits{}.within(record_time));
+  // post_deploy before the record, on_failure after it; what fails is said, and changes nothing.
+  void run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits);
+  // The hooks of a run that had ended, and died within them: that is said, once.
+  void settle_hooks(const Limits& limits);
+  // A run that had done all its steps and died before its record, within its hooks perhaps.
+  void record_finished(const plan::Record& found, const plan::Plan& plan, plan::Journal run_journal, const Limits& limits);
+  // For what a recovery adds.
+  plan::Journal journal_after(const plan::Record& record);
   void recover(RecoveryWay way, const Limits& limits);
   void recover_down(const plan::Record& found, const plan::Plan& plan, std::size_t last, plan::Journal journal, RecoveryWay way, const Limits& limits);
   // A `maintenance` that died between its first and its last word: the front is led to the application.

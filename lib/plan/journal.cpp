@@ -102,12 +102,31 @@ std::optional<std::size_t> Record::last_maybe_begun(const Plan& plan) const {
     if (entry.event == "doing") seq = std::max(seq, entry.seq);
   }
   for (const auto& path : damaged) {
-    if (const int found = seq_in(path); found != 0 && found <= seq) continue;
+    if (const int found = seq_in(path); (found != 0 && found <= seq) || failed_to_write(path)) continue;
     auto index = last ? *last + 1 : 0;
     while (index < plan.steps.size() && !plan.steps[index].mutates) ++index;
     if (index < plan.steps.size()) last = index;
   }
   return last;
+}
+
+bool Record::failed_to_write(const std::string& path) const {
+  const int seq = seq_in(path);
+  return std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.prev > 0 && entry.prev < seq && seq < entry.seq; });
+}
+
+bool Record::doubtful() const {
+  return std::any_of(damaged.begin(), damaged.end(), [&](const std::string& path) { return !failed_to_write(path); });
+}
+
+std::string Record::open_hooks() const {
+  std::string open;
+  for (const auto& entry : entries) {
+    if (entry.step != post_deploy && entry.step != on_failure) continue;
+    if (entry.event == "doing") open = entry.step;
+    if (entry.event == "done" && entry.step == open) open.clear();
+  }
+  return open;
 }
 
 bool Record::was_undone(const std::string& step) const {

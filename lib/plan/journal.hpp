@@ -3,7 +3,8 @@
 // each mutating step. Format (version 1), one line of JSON a file at "meta/journal/RUN/NNNNNN.json":
 //   {"format":1,"seq":N,"prev":N,"at":RFC3339,"event":E,"step":NAME,"text":…,"plan":{…},"sum":SHA-256 of the line without sum}
 // prev: the entry before it that was surely written, so that one that is gone is missed; a number may be left out when a write failed.
-// E: planned (with the plan), doing, undoing, undone, failed, ended. RUN: time of its start on the engine's clock and the
+// E: planned (with the plan), doing, undoing, undone, failed, ended; done of hooks alone, which are no steps of the plan: post_deploy before
+// the end, on_failure after it. RUN: time of its start on the engine's clock and the
 // token, so that runs sort by age.
 #include <functional>
 #include <optional>
@@ -17,6 +18,9 @@
 namespace codops::plan {
 
 inline constexpr std::string_view journal_folder = "meta/journal/";
+// Hooks that have their place in the journal without being steps.
+inline constexpr const char* post_deploy = "post_deploy";
+inline constexpr const char* on_failure = "on_failure";
 
 struct Entry {
   int seq{};
@@ -41,8 +45,16 @@ struct Record {
   std::optional<std::size_t> last_begun(const Plan& plan) const;
   // The same where entries are damaged: each may be the one that says that a further step was begun.
   std::optional<std::size_t> last_maybe_begun(const Plan& plan) const;
+  // Whether damage may hide that a step was begun. What is left of the run's own failed writes hides nothing: an entry that came through
+  // later names the one before it that was written, and the numbers between the two are those that failed.
+  bool doubtful() const;
   // Steps whose undo was written as done.
   bool was_undone(const std::string& step) const;
+  // The hooks ("post_deploy", "on_failure") that were begun and of whose end there is no word; empty: none.
+  std::string open_hooks() const;
+
+ private:
+  bool failed_to_write(const std::string& path) const;
 };
 
 std::string encode(const Entry& entry);

@@ -134,7 +134,7 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
       const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
       const auto signal_deadline = Deadline::after(run.undo_time_after_signal);
-      if (run.save_evidence) run.save_evidence(step, failure);
+      if (run.save_evidence && begun) run.save_evidence(step, failure);
       // The cancelled token would stop the undo as well: it gets a time of its own.
       const Limits back{by_signal ? signal_deadline : Deadline::after(run.undo_time), {}};
       if (failure.code() == Exit::locked) {

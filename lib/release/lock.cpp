@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -54,6 +55,9 @@ std::string owner_name() {
 }
 
 constexpr Milliseconds heartbeat_deadline{4000};
+constexpr Milliseconds look_for_signal{50};
+// Of an engine that hangs; what the signal asks for has to fit into 7 s.
+constexpr Milliseconds patience_after_signal{4000};
 
 // Which of them it was can't be told from here: the engine only says that there is no such lock any more.
 Failure lock_gone() {
@@ -173,6 +177,23 @@ void HeldLock::check(Milliseconds trusted) const {
 void HeldLock::write(const std::vector<target::StateStore::File>& files, const Limits& limits) {
   state_->beat(files, limits);
   check();
+}
+
+void HeldLock::write_whole(const std::vector<target::StateStore::File>& files, const Limits& limits) {
+  limits.check("the run");
+  CancelSource cut;
+  auto written = std::async(std::launch::async, [&] { write(files, {limits.deadline, cut.token()}); });
+  while (written.wait_for(look_for_signal) != std::future_status::ready) {
+    if (!limits.cancel.requested()) continue;
+    if (written.wait_for(patience_after_signal) != std::future_status::ready) cut.cancel(Exit::interrupted);
+    break;
+  }
+  try {
+    written.get();
+  } catch (const Failure&) {
+    if (cut.token().requested()) limits.cancel.check();
+    throw;
+  }
 }
 
 void HeldLock::release(const Limits& limits) {

@@ -46,6 +46,9 @@ class HeldLock {
   // Writes to the environment's state, with a heartbeat in the same call: Failure{locked}, and nothing written, when the
   // lock was evicted. Another Failure when it could not be written.
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits);
+  // The same for what makes a run known: a signal that comes meanwhile does not leave open whether it was written, unless the engine
+  // hangs. The caller's next step notices the signal, and closes what it opened.
+  void write_whole(const std::vector<target::StateStore::File>& files, const Limits& limits);
   void release(const Limits& limits);
 
  private:

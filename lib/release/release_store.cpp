@@ -17,6 +17,8 @@ constexpr std::string_view history_folder = "meta/history/";
 constexpr std::string_view journal_folder = plan::journal_folder;
 constexpr std::string_view evidence_folder = "meta/evidence/";
 constexpr std::string_view environment_path = "meta/environment.json";
+// A history entry and the journal's end, in blocks of 4 KiB, and two for the folders.
+constexpr std::size_t spare_bytes = 16U << 10U;
 
 std::string numbered(std::string_view folder, int number) { return fmt::format("{}{:06}.json", folder, number); }
 
@@ -218,6 +220,8 @@ File ReleaseStore::blob(const std::string& sha256, std::string content) {
 File ReleaseStore::environment_file(const std::string& name) {
   return {std::string{environment_path}, nlohmann::json{{"format", 1}, {"environment", name}}.dump()};
 }
+
+File ReleaseStore::spare_room(bool kept) { return {"spare", std::string(kept ? spare_bytes : 0, '.')}; }
 
 Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_runs) {
   std::set<int> kept{current};

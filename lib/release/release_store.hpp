@@ -61,6 +61,8 @@ class ReleaseStore {
   static target::StateStore::File file_of(int release, const Specs& specs);
   static target::StateStore::File blob(const std::string& sha256, std::string content);
   static target::StateStore::File environment_file(const std::string& name);
+  // Room that is kept so that the end of a run finds a place on a disk that is full by then: written without it, in the same breath.
+  static target::StateStore::File spare_room(bool kept);
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { store_.write(files, limits); }
   void remove(const std::vector<std::string>& paths, const Limits& limits) { store_.remove(paths, limits); }
 

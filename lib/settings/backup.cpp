@@ -25,7 +25,7 @@ std::vector<Key> backup_keys() {
       {"backup.retention.yearly", Type::integer, "0", "2", "Keeps one a year for so many years."},
       {"backup.recipients", Type::list, "", "age1examplerecipient",
        "age recipients: the backup is encrypted to them. Unset: not encrypted."},
-      {"backup.identity_file", Type::text, "", "/etc/codops/age.key", "The age identity, for drills and restores."},
+      {"backup.identity_file", Type::text, "", "/etc/codops/age.key", "The age identity, for drills and restores. CODOPS_BACKUP_IDENTITY in the environment goes before it; without recipients, CODOPS_BACKUP_PASSPHRASE encrypts and opens."},
       {"backup.signing_key", Type::text, "", "/etc/codops/sign.key", "The Ed25519 key that signs manifests."},
       {"backup.signing_public_key", Type::text, "", "9mTsMGPh…=", "Whose signature counts, for a host that has no signing key (keygen prints it). Unset: the signing key's."},
       {"backup.restore.application", Type::choice, "read_only", "stop",

@@ -249,9 +249,64 @@ if mount -t tmpfs -o size=12m tmpfs "$WORK/small-store"; then
   check "it is named" grep -q "No space left" "$WORK/err"
   check "what was there is whole" "$CODOPS" backup verify test all --store "$WORK/small-store"
   expect "nothing half-written stays" "$(find "$WORK/small-store" -name '*.tmp' | wc -l)" 0
+  mount -o remount,ro "$WORK/small-store"
+  check "and in a store that takes no notes" sh -c "'$CODOPS' backup verify test all --store '$WORK/small-store' 2>'$WORK/err'"
+  check "which is told" grep -q "that it was verified is not recorded in the store" "$WORK/err"
 else
   skip "a full disk" "no tmpfs may be mounted"
 fi
+
+# ---- whoever watches is told of every failure, by the ping and by the metrics, whatever the store says
+cat >"$WORK/watch.py" <<'PY'
+import http.server, sys
+class Watch(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(sys.argv[2], "a") as log: log.write(self.path + "\n")
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+    do_POST = do_HEAD = do_GET
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Watch)
+open(sys.argv[1], "w").write(str(server.server_port))
+server.serve_forever()
+PY
+python3 "$WORK/watch.py" "$WORK/watch.port" "$WORK/pings" &
+watch=$!
+wait_for 10 test -s "$WORK/watch.port"
+DEADMAN="http://127.0.0.1:$(<"$WORK/watch.port")/uu?create=1"
+export DEADMAN
+watched() { # what the watcher saw, and whether the metrics have a new attempt beside an older success
+  local rc=0 attempt
+  attempt=$(sed -n 's/^codops_backup_last_attempt[^ ]* //p' "$WORK/codops.prom")
+  : >"$WORK/pings"
+  "$CODOPS" backup "$@" --ping-env DEADMAN --metrics-file "$WORK/codops.prom" >"$WORK/out" 2>"$WORK/err" || rc=$?
+  echo "$((rc != 0)) $(xargs <"$WORK/pings") $([[ $(sed -n 's/^codops_backup_last_attempt[^ ]* //p' "$WORK/codops.prom") > $attempt ]] && echo attempt) $(grep -c '^codops_backup_last_success' "$WORK/codops.prom")"
+}
+expect "a success" "$(watched test)" "0 /uu/start?create=1 /uu?create=1 attempt 1"
+touch "$WORK/store-file"
+expect "a store that is a file" "$(watched test --store "$WORK/store-file")" "1 /uu/start?create=1 /uu/fail?create=1 attempt 1"
+mkdir -p "$WORK/unreadable"
+cp .env.test "$WORK/unreadable/"
+sed "s,signing_key: .*,signing_key: $WORK/no-such-key," codops.yaml >"$WORK/unreadable/codops.yaml"
+expect "a signing key that is not there" "$(watched test -C "$WORK/unreadable")" "1 /uu/start?create=1 /uu/fail?create=1 attempt 1"
+{
+  cat codops.yaml
+  printf '  s3: {endpoint: "http://127.0.0.1:1", path_style: true}\n'
+} >"$WORK/unreadable/codops.yaml"
+expect "an S3 that refuses" "$(AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b watched test -C "$WORK/unreadable" --store s3://bucket/prefix)" "1 /uu/start?create=1 /uu/fail?create=1 attempt 1"
+kill "$watch" 2>/dev/null || true
+
+# ---- latest, when its restore dies after the safety backup
+restore_dry() { "$CODOPS" restore test "$@" --dry-run; }
+chosen=$("$CODOPS" backup show test latest -o json | jq -r .label)
+expect "a dry run says which backup latest is" "$(restore_dry latest | grep -c "latest, which is $chosen") $(restore_dry latest -o json | jq -r .source)" "1 $chosen"
+before=$(count)
+"$CODOPS" restore test latest --yes >"$WORK/out" 2>&1 &
+victim=$!
+wait_for 30 sh -c "'$CODOPS' backup list test -o json | jq -e '.backups | length > $before'" || true
+kill -KILL "$victim" 2>/dev/null || true
+wait "$victim" 2>/dev/null || true
+expect "there is a safety backup, and latest is what it was" "$(($(count) > before)) $("$CODOPS" backup show test latest -o json 2>/dev/null | jq -r .label)" "1 $chosen"
+for side in $(sql postgres "SELECT datname FROM pg_database WHERE datname ~ '^shop_(before|undone)'"); do sql postgres "DROP DATABASE \"$side\""; done
 
 # ---- the clock
 if [[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 ]]; then

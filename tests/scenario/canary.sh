@@ -9,7 +9,8 @@ source "$SUPPORT/tiny.sh"
 clean_up() { tiny_down; }
 canary=KanarienvogelQ7x
 pin=Zq7wP # as short as people choose them
-anywhere="$canary\|$pin"
+login=$(printf 'ci:%s-login' "$canary" | base64)
+anywhere="$canary\|$pin\|$login"
 tiny_project "$WORK/p" 18480 300ms
 cat >.env.test <<ENV
 DATABASE_URL=postgresql://shop:$canary-database@db.invalid/shop
@@ -59,6 +60,10 @@ hooks:
   on_failure: [{ run: [./hook.sh] }]
 YAML
 auth="{\"auths\":{\"registry.invalid\":{\"username\":\"ci\",\"password\":\"$canary-registry\"}}}"
+# As docker login leaves them, and a helper that is asked for nothing here.
+mkdir docker
+echo "{\"auths\":{\"registry.invalid\":{\"auth\":\"$login\"},\"other.invalid\":{\"auth\":\"$login\",\"identitytoken\":\"$canary-identity\"}},\"credHelpers\":{\"third.invalid\":\"canary\"}}" >docker/config.json
+export DOCKER_CONFIG=$PWD/docker
 export DOCKER_AUTH_CONFIG=$auth CALLERS_OWN=$canary-shell
 
 traced() { # NAME ARGUMENTS...
@@ -87,7 +92,8 @@ expect "what it said is told, but for the values" "$(($(grep -c 'PIN_SECRET=\*\*
 sed -i '/^    command: \["sh"/d' docker-compose.prod.yml
 sed -i '/^hooks:/,$d' codops.yaml
 cp codops.yaml "$WORK/settings"
-tells='cat .env.test secret.txt other.txt >&2; . ./.env.test; echo "$API_TOKEN" "$PIN_SECRET" >&2; exit 9'
+echo "$canary-registry" >said.txt
+tells='cat .env.test secret.txt other.txt docker/config.json said.txt >&2; grep -o "Y2k6[^\"]*" docker/config.json | base64 -d -i >&2; . ./.env.test; echo "$API_TOKEN" "$PIN_SECRET" >&2; exit 9'
 cat >>codops.yaml <<YAML
 hooks:
   pre_deploy: [{ service: web, run: [sh, -c, "env; env >&2; cat /run/secrets/token /etc/other; exit 9"] }]
@@ -95,7 +101,7 @@ hooks:
 YAML
 traced image_hook deploy test v1.1.0 -vv
 expect "a hook in an image that tells" "$(cat "$WORK/image_hook.rc") $(grep -c 'PIN_SECRET=\*\*\*' "$WORK/image_hook.out" | awk '{print ($1 > 0)}')" "1 1"
-expect "and one afterwards" "$(grep -c 'failed: hook "sh -c' "$WORK/image_hook.out")" 1
+expect "and one afterwards" "$(grep -c 'on_failure: hook "sh -c' "$WORK/image_hook.out")" 1
 cp "$WORK/settings" codops.yaml
 printf "hooks:\n  pre_deploy: [{ run: [sh, -c, '%s'] }]\n" "$tells" >>codops.yaml
 traced local_hook deploy test v1.1.0 --progress json -o json

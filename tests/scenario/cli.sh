@@ -49,6 +49,16 @@ check "a misspelt command is 64" is "$code" 64
 check "it is suggested" grep -q 'hint: did you mean "codops config"' err
 check "the exit code stands last" is "$(tail -n 1 err)" "exit 64"
 
+# On a terminal.
+on_terminal() { TERM=xterm python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$codops" "$@" >out 2>&1 </dev/null; }
+on_terminal confg show
+check "errors are coloured on a terminal" grep -q $'\x1b\\[31merror:' out
+for words in "--color never confg show" "confg show --color=never" "status nowhere --color never"; do
+  read -ra asked <<<"$words"
+  on_terminal "${asked[@]}"
+  check "not with: $words" test "$(grep -c 'error:' out):$(grep -c $'\x1b\\[3' out)" = 1:0
+done
+
 run config check
 check "no codops.yaml is in order" is "$code" 0
 

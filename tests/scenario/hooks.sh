@@ -86,6 +86,55 @@ expect "and the deploy stands" "$(converged v1.0.0 || true)" ""
 CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0
 expect "on_failure hangs: it is killed, the exit code stays" "$rc $(gone "$WORK/failure.pid" && echo gone)" "5 gone"
 expect "and all is undone" "$(converged v1.0.0 || true)" ""
+# ---- a failed one after the deploy is on the record, and the deploy stands
+last() { "$CODOPS" history test -o json | jq -c ".entries[-1] | $1"; }
+hooks '  post_deploy: [{ run: [sh, -c, "echo no luck >&2; exit 4"] }, { run: [./note.sh] }]'
+: >hooks.log
+try deploy test v1.1.0 --progress none -o json
+expect "post_deploy fails: exit 0, in the JSON's warnings" "$rc $(jq -c '.changed, (.warnings | map(select(test("post_deploy: .*exited with 4: no luck"))) | length)' "$WORK/out" | tr '\n' ' ')" "0 true 1 "
+expect "the next one runs all the same" "$(cat hooks.log)" "post_deploy test v1.1.0 $(last .release) ok"
+expect "the history has it" "$(last '[.result, .exit, (.message | test("post_deploy: .*exited with 4: no luck"))]') $("$CODOPS" history test "$(last .number)" | grep -c 'with 4: no luck')" '["ok",0,true] 1'
+try deploy test v1.0.0 --progress none
+expect "and so has the result as text" "$rc $(said 'hook:  post_deploy: .*exited with 4: no luck') $(converged v1.0.0 || true)" "0 1 "
+hooks '  on_failure: [{ run: [sh, -c, "echo nor here >&2; exit 4"] }]'
+CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0 --progress none
+expect "on_failure fails: said, on the journal's record" "$rc $(said 'on_failure: .*exited with 4: nor here') $("$CODOPS" history test "$(last .number)" | grep -c 'with 4: nor here')" "5 1 1"
+
+# ---- a signal in it: the release stays; killed in it: the next command says so
+in_hook() { # SIGNAL: sent to a deploy of v1.1.0 within its hook; its exit code in $rc
+  rm -f "$WORK/signal.pid"
+  "$CODOPS" deploy test v1.1.0 --force >"$WORK/out" 2>&1 &
+  run=$!
+  wait_for 60 test -s "$WORK/signal.pid" || fail "the hook runs" "$(tail -n 3 "$WORK/out")"
+  rc=0
+  kill "-$1" "$run"
+  { wait "$run" || rc=$?; } 2>/dev/null
+}
+hooks "  post_deploy: [{ run: [./hang.sh, $WORK/signal.pid], timeout: 100s }, { run: [./note.sh] }]"
+: >hooks.log
+in_hook TERM
+expect "SIGTERM within post_deploy: 143, the hook is ended, the next is not run" "$rc $(gone "$WORK/signal.pid" && echo gone) $(said 'which stays')$(cat hooks.log)" "143 gone 1"
+expect "the history says so" "$(last '[.result, .exit, .version, (.message | test("cut off.*1 more did not run"))]')" '["ok",143,"v1.1.0",true]'
+expect "and the release stays" "$(converged v1.1.0 || true)" ""
+for command in resume abort; do
+  in_hook KILL
+  number=$(("$(last .release)" + 1))
+  expect "killed within post_deploy, $command: status says that it is unfinished" "$("$CODOPS" status test -o json | jq '.unfinished != null')" true
+  try "$command" test
+  expect "$command says that the hooks may not have come to their end" "$rc $(tr -s '\n ' ' ' <"$WORK/out" | grep -c "those of release $number may not have run to their end")" "0 1"
+  expect "$command: the history too, and the release stays" "$(last '[.result, .release, (.message | test("within its post_deploy hooks"))]') $(converged v1.1.0 || true)" "[\"ok\",$number,true] "
+  expect "$command: they are not run again" "$(cat hooks.log)" ""
+done
+hooks "  on_failure: [{ run: [./hang.sh, $WORK/signal.pid], timeout: 100s }]"
+CODOPS_TEST_FAIL=after:switch in_hook KILL
+try resume test
+expect "killed within on_failure: the next command says so" "$rc $(tr -s '\n ' ' ' <"$WORK/out" | grep -c 'on_failure hooks of deploy v1.1.0 .* may not have run to their end')" "0 1"
+expect "the history has why it failed" "$(last '[.result, .exit, .failed_step]') $(converged v1.1.0 || true)" '["undone",5,"switch"] '
+try resume test
+expect "it is said once" "$rc $(said 'nothing is unfinished')" "0 1"
+hooks '  post_deploy: [{ run: [./note.sh] }]'
+check "back" tiny_deploy v1.0.0
+
 # ---- what a hook starts does not outlive it: whatever session it is in, and when codops is killed
 cat >spread.sh <<'HOOK'
 #!/bin/sh

@@ -103,6 +103,31 @@ expect "a dead holder is taken over" "$rc" 0
 expect "which is said" "$(grep -c 'took over the lock of a run that died' "$WORK/out")" 1
 if ((took < 10000)); then pass "at once too"; else fail "at once too" "$took ms"; fi
 
+# Several come upon it at once: one removes the dead one's lock, the others wait for that.
+together() { # NAME WANTED COMMAND...: each command a text; codes of all in order
+  local name=$1 wanted=$2 codes="" pids=() pid code
+  shift 2
+  { CODOPS_TEST_KILL=after:start "$CODOPS" deploy test v1.1.0 >/dev/null 2>&1 || true; } 2>/dev/null
+  for command in "$@"; do
+    read -ra words <<<"$command"
+    "$CODOPS" "${words[@]}" >"$WORK/together.${#pids[@]}" 2>&1 &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do
+    code=0
+    wait "$pid" || code=$?
+    codes+="$code "
+  done
+  expect "$name" "$codes$(cat "$WORK"/together.* | grep -c 'in progress' || true)" "$wanted"
+  rm -f "$WORK"/together.*
+}
+for round in 1 2 3; do
+  together "a dead holder, four that wait, $round" "0 0 0 0 0" "restart test --lock-wait 120s" "restart test --lock-wait 120s" "resume test --lock-wait 120s" "abort test --lock-wait 120s"
+  together "a dead holder, three unlock at once, $round" "0 0 0 0" "unlock test --yes" "unlock test --yes" "unlock test --yes"
+done
+try resume test
+expect "and all is well" "$rc $(converged v1.0.0 || true)" "0 "
+
 # ---- what can't be seen is not dead
 # Another user, whose /proc shows only its own processes (hidepid), on the same machine and in the same PID namespace.
 hold after:plan deploy test v1.1.0

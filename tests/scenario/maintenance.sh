@@ -74,6 +74,31 @@ for state in on off; do
   check "$state: the other version again" tiny_deploy v1.1.0
 done
 
+# ---- a protected environment asks
+cp codops.yaml "$WORK/settings"
+sed -i 's/^environments: .*/environments: { test: { protected: true } }/' codops.yaml
+for words in "maintenance test on" "resume test" "abort test" "down test" "unlock test"; do
+  read -ra asked <<<"$words"
+  [[ ${asked[0]} != unlock ]] || hold after:lock restart test --yes
+  try "${asked[@]}" </dev/null
+  expect "protected: $words without an answer" "$rc $(said 'add --yes') $(answers)" "64 1 200"
+  [[ ${asked[0]} != unlock ]] || go_on
+done
+for words in "scale test web=1" "restart test" "deploy test v1.0.0" "rollback test"; do
+  read -ra asked <<<"$words"
+  try "${asked[@]}" </dev/null
+  expect "protected: $words without an answer" "$rc $(said 'nothing was changed; --yes') $(served)" "1 1 v1.1.0"
+done
+try maintenance test on --yes
+expect "protected: on with --yes" "$rc $(answers) $(status)" "0 503 [true,true,0]"
+try maintenance test off </dev/null
+expect "protected: off asks too" "$rc $(answers)" "64 503"
+try maintenance test off --yes
+expect "protected: off with --yes" "$rc $(answers) $(status)" "0 200 [false,true,0]"
+try resume test --yes
+expect "protected: resume with --yes" "$rc" 0
+cp "$WORK/settings" codops.yaml
+
 # ---- the proxy is gone
 try maintenance test on
 docker rm -f "$(front)" >/dev/null

@@ -78,6 +78,39 @@ for manager in npm pnpm yarn; do
   expect "$manager: and then there is nothing to do" "$(code setup -o json) $(ending install:root)" "0 unchanged"
 done
 
+# ---- workspaces: their packages' examples and migrations are found; what was removed by hand comes back
+for manager in npm pnpm; do
+  [[ $manager == npm || -n $programs ]] || continue
+  mkdir -p "$WORK/$manager members/packages/api/prisma/migrations/1_a" "$WORK/$manager members/packages/old" && cd "$WORK/$manager members" && cp "$WORK/money.tgz" .
+  echo 'JWT_SECRET=change-me' | tee packages/api/.env.example >packages/old/.env.example
+  printf '{"name":"api","version":"1.0.0","dependencies":{"money":"file:../../money.tgz"}}\n' >packages/api/package.json
+  printf '{"name":"old","version":"1.0.0"}\n' >packages/old/package.json
+  case $manager in
+    npm) printf '{"name":"all","private":true,"workspaces":["packages/*"]}\n' >package.json && rm -r packages/old && npm install --package-lock-only ;;
+    pnpm) printf '{"name":"all","private":true}\n' >package.json && printf 'packages:\n  - "packages/**"\n  - "!packages/old"\n' >pnpm-workspace.yaml ;;
+  esac >"$WORK/lock.out" 2>&1
+  expect "$manager workspace: set up" "$(code setup -o json) $(ending install:root)" "0 done"
+  expect "$manager workspace: a package's .env is made, and only a member's" "$(grep -cE '^JWT_SECRET=[0-9a-f]{32}' packages/api/.env) $(test -e packages/old/.env; echo $?)" "1 1"
+  expect "$manager workspace: again, nothing to do" "$(code setup -o json) $(ending install:root) $(test -e package-lock.json && echo npm)" "0 unchanged $([[ $manager == npm ]] && echo npm)"
+  case $manager in
+    npm) rm node_modules/api ;;
+    pnpm) rm -r packages/api/node_modules ;;
+  esac
+  expect "$manager workspace: what was removed by hand comes back" "$(code setup -o json) $(ending install:root) $(cd packages/api && node -p 'require("money")' 2>&1 | tail -n 1) $(test -e node_modules/api -o $manager == pnpm; echo $?)" "0 done registry 0"
+done
+
+# ---- a program of a package
+mkdir -p "$WORK/tool/package" "$WORK/programs" && cd "$WORK/programs"
+printf '{"name":"tool","version":"1.0.0","bin":{"tool":"tool.js"}}' >"$WORK/tool/package/package.json"
+printf '#!/usr/bin/env node\nconsole.log("tool")\n' >"$WORK/tool/package/tool.js"
+tar -czf tool.tgz -C "$WORK/tool" package
+printf '{"name":"programs","private":true,"dependencies":{"tool":"file:./tool.tgz"}}\n' >package.json
+npm install --package-lock-only >"$WORK/lock.out" 2>&1
+expect "a program: set up" "$(code setup -o json) $(ending install:root)" "0 done"
+rm node_modules/.bin/tool
+expect "a program that was removed by hand comes back" "$(code setup -o json) $(ending install:root) $(node_modules/.bin/tool)" "0 done tool"
+expect "and then there is nothing to do" "$(code setup -o json) $(ending install:root)" "0 unchanged"
+
 # ---- pnpm that wants to make node_modules anew, and can't: what worked is back
 if [[ -n $programs ]]; then
   cd "$WORK/pnpm half"

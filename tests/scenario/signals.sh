@@ -58,6 +58,28 @@ if ((took <= 7500)); then pass "within 7 s ($took ms)"; else fail "within 7 s" "
 expect "and undone" "$(converged v1.0.0 || true)" ""
 cp "$WORK/compose" docker-compose.prod.yml
 
+# While the engine has the write that makes the run known in its hands: it is seen to its end, and undone.
+engine=$(cat "$(dirname "${DOCKER_HOST#unix://}")/docker.pid")
+sent() { # the run has sent it: what waits in the engine's socket
+  ss -xnp 2>/dev/null | grep -q "pid=$engine,.*" && [[ $(ss -xn src "${DOCKER_HOST#unix://}" 2>/dev/null | awk 'NR > 1 && $3 > 0' | wc -l) -gt 0 ]]
+}
+fingerprint >"$WORK/before"
+for command in "deploy test v1.1.0" "down test --yes"; do
+  read -ra words <<<"$command"
+  before=$("$CODOPS" history test -o json | jq '.entries | length')
+  hold before:plan "${words[@]}"
+  kill -STOP "$engine"
+  kill -CONT "$holder"
+  wait_for 10 sent || fail "${words[0]}: the write is on its way" "it is not"
+  kill -TERM "$holder"
+  (sleep 0.5; kill -CONT "$engine") &
+  go_on
+  expect "SIGTERM within the first write of ${words[0]}: exit" "$holder_rc" 143
+  expect "${words[0]}: its journal is closed, the history has it" \
+    "$("$CODOPS" history test -o json | jq -c --argjson before "$before" '[([.journals[] | select(.ended | not)] | length), (.entries | length) - $before, (.entries[-1] | .result, .exit)]')" '[0,1,"undone",143]'
+  expect "${words[0]}: all is as before" "$(diff <(fingerprint) "$WORK/before" | head -n 4)" ""
+done
+
 # ---- a second one
 for point in undo:switch undo:start; do
   CODOPS_TEST_FAIL=after:monitor hold "$point" deploy test v1.1.0

@@ -152,6 +152,6 @@ expect "nothing has changed then either" "$(fingerprint)" "$before"
 hooks '  pre_deploy: [{ run: [./note.sh] }]
   post_deploy: [{ run: [./note.sh, "9"] }]'
 try deploy test v1.0.0
-expect "post_deploy fails: a warning, exit 0" "$rc $(said 'hook .* failed')" "0 1"
+expect "post_deploy fails: a warning, exit 0" "$rc $(said 'hook:  post_deploy: hook .* exited with 9')" "0 1"
 expect "both ran once" "$(tail -n +2 hooks.log | tr '\n' ' ')" "pre_deploy running post_deploy ok "
 expect "and the deploy stands" "$(converged v1.0.0 || true)" ""

@@ -46,18 +46,27 @@ try rollback test
 expect "and back" "$rc $(converged v1.1.0 || true)" "0 "
 
 # ---- full in the middle: what was begun is undone all the same
+last_entry() { "$CODOPS" history test -o json | jq -c '.entries[-1] | [.result, .failed_step, .exit, (.message | test("no space left"))]'; }
 for point in after:start after:switch; do
   fingerprint >"$WORK/before"
+  count=$("$CODOPS" history test -o json | jq '.entries | length')
   hold "$point" deploy test v1.0.0
   fill
   go_on
   expect "full at $point: exit 1 or 5" "$(((holder_rc == 1) || (holder_rc == 5)))" 1
   expect "full at $point: it is said" "$(said 'can.t be written.*no space left' "$WORK/holder.out")" 1
   expect "full at $point: all is as before" "$(diff <(fingerprint) "$WORK/before")" ""
+  # Before there is room again: the end has a place that was kept for it.
+  expect "full at $point: the history has what happened, and why" "$(last_entry)" \
+    "[\"undone\",\"$([[ $point == after:start ]] && echo switch || echo monitor)\",$holder_rc,true]"
+  expect "full at $point: nothing is unfinished" "$("$CODOPS" status test -o json | jq -c .unfinished)" null
   room
   try resume test
-  expect "full at $point: what could not be recorded is" "$rc $(converged v1.1.0 || true)" "0 "
+  expect "full at $point: nothing is told otherwise afterwards" "$rc $(said 'nothing is unfinished') $(converged v1.1.0 || true)" "0 1 "
+  expect "full at $point: one entry for it" "$(($("$CODOPS" history test -o json | jq '.entries | length') - count))" 1
+  check "full at $point: and it deploys" tiny_deploy v1.0.0
   nothing_damaged "full at $point"
+  check "full at $point: and back" tiny_deploy v1.1.0
 done
 
 # ---- read-only

@@ -27,7 +27,7 @@ killed_at() { # POINT
   [[ -n $(left) ]] || tiny_deploy v1.0.0 || { fail "a deploy before KILL $point" "$(tail -n 3 "$WORK/deploy.out")"; return 0; }
   { CODOPS_TEST_KILL=$point try down test --yes; } 2>/dev/null
   expect "KILL $point" "$rc" 137
-  if [[ $point == after:lock ]]; then
+  if [[ $point == after:lock || $point == before:plan ]]; then
     expect "KILL $point: all serves" "$(converged v1.0.0 2>&1 | grep -v 'a lock is left')" ""
     return 0
   fi

@@ -20,6 +20,7 @@ steps_of() { "$CODOPS" "$@" --dry-run -o json | jq -r '.steps[].name'; }
 points_of() {
   local step
   echo after:lock
+  echo before:plan
   echo after:plan
   steps_of "$@" | while read -r step; do
     echo "before:$step"

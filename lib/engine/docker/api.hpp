@@ -52,6 +52,7 @@ class Api {
   explicit Api(Endpoint endpoint, RegistryAuth auth = {}, Milliseconds patience = default_patience);
 
   Client& client() noexcept { return client_; }
+  const RegistryAuth& registry_auth() const noexcept { return auth_; }
 
   // The engine
   void ping(const Limits& limits);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/retry.hpp"
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/filters.hpp"
@@ -100,9 +101,18 @@ void Api::remove_container(const std::string& container, bool force, bool with_a
   Query query;
   if (force) query.emplace_back("force", "1");
   if (with_anonymous_volumes) query.emplace_back("v", "1");
-  client_.call({.method = "DELETE", .path = path_of(container), .query = query, .idempotent = true, .timeout = slow,
-                .expected = {404}},
-               limits);
+  const Call remove{.method = "DELETE", .path = path_of(container), .query = query, .idempotent = true, .timeout = slow, .expected = {404}};
+  // While somebody else removes it the engine refuses; asked again, it is gone, or ours to remove should theirs have failed.
+  const auto within = limits.within(slow);
+  Backoff pause{Milliseconds{20}, Milliseconds{100}};
+  for (;;) {
+    try {
+      client_.call(remove, limits);
+      return;
+    } catch (const ApiError& error) {
+      if (!error.conflict() || error.message().find("already in progress") == std::string::npos || !pause.wait(within)) throw;
+    }
+  }
 }
 
 int Api::wait_container(const std::string& container, const std::string& condition, const Limits& limits) {

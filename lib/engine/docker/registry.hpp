@@ -26,6 +26,7 @@ class Registries {
 
   // "sha256:…" of NAME:TAG. Failure{unavailable}: nobody answers; Failure{failed}: the registry says no, and why.
   std::string digest_of(const std::string& image, const Limits& limits);
+  const RegistryAuth& auth() const noexcept { return auth_; }
 
  private:
   io::HttpClient& client_for(const std::string& url);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -55,6 +56,35 @@ std::optional<Credentials> from_entry(const std::string& server, const json& ent
   return found;
 }
 
+void add_pair(std::string_view username, std::string_view password, KnownSecrets& secrets) {
+  if (password.empty()) return;
+  const auto pair = fmt::format("{}:{}", username, password);
+  secrets.add(password);
+  secrets.add(pair);
+  secrets.add(io::to_base64(pair));  // of "Authorization: Basic"
+}
+
+// As it stands, and what it says; a damaged one too.
+void add_auth(const std::string& auth, KnownSecrets& secrets) {
+  secrets.add(auth);
+  auto pair = io::from_base64(auth).value_or(std::string{});
+  while (!pair.empty() && pair.back() == '\0') pair.pop_back();
+  const auto colon = pair.find(':');
+  if (colon != std::string::npos) add_pair(pair.substr(0, colon), pair.substr(colon + 1), secrets);
+}
+
+void add_config(const json& config, KnownSecrets& secrets) {
+  const auto auths = config.find("auths");
+  if (auths == config.end() || !auths->is_object()) return;
+  for (const auto& entry : *auths) {
+    const auto text = [&](const char* key) { return entry.is_object() && entry.contains(key) && entry.at(key).is_string() ? entry.at(key).get<std::string>() : std::string{}; };
+    add_pair(text("username"), text("password"), secrets);
+    secrets.add(text("identitytoken"));
+    secrets.add(text("registrytoken"));
+    add_auth(text("auth"), secrets);
+  }
+}
+
 // The engine wants the URL alphabet and, unlike RFC 7515, the padding.
 std::string padded_base64url(std::string_view bytes) {
   auto text = io::to_base64(bytes);
@@ -65,9 +95,14 @@ std::string padded_base64url(std::string_view bytes) {
 
 }  // namespace
 
-RegistryAuth::RegistryAuth() = default;
+struct RegistryAuth::Heard {
+  std::mutex mutex;
+  std::vector<Credentials> answers;
+};
 
-RegistryAuth::RegistryAuth(const Variables& variables, CredentialHelper helper) : helper_{std::move(helper)} {
+RegistryAuth::RegistryAuth() : heard_{std::make_shared<Heard>()} {}
+
+RegistryAuth::RegistryAuth(const Variables& variables, CredentialHelper helper) : helper_{std::move(helper)}, heard_{std::make_shared<Heard>()} {
   if (const auto text = variables("DOCKER_AUTH_CONFIG"); text && !text->empty()) {
     from_variable_ = parse_config(*text, "DOCKER_AUTH_CONFIG");
   }
@@ -99,6 +134,10 @@ std::optional<Credentials> RegistryAuth::ask_helper(const std::string& name, con
   } else {
     found.password = std::move(secret);
   }
+  {
+    const std::lock_guard guard{heard_->mutex};
+    heard_->answers.push_back(found);
+  }
   if (found.username.empty() && found.identity_token.empty()) return std::nullopt;
   return found;
 }
@@ -126,6 +165,17 @@ std::optional<Credentials> RegistryAuth::find(std::string_view registry, const L
     if (auto found = find_in(*from_variable_, server, limits)) return found;
   }
   return from_file_ ? find_in(*from_file_, server, limits) : std::nullopt;
+}
+
+void RegistryAuth::add_secrets(KnownSecrets& secrets) const {
+  for (const auto& config : {from_variable_, from_file_}) {
+    if (config) add_config(*config, secrets);
+  }
+  const std::lock_guard guard{heard_->mutex};
+  for (const auto& answer : heard_->answers) {
+    add_pair(answer.username, answer.password.reveal(), secrets);
+    secrets.add(answer.identity_token.reveal());
+  }
 }
 
 Secret RegistryAuth::header(std::string_view registry, const Limits& limits) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lib/base/cancel.hpp"
+#include "lib/base/known_secrets.hpp"
 #include "lib/base/secret.hpp"
 #include "lib/engine/docker/endpoint.hpp"
 
@@ -33,6 +34,8 @@ class RegistryAuth {
   std::optional<Credentials> find(std::string_view registry, const Limits& limits) const;
   // The value of X-Registry-Auth (base64url of JSON); "e30=" ({}) without credentials.
   Secret header(std::string_view registry, const Limits& limits) const;
+  // What must not be shown: all that the files have, and what helpers said so far; none is asked for it.
+  void add_secrets(KnownSecrets& secrets) const;
 
  private:
   std::optional<Credentials> ask_helper(const std::string& name, const std::string& server, const Limits& limits) const;
@@ -41,6 +44,9 @@ class RegistryAuth {
 
   std::shared_ptr<const nlohmann::json> from_variable_, from_file_;
   CredentialHelper helper_;
+  // What helpers answered, shared by copies.
+  struct Heard;
+  std::shared_ptr<Heard> heard_;
 };
 
 }  // namespace codops::engine::docker

@@ -13,11 +13,26 @@ namespace {
 
 using nlohmann::json;
 
+std::string between(std::string_view text, std::string_view before, std::string_view after) {
+  const auto start = text.find(before);
+  if (start == std::string_view::npos) return {};
+  const auto rest = text.substr(start + before.size());
+  const auto end = rest.find(after);
+  return end == std::string_view::npos ? std::string{} : std::string{rest.substr(0, end)};
+}
+
 // What to do, by what the status and reason say.
-std::string hint_for(int status, const std::string& reason, const std::vector<StatusCause>& causes, const json& details) {
+std::string hint_for(int status, const std::string& reason, const std::vector<StatusCause>& causes, const json& details, std::string_view message) {
   switch (status) {
     case 401: return "the credentials were refused: log in again, or renew the token";
     case 403: {
+      // The details name no subresource; the sentence does: cannot create resource "pods/exec" in API group "" in the namespace "shop".
+      const auto verb = between(message, " cannot ", " resource \""), resource = between(message, " resource \"", "\""), in = between(message, " in the namespace \"", "\"");
+      if (!verb.empty() && !resource.empty()) {
+        const bool whole = message.find(" at the cluster scope") != std::string_view::npos;
+        return fmt::format("{} of your user needs it: {} \"{}\" in API group \"{}\"", whole ? "a ClusterRole" : in.empty() ? "a Role" : "a Role in " + in, verb, resource,
+                           between(message, " in API group \"", "\""));
+      }
       const auto kind = text_at(details, {"kind"}), group = text_at(details, {"group"});
       if (kind.empty()) return "the cluster's administrator has to allow it (RBAC), or an admission rule forbids it";
       return fmt::format("a Role of your user needs it: \"{}\" in API group \"{}\"; unless the message names a quota or an admission rule", kind, group);
@@ -74,7 +89,7 @@ ApiError api_error(int status, std::string_view body, std::string_view what) {
   const auto told = causes;
   for (auto& cause : causes) cause.message = without_value(cause.message);
   message = without_values(message, told, causes);
-  const auto hint = hint_for(status, reason, causes, field(value, {"details"}));
+  const auto hint = hint_for(status, reason, causes, field(value, {"details"}), message);
   if (message.empty()) message = fmt::format("the API server answered {}", status);
   else if (!is_status) message = fmt::format("the API server answered {}: {}", status, message);
   // The server joins the causes of a conflict in one long line; one line each is what can be read.

@@ -41,7 +41,41 @@ std::map<std::string, Secret> whole_environment() {
   return variables;
 }
 
+constexpr std::size_t longest_word = 20;
+constexpr std::size_t longest_words = 300;
+
+bool may_be_secret(std::string_view word) {
+  const auto is_of_token = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' || c == '=' || c == '_' || c == '-' || c == '.'; };
+  std::size_t run = 0;
+  bool digit = false;
+  for (const char c : word) {
+    run = is_of_token(c) ? run + 1 : 0;
+    if (run == 0) digit = false;
+    digit = digit || (c >= '0' && c <= '9');
+    if (run >= longest_word && digit && word.find('/') == std::string_view::npos) return true;
+    if (run >= 2 * longest_word && digit) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+std::string shown_words(std::string_view text) {
+  std::string shown;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const auto gap = text.find_first_not_of(" \t\r\n", at); gap != at) {
+      if (!shown.empty() && gap != std::string_view::npos) shown += ' ';
+      at = std::min(gap, text.size());
+      continue;
+    }
+    const auto end = std::min(text.find_first_of(" \t\r\n", at), text.size());
+    const auto word = text.substr(at, end - at);
+    shown += may_be_secret(word) ? std::string{Secret::shown} : std::string{word};
+    at = end;
+  }
+  shown = redact_urls_in(shown);
+  return shown.size() <= longest_words ? shown : "… " + shown.substr(shown.size() - longest_words);
+}
 
 ExecCredential parse_exec_credential(std::string_view text, std::string_view api_version) {
   const auto value = json::parse(text, nullptr, false);
@@ -111,7 +145,7 @@ void Authenticator::ask_plugin(const Limits& limits) {
                                    printed += bytes;
                                    if (printed.size() > most) throw Failure{Exit::config, "it printed too much"};
                                  }}, limits.within(plugin_patience));
-    if (!outcome.status.success()) throw Failure{Exit::config, fmt::format("it {}: {}", outcome.status.text(), outcome.error_tail)};
+    if (!outcome.status.success()) throw Failure{Exit::config, fmt::format("it {}: {}", outcome.status.text(), shown_words(outcome.error_tail))};
     given_ = parse_exec_credential(printed, plugin.api_version);
     io::wipe(printed);
     ++generation_;

@@ -20,6 +20,9 @@ struct ExecCredential {
   Secret key_pem;
   std::optional<WallTime> expires;
 };
+// What a plugin said on its stderr, to be shown: one line, not more than 300 characters, without what looks like a token.
+std::string shown_words(std::string_view text);
+
 // Throws Failure{config}: not an ExecCredential of that version, or nothing in it.
 ExecCredential parse_exec_credential(std::string_view text, std::string_view api_version);
 // The value of KUBERNETES_EXEC_INFO.

@@ -38,6 +38,8 @@ bool is_index(const std::string& text) {
 
 std::string scalar_text(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
+void collect_named(Json& value, const std::string& name, const std::vector<std::string>& steps, std::size_t at, bool create, std::vector<Json*>& found);
+
 // All values at the path; what is missing is made if `create`.
 void collect(Json& value, const std::vector<std::string>& steps, std::size_t at, bool create, std::vector<Json*>& found) {
   if (at == steps.size()) {
@@ -52,6 +54,11 @@ void collect(Json& value, const std::vector<std::string>& steps, std::size_t at,
   }
   if (step.size() > 2 && step.front() == '[' && step.back() == ']') {
     const auto equals = step.find('=');
+    if (equals == std::string::npos && !value.is_array()) {
+      // "[a.b/c]" is a name with dots in it.
+      collect_named(value, step.substr(1, step.size() - 2), steps, at, create, found);
+      return;
+    }
     if (create && value.is_null()) value = Json::array();
     if (!value.is_array() || equals == std::string::npos) return;
     const auto key = step.substr(1, equals - 1), wanted = step.substr(equals + 1, step.size() - equals - 2);
@@ -76,9 +83,13 @@ void collect(Json& value, const std::vector<std::string>& steps, std::size_t at,
     }
     return;
   }
+  collect_named(value, step, steps, at, create, found);
+}
+
+void collect_named(Json& value, const std::string& name, const std::vector<std::string>& steps, std::size_t at, bool create, std::vector<Json*>& found) {
   if (create && value.is_null()) value = Json::object();
-  if (!value.is_object() || (!value.contains(step) && !create)) return;
-  collect(value[step], steps, at + 1, create, found);
+  if (!value.is_object() || (!value.contains(name) && !create)) return;
+  collect(value[name], steps, at + 1, create, found);
 }
 
 std::vector<std::string> split_by(const std::string& text, const std::string& delimiter) {

@@ -33,7 +33,7 @@ std::string url_of(const io::postgres::Target& target) {
 std::string reachable(const Workspace& workspace, const StorePlan& store, std::string url) {
   const auto place = url_place(url);
   if (!place || is_loopback(place->host) || !is_container_name(workspace, store.store, place->host)) return url;
-  url.replace(place->begin, place->end - place->begin, fmt::format("{}:{}", store.host, store.port));
+  url.replace(place->begin, place->end - place->begin, fmt::format("{}:{}", store.host, store.reach()));
   return url;
 }
 
@@ -42,7 +42,7 @@ std::string own_url(const Workspace& workspace, const StorePlan& store) {
   try {
     if (!store.variable.empty()) return reachable(workspace, store, workspace.value(store.variable).value_or(""));
     if (store.store == Store::postgres) return url_of(workspace.database());
-    return fmt::format("redis://{}:{}", store.host, store.port);
+    return fmt::format("redis://{}:{}", store.host, store.reach());
   } catch (const Failure&) {
     return {};
   }
@@ -85,8 +85,8 @@ std::string other_place(const Workspace& workspace, const StorePlan& store, cons
 }
 
 std::string own_place(const Workspace& workspace, const StorePlan& store) {
-  if (store.store == Store::redis) return place_text(store.host, std::to_string(store.port), std::to_string(workspace.redis_target().database));
-  return place_text(store.host, std::to_string(store.port), workspace.database().database);
+  if (store.store == Store::redis) return place_text(store.host, std::to_string(store.reach()), std::to_string(workspace.redis_target().database));
+  return place_text(store.host, std::to_string(store.reach()), workspace.database().database);
 }
 
 }  // namespace

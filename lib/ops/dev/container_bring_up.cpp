@@ -90,7 +90,7 @@ std::string already_made(const Workspace& workspace, const compose::Service& ser
     if (label != found->labels.end() && label->second == hash && owner != found->labels.end() && owner->second == workspace.compose->name) return found->id;
     break;
   } while (backoff.wait(bounded));
-  throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", name), "docker rename " + name};
+  throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container of another project", name), fmt::format("docker rename {0} {0}-other", name)};
 }
 
 std::string create(const Workspace& workspace, const compose::Service& service, const std::optional<ContainerDetails>& before, const Limits& limits) {
@@ -135,6 +135,17 @@ std::string create(const Workspace& workspace, const compose::Service& service, 
   return id;
 }
 
+// The file names another place for what the container before kept: its data stays in the engine, and out of sight.
+void note_other_volumes(const compose::Service& service, const std::optional<ContainerDetails>& before, Reporter& reporter) {
+  if (!before) return;
+  for (const auto& mount : before->mounts) {
+    const auto now = std::find_if(service.volumes.begin(), service.volumes.end(), [&](const auto& one) { return one.target == mount.destination; });
+    if (mount.type != "volume" || now == service.volumes.end() || now->source.empty() || now->source == mount.name) continue;
+    if (mount.name.size() != 64 || mount.name.find_first_not_of("0123456789abcdef") != std::string::npos) continue;  // a named one has a name to be found by
+    reporter.note(fmt::format("{} had its data in the unnamed volume {}, which stays; from now on it is in \"{}\", as the compose file says", service.name, mount.name.substr(0, 12), now->source));
+  }
+}
+
 // What a run that was killed between making the new container and removing the old one left.
 void remove_predecessor(const Workspace& workspace, const compose::Service& service, const ContainerDetails& now, const Limits& limits) {
   const auto name = container_name(workspace, service);
@@ -144,11 +155,11 @@ void remove_predecessor(const Workspace& workspace, const compose::Service& serv
   }
 }
 
-void wait_up(const Workspace& workspace, const compose::Service& service, const std::string& id, bool one_shot, const scaffold::dev::Progress& progress, const Limits& limits) {
+void wait_up(const Workspace& workspace, const compose::Service& service, const std::string& id, JobEnd ending, const scaffold::dev::Progress& progress, const Limits& limits) {
   const auto within = limits.within(ready_time);
   const auto judge = [&](const ContainerDetails& details) {
     const bool ended = details.state == RunState::exited || details.state == RunState::dead || details.state == RunState::restarting || details.restart_count > 2;
-    if (ended && !(one_shot && details.exit_code == 0)) {
+    if (ended && !(ending != JobEnd::never && details.state == RunState::exited && details.exit_code == 0)) {
       throw Failure{Exit::failed, fmt::format("{} exited with {}{}:{}", details.name, details.exit_code, details.oom_killed ? " (out of memory)" : "", tail_of(workspace, id, limits)),
                     "codops dev logs " + service.name};
     }
@@ -156,13 +167,13 @@ void wait_up(const Workspace& workspace, const compose::Service& service, const 
       throw Failure{Exit::failed, fmt::format("{} is unhealthy: {}{}", details.name, details.probes.empty() ? "" : details.probes.back().output.substr(0, 200), tail_of(workspace, id, limits)),
                     "codops dev logs " + service.name};
     }
-    progress(one_shot ? "runs" : details.state == RunState::running ? "runs, not healthy yet" : "starts");
-    return is_up(service, details, one_shot);
+    progress(ending == JobEnd::must ? "runs" : details.state == RunState::running ? "runs, not healthy yet" : "starts");
+    return is_up(service, details, ending);
   };
   try {
     wait_for(*workspace.api, {id}, [&](const Present& present) { return !present.begin()->second.gone && judge(present.begin()->second.details); }, {}, within);
     const auto details = workspace.api->find_container(id, within);
-    if (!details || one_shot || has_healthcheck(service, *details)) return;
+    if (!details || details->state != RunState::running || has_healthcheck(service, *details)) return;
     // Nobody says when it is well: a program that can't run ends within its first second.
     within.within(Milliseconds{1'000}).wait(-1, 0);
     if (const auto still = workspace.api->find_container(id, within)) judge(*still);
@@ -181,6 +192,7 @@ ContainerDetails make_and_start(const Workspace& workspace, const compose::Servi
   auto there = find_container_of(workspace, service.name, limits);
   if (!there || is_stale(workspace, service, *there)) {
     ensure_image(workspace, service, progress, reporter, clock, limits);
+    note_other_volumes(service, there, reporter);
     there = workspace.api->find_container(create(workspace, service, there, limits), limits);
   }
   auto details = found(std::move(there));
@@ -200,9 +212,9 @@ ContainerDetails make_and_start(const Workspace& workspace, const compose::Servi
 
 }  // namespace
 
-std::string bring_up(const Workspace& workspace, const std::string& name, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock, const Limits& limits) {
+std::string bring_up(const Workspace& workspace, const std::string& name, scaffold::dev::Ledger& ledger, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock,
+                     const Limits& limits) {
   const auto& service = workspace.compose->services.at(name);
-  const bool one_shot = is_one_shot(*workspace.compose, name);
   auto details = [&] {
     try {
       return make_and_start(workspace, service, progress, reporter, clock, limits);
@@ -212,8 +224,10 @@ std::string bring_up(const Workspace& workspace, const std::string& name, const 
       return make_and_start(workspace, service, progress, reporter, clock, limits);
     }
   }();
-  wait_up(workspace, service, details.id, one_shot, progress, limits);
-  return one_shot ? fmt::format("{} ended with 0", details.name) : details.name;
+  if (ledger.find(stopped_key(name))) ledger.drop(stopped_key(name));
+  wait_up(workspace, service, details.id, ending_of(workspace, name, details.id, ledger), progress, limits);
+  const auto now = workspace.api->find_container(details.id, limits);
+  return now && now->state == RunState::exited ? fmt::format("{} ended with 0", details.name) : details.name;
 }
 
 }  // namespace codops::ops::dev

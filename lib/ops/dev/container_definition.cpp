@@ -86,8 +86,9 @@ bool has_healthcheck(const compose::Service& service, const ContainerDetails& de
   return details.health != HealthState::none || (service.healthcheck && !service.healthcheck->disable && !service.healthcheck->test.empty());
 }
 
-bool is_up(const compose::Service& service, const ContainerDetails& details, bool one_shot) {
-  if (one_shot) return details.state == RunState::exited && details.exit_code == 0;
+bool is_up(const compose::Service& service, const ContainerDetails& details, JobEnd ending) {
+  if (ending != JobEnd::never && details.state == RunState::exited && details.exit_code == 0) return true;
+  if (ending == JobEnd::must) return false;
   if (details.state != RunState::running) return false;
   return !has_healthcheck(service, details) || details.health == HealthState::healthy;
 }
@@ -98,6 +99,19 @@ std::string state_text(const ContainerDetails& details) {
   if (details.state == RunState::paused) return "paused";
   if (details.state == RunState::restarting) return "restarting";
   return details.state == RunState::created ? "created" : "dead";
+}
+
+std::string stopped_key(const std::string& service) { return "stopped:" + service; }
+
+JobEnd ending_of(const Workspace& workspace, const std::string& name, const std::string& container, const scaffold::dev::Ledger& ledger) {
+  const auto& service = workspace.compose->services.at(name);
+  if (is_one_shot(*workspace.compose, name)) return JobEnd::must;
+  const bool restarts = !service.restart.empty() && service.restart != "no" && !service.restart.starts_with("on-failure");
+  const bool is_store = name == workspace.postgres.service || name == workspace.redis.service;
+  const bool is_asked = service.healthcheck && !service.healthcheck->disable;
+  if (restarts || is_store || is_asked || !service.ports.empty()) return JobEnd::never;
+  // What `--down` stopped may have ended with 0, too.
+  return !container.empty() && ledger.is(stopped_key(name), container) ? JobEnd::never : JobEnd::may;
 }
 
 bool is_one_shot(const compose::Project& project, const std::string& service) {

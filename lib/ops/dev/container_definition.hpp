@@ -31,7 +31,12 @@ std::string hash_of(const Workspace& workspace, const compose::Service& service)
 bool is_stale(const Workspace& workspace, const compose::Service& service, const engine::docker::ContainerDetails& details);
 
 bool has_healthcheck(const compose::Service& service, const engine::docker::ContainerDetails& details);
-bool is_up(const compose::Service& service, const engine::docker::ContainerDetails& details, bool one_shot);
+// Is a container that ended with 0 done? `must`: another service waits for its end. `may`: nobody restarts it, nobody asks it, it publishes
+// nothing; so it is a job, unless `--down` has stopped it.
+enum class JobEnd { never, may, must };
+// `container`: the id; empty: there is none yet.
+JobEnd ending_of(const Workspace& workspace, const std::string& service, const std::string& container, const scaffold::dev::Ledger& ledger);
+bool is_up(const compose::Service& service, const engine::docker::ContainerDetails& details, JobEnd ending);
 std::string state_text(const engine::docker::ContainerDetails& details);  // "healthy", "exited with 1"
 
 }  // namespace codops::ops::dev

@@ -13,12 +13,12 @@ namespace codops::ops::dev {
 using namespace engine::docker;
 using scaffold::dev::Finding;
 
-Finding look_at_service(const Workspace& workspace, const std::string& name, const Limits& limits) {
+Finding look_at_service(const Workspace& workspace, const std::string& name, const scaffold::dev::Ledger& ledger, const Limits& limits) {
   const auto& service = workspace.compose->services.at(name);
   const auto details = find_container_of(workspace, name, limits);
   if (!details) return {false, "no container yet", {}, {}};
   const bool stale = is_stale(workspace, service, *details);
-  const bool up = is_up(service, *details, is_one_shot(*workspace.compose, name));
+  const bool up = is_up(service, *details, ending_of(workspace, name, details->id, ledger));
   if (const auto missing = missing_endpoints(workspace, service, *details); !stale && !missing.empty()) {
     return {false, fmt::format("{} is not on the network \"{}\"", details->name, missing.front().first), {}, {}};
   }

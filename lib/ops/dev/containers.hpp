@@ -12,7 +12,7 @@
 namespace codops::ops::dev {
 
 // Is it up as the file says (running, healthy; a one-shot: ended with 0)?
-scaffold::dev::Finding look_at_service(const Workspace& workspace, const std::string& service, const Limits& limits);
+scaffold::dev::Finding look_at_service(const Workspace& workspace, const std::string& service, const scaffold::dev::Ledger& ledger, const Limits& limits);
 // Networks and volumes of the whole project. Made by one step: the engine would make two of one name for two that ask at once.
 scaffold::dev::Finding look_at_networks(const Workspace& workspace, const Limits& limits);
 std::string make_networks(const Workspace& workspace, const Limits& limits);
@@ -21,8 +21,10 @@ std::string make_networks(const Workspace& workspace, const Limits& limits);
 bool merge_twin_networks(const Workspace& workspace, const Limits& limits);
 // Image, container; then waits until it is healthy. Returns what to show. A container that has to be made
 // anew keeps its volumes, unnamed ones included.
-std::string bring_up(const Workspace& workspace, const std::string& service, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock,
-                     const Limits& limits);
+std::string bring_up(const Workspace& workspace, const std::string& service, scaffold::dev::Ledger& ledger, const scaffold::dev::Progress& progress, Reporter& reporter,
+                     const Clock& clock, const Limits& limits);
+// In the ledger, with the container's id: `--down` stopped it.
+std::string stopped_key(const std::string& service);
 // Is it one that others wait for to end?
 bool is_one_shot(const compose::Project& project, const std::string& service);
 

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <set>
+#include <sstream>
 
 #include "lib/base/failure.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/containers.hpp"
 #include "lib/io/files.hpp"
+#include "lib/ops/dev/container_definition.hpp"
 #include "lib/ops/dev/workspace.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
@@ -83,14 +86,17 @@ std::vector<PortPlan> local_ports(const Workspace& workspace) {
 // Who publishes what on the engine: port → container, and whether it is this project's.
 struct Published {
   std::string container;
-  bool ours{};
+  bool ours{}, left_over{};
 };
 std::map<std::uint16_t, Published> published_on(const Workspace& workspace, const Limits& limits) {
   std::map<std::uint16_t, Published> found;
   for (const auto& summary : workspace.api->containers({}, false, limits)) {
     const auto label = summary.labels.find(std::string{docker::compose_project_label});
-    const bool ours = label != summary.labels.end() && label->second == workspace.compose->name;
-    for (const auto port : summary.published) found[port] = {summary.name, ours};
+    const auto service = summary.labels.find(std::string{docker::compose_service_label});
+    const bool of_project = label != summary.labels.end() && label->second == workspace.compose->name;
+    // A service that was renamed, or left the file: nobody replaces its container, which keeps the port.
+    const bool known = service != summary.labels.end() && workspace.compose->services.contains(service->second);
+    for (const auto port : summary.published) found[port] = {summary.name, of_project && known, of_project && !known};
   }
   return found;
 }
@@ -103,6 +109,7 @@ void find_holders(Workspace& workspace, const Limits& limits) {
       if (const auto container = published.find(plan.port); container != published.end()) {
         plan.ours = container->second.ours;
         if (!plan.ours) plan.holder_container = container->second.container;
+        plan.left_over = container->second.left_over;
       }
       if (workspace.remote_engine) continue;
     } else {
@@ -163,7 +170,42 @@ void point_here(Workspace& workspace, StorePlan& store, const Agree& agree) {
        fmt::format("{} in {} names \"{}\", which only containers know.", store.variable, store.file, place->host), agree);
 }
 
+// Files that are nobody's to write here (.env.test, .env.production) and lead to the port that is now somebody else's.
+void note_unmoved(Workspace& workspace, const PortPlan& plan) {
+  std::vector<std::string> folders{""};
+  for (const auto& package : workspace.packages) {
+    if (!package.directory.empty()) folders.push_back(package.directory + "/");
+  }
+  std::vector<std::string> left;
+  for (const auto& folder : folders) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator{workspace.project / folder, error}) {
+      const auto name = entry.path().filename().string(), path = folder + name;
+      const bool written = std::any_of(workspace.env.begin(), workspace.env.end(), [&](const EnvFile& one) { return one.path == path || one.example == path; });
+      if (!name.starts_with(".env.") || written || !entry.is_regular_file(error) || name.ends_with(".example") || name.ends_with(".sample") || name.ends_with(".template")) continue;
+      std::istringstream lines{io::read_file_if_there(entry.path()).value_or("")};
+      for (std::string line; std::getline(lines, line);) {
+        const auto equals = line.find('=');
+        const auto place = equals == std::string::npos || line.starts_with('#') ? std::nullopt : url_place(line.substr(line.find_first_not_of("'\" ", equals + 1) == std::string::npos ? equals : line.find_first_not_of("'\" ", equals + 1)));
+        if (!place || !is_loopback(place->host) || store_of_scheme(place->scheme) != plan.store) continue;
+        if ((place->port.empty() ? default_port(plan.store) : number(place->port)) == plan.port) left.push_back(path);
+      }
+    }
+  }
+  if (left.empty()) return;
+  workspace.notes.push_back(fmt::format("{} still leads to port {}, which {} has: setup-dev does not write there, so change it to {} yourself", fmt::join(left, ", "), plan.port, who(plan), plan.moved_to));
+}
+
 }  // namespace
+
+void learn_port(const Workspace& workspace, const StorePlan& store, const Limits& limits) {
+  if (!store.given || !workspace.compose || !workspace.api) return;
+  const auto container = find_container_of(workspace, store.service, limits);
+  if (!container) return;
+  for (const auto& port : container->ports) {
+    if (port.container_port == default_port(store.store) && port.host_port != 0) store.given->store(port.host_port);
+  }
+}
 
 std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published) {
   for (const auto& file : project.files) {
@@ -222,7 +264,9 @@ void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits) 
     auto& store = plan.store == Store::postgres ? workspace.postgres : workspace.redis;
     Move wanted{plan.store, {}, plan.port, {}, to, plan.variable};
     move(workspace, wanted, &plan, fmt::format("Port {} is taken by {}.", plan.port, who(plan)), agree);
-    if (plan.moved_to != 0 && plan.store != Store::none && store.port == plan.port) store.port = to;
+    if (plan.moved_to == 0 || plan.store == Store::none) continue;
+    if (store.port == plan.port) store.port = to;
+    note_unmoved(workspace, plan);
   }
   if (workspace.backend == Backend::local) {
     point_here(workspace, workspace.postgres, agree);

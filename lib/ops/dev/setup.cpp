@@ -65,15 +65,19 @@ Agree agreement(const Request& request) {
 // What is lost is said before anything is touched.
 void reset(const Request& request, Workspace& workspace, Ledger& ledger, Reporter& reporter, const Limits& limits) {
   const auto lost = losses(workspace, limits);
+  const auto kept = kept_folders(workspace);
+  const auto kept_text = kept.empty() ? std::string{} : fmt::format("--reset leaves folders of yours, and the data in them: {}", fmt::join(kept, "; "));
   if (lost.empty()) {
-    reporter.note("there is no data to remove");
+    reporter.note(kept.empty() ? "there is no data to remove" : kept_text);
     return;
   }
   std::string question = "This is lost for good:\n";
   for (const auto& line : lost) question += fmt::format("  - {}\n", line);
+  if (!kept.empty()) question += kept_text + "\n";
   if (!request.confirm(question + "Remove it?")) throw Failure{Exit::usage, "nothing was removed"};
   remove_data(workspace, ledger, limits);
   reporter.note(fmt::format("removed: {}", fmt::join(lost, "; ")));
+  if (!kept.empty()) reporter.note(kept_text);
 }
 
 // What a run that was killed had begun to write: secrets may stand in it. The lock is held.

@@ -39,6 +39,8 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
 
 // --- pieces
 // What a reset would lose, one line each; empty: nothing is there.
+// Folders of this machine in which the stores' containers keep their data: --reset leaves them, and so what is in them.
+std::vector<std::string> kept_folders(const Workspace& workspace);
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits);
 void remove_data(const Workspace& workspace, scaffold::dev::Ledger& ledger, const Limits& limits);
 std::string summary_text(const Workspace& workspace, const Outcome& outcome, const Request& request);

@@ -8,6 +8,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
 #include "lib/migrate/migrate.hpp"
+#include "lib/ops/dev/container_definition.hpp"
 #include "lib/ops/dev/containers.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
@@ -56,12 +57,13 @@ void add_local(const Workspace& workspace, DevStatus& status) {
   }
 }
 
-void add_containers(const Workspace& workspace, DevStatus& status, const Limits& limits) {
+void add_containers(const Workspace& workspace, const Ledger& ledger, DevStatus& status, const Limits& limits) {
   const auto all = containers_of(workspace, limits);
   for (const auto& [name, service] : workspace.compose->services) {
     const auto found = std::find_if(all.begin(), all.end(), [&service_name = name](const ServiceContainer& one) { return one.service == service_name; });
     ServiceState state{name, found == all.end() ? "no container" : found->state, {}, found == all.end() ? "" : found->name, false};
-    state.good = state.state == "healthy" || state.state == "running" || (is_one_shot(*workspace.compose, name) && state.state == "exited with 0");
+    state.good = state.state == "healthy" || state.state == "running" ||
+                 (state.state == "exited with 0" && ending_of(workspace, name, found->id, ledger) != JobEnd::never);
     for (const auto& port : workspace.ports) {
       if (port.service == name && state.good) state.address = fmt::format("{}:{}", port.address.empty() ? "localhost" : port.address, port.port);
     }
@@ -125,10 +127,11 @@ DevStatus dev_status(const Workspace& workspace, const Limits& limits) {
   if (workspace.backend == Backend::docker && workspace.compose) require_ours(workspace, limits);
   DevStatus status;
   status.backend = workspace.backend;
+  const Ledger ledger{workspace.folder};
   if (workspace.backend == Backend::local) add_local(workspace, status);
-  else if (workspace.compose) add_containers(workspace, status, limits);
+  else if (workspace.compose) add_containers(workspace, ledger, status, limits);
   else if (workspace.api) add_left(workspace, status, limits);
-  status.expected = Ledger{workspace.folder}.find(backend_key).has_value();
+  status.expected = ledger.find(backend_key).has_value();
   add_database(workspace, status, limits);
   return status;
 }

@@ -132,7 +132,9 @@ std::string install(const Context& context, const Package& package, const Progre
   }
   const auto links = restore_links(context.workspace.folder, project, package);
   kept_modules.let_go();
-  context.ledger.put(install_key(package), {install_inputs(project, package, node_major(context, limits)), install_mark(project, package)});
+  auto locked = package;
+  locked.lockfile = lockfile_in(project / package.directory);
+  context.ledger.put(install_key(package), {install_inputs(project, locked, node_major(context, limits)), install_mark(project, package)});
   std::string kept;
   for (const auto& link : links) kept += fmt::format("{}{} -> {}", kept.empty() ? "; still linked: " : ", ", link.name, link.leads_to);
   return fmt::format("{} {}{}", command[0], command[1], kept);

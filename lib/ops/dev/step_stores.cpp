@@ -38,7 +38,7 @@ bool refuses_login(const std::string& why) { return why.starts_with("the login i
 Failure wrong_redis_password(const Workspace& workspace, const std::string& why) {
   const auto& redis = workspace.redis;
   const auto named = redis.variable.empty() ? std::string{"the URL that setup-dev makes"} : fmt::format("{} in {}", redis.variable, redis.file);
-  return Failure{Exit::config, fmt::format("{}:{} answers, and {}", redis.host, redis.port, why),
+  return Failure{Exit::config, fmt::format("{}:{} answers, and {}", redis.host, redis.reach(), why),
                  fmt::format("{} must have the password that the compose file gives to \"{}\"{}: make them the same, then codops setup-dev", named, redis.service,
                              workspace.value("REDIS_PASSWORD") ? " (REDIS_PASSWORD)" : "")};
 }
@@ -88,7 +88,7 @@ void wait_for_answer(const Workspace& workspace, Store store, const Progress& pr
     if (why.empty()) return;
     if (store == Store::redis && refuses_login(why)) throw wrong_redis_password(workspace, why);
     progress(why);
-    if (!backoff.wait(bounded)) throw Failure{Exit::failed, fmt::format("it runs, and does not answer on port {}: {}", store == Store::postgres ? workspace.postgres.port : workspace.redis.port, why)};
+    if (!backoff.wait(bounded)) throw Failure{Exit::failed, fmt::format("it runs, and does not answer on port {}: {}", store == Store::postgres ? workspace.postgres.reach() : workspace.redis.reach(), why)};
   }
 }
 
@@ -119,7 +119,7 @@ void add_container(const Context& context, const std::string& service, Steps& st
   for (const auto& [needed, dependency] : workspace.compose->services.at(service).depends_on) step.needs.push_back(step_of_service(needed));
   const auto* store = store_of(workspace, service);
   step.check = [&context, &workspace, service, store](const Limits& limits) {
-    auto finding = look_at_service(workspace, service, limits);
+    auto finding = look_at_service(workspace, service, context.ledger, limits);
     if (finding.satisfied && store != nullptr) {
       const auto why = store->store == Store::postgres ? ask_known(context, limits) : ask(workspace, store->store, limits);
       if (!why.empty()) return Finding{false, why, {}, {}};
@@ -129,10 +129,11 @@ void add_container(const Context& context, const std::string& service, Steps& st
   };
   step.act = [&context, service, store](const Progress& progress, const Limits& limits) {
     if (store != nullptr) note_backend(context, true);
-    auto text = bring_up(context.workspace, service, progress, context.reporter, context.clock, limits);
+    auto text = bring_up(context.workspace, service, context.ledger, progress, context.reporter, context.clock, limits);
     if (store == nullptr) return text;
+    learn_port(context.workspace, *store, limits);
     wait_for_answer(context.workspace, store->store, progress, limits);
-    return fmt::format("{} on {}:{}", text, store->host, store->port);
+    return fmt::format("{} on {}:{}", text, store->host, store->reach());
   };
   steps.push_back(std::move(step));
 }
@@ -196,6 +197,10 @@ std::string start_local_postgres(const Context& context, const Progress& progres
 
 RedisAccount account_of(const Workspace& workspace) {
   const auto target = workspace.redis_target();
+  if (target.tls) {
+    throw Failure{Exit::config, fmt::format("{} in {} wants TLS (rediss://), and the Redis that setup-dev runs has none", workspace.redis.variable, workspace.redis.file),
+                  "redis:// in a file of this machine, or --backend docker with a Redis that has TLS"};
+  }
   return {workspace.redis.port, target.user, target.password, target.database};
 }
 

@@ -51,7 +51,7 @@ std::vector<Line> places(const Workspace& workspace) {
     return plan.variable.empty() ? std::string{"credentials in the compose file"} : fmt::format("{} in {}", plan.variable, plan.file);
   };
   if (workspace.postgres.wanted) {
-    std::string where = fmt::format("{}:{}", workspace.postgres.host, workspace.postgres.port);
+    std::string where = fmt::format("{}:{}", workspace.postgres.host, workspace.postgres.reach());
     try {
       const auto target = workspace.database();
       where = fmt::format("postgresql://{}@{}/{}", target.user, where, target.database);
@@ -60,7 +60,7 @@ std::vector<Line> places(const Workspace& workspace) {
     }
     lines.push_back({"database", where, credentials(workspace.postgres)});
   }
-  if (workspace.redis.wanted) lines.push_back({"redis", fmt::format("redis://{}:{}", workspace.redis.host, workspace.redis.port), credentials(workspace.redis)});
+  if (workspace.redis.wanted) lines.push_back({"redis", fmt::format("redis://{}:{}", workspace.redis.host, workspace.redis.reach()), credentials(workspace.redis)});
   for (const auto& package : workspace.packages) {
     const auto port = port_of(workspace, package);
     const auto script = start_script(package);

@@ -87,6 +87,21 @@ void require_no_containers(const Workspace& workspace, const Limits& limits) {
 
 }  // namespace
 
+std::vector<std::string> kept_folders(const Workspace& workspace) {
+  std::vector<std::string> kept;
+  if (!has_engine(workspace)) return kept;
+  for (const auto& [name, service] : workspace.compose->services) {
+    if (store_of_image(service.image) == Store::none) continue;
+    for (const auto& mount : service.volumes) {
+      const auto& target = mount.target;
+      const bool has_data = target.starts_with("/var/lib/postgresql") || target == "/data" || target.starts_with("/data/") || target.starts_with("/bitnami") || target.starts_with("/home/postgres");
+      std::error_code error;
+      if (mount.type == "bind" && !mount.read_only && has_data && fs::exists(mount.source, error)) kept.push_back(fmt::format("\"{}\" (of {})", mount.source, name));
+    }
+  }
+  return kept;
+}
+
 std::vector<std::string> losses(const Workspace& workspace, const Limits& limits) {
   std::vector<std::string> lost;
   // What it holds would be there after all, and said to be gone.
@@ -128,9 +143,10 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
   std::vector<std::string> stopped;
   std::optional<RunLock> lock;
   if (fs::is_directory(folder)) lock = RunLock::take(folder, request.command, request.lock_wait, reporter, limits);
+  std::optional<Ledger> ledger;
   if (lock) {
-    Ledger ledger{folder};
-    end_left_commands(ledger, limits);
+    ledger.emplace(folder);
+    end_left_commands(*ledger, limits);
   }
   LocalPostgres postgres{project};
   if (postgres.process()) {
@@ -151,6 +167,7 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
       for (const auto& container : containers_of(workspace, limits)) {
         if (container.state.starts_with("exited") || container.state == "created") continue;
         stopped.push_back(container.name);
+        if (ledger) ledger->put(stopped_key(container.service), {container.id, {}});
       }
       stop_containers(workspace, limits);
     }

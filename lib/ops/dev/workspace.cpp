@@ -164,7 +164,15 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
     }
     plan.service = service->name;
     plan.name = step_of_service(service->name);
+    const auto entry = std::find_if(service->ports.begin(), service->ports.end(), [&](const compose::Port& port) { return port.target == standard; });
+    if (entry == service->ports.end()) {
+      workspace.notes.push_back(fmt::format("\"{}\" publishes no port {}: it is run, and what is in it is left to its own containers; ports: [\"127.0.0.1:{}:{}\"] would show it to this machine", service->name, standard, standard, standard));
+      plan.wanted = false;
+      plan.service.clear();
+      return;
+    }
     plan.port = published(*service, standard);
+    if (entry->published.empty()) plan.given = std::make_shared<std::atomic<std::uint16_t>>(std::uint16_t{0});
   } else if (plan.port == 0) {
     plan.port = service != nullptr && published(*service, standard) != 0 ? published(*service, standard) : standard;
   }
@@ -250,6 +258,9 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   plan_store(workspace, workspace.postgres, database.empty() ? "DATABASE_URL" : database, "postgres");
   plan_store(workspace, workspace.redis, redis.empty() ? "REDIS_URL" : redis, "redis");
   plan_ports(workspace, agree, limits);
+  if (!workspace.engine_failure) {
+    for (const auto* store : {&workspace.postgres, &workspace.redis}) learn_port(workspace, *store, limits);
+  }
   note_shell(workspace);
   // The ports that were moved are variables of the compose file: what is started is what was announced.
   if (std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
@@ -258,6 +269,10 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   if (!path.empty()) workspace.migrations = workspace.project / path;
   for (const auto* usual : usual_migrations) {
     if (workspace.migrations.empty() && workspace.environment.migrate.enabled && fs::is_directory(workspace.project / usual)) workspace.migrations = workspace.project / usual;
+  }
+  for (const auto& package : workspace.packages) {
+    const auto own = workspace.project / package.directory / "prisma/migrations";
+    if (workspace.migrations.empty() && workspace.environment.migrate.enabled && fs::is_directory(own)) workspace.migrations = own;
   }
   if (!workspace.postgres.wanted) workspace.migrations.clear();
   return workspace;
@@ -277,7 +292,7 @@ io::postgres::Target Workspace::database() const {
                   "postgresql://USER:PASSWORD@localhost:5432/NAME"};
   }
   target.host = postgres.host;
-  target.port = std::to_string(postgres.port);
+  target.port = std::to_string(postgres.reach());
   // They would lead somewhere else than the place that was looked at.
   for (const auto* other : {"hostaddr", "service"}) target.options.erase(other);
   if (!environment.migrate.schema.empty()) target.schema = environment.migrate.schema;
@@ -289,7 +304,7 @@ std::optional<io::postgres::Target> Workspace::compose_admin() const {
   if (service == nullptr) return std::nullopt;
   io::postgres::Target target;
   target.host = postgres.host;
-  target.port = std::to_string(postgres.port);
+  target.port = std::to_string(postgres.reach());
   target.user = text_of(*service, "POSTGRES_USER");
   if (target.user.empty()) target.user = "postgres";
   target.password = Secret{text_of(*service, "POSTGRES_PASSWORD")};
@@ -301,7 +316,7 @@ io::RedisTarget Workspace::redis_target() const {
   io::RedisTarget target;
   if (!redis.variable.empty()) target = io::parse_redis_url(value(redis.variable).value_or(""));
   target.tcp.host = redis.host;
-  target.tcp.port = redis.port;
+  target.tcp.port = redis.reach();
   return target;
 }
 

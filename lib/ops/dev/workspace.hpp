@@ -1,6 +1,7 @@
 #pragma once
 // A developer's checkout as setup-dev finds it, and what it decides from that: which backend runs the stores, where they
 // will be, what becomes of the .env files. Reads only.
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -46,6 +47,9 @@ struct StorePlan {
   std::string elsewhere;         // the host that the variable names, which is neither this machine nor a service: hands off
   std::string host{"127.0.0.1"}; // where programs of this machine reach it
   std::uint16_t port{};
+  // Set where the engine chooses the port, anew at each start: 0 until the container runs. Then `port` is 0.
+  std::shared_ptr<std::atomic<std::uint16_t>> given;
+  std::uint16_t reach() const noexcept { return given ? given->load() : port; }
 };
 
 // A port that somebody of this checkout will listen on.
@@ -59,6 +63,7 @@ struct PortPlan {
   bool ours{};                   // this checkout's own server has it
   std::optional<scaffold::dev::Holder> holder;  // somebody else has it
   std::string holder_container;  // "shop-postgres-1" of another project
+  bool left_over{};              // that container is this project's, of a service that the compose file has not any more
   std::uint16_t moved_to{};      // 0: it stays
 };
 
@@ -117,6 +122,8 @@ std::string step_of_service(const std::string& service);
 // The variable in the published part of a service's port that becomes `published`: "POSTGRES_PORT"; empty: a plain number.
 std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published);
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits);
+// Asks the engine for the port that it gave; nothing where there is no such port, or no container that runs.
+void learn_port(const Workspace& workspace, const StorePlan& store, const Limits& limits);
 // In the ledger: whose the checkout's databases were last, "docker" or "local"; its note is where the engine is.
 inline constexpr const char* backend_key = "backend";
 // "auto" stays with the databases that are there: an engine that is away is told (engine_failure), never passed over for empty ones.

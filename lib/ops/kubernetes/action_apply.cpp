@@ -15,6 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int give_back_attempts = 5;
+
 std::vector<std::string> keys_of(const Json& args, const char* name) {
   return args.contains(name) ? args.at(name).get<std::vector<std::string>>() : std::vector<std::string>{};
 }
@@ -67,11 +69,12 @@ class Apply final : public plan::Action {
     const auto args = Json::parse(step.args);
     std::vector<kube::Object> former;
     for (const auto& key : keys_of(args, "changed")) {
-      if (const auto found = context_.current_objects.find(key); found != context_.current_objects.end()) former.push_back(found->second);
-      else if (const auto live = context_.before.find(key); live != context_.before.end()) former.push_back(live->second);
+      if (const auto live = context_.before.find(key); live != context_.before.end()) former.push_back(kube::body_of(live->second));
+      else if (const auto found = context_.current_objects.find(key); found != context_.current_objects.end()) former.push_back(found->second);
     }
     kube::sort_for_apply(former);
     apply_objects(context_, former, Conflicts::take_over, limits);
+    for (const auto& object : former) give_back(object, limits);
     auto added = objects_named(context_.next_objects, keys_of(args, "added"));
     kube::sort_for_delete(added);
     for (const auto& object : added) {
@@ -104,6 +107,28 @@ class Apply final : public plan::Action {
     if (!live) return;
     const auto adoption = kube::adoption_of(kube::Object{*live}, object, std::string{k8s::field_manager});
     if (adoption) api.patch(ref_of(object), k8s::Api::PatchKind::json, Json::parse(adoption->patch), limits);
+  }
+
+  // What was others' is theirs again: else the next deploy would take away what no manifest of ours says.
+  void give_back(const kube::Object& object, const Limits& limits) {
+    const auto before = context_.before.find(key_of(object));
+    if (before == context_.before.end()) return;
+    auto& api = context_.cluster.api();
+    for (int attempt = 1; attempt <= give_back_attempts; ++attempt) {
+      const auto live = api.find(ref_of(object), limits);
+      const auto patch = live ? kube::ownership_patch(kube::Object{*live}, before->second) : std::string{};
+      if (patch.empty()) return;
+      try {
+        api.patch(ref_of(object), k8s::Api::PatchKind::json, Json::parse(patch), limits);
+        return;
+      } catch (const k8s::ApiError& error) {
+        // Controllers write as well; the values are back already.
+        if (error.status() != 409 || attempt == give_back_attempts) {
+          context_.cluster.reporter().warn(fmt::format("{} is as it was, but its fields stay codops': {}", object.ref().text(), error.message()));
+          return;
+        }
+      }
+    }
   }
 
   void open_window(const kube::Object& object, const Limits& limits) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/diff.hpp"
@@ -16,11 +17,19 @@ namespace {
 
 using Json = nlohmann::json;
 
+// As long as most pods are given to end, and then some.
+constexpr Milliseconds going_time{60'000};
+constexpr Milliseconds look_again_at_going{200};
+
 // What scale and the window wrote under codops' own names is no stranger's.
 bool only_our_own(const k8s::ApiError& error) {
   return std::all_of(error.causes().begin(), error.causes().end(), [](const auto& cause) {
     return cause.message.find("\"codops\"") != std::string::npos || cause.message.find(std::string{"\""} + kube::window_manager + "\"") != std::string::npos;
   });
+}
+
+bool keeps_rolling(const k8s::ApiError& error) {
+  return error.message().find("spec.strategy.rollingUpdate") != std::string::npos && error.message().find("Recreate") != std::string::npos;
 }
 
 bool ends_a_wave(const kube::Object& object) { return object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty()); }
@@ -39,6 +48,12 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
       } catch (const k8s::ApiError& error) {
         if (error.field_conflict() && only_our_own(error)) {
           outcome.applied = api.apply(bodies[index], {.force = true}, limits);
+        } else if (keeps_rolling(error)) {
+          // What the server filled in belongs to nobody, so that no apply takes it away.
+          api.patch(ref_of(wave[index]), k8s::Api::PatchKind::merge, {{"spec", {{"strategy", {{"type", "Recreate"}, {"rollingUpdate", nullptr}}}}}}, limits);
+          // As a plain change it would hold the strategy against every later apply.
+          api.adopt(ref_of(wave[index]), {std::string{k8s::field_manager}}, limits);
+          outcome.applied = api.apply(bodies[index], {.force = true}, limits);
         } else {
           if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), way_out(wave[index], error)};
           continue;
@@ -48,7 +63,12 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
         continue;
       }
     }
-    const kube::Object applied{*outcome.applied.object};
+    kube::Object applied{*outcome.applied.object};
+    if (applied.is_going()) {
+      // It took the change and goes all the same.
+      await_gone(context.cluster, {applied}, limits);
+      applied = kube::Object{*api.apply(bodies[index], {.force = conflicts == Conflicts::take_over}, limits).object};
+    }
     const auto key = key_of(wave[index]);
     context.generations[key] = applied.generation();
     if (kube::is_workload(applied)) context.applied.insert_or_assign(key, applied);
@@ -111,8 +131,29 @@ std::string way_out(const kube::Object& object, const k8s::ApiError& error) {
                      kube::is_workload(object) ? " (its pods go with it)" : "", removal);
 }
 
-void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits) {
-  auto& api = context.cluster.api();
+void await_gone(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits) {
+  const auto until = limits.within(going_time);
+  for (const auto& object : objects) {
+    bool told = false;
+    for (;;) {
+      const auto live = cluster.api().find(ref_of(object), limits);
+      if (!live || kube::Object{*live}.uid() != object.uid()) break;
+      const auto finalizers = kube::Object{*live}.finalizers();
+      const auto why = finalizers.empty() ? std::string{"its pods have not ended"} : "what still has to be done first: " + finalizers;
+      if (!told) cluster.reporter().note(fmt::format("{} is being deleted: waiting until it is gone ({})", object.ref().text(), why));
+      told = true;
+      limits.check("the wait for an object that is being deleted");
+      if (until.deadline.expired()) {
+        throw Failure{Exit::failed, fmt::format("{} is being deleted and is still there after {}: {}", object.ref().text(), format_duration(going_time), why),
+                      fmt::format("see what holds it: kubectl{} get {} {} -o yaml; then the same command again", object.namespace_().empty() ? "" : " -n " + object.namespace_(),
+                                  kube::short_kind(object.kind()), object.name())};
+      }
+      until.within(look_again_at_going).wait(-1, 0);
+    }
+  }
+}
+
+k8s::ObjectRef ref_of_key(const std::string& key, const std::string& api_version) {
   // "group/Kind/namespace/name"
   std::vector<std::string> parts;
   std::size_t start = 0;
@@ -121,16 +162,20 @@ void remove_object(RunContext& context, const std::string& key, const std::strin
     parts.push_back(key.substr(start, slash - start));
     start = slash + 1;
   }
-  const k8s::ObjectRef ref{api_version, parts[1], parts[2], key.substr(start)};
-  auto exactly = uid;
-  if (exactly.empty()) {
-    const auto live = api.find(ref, limits);
-    if (!live) return;
-    const kube::Object object{*live};
-    if (object.label(kube::applyset_part_of) != context.cluster.set().id()) return;
-    exactly = object.uid();
-  }
-  api.remove(ref, {.uid = exactly}, limits);
+  return {api_version, parts[1], parts[2], key.substr(start)};
+}
+
+void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits) {
+  auto& api = context.cluster.api();
+  const auto ref = ref_of_key(key, api_version);
+  const auto live = api.find(ref, limits);
+  if (!live) return;
+  const kube::Object object{*live};
+  const auto set = context.cluster.set();
+  // Taken over by another project meanwhile: theirs.
+  if (!kube::other_set(object, set).empty() || (!uid.empty() && object.uid() != uid)) return;
+  if (uid.empty() && object.label(kube::applyset_part_of) != set.id()) return;
+  api.remove(ref, {.uid = object.uid()}, limits);
 }
 
 void widen_set(RunContext& context, const Limits& limits) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lib/engine/kubernetes/api_error.hpp"
+#include "lib/engine/kubernetes/resource.hpp"
 #include "lib/kube/object.hpp"
 #include "lib/ops/kubernetes/run_context.hpp"
 
@@ -18,11 +19,17 @@ enum class Conflicts {
 // tried before the first refusal is thrown.
 void apply_objects(RunContext& context, std::vector<kube::Object> objects, Conflicts conflicts, const Limits& limits);
 
+// Objects that are being deleted: until the last one is gone, up to a minute, then Failure{failed} with what holds it.
+void await_gone(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits);
+
 // Field by field, whose it is, and how to go on.
 Failure conflict_failure(const kube::Object& object, const std::exception_ptr& error);
 
 // What to do about a refusal; else the error's own hint.
 std::string way_out(const kube::Object& object, const k8s::ApiError& error);
+
+// What key_of() made, as the client names it.
+k8s::ObjectRef ref_of_key(const std::string& key, const std::string& api_version);
 
 // Exactly that object; absent is fine. `uid` empty: whatever has the name now, if it carries the set's label.
 void remove_object(RunContext& context, const std::string& key, const std::string& api_version, const std::string& uid, const Limits& limits);

@@ -26,6 +26,8 @@ std::string project_of(const settings::Environment& environment) {
   return name.empty() ? "project" : name.substr(0, 40);
 }
 
+constexpr Milliseconds look_for_state_time{5000};
+
 k8s::Connection connection_of(const settings::Environment& environment, const std::map<std::string, std::string>& shell, std::string namespace_) {
   const auto look = [&](std::string_view name) -> std::optional<std::string> {
     const auto found = shell.find(std::string{name});
@@ -39,8 +41,7 @@ k8s::Connection connection_of(const settings::Environment& environment, const st
 Cluster::Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock)
     : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
       project_{project_of(environment_)} {
-  const auto& configured = environment_.kubernetes.namespace_;
-  auto connection = connection_of(environment_, shell_, configured.empty() ? only_namespace() : configured);
+  auto connection = connect();
   namespace__ = connection.namespace_;
   api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine});
   state_ = std::make_unique<k8s::SecretStore>(*api_, namespace__, project_);
@@ -61,18 +62,47 @@ Digests& Cluster::digests() {
   return *digests_;
 }
 
-// The one that the manifests name; empty: none, several, or manifests that can't be read (deploy says why).
-std::string Cluster::only_namespace() {
+std::set<std::string> Cluster::named_namespaces() {
   std::set<std::string> names;
   try {
     for (const auto& object : manifests().objects) {
       if (object.kind() == "Namespace" && object.group().empty()) names.insert(object.name());
       else if (!object.namespace_().empty()) names.insert(object.namespace_());
     }
-  } catch (const Failure&) {
-    return {};
+  } catch (const Failure& failure) {
+    // Another namespace than theirs would look as if nothing were deployed.
+    throw Failure{Exit::config, fmt::format("the namespace of {} can't be read out of its manifests: {}", environment_.name, failure.message()),
+                  fmt::format("mend that, or set environments.{}.kubernetes.namespace in codops.yaml", environment_.name)};
   }
-  return names.size() == 1 ? *names.begin() : std::string{};
+  return names;
+}
+
+k8s::Connection Cluster::connect() {
+  const auto& configured = environment_.kubernetes.namespace_;
+  if (!configured.empty()) return connection_of(environment_, shell_, configured);
+  auto names = named_namespaces();
+  if (names.size() == 1) return connection_of(environment_, shell_, *names.begin());
+  auto connection = connection_of(environment_, shell_, {});
+  if (names.empty()) return connection;
+  // A namespace that came into the manifests later must not move the state: it is where it is.
+  names.insert(connection.namespace_);
+  k8s::Api api{connection, k8s::ClientOptions{environment_.timeouts.engine}};
+  const auto limits = Limits{}.within(look_for_state_time);
+  std::vector<std::string> with_state;
+  for (const auto& name : names) {
+    k8s::SecretStore state{api, name, project_};
+    try {
+      if (release::ReleaseStore{state}.load(limits).environment == environment_.name) with_state.push_back(name);
+    } catch (const k8s::ApiError& error) {
+      if (error.status() != 403) throw;  // where we may not look we have not deployed
+    }
+  }
+  if (with_state.size() > 1) {
+    throw Failure{Exit::config, fmt::format("{} has its state in several namespaces: {}", environment_.name, fmt::join(with_state, ", ")),
+                  fmt::format("say which it is: environments.{}.kubernetes.namespace in codops.yaml", environment_.name)};
+  }
+  if (with_state.size() == 1) connection.namespace_ = with_state.front();
+  return connection;
 }
 
 std::string Cluster::shown() const {
@@ -95,7 +125,14 @@ void Cluster::require_owner(const release::Snapshot& snapshot) const {
                             environment_.name)};
 }
 
-bool Cluster::namespace_exists(const Limits& limits) { return api_->find({"v1", "Namespace", {}, namespace__}, limits).has_value(); }
+bool Cluster::namespace_exists(const Limits& limits) {
+  try {
+    return api_->find({"v1", "Namespace", {}, namespace__}, limits).has_value();
+  } catch (const k8s::ApiError& error) {
+    if (error.status() != 403) throw;
+    return true;  // who may not look finds out by the lock
+  }
+}
 
 kube::ApplySet Cluster::set() const { return {fmt::format("codops-{}", project_), namespace__, "codops/0.1"}; }
 

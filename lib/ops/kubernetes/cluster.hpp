@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "lib/base/reporter.hpp"
@@ -16,6 +17,7 @@
 
 namespace codops::engine::kubernetes {
 class Api;
+struct Connection;
 struct ObjectRef;
 }
 
@@ -25,7 +27,8 @@ namespace k8s = engine::kubernetes;
 
 class Cluster {
  public:
-  // Reads the kubeconfig and, for the namespace, the manifests; asks the server nothing before the first use.
+  // Reads the kubeconfig and, for the namespace, the manifests: Failure{config} when they can't be read and the settings name none. Asks the
+  // server nothing before the first use, but which of several namespaces has the state.
   Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock);
   ~Cluster();
 
@@ -33,7 +36,7 @@ class Cluster {
   const std::map<std::string, std::string>& shell() const { return shell_; }
   // Names the state, the lock and the set of objects in the namespace: settings' project, else that of the folder.
   const std::string& project() const { return project_; }
-  // Settings', else the only one that the manifests name, else the context's.
+  // Settings', else the only one that the manifests name; of several the one that has the state, else the context's.
   const std::string& namespace_() const { return namespace__; }
   std::string shown() const;
 
@@ -61,7 +64,8 @@ class Cluster {
   void rediscover();
 
  private:
-  std::string only_namespace();
+  std::set<std::string> named_namespaces();
+  k8s::Connection connect();
 
   settings::Environment environment_;
   std::map<std::string, std::string> shell_;

@@ -101,16 +101,11 @@ Companions companions_of(Cluster& cluster, const Companies& companies, const Des
   return companions;
 }
 
-void run_after_hooks(Cluster& cluster, const RunResult& run, const Limits& limits) {
-  const bool good = run.exit == Exit::ok;
-  const auto secrets = [&] { return secrets_of(cluster, by_key(objects_of(cluster.store().find_specs(run.plan.release, Limits{}.within(secrets_time))))); };
-  for (const auto& hook : good ? cluster.environment().hooks.post_deploy : cluster.environment().hooks.on_failure) {
-    try {
-      run_hook(cluster, hook, {good ? "post_deploy" : "on_failure", run.plan.version, run.plan.release, run.entry.result, {}}, secrets, good ? limits : Limits{});
-    } catch (const Failure& failure) {
-      cluster.reporter().warn(fmt::format("hook \"{}\" failed: {}", fmt::join(hook.run, " "), failure.message()));
-    }
-  }
+AfterHooks run_after_hooks(Cluster& cluster, bool good, const plan::Plan& plan, const std::string& result, const Limits& limits) {
+  const auto secrets = [&] { return secrets_of(cluster, by_key(objects_of(cluster.store().find_specs(plan.release, Limits{}.within(secrets_time))))); };
+  const std::string event = good ? plan::post_deploy : plan::on_failure;
+  return run_each(good ? cluster.environment().hooks.post_deploy : cluster.environment().hooks.on_failure, event,
+                  [&](const settings::Hook& hook) { run_hook(cluster, hook, {event, plan.version, plan.release, result, {}}, secrets, limits); }, limits);
 }
 
 }  // namespace codops::ops::kubernetes

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/ops/hooks.hpp"
 #include "lib/ops/kubernetes/database.hpp"
 #include "lib/ops/kubernetes/observed.hpp"
 #include "lib/ops/kubernetes/plan.hpp"
@@ -21,7 +22,7 @@ struct Companies {
 
 Companies plan_companions(Cluster& cluster, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits);
 Companions companions_of(Cluster& cluster, const Companies& companies, const Desired& desired, const Planned& planned, const TakeBackup& take_backup);
-// post_deploy or on_failure; a failing one is a warning: the deploy itself is over.
-void run_after_hooks(Cluster& cluster, const RunResult& run, const Limits& limits);
+// post_deploy or on_failure: the deploy itself is over.
+AfterHooks run_after_hooks(Cluster& cluster, bool good, const plan::Plan& plan, const std::string& result, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

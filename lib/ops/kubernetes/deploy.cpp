@@ -7,12 +7,15 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/deploy_plan.hpp"
+#include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/companions.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/plan.hpp"
 #include "lib/ops/kubernetes/preflight.hpp"
+#include "lib/ops/kubernetes/rights.hpp"
 #include "lib/ops/kubernetes/scale.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
+#include "lib/ops/version_name.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -96,17 +99,40 @@ Desired one_workload_moved(Cluster& cluster, const DeployRequest& request, const
     desired.warnings.insert(desired.warnings.end(), fresh.warnings.begin(), fresh.warnings.end());
     desired.notes.insert(desired.notes.end(), fresh.notes.begin(), fresh.notes.end());
     desired.digests.insert(fresh.digests.begin(), fresh.digests.end());
-    desired.version += fmt::format(" + {} {}", name, version);
+    desired.version = with_service(desired.version, name, version);
   }
   kube::sort_for_apply(desired.objects);
   desired.images = kube::images_of(desired.objects);
   return desired;
 }
 
+// What is being deleted is no more: it is waited for, and made anew. A dry run says so.
+std::vector<std::string> settle_going(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, bool dry_run, const Limits& limits) {
+  std::vector<kube::Object> going;
+  std::vector<std::string> notes;
+  for (const auto& object : wanted) {
+    const auto* live = observed.find(object.ref());
+    if (live == nullptr || !live->is_going()) continue;
+    going.push_back(*live);
+    const auto finalizers = live->finalizers();
+    notes.push_back(fmt::format("{} was being deleted{}: it is waited for and made anew", object.ref().text(), finalizers.empty() ? "" : fmt::format(" (finalizers: {})", finalizers)));
+  }
+  if (!dry_run) await_gone(cluster, going, limits);
+  for (const auto& object : going) {
+    observed.live.erase(object.ref());
+    std::erase_if(observed.members, [&](const auto& member) { return member.uid() == object.uid(); });
+  }
+  return notes;
+}
+
 Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& observed, const std::string& token, const Limits& limits) {
   Prepared prepared{request.services.empty() ? load_desired(cluster, request.version, limits) : one_workload_moved(cluster, request, observed, limits), {}, {}};
   auto& desired = prepared.desired;
   observe_objects(cluster, observed, desired.objects, limits);
+  if (!request.force_conflicts) {
+    refuse_other_sets(cluster, desired.objects, observed, "give it another name or namespace here, or take it over: --force-conflicts", limits);
+  }
+  const auto going = settle_going(cluster, observed, desired.objects, request.dry_run, limits);
   settle_replicas(cluster, desired, observed, limits);
   const auto trials = try_objects(cluster, desired.objects, desired.later, observed, request.force_conflicts, limits);
   auto options = options_of(cluster, request.verb, token);
@@ -119,6 +145,7 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   prepared.planned = plan_release(release_for(cluster, desired, observed), desired.objects, trials, observed, cluster.set(), options);
   auto& plan = prepared.planned.plan;
   plan.notes.insert(plan.notes.begin(), desired.notes.begin(), desired.notes.end());
+  plan.notes.insert(plan.notes.end(), going.begin(), going.end());
   plan.warnings.insert(plan.warnings.begin(), desired.warnings.begin(), desired.warnings.end());
   if (!prepared.companies.warning.empty()) plan.warnings.push_back(prepared.companies.warning);
   add_advice(prepared.planned, desired.objects);
@@ -172,7 +199,13 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
     return result_for(cluster, prepared.planned, observed, prepared.desired.images, true);
   }
   // What is wrong with files and arguments is found before anything is locked.
-  if (request.services.empty()) make_namespace(cluster, load_desired(cluster, request.version, limits), limits);
+  if (request.services.empty()) {
+    const auto desired = load_desired(cluster, request.version, limits);
+    auto all = desired.objects;
+    all.insert(all.end(), desired.migrations.begin(), desired.migrations.end());
+    refuse_missing(missing_of(cluster, rights_of_deploy(cluster, all, limits), limits));
+    make_namespace(cluster, desired, limits);
+  }
   Transaction transaction{cluster, request.command, request.lock_wait, limits};
   auto prepared = prepare(cluster, request, transaction.observed(), transaction.token(), limits);
   auto result = result_for(cluster, prepared.planned, transaction.observed(), prepared.desired.images, false);
@@ -181,7 +214,6 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
   require_consent(cluster, prepared.planned, request.allow_downtime, request.confirm);
   result.run = transaction.run(prepared.planned, companions_of(cluster, prepared.companies, prepared.desired, prepared.planned, request.take_backup), request.force_conflicts, limits);
   if (result.run.exit == Exit::ok) transaction.prune(limits);
-  run_after_hooks(cluster, result.run, limits);
   return result;
 }
 
@@ -190,6 +222,8 @@ DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Li
     const auto target = rollback_target(observed.snapshot, request.to);
     const auto objects = objects_of(cluster.store().load_specs(target, limits));
     observe_objects(cluster, observed, objects, limits);
+    refuse_other_sets(cluster, objects, observed, fmt::format("a deploy can take it over: codops deploy {} VERSION --force-conflicts", cluster.environment().name), limits);
+    settle_going(cluster, observed, objects, request.dry_run, limits);
     // A stored release is applied over whatever was changed since: that is what going back means.
     const auto trials = try_objects(cluster, objects, {}, observed, true, limits);
     return plan_release(target, objects, trials, observed, cluster.set(), options_of(cluster, "rollback", token));

@@ -22,6 +22,8 @@ Digests::Digests(const std::map<std::string, std::string>& shell) {
 
 Digests::~Digests() = default;
 
+void Digests::add_secrets(KnownSecrets& secrets) const { registries_->auth().add_secrets(secrets); }
+
 const std::map<std::string, Digests::Answer>& Digests::of(const std::vector<std::string>& images, const Limits& limits) {
   std::map<std::string, Answer> asked;
   for (const auto& image : images) {

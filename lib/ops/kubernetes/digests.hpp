@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/base/cancel.hpp"
+#include "lib/base/known_secrets.hpp"
 
 namespace codops::engine::docker {
 class Registries;
@@ -25,6 +26,8 @@ class Digests {
   };
   // Side by side, each registry for a few seconds at most; each image is asked about once in a command.
   const std::map<std::string, Answer>& of(const std::vector<std::string>& images, const Limits& limits);
+  // The registries' credentials, as far as they are known: no helper is asked.
+  void add_secrets(KnownSecrets& secrets) const;
 
  private:
   std::unique_ptr<engine::docker::Registries> registries_;

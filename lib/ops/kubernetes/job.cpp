@@ -7,6 +7,7 @@
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
+#include "lib/release/lock.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -15,6 +16,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kept_lines = 20;
 constexpr Milliseconds removal_time{10'000};
+constexpr Milliseconds removal_time_after_signal{3000};
 constexpr int longest_migration_seconds = 3600;
 constexpr int kept_seconds = 86'400;
 constexpr std::size_t longest_name = 63;
@@ -179,8 +181,14 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
       throw Failure{Exit::failed, fmt::format("{}: {}", verdict.trouble->reason, verdict.trouble->message), verdict.trouble->hint};
     }
   } catch (const Failure& failure) {
-    if (failure.code() == Exit::interrupted || failure.code() == Exit::terminated || failure.code() == Exit::deadline) {
-      remove_job(cluster, job, Limits{}.within(removal_time));
+    const bool signalled = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
+    if (signalled || failure.code() == Exit::deadline) {
+      try {
+        remove_job(cluster, job, Limits{}.within(signalled ? removal_time_after_signal : removal_time));
+      } catch (const Failure& not_removed) {
+        // Why it ends counts more.
+        cluster.reporter().warn(fmt::format("job {} could not be removed and may go on: {}", job.name(), not_removed.message()));
+      }
     }
     throw;
   }
@@ -203,6 +211,35 @@ void end_migrations(Cluster& cluster, const std::set<std::string>& namespaces, c
       until.within(look_again).wait(-1, 0);
     }
   }
+}
+
+std::vector<kube::Object> jobs_beside(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits) {
+  std::vector<kube::Object> found;
+  for (const auto& namespace_ : namespaces) {
+    for (const char* label : {run_label, migration_label}) {
+      for (auto& json : cluster.api().list("batch/v1", "Job", namespace_, {fmt::format("{}={}", label, cluster.project()), {}}, limits)) found.emplace_back(std::move(json));
+    }
+  }
+  return found;
+}
+
+std::string client_text() {
+  const auto here = release::this_process({});
+  return Json{{"owner", here.owner}, {"host", here.host}, {"boot", here.boot_id}, {"pids", here.pid_namespace}, {"pid", here.pid}, {"start", here.start_time}}.dump(
+      -1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<kube::Object> abandoned_runs(Cluster& cluster, const Limits& limits) {
+  const auto here = release::this_process({});
+  std::vector<kube::Object> found;
+  for (auto& json : cluster.api().list("batch/v1", "Job", cluster.namespace_(), {fmt::format("{}={}", run_label, cluster.project()), {}}, limits)) {
+    if (has_ended(json)) continue;
+    kube::Object job{std::move(json)};
+    const auto client = Json::parse(job.annotation(client_note), nullptr, false);
+    if (!client.is_object() || client.value("boot", "") != here.boot_id || client.value("pids", "") != here.pid_namespace) continue;
+    if (!release::process_alive(client.value("pid", std::int64_t{0}), client.value("start", std::uint64_t{0}))) found.push_back(std::move(job));
+  }
+  return found;
 }
 
 kube::Object migration_job(const kube::Object& manifest, int release, const std::string& project) {

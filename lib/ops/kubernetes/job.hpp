@@ -28,6 +28,17 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
 // Background, so that its pods go as well. Absent is fine.
 void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits);
 
+// Jobs that belong to no release: those of `run`, and migrations; ended or not.
+std::vector<kube::Object> jobs_beside(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits);
+
+inline constexpr const char* run_label = "codops.dev/run";       // of a `run`'s Job and pod: the project
+inline constexpr const char* client_note = "codops.dev/client";  // which process waits for it
+// This process, for that annotation.
+std::string client_text();
+// Of Jobs of `run` that are still at work though nobody waits for them any more: "job/codops-run-… of alice on laptop". Who waits on another
+// machine can't be looked at, and is taken to be there.
+std::vector<kube::Object> abandoned_runs(Cluster& cluster, const Limits& limits);
+
 // A release's own migration Job: a name that no other deploy has, one attempt, an end.
 kube::Object migration_job(const kube::Object& manifest, int release, const std::string& project);
 

@@ -17,6 +17,17 @@ struct Place {
   k8s::Selection selection;
 };
 
+// By name: that much a Role in the namespace can grant. Where not even that is, applying it says what is missing.
+std::optional<kube::Object> find_namespace(k8s::Api& api, const std::string& name, const Limits& limits) {
+  try {
+    auto found = api.find({"v1", "Namespace", {}, name}, limits);
+    return found ? std::optional{kube::Object{std::move(*found)}} : std::nullopt;
+  } catch (const k8s::ApiError& error) {
+    if (error.status() != 403) throw;
+    return std::nullopt;
+  }
+}
+
 std::vector<kube::Object> list_all(k8s::Api& api, const std::vector<Place>& places, const Limits& limits) {
   std::vector<std::vector<kube::Object>> found(places.size());
   in_parallel(places.size(), k8s::most_connections, [&](std::size_t index) {
@@ -29,6 +40,8 @@ std::vector<kube::Object> list_all(k8s::Api& api, const std::vector<Place>& plac
 }
 
 }  // namespace
+
+bool is_namespace(const kube::Object& object) { return object.kind() == "Namespace" && object.group().empty(); }
 
 const kube::Object* Observed::find(const kube::Ref& ref) const {
   const auto found = live.find(ref);
@@ -57,7 +70,9 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
   // Kinds and namespaces where members may be: what is wanted, and what was made before.
   std::set<std::array<std::string, 3>> places;
   const auto add = [&](const std::vector<kube::Object>& objects) {
-    for (const auto& object : objects) places.insert({object.api_version(), object.kind(), object.namespace_()});
+    for (const auto& object : objects) {
+      if (!is_namespace(object)) places.insert({object.api_version(), object.kind(), object.namespace_()});
+    }
   };
   add(wanted);
   add(observed.current_objects);
@@ -85,9 +100,19 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
     observed.members.push_back(std::move(object));
   }
   std::vector<k8s::ObjectRef> rest;
+  auto spaces = kube::member_namespaces(parent);
+  for (const auto& object : named) {
+    if (is_namespace(object)) spaces.insert(object.name());
+  }
+  for (const auto& name : spaces) {
+    const auto found = find_namespace(api, name, limits);
+    if (!found) continue;
+    if (found->label(kube::applyset_part_of) == cluster.set().id()) observed.members.push_back(*found);
+    observed.live.insert_or_assign(found->ref(), *found);
+  }
   std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
   for (const auto& object : wanted) {
-    if (observed.live.contains(object.ref()) || types.find(object) == nullptr) continue;
+    if (observed.live.contains(object.ref()) || types.find(object) == nullptr || is_namespace(object)) continue;
     strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
   }
   std::vector<Place> many;

@@ -25,4 +25,6 @@ Observed observe_state(Cluster& cluster, const Limits& limits);
 // The live objects: members of the set by one list a kind, others of `wanted` one by one.
 void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits);
 
+bool is_namespace(const kube::Object& object);
+
 }  // namespace codops::ops::kubernetes

@@ -40,6 +40,11 @@ void add_drops(kube::ObjectDiff& diff, const std::vector<std::string>& drops) {
   if (!drops.empty() && diff.sign == Sign::same) diff.sign = Sign::changed;
 }
 
+bool takes_from_others(const kube::Object& live, const kube::Object& wanted) {
+  const auto conflicts = kube::conflicts_of(live, wanted, "codops");
+  return std::any_of(conflicts.begin(), conflicts.end(), [](const auto& conflict) { return conflict.manager != kube::window_manager; });
+}
+
 bool needs_window(const kube::ObjectDiff& diff) { return diff.sign == Sign::changed && diff.new_pods; }
 
 struct Sorted {
@@ -132,8 +137,10 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     if (diff.sign == Sign::added) sorted.added.push_back(key_of(object));
     if (diff.sign == Sign::changed) {
       sorted.changed.push_back(key_of(object));
-      if (!on_record.contains(object.ref())) planned.before.push_back(kube::without_noise(*live));
-      if (needs_window(diff)) open_window(object);
+      // The record says nothing of what others wrote into it.
+      if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
+      // What is recreated has no rolling window, and the API refuses one until the manifest is applied.
+      if (needs_window(diff) && live->json().at("spec").value("/strategy/type"_json_pointer, "") != "Recreate") open_window(object);
     }
     if (diff.new_pods && diff.sign == Sign::changed) {
       const auto down = why_not_beside(object);

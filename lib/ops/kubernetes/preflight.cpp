@@ -4,15 +4,18 @@
 
 #include <atomic>
 #include <nlohmann/json.hpp>
+#include <map>
 #include <set>
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/plain.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
+#include "lib/ops/kubernetes/rights.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -87,6 +90,39 @@ std::set<std::size_t> known_good(Cluster& cluster, const std::vector<kube::Objec
   return plain;
 }
 
+// "environment "test" of project "shop" (namespace shop)", by the set's parent; where that can't be read, the set's id.
+std::string name_of_set(Cluster& cluster, const std::string& id, const std::string& namespace_, const Limits& limits) {
+  constexpr std::string_view prefix = "codops-";
+  std::optional<kube::Object> parent;
+  for (const auto& where : {namespace_.empty() ? cluster.namespace_() : namespace_, std::string{}}) {
+    try {
+      for (auto& json : cluster.api().list("v1", "Secret", where, {fmt::format("{}={}", kube::applyset_id, id), {}}, limits)) parent = kube::Object{std::move(json)};
+    } catch (const k8s::ApiError&) {
+      // Not every user may look everywhere.
+    }
+    if (parent) break;
+  }
+  if (!parent) return fmt::format("the set {}", id);
+  const auto name = parent->name();
+  if (!name.starts_with(prefix)) return fmt::format("the set \"{}\" (namespace {})", name, parent->namespace_());
+  const auto project = name.substr(prefix.size());
+  std::string environment;
+  try {
+    k8s::SecretStore state{cluster.api(), parent->namespace_(), project};
+    environment = release::ReleaseStore{state}.load(limits).environment;
+  } catch (const Failure&) {
+    limits.check("the look at another set");
+  }
+  return fmt::format("{}project \"{}\" (namespace {})", environment.empty() ? "" : fmt::format("the environment \"{}\" of ", environment), project, parent->namespace_());
+}
+
+// From rolling pods to Recreate: the server's own defaults of rollingUpdate are in the way, which only another call takes away (apply_wave).
+// Tried without it.
+bool stops_rolling(const kube::Object* live, const kube::Object& wanted) {
+  static const Json::json_pointer type{"/spec/strategy/type"}, rolling{"/spec/strategy/rollingUpdate"};
+  return live != nullptr && wanted.kind() == "Deployment" && wanted.json().contains(type) && wanted.json().at(type) == "Recreate" && live->json().contains(rolling);
+}
+
 std::string position_of(const kube::Object& object) {
   const auto at = object.at().text();
   return at.empty() ? std::string{} : at + ": ";
@@ -121,7 +157,9 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     if (!others.empty()) continue;
     // Without force the server would refuse what the take-over settles a moment later.
     const bool force = live != nullptr;
-    (force ? forced : plain).push_back(object.json());
+    auto body = object.json();
+    if (stops_rolling(live, object)) body["spec"].erase("strategy");
+    (force ? forced : plain).push_back(std::move(body));
     (force ? forced_of : plain_of).push_back(index);
   }
   const auto take = [&](std::vector<Json>& bodies, const std::vector<std::size_t>& indexes, bool force) {
@@ -130,7 +168,9 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
       const auto& object = objects[indexes[number]];
       auto& outcome = outcomes[number];
       if (!outcome.failure) {
-        trials[indexes[number]] = {kube::Object{*outcome.applied.object}, outcome.applied.warnings};
+        kube::Object result{*outcome.applied.object};
+        if (stops_rolling(observed.find(object.ref()), object)) result.edit()["spec"]["strategy"] = object.json().at("spec").at("strategy");
+        trials[indexes[number]] = {std::move(result), outcome.applied.warnings};
         continue;
       }
       try {
@@ -148,12 +188,26 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
   return trials;
 }
 
+void refuse_other_sets(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const std::string& hint, const Limits& limits) {
+  std::vector<std::string> problems;
+  std::map<std::string, std::string> names;
+  for (const auto& object : objects) {
+    const auto* live = observed.find(object.ref());
+    const auto other = live == nullptr ? std::string{} : kube::other_set(*live, cluster.set());
+    if (other.empty()) continue;
+    if (!names.contains(other)) names[other] = name_of_set(cluster, other, object.namespace_(), limits);
+    problems.push_back(fmt::format("{}{} belongs to {}", position_of(object), object.ref().text(), names[other]));
+  }
+  if (problems.empty()) return;
+  throw Failure{Exit::failed, fmt::format("{} of somebody else; nothing was changed:\n       {}", problems.size() == 1 ? "an object is" : "objects are", fmt::join(problems, "\n       ")), hint};
+}
+
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits) {
   auto& api = cluster.api();
-  std::set<std::array<std::string, 4>> wanted;  // group, plural, namespace, verb
+  std::set<Right> wanted;
   const auto ask = [&](const kube::Object& object, const char* verb) {
     const auto resource = api.find_resource(object.api_version(), object.kind(), limits);
-    if (resource) wanted.insert({resource->group, resource->plural, object.namespace_(), verb});
+    if (resource) wanted.insert(right_for(*resource, object, verb));
   };
   // A dry run has asked for create and patch already, where there was one; what going back needs is asked here, while nothing has changed yet.
   for (std::size_t index = 0; index < planned.objects.size(); ++index) {
@@ -165,21 +219,10 @@ void require_permissions(Cluster& cluster, const Planned& planned, const Limits&
       ask(object, "patch");
     }
     if (!kube::is_workload(object)) continue;
-    for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, object.namespace_(), "watch"});
-    if (object.kind() == "Deployment") wanted.insert({"apps", "replicasets", object.namespace_(), "watch"});
+    for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, {}, object.namespace_(), {}, "watch"});
+    if (object.kind() == "Deployment") wanted.insert({"apps", "replicasets", {}, object.namespace_(), {}, "watch"});
   }
-  const std::vector<std::array<std::string, 4>> asked{wanted.begin(), wanted.end()};
-  std::vector<std::string> answers(asked.size());
-  in_parallel(asked.size(), k8s::most_connections, [&](std::size_t index) {
-    const auto& [group, plural, namespace_, verb] = asked[index];
-    if (api.allowed({verb, group, plural, {}, namespace_, {}}, limits)) return;
-    answers[index] = fmt::format("{} {}{}{}", verb, plural, group.empty() ? "" : "." + group, namespace_.empty() ? "" : " in " + namespace_);
-  });
-  std::vector<std::string> missing;
-  std::copy_if(answers.begin(), answers.end(), std::back_inserter(missing), [](const auto& text) { return !text.empty(); });
-  if (missing.empty()) return;
-  throw Failure{Exit::failed, fmt::format("the cluster does not allow: {}", fmt::join(missing, ", ")),
-                fmt::format("grant it, then see: kubectl auth can-i --list -n {}", cluster.namespace_())};
+  refuse_missing(missing_of(cluster, {wanted.begin(), wanted.end()}, limits));
 }
 
 }  // namespace codops::ops::kubernetes

@@ -13,6 +13,10 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
                                bool force_conflicts, const Limits& limits);
 
 // May we do what the plan does? Failure{failed} with every permission that is missing.
+// Objects that are members of another set, by their label: what another project of codops (or kubectl --applyset) has is refused, and named,
+// before anything changes.
+void refuse_other_sets(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const std::string& hint, const Limits& limits);
+
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

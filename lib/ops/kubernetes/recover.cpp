@@ -39,6 +39,16 @@ bool all_well(RunContext& context, const Limits& limits) {
 
 void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto* record = observed_.snapshot.unfinished();
+  const auto& journals = observed_.snapshot.journals;
+  if (record == nullptr && !journals.empty() && !journals.back().open_hooks().empty()) {
+    // It had ended, and died within its hooks.
+    const auto& ended = journals.back();
+    const auto open = ended.open_hooks();
+    recovery_.needed = true;
+    recovery_.text = words_of_open_hooks(ended);
+    cluster_.reporter().note(recovery_.text);
+    journal(ended.run, ended.entries.back().seq + 1 + static_cast<int>(ended.damaged.size())).write("done", open, "not known", limits);
+  }
   if (record == nullptr) return;
   recovery_.needed = true;
   const auto found = *record;
@@ -49,7 +59,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   const auto plan = found.plan();
   auto last = plan ? found.last_begun(*plan) : std::nullopt;
   // A damaged entry may be the one that says that a step was begun. Undoing one that was not does nothing.
-  const bool unsure = plan && !found.damaged.empty();
+  const bool unsure = plan && found.doubtful();
   if (unsure && !last) last = 0;
   const auto close = [&](const std::string& text, const std::string& how) {
     recovery_.text = text;
@@ -64,6 +74,17 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     close(fmt::format("an earlier {} of {} had ended, only its journal was open", entry.action, entry.version), entry.result);
     return;
   }
+  if (plan && had_finished(found)) {
+    auto entry = entry_for(*plan, found.entries.front().at, owner_);
+    entry.result = "ok";
+    entry.run = found.run;
+    entry.message = words_of_finished(found, *plan);
+    entry.started = found.entries.front().at;
+    this->record(entry, limits);
+    recovery_.forward = true;
+    close(fmt::format("recorded {} {} (release {}), which serves: {}", plan->verb, plan->version, plan->release, entry.message), "ok");
+    return;
+  }
   if (!plan && had_begun(found)) {
     throw Failure{Exit::data, fmt::format("the journal of an earlier run is damaged ({}): what it was about to change is not known", fmt::join(found.damaged, ", ")),
                   fmt::format("kubectl -n {} delete secret -l {}; then deploy the version that shall serve: that puts every object right", cluster_.namespace_(),
@@ -71,6 +92,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   if (!plan || !last) {
     close("an earlier run died before it changed anything", "nothing was done");
+    return;
+  }
+  if (plan->verb == "down") {
+    recover_down(found, *plan, std::move(run_journal), way, limits);
     return;
   }
   const auto extra = Json::parse(plan->context);

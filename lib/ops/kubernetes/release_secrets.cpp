@@ -34,9 +34,14 @@ void add_variables(const Json& value, KnownSecrets& known) {
 
 }  // namespace
 
-KnownSecrets secrets_of(const Cluster& cluster, const ObjectsByKey& objects) {
+KnownSecrets secrets_of(Cluster& cluster, const ObjectsByKey& objects) {
   KnownSecrets known;
   add_secrets_of(cluster.environment(), cluster.shell(), known);
+  try {
+    cluster.digests().add_secrets(known);
+  } catch (const Failure&) {
+    // docker's settings can't be read: whoever needs them says so.
+  }
   for (const auto& [key, object] : objects) {
     if (object.kind() == "Secret") add_secret(object.json(), known);
     else add_variables(object.json(), known);

@@ -7,7 +7,7 @@
 namespace codops::ops::kubernetes {
 
 // Of the environment's files, of Secrets among the objects, and of containers' variables that are called like one.
-KnownSecrets secrets_of(const Cluster& cluster, const ObjectsByKey& objects);
+KnownSecrets secrets_of(Cluster& cluster, const ObjectsByKey& objects);
 // Of the release that a run is about, its migrations' too.
 KnownSecrets secrets_of(const RunContext& context);
 

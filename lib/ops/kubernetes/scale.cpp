@@ -72,7 +72,7 @@ Planned plan_scale(Cluster& cluster, const DeployRequest& request, Observed& obs
     if (workload.kind() != "Deployment" && workload.kind() != "StatefulSet") throw Failure{Exit::usage, fmt::format("{} can't be scaled", workload.ref().text())};
     refuse_autoscaled(workload, autoscalers, cluster.environment().name);
     const auto found = cluster.api().find(ref_of(workload), limits);
-    if (!found) throw Failure{Exit::failed, fmt::format("{} was removed", workload.ref().text()), fmt::format("codops deploy {} {}", cluster.environment().name, current.version)};
+    if (!found || kube::Object{*found}.is_going()) throw Failure{Exit::failed, fmt::format("{} was removed", workload.ref().text()), fmt::format("codops deploy {} {}", cluster.environment().name, current.version)};
     const kube::Object live{*found};
     const int before = live.json().at("spec").value("replicas", 1);
     if (before == count) continue;
@@ -112,7 +112,7 @@ Planned plan_restart(Cluster& cluster, const DeployRequest& request, Observed& o
   Json was = Json::object();
   const auto add = [&](const kube::Object& workload) {
     const auto live = cluster.api().find(ref_of(workload), limits);
-    if (!live) throw Failure{Exit::failed, fmt::format("{} was removed", workload.ref().text()), fmt::format("codops deploy {} {}", cluster.environment().name, current.version)};
+    if (!live || kube::Object{*live}.is_going()) throw Failure{Exit::failed, fmt::format("{} was removed", workload.ref().text()), fmt::format("codops deploy {} {}", cluster.environment().name, current.version)};
     keys.push_back(key_of(workload));
     names.push_back(workload.name());
     was[keys.back()] = live->at("spec").at("template").value("/metadata/annotations/kubectl.kubernetes.io~1restartedAt"_json_pointer, Json());

@@ -11,6 +11,7 @@
 #include "lib/kube/drift.hpp"
 #include "lib/kube/pod_essence.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
+#include "lib/ops/kubernetes/job.hpp"
 #include "lib/ops/kubernetes/observed.hpp"
 #include "lib/release/lock.hpp"
 
@@ -139,8 +140,14 @@ Status status_of(Cluster& cluster, const Limits& limits) {
   status.environment = cluster.environment().name;
   status.engine = cluster.shown();
   auto holder = std::async(std::launch::async, [&] { return cluster.lock("deploy")->inspect(limits); });
+  auto abandoned = std::async(std::launch::async, [&] { return abandoned_runs(cluster, limits); });
   const auto snapshot = cluster.store().load(limits);
   cluster.require_owner(snapshot);
+  try {
+    for (const auto& job : abandoned.get()) status.abandoned.push_back(fmt::format("{}/{}", job.namespace_(), job.name()));
+  } catch (const k8s::ApiError& error) {
+    if (error.status() != 403) throw;  // who may not list Jobs runs none
+  }
   status.damaged = snapshot.damaged;
   for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend() && !status.last; ++entry) {
     if (entry->result == "ok") status.last = *entry;
@@ -215,12 +222,25 @@ std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const st
   return std::nullopt;
 }
 
+namespace {
+
+std::string abandoned_text(const Status& status) {
+  std::string out;
+  for (const auto& job : status.abandoned) {
+    const auto slash = job.find('/');
+    out += fmt::format("  left        the run in job {} goes on, nobody waits for it: kubectl -n {} delete job {}\n", job.substr(slash + 1), job.substr(0, slash), job.substr(slash + 1));
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string text(const Status& status) {
   if (!status.release) {
     auto out = fmt::format("{}  nothing is deployed    {}\n", status.environment, status.engine);
     if (status.running) out += fmt::format("  running     {}\n", *status.running);
     else if (status.unfinished) out += fmt::format("  unfinished  {}: codops resume {}\n", *status.unfinished, status.environment);
-    return out + fmt::format("  codops deploy {} VERSION\n", status.environment);
+    return out + abandoned_text(status) + fmt::format("  codops deploy {} VERSION\n", status.environment);
   }
   const auto& release = *status.release;
   auto out = fmt::format("{}  {}  release {}  {}", status.environment, release.version, release.number, status.healthy() ? "healthy" : "UNHEALTHY");
@@ -246,6 +266,7 @@ std::string text(const Status& status) {
   }
   if (status.running) out += fmt::format("  running     {}\n", *status.running);
   if (status.unfinished && !status.running) out += fmt::format("  unfinished  {}: codops resume {} or abort\n", *status.unfinished, status.environment);
+  out += abandoned_text(status);
   const char* heading = "drift";
   for (const auto& line : status.drift) {
     out += fmt::format("  {:<10}  {}\n", heading, line);
@@ -281,6 +302,7 @@ std::string json(const Status& status) {
   }
   out["drift"] = status.drift;
   out["unfinished"] = status.unfinished ? Ordered(*status.unfinished) : Ordered();
+  out["abandoned"] = status.abandoned;
   out["lock"] = status.running ? Ordered(*status.running) : Ordered();
   out["damaged"] = status.damaged;
   out["altered_history"] = status.altered_history;

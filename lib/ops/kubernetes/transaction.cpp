@@ -6,6 +6,7 @@
 
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/ops/evidence.hpp"
+#include "lib/ops/kubernetes/companions.hpp"
 #include "lib/ops/kubernetes/evidence.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/plan/fault.hpp"
@@ -39,7 +40,7 @@ bool by_signal(const Failure& failure) { return failure.code() == Exit::interrup
 }  // namespace
 
 Transaction::Transaction(Cluster& cluster, std::string command, Milliseconds lock_wait, const Limits& limits, RecoveryWay way)
-    : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()} {
+    : cluster_{cluster}, owner_{release::this_process(std::move(command))}, began_{cluster.clock().steady()}, cancel_{limits.cancel} {
   try {
     lock_ = release::acquire([&] { return cluster_.lock("deploy"); }, owner_, {lock_wait, cluster_.environment().name}, cluster_.clock(), cluster_.reporter(), limits);
   } catch (const k8s::ApiError& error) {
@@ -69,7 +70,7 @@ Transaction::~Transaction() { release_lock(); }
 void Transaction::release_lock() {
   if (!lock_) return;
   try {
-    lock_->release(Limits{}.within(signalled_ ? lock_release_time_after_signal : lock_release_time));
+    lock_->release(Limits{}.within(signalled_ || cancel_.requested() ? lock_release_time_after_signal : lock_release_time));
   } catch (const Failure& failure) {
     cluster_.reporter().warn("the lock could not be given back: " + failure.message());
   }
@@ -110,8 +111,9 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(planned.next.number, specs_of(planned.objects, planned.before)), ReleaseStore::file_of(planned.next),
                                               run_journal.entry_file("planned", {}, plan.verb + " " + plan.version, to_json(plan))};
   if (observed_.snapshot.environment.empty()) files.insert(files.begin(), ReleaseStore::environment_file(cluster_.environment().name));
-  lock_->write(files, limits);
   const plan::Faults faults;
+  faults.at("before", "plan");
+  lock_->write_whole(files, limits);
   faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, planned.objects, planned.before);
@@ -129,6 +131,10 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   signalled_ = result.outcome.failure && by_signal(*result.outcome.failure);
   // The way back was cut off, not refused: the journal stays open, and the next command goes it.
   result.exit = signalled_ && result.outcome.undo_cut_off ? result.outcome.failure->code() : result.outcome.exit;
+  result.plan = plan;
+  // Before the record, which says how they went.
+  if (result.outcome.done) run_hooks(run_journal, result, "ok", limits);
+  signalled_ = signalled_ || result.exit == Exit::interrupted || result.exit == Exit::terminated;
   result.front_door_asked = run_context.front_door_asked;
   result.front_door_answered = run_context.front_door_answered;
 
@@ -143,11 +149,15 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
   if (result.outcome.failure) {
     entry.message = result.outcome.failure->message();
     entry.failed_step = result.outcome.failed_step;
+  } else {
+    entry.message = fmt::format("{}", fmt::join(result.failed_hooks, "; "));
   }
   seal(entry, history.empty() ? std::string{} : history.back().hash);
-  result.plan = plan;
   result.elapsed = std::chrono::duration_cast<Milliseconds>(cluster_.clock().steady() - began_);
-  if (result.exit == Exit::locked) return result;  // the state is somebody else's now
+  if (result.exit == Exit::locked) {  // the state is somebody else's now
+    run_hooks(run_journal, result, entry.result, {});
+    return result;
+  }
   std::vector<target::StateStore::File> ending;
   if (!result.evidence.empty()) ending.push_back({fmt::format("meta/evidence/{}/evidence.json", run_journal.run()), result.evidence});
   ending.push_back(ReleaseStore::file_of(entry));
@@ -165,17 +175,26 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
         result.outcome.failed_index = static_cast<int>(plan.steps.size());
       }
       result.outcome.done = false;
+      run_hooks(run_journal, result, entry.result, {});
       return result;
     }
     // What happened counts more than that it could not be written down; the next command finds the open journal.
     cluster_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), cluster_.environment().name));
   }
   faults.at("after", "record");
+  if (!result.outcome.done) run_hooks(run_journal, result, entry.result, {});
   result.elapsed = std::chrono::duration_cast<Milliseconds>(cluster_.clock().steady() - began_);
   return result;
 }
 
-void Transaction::record(HistoryEntry entry, const Limits& limits) {
+void Transaction::run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits) {
+  const bool good = result.outcome.done;
+  const auto& hooks = cluster_.environment().hooks;
+  if (result.plan.verb != "deploy" || (good ? hooks.post_deploy : hooks.on_failure).empty()) return;
+  run_noted(result, run_journal, cluster_.reporter(), cluster_.clock(), [&] { return run_after_hooks(cluster_, good, result.plan, how, limits); });
+}
+
+void Transaction::record(HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more) {
   const auto& history = observed_.snapshot.history;
   entry.number = observed_.snapshot.next_entry();
   entry.by = owner_.owner;
@@ -183,7 +202,8 @@ void Transaction::record(HistoryEntry entry, const Limits& limits) {
   entry.ended = cluster_.now();
   if (entry.started == WallTime{}) entry.started = entry.ended;
   seal(entry, history.empty() ? std::string{} : history.back().hash);
-  lock_->write({ReleaseStore::file_of(entry)}, limits);
+  more.insert(more.begin(), ReleaseStore::file_of(entry));
+  lock_->write(more, limits);
 }
 
 void Transaction::prune(const Limits& limits) {

@@ -28,20 +28,26 @@ class Transaction {
   RunResult run(const Planned& planned, Companions companions, bool force_conflicts, const Limits& limits);
   // Removes releases, journals and evidence that nobody needs. Never fails the command: warns.
   void prune(const Limits& limits);
-  // A single history entry without a plan ("down").
-  void record(release::HistoryEntry entry, const Limits& limits);
+  // Removes these as a run of its own: one that dies is finished by the next command. take_down.cpp.
+  void take_down(const std::vector<kube::Object>& gone, const Limits& limits);
 
  private:
   void recover(RecoveryWay way, const Limits& limits);
+  void recover_down(const plan::Record& found, const plan::Plan& plan, plan::Journal journal, RecoveryWay way, const Limits& limits);
+  void finish_down(const plan::Plan& plan, plan::Journal journal, WallTime started, const std::string& message, const Limits& limits);
+  void record(release::HistoryEntry entry, const Limits& limits, std::vector<target::StateStore::File> more = {});
   RunContext context(const release::Release& next, const std::optional<release::Release>& current, const std::vector<kube::Object>& objects,
                      const std::vector<kube::Object>& before) const;
   plan::Journal journal(std::string run, int next_seq);
+  // post_deploy before the record, on_failure after it; what fails is said, and changes nothing.
+  void run_hooks(plan::Journal& run_journal, RunResult& result, const std::string& how, const Limits& limits);
   void release_lock();
 
   Cluster& cluster_;
   target::LockOwner owner_;
   std::unique_ptr<release::HeldLock> lock_;
   std::chrono::steady_clock::time_point began_;
+  Cancel cancel_;          // of the command, beyond its run: recovery and planning too
   bool signalled_{false};  // the run ended by a signal
   std::string token_;
   Observed observed_;

@@ -1,6 +1,7 @@
 #include "lib/scaffold/dev/packages.hpp"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
 #include "lib/scaffold/dev/json_fields.hpp"
+#include "lib/text/yaml.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -65,16 +67,16 @@ std::optional<Package> read_package(const fs::path& project, const std::string& 
   Package package;
   package.directory = directory;
   package.name = directory.empty() ? "root" : directory;
+  package.lockfile = lockfile_in(folder);
   for (const auto& lock : locks) {
-    if (!fs::exists(folder / lock.file)) continue;
-    package.lockfile = lock.file;
-    package.manager = lock.manager;
-    break;
+    if (lock.file == package.lockfile) package.manager = lock.manager;
   }
   if (package.manager == "yarn") {
     const auto text = io::read_file(folder / package.lockfile, largest_lockfile);
     package.yarn_berry = text.find("__metadata:") != std::string::npos;
   }
+  // Before the first lockfile, too.
+  if (package.manager.empty() && fs::exists(folder / "pnpm-workspace.yaml")) package.manager = "pnpm";
   read_manager(package, *json);
   package.brings_manager = package.manager == "yarn" && io::read_file_if_there(folder / ".yarnrc.yml", 1U << 20U).value_or("").find("yarnPath:") != std::string::npos;
   for (const auto* list : {"dependencies", "devDependencies", "optionalDependencies"}) {
@@ -114,6 +116,65 @@ std::size_t entries_in(const fs::path& folder) {
   return count;
 }
 
+// "packages/*", "!packages/old": of package.json (npm, yarn, bun) or pnpm-workspace.yaml.
+std::vector<std::string> workspace_patterns(const fs::path& project, const Json& package) {
+  std::vector<std::string> patterns;
+  const auto found = package.find("workspaces");
+  const auto list = found == package.end() ? Json{} : found->is_object() ? found->value("packages", Json{}) : *found;
+  if (list.is_array()) {
+    for (const auto& one : list) {
+      if (one.is_string()) patterns.push_back(one.get<std::string>());
+    }
+  }
+  if (const auto text = io::read_file_if_there(project / "pnpm-workspace.yaml")) {
+    const auto root = text::parse_yaml(*text, "pnpm-workspace.yaml");
+    if (const auto* packages = root.find("packages")) {
+      for (const auto& item : packages->items) patterns.push_back(item.text);
+    }
+  }
+  for (auto& pattern : patterns) {
+    while (pattern.ends_with('/')) pattern.pop_back();
+    if (pattern.starts_with("./")) pattern.erase(0, 2);
+  }
+  return patterns;
+}
+
+// Folders with a package.json that the patterns name, sorted. No deeper than anybody nests them: a checkout may be large.
+std::vector<std::string> workspace_members(const fs::path& project, const std::vector<std::string>& patterns) {
+  constexpr int deepest = 5;
+  std::vector<std::string> members;
+  if (patterns.empty()) return members;
+  const auto matches = [](const std::string& path, const std::string& pattern) {
+    return ::fnmatch(pattern.c_str(), path.c_str(), pattern.find("**") == std::string::npos ? FNM_PATHNAME : 0) == 0;
+  };
+  std::error_code error;
+  for (auto at = fs::recursive_directory_iterator{project, fs::directory_options::skip_permission_denied, error}; !error && at != fs::recursive_directory_iterator{}; at.increment(error)) {
+    const auto name = at->path().filename().string();
+    if (!at->is_directory(error) || at->is_symlink(error)) continue;
+    if (name.starts_with('.') || name == "node_modules" || at.depth() >= deepest) {
+      at.disable_recursion_pending();
+      continue;
+    }
+    const auto path = at->path().lexically_relative(project).string();
+    const bool named = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& one) { return !one.starts_with('!') && matches(path, one); });
+    const bool left_out = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& one) { return one.starts_with('!') && matches(path, one.substr(1)); });
+    if (named && !left_out && fs::exists(at->path() / "package.json", error)) members.push_back(path);
+  }
+  std::sort(members.begin(), members.end());
+  return members;
+}
+
+// The programs that npm puts beside a package: node_modules/.bin/vite. Those that others of its name took are there all the same.
+bool has_programs(const fs::path& folder, const std::string& path, const Json& entry) {
+  const auto bin = entry.find("bin");
+  if (bin == entry.end() || !bin->is_object()) return true;
+  const auto modules = path.substr(0, path.rfind("node_modules/") + std::string_view{"node_modules"}.size());
+  for (const auto& [program, target] : bin->items()) {
+    if (!fs::exists(fs::symlink_status(folder / modules / ".bin" / program))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<Package> find_packages(const fs::path& project, const std::vector<std::string>& directories) {
@@ -128,9 +189,12 @@ std::vector<Package> find_packages(const fs::path& project, const std::vector<st
     return packages;
   }
   bool covered = false;
+  std::vector<std::string> members;
   if (auto own = read_package(project, "")) {
     const auto json = read_json(project / "package.json", "package.json");
     covered = has_workspaces(project, *json);
+    members = workspace_members(project, workspace_patterns(project, *json));
+    own->members = members;
     packages.push_back(std::move(*own));
   }
   std::vector<std::string> names;
@@ -139,7 +203,9 @@ std::vector<Package> find_packages(const fs::path& project, const std::vector<st
     const auto name = entry.path().filename().string();
     if (entry.is_directory(error) && !entry.is_symlink(error) && !name.starts_with('.') && name != "node_modules") names.push_back(name);
   }
+  names.insert(names.end(), members.begin(), members.end());
   std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   for (const auto& name : names) {
     auto package = read_package(project, name);
     if (!package) continue;
@@ -170,6 +236,13 @@ NodePin node_pin(const fs::path& project) {
       if (word.find_first_not_of("0123456789.") != std::string_view::npos) return {};
       return {std::string{word}, name};
     }
+  }
+  return {};
+}
+
+std::string lockfile_in(const fs::path& folder) {
+  for (const auto& lock : locks) {
+    if (fs::exists(folder / lock.file)) return std::string{lock.file};
   }
   return {};
 }
@@ -214,7 +287,12 @@ std::optional<bool> is_installed(const fs::path& project, const Package& package
   const auto there = record.find("packages");
   if (wanted == lock->end() || there == record.end() || !wanted->is_object() || !there->is_object()) return std::nullopt;
   for (const auto& [path, entry] : wanted->items()) {
-    if (path.empty() || !path.starts_with("node_modules/") || flag_of(entry, "link")) continue;
+    if (path.empty() || !path.starts_with("node_modules/")) continue;
+    if (flag_of(entry, "link")) {
+      // A package of the workspace: where it leads is the developer's, that it is there is npm's.
+      if (!fs::exists(fs::symlink_status(project / package.directory / path))) return false;
+      continue;
+    }
     const auto found = there->find(path);
     if (found == there->end()) {
       // Those of another platform are never there.
@@ -224,6 +302,7 @@ std::optional<bool> is_installed(const fs::path& project, const Package& package
     if (flag_of(*found, "link")) continue;  // somebody has put a link in its place
     if (text_of(entry, "version") != text_of(*found, "version") || text_of(entry, "integrity") != text_of(*found, "integrity")) return false;
     if (!fs::exists(project / package.directory / path / "package.json")) return false;
+    if (!has_programs(project / package.directory, path, entry)) return false;
   }
   for (const auto& [path, entry] : there->items()) {
     if (path.starts_with("node_modules/") && !wanted->contains(path) && !flag_of(entry, "link")) return false;
@@ -241,7 +320,9 @@ std::string install_mark(const fs::path& project, const Package& package) {
     present += fs::exists(project / package.directory / "node_modules" / name / "package.json", error) ? 1U : 0U;
   }
   const auto modules = project / package.directory / "node_modules";
-  return fmt::format("{} {}.{:09} {} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present, entries_in(modules) + entries_in(modules / ".pnpm"));
+  auto entries = entries_in(modules) + entries_in(modules / ".pnpm") + entries_in(modules / ".bin");
+  for (const auto& member : package.members) entries += entries_in(project / member / "node_modules") + entries_in(project / member / "node_modules/.bin");
+  return fmt::format("{} {}.{:09} {} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, present, entries);
 }
 
 bool is_whole(std::string_view mark_then, std::string_view mark_now) {

@@ -20,9 +20,10 @@ struct Package {
   bool installs{};         // false: it has neither dependencies nor a lockfile, or another package's install covers it
   std::map<std::string, std::string> scripts;
   std::vector<std::string> dependencies;  // names, those of development included
+  std::vector<std::string> members;       // of its workspace: folders, relative to the project
 };
 
-// Those of `directories`, or, when that is empty, of the project itself and one level below. Throws Failure{config}.
+// Those of `directories`, or, when that is empty, of the project itself, its workspace and one level below. Throws Failure{config}.
 std::vector<Package> find_packages(const std::filesystem::path& project, const std::vector<std::string>& directories);
 
 // The node version that .nvmrc, .node-version or .tool-versions of the project asks for, as a range; empty: none.
@@ -31,6 +32,8 @@ struct NodePin {
 };
 NodePin node_pin(const std::filesystem::path& project);
 
+// Empty: there is none (yet: an install may make it).
+std::string lockfile_in(const std::filesystem::path& folder);
 std::vector<std::string> install_command(const Package& package);
 // Of everything that decides what is installed: lockfile, package.json, manager, node's major version.
 std::string install_inputs(const std::filesystem::path& project, const Package& package, int node_major);

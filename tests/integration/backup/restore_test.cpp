@@ -122,6 +122,45 @@ TEST_CASE("restore: what comes back is what was there, swapped in, and out again
   CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
 }
 
+TEST_CASE("restore: an empty search_path and odd ones survive the swap") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  for (const auto* path : {"''", "'', public", "'a, \"b\"', public"}) {
+    CAPTURE(path);
+    Shop shop{*server, "CREATE TABLE t AS SELECT 1 AS a"};
+    ask(shop.target(), "ALTER DATABASE " + shop.name + " SET search_path = " + path);
+    const auto before = answer(shop.target(), "SHOW search_path");
+    Restoring it{shop};
+    it.take(shop.target());
+    it.restore({});
+    CHECK(answer(shop.target(), "SHOW search_path") == before);
+  }
+}
+
+TEST_CASE("restore: latest is never what a restore kept of the accident") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 100) AS a"};
+  Restoring it{shop};
+  const auto good = it.take(shop.target()).manifest.label;
+  ask(shop.target(), "DELETE FROM t WHERE a > 10");
+  // One that dies after its safety backup.
+  CHECK(code_of([&] { it.restore({}, {{}, {}, [](const io::postgres::Target&, const Limits&) -> std::string { throw Failure{Exit::failed, "died"}; }}); }) == Exit::failed);
+  REQUIRE(it.labels().size() == 2);
+  CHECK(it.catalogue.find(it.labels().back(), a_minute()).manifest.safety);
+  const auto latest = it.catalogue.find("latest", a_minute());
+  CHECK(latest.manifest.label == good);
+  CHECK(latest.passed_over.empty());
+  CHECK(it.restore({}).source == good);
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "100");
+  backup::Policy policy;
+  policy.days = 0;
+  policy.count = 1;
+  backup::prune(it.catalogue, policy, it.clock.now(), false, a_minute());
+  const auto left = it.labels();
+  CHECK(std::find(left.begin(), left.end(), good) != left.end());
+}
+
 TEST_CASE("restore: into another database the live one is not looked at") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -2,6 +2,9 @@
 
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/export.hpp"
+#include "lib/backup/restore.hpp"
+#include "lib/backup/snapshot.hpp"
+#include "lib/backup/verify.hpp"
 #include "lib/io/compression.hpp"
 #include "lib/io/process.hpp"
 #include "lib/io/row_digest.hpp"
@@ -203,4 +206,54 @@ TEST_CASE("backup: an export is what pg_restore and psql read, also of tables th
   const auto name = server->create_database("exported");
   io::capture({{"psql", "-q1", "-v", "ON_ERROR_STOP=1", "-d", url(name), "-f", (folder.path() / "plain.sql").string()}, {}, {}}, a_minute());
   CHECK(digest(name) == expected);
+}
+
+TEST_CASE("backup: what the database or the role has set changes no byte of a row") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  ask(shop.target(), "CREATE TABLE kinds (k regtype, b bytea, t timestamptz, i interval, x xml, s text); INSERT INTO kinds VALUES ('\"char\"', '\\x00ff5c27', '2026-07-01 12:00+00', '1 mon -2 h', '<a/>', E'back\\\\slash')");
+  Backups backups;
+  const auto usual = backups.take(shop.target());
+  for (const auto* setting : {"timezone = 'Asia/Kathmandu'", "bytea_output = 'escape'", "intervalstyle = 'sql_standard'", "datestyle = 'German'", "extra_float_digits = 0",
+                              "quote_all_identifiers = on", "standard_conforming_strings = off", "xmloption = 'document'"}) {
+    ask(shop.target(), "ALTER DATABASE " + shop.name + " SET " + setting);
+  }
+  backup::Options options;
+  SUBCASE("one stream, and SQL") { options.dump.plain = true; }
+  SUBCASE("two workers") {
+    options.dump.jobs = 2;
+    options.dump.large = 8192;
+  }
+  SUBCASE("SQL alone") {
+    options.dump.archive = false;
+    options.dump.plain = true;
+  }
+  const auto odd = backups.take(shop.target(), options);
+  if (options.dump.archive) CHECK(contents(odd.manifest) == contents(usual.manifest));
+  // On a server with settings of its own, where the scratch database has none.
+  const auto drilled = backup::drill(backups.catalogue, backups.catalogue.find("latest", a_minute()), shop.target("postgres"), false, {}, backups.keys, backups.clock,
+                                     backups.reporter, a_minute());
+  CHECK(drilled.difference == "");
+  // And the other way: what was taken with the usual ones is read back where they are odd.
+  backup::Progress progress{backups.reporter, backups.clock, "test", 0};
+  CHECK(backup::difference(usual.manifest.tables, backup::read_back(shop.target(), usual.manifest.tables, progress, a_minute())) == "");
+}
+
+TEST_CASE("backup: a plain dump of a database with standard_conforming_strings off restores") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t (s text DEFAULT E'a\\\\b'); INSERT INTO t VALUES (E'c\\\\d')"};
+  ask(shop.target(), "ALTER DATABASE " + shop.name + " SET standard_conforming_strings = off");
+  Backups backups;
+  backup::Options options;
+  options.dump.archive = false;
+  options.dump.plain = true;
+  backups.take(shop.target(), options);
+  backup::RestoreRequest request;
+  request.backup = "latest";
+  request.into = shop.name + "_copy";
+  backup::restore(backups.catalogue, {"test", shop.target(), {}}, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  ask(shop.target(request.into), "INSERT INTO t DEFAULT VALUES");
+  CHECK(answer(shop.target(request.into), "SELECT string_agg(s, ',' ORDER BY s) FROM t") == "a\\b,c\\d");
 }

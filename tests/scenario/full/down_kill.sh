@@ -13,7 +13,7 @@ clean_up() { tiny_down; }
 tiny_project "$WORK/p" 18780 0ms
 check "a first deploy" tiny_deploy v1.0.0
 mapfile -t steps < <(steps_of down test)
-points=(after:lock after:plan)
+points=(after:lock before:plan after:plan)
 for step in "${steps[@]}"; do points+=("before:$step" "after:$step"); done
 points+=(before:record after:record)
 for point in "${points[@]}"; do killed_at "$point"; done

@@ -41,6 +41,24 @@ expect "hooks ran" "$rc $(tr '\n' ';' <hooks.txt)" "1 pre_deploy v1.0.0;post_dep
 sed -i 's/^    - { run: .*/    - { run: [sh, -c, "exit 4"], service: web }/' codops.yaml
 "$CODOPS" deploy test v1.1.0 >"$WORK/post.txt" 2>&1 || fail "the next one" "$(tail -n 5 "$WORK/post.txt")"
 check "a hook in a pod that fails afterwards is a warning" grep -q 'in web exited with 4' "$WORK/post.txt"
+last() { "$CODOPS" history test -o json | jq -c ".entries[-1] | $1"; }
+expect "and on the record" "$(last '[.result, .exit, .version, (.message | test("in web exited with 4"))]')" '["ok",0,"v1.1.0",true]'
+sed -i 's/^    - { run: .*/    - { run: [sh, -c, "touch within; exec sleep 1000"] }/' codops.yaml
+for signal in TERM KILL; do
+  rm -f within
+  "$CODOPS" deploy test "$([[ $signal == TERM ]] && echo v1.0.0 || echo v1.1.0)" >"$WORK/within.txt" 2>&1 &
+  run=$!
+  wait_for 90 test -e within || fail "the hook runs" "$(tail -n 3 "$WORK/within.txt")"
+  rc=0
+  kill "-$signal" "$run"
+  { wait "$run" || rc=$?; } 2>/dev/null
+  [[ $signal == KILL ]] || expect "SIGTERM within post_deploy: 143, the release stays, which is on the record" \
+    "$rc $(image web) $(last '[.result, .exit, .version, (.message | test("cut off"))]')" '143 v1.0.0 ["ok",143,"v1.0.0",true]'
+done
+rc=0; "$CODOPS" abort test >"$WORK/within.txt" 2>&1 || rc=$?
+expect "killed within it: the next command says that the hooks may not have ended" "$rc $(tr -s '\n ' ' ' <"$WORK/within.txt" | grep -c 'may not have run to their end')" "0 1"
+expect "the release stays, which is on the record" "$(image web) $(last '[.result, .version]')" 'v1.1.0 ["ok","v1.1.0"]'
+sed -i 's/^    - { run: .*/    - { run: ["true"] }/' codops.yaml
 sed -i '/^  pre_deploy:/,/^  post_deploy:/ s/^    - run: .*/    - run: [sh, -c, "exit 5"]/' codops.yaml
 rc=0; "$CODOPS" deploy test v1.0.0 >"$WORK/pre.txt" 2>&1 || rc=$?
 expect "one that fails before stops the deploy" "$rc $(image web)" "1 v1.1.0"

@@ -71,6 +71,19 @@ TEST_CASE("docker client: statuses are told apart, texts are the engine's") {
   CHECK_THROWS_AS(api.inspect_container("x", generous), Failure);
 }
 
+TEST_CASE("docker client: a container that somebody else removes is waited for") {
+  const auto busy = ScriptedHttp::status(409, R"({"message":"removal of container x is already in progress"})");
+  ScriptedHttp server{{{pong}, {busy}, {busy}, {ScriptedHttp::status(404, R"({"message":"No such container"})")}, {ScriptedHttp::status(409, R"({"message":"You cannot remove a running container"})")}}};
+  Api api{endpoint_of(server)};
+  CHECK_NOTHROW(api.remove_container("x", true, true, generous));
+  CHECK(server.requests().size() == 4);
+  CHECK_THROWS_AS(api.remove_container("x", false, true, generous), ApiError);
+
+  ScriptedHttp never{{{pong}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}, {busy}}};
+  Api other{endpoint_of(never)};
+  CHECK_THROWS_AS(other.remove_container("x", true, true, {Deadline::after(Milliseconds{200}), {}}), Failure);
+}
+
 TEST_CASE("docker client: an engine that is not there says how to get it") {
   Api api{parse_host("unix:///nonexistent/docker.sock")};
   try {

@@ -119,6 +119,36 @@ TEST_CASE("docker: registry credentials") {
   CHECK_THROWS_AS((RegistryAuth{variables_of({{"DOCKER_AUTH_CONFIG", "not json"}}), {}}), Failure);
 }
 
+TEST_CASE("docker: what docker login left is not shown, in whatever form; no helper is asked for that") {
+  const io::TemporaryFolder folder;
+  const auto pair = io::to_base64("alice:Kanari-one");
+  std::ofstream{folder.path() / "config.json"} << json{{"auths", {{"a.example", {{"auth", pair}}}, {"b.example", {{"username", "bob"}, {"password", "Kanari-two"}}},
+                                                                 {"c.example", {{"identitytoken", "Kanari-three"}, {"auth", "%%broken%%"}}}, {"d.example", 7}}},
+                                                       {"credHelpers", {{"gcr.example", "gcloud"}}}};
+  int asked = 0;
+  const RegistryAuth auth{variables_of({{"DOCKER_CONFIG", folder.path().string()}, {"DOCKER_AUTH_CONFIG", R"({"auths":{"e.example":{"username":"ci","password":"Kanari-four"}}})"}}),
+                          [&](const std::string&, const std::string&, const Limits&) -> std::optional<Secret> {
+                            ++asked;
+                            return Secret{R"({"Username":"oauth","Secret":"Kanari-five"})"};
+                          }};
+  const auto copy = auth;
+  const auto hidden = [&](const std::string& text) {
+    KnownSecrets secrets;
+    copy.add_secrets(secrets);
+    return secrets.hide("<" + text + ">");
+  };
+  for (const auto& text : {std::string{"alice:Kanari-one"}, std::string{"Kanari-one"}, pair, std::string{"Kanari-two"}, io::to_base64("bob:Kanari-two"), std::string{"Kanari-three"}, std::string{"%%broken%%"},
+                           std::string{"Kanari-four"}}) {
+    CHECK(hidden(text) == "<***>");
+  }
+  CHECK(asked == 0);
+  CHECK(hidden("Kanari-five") == "<Kanari-five>");
+  CHECK(auth.find("gcr.example", {}).has_value());
+  CHECK(hidden("Kanari-five") == "<***>");
+  CHECK(hidden(io::to_base64("oauth:Kanari-five")) == "<***>");
+  CHECK(asked == 1);
+}
+
 TEST_CASE("docker: frames, however they are cut") {
   const auto frame = [](char stream, const std::string& text) {
     std::string bytes{stream, 0, 0, 0, 0, 0, static_cast<char>(text.size() >> 8), static_cast<char>(text.size() & 255)};

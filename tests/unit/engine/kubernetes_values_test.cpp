@@ -161,3 +161,18 @@ TEST_CASE("kubernetes: a plugin that is missing or hangs is named; the kubeconfi
   CHECK(hung.message().find("the plugin \"sleep\" of user \"dev\"") == 0);
   CHECK(hung.hint().find("did not answer in time") != std::string::npos);
 }
+
+TEST_CASE("kubernetes: what a plugin says is shown without tokens") {
+  CHECK(shown_words("login failed:\n  no session for alice, see /home/alice/.config/tool/config.yaml\n") == "login failed: no session for alice, see /home/alice/.config/tool/config.yaml");
+  CHECK(shown_words("token eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJzdWIiOiJhIn0 expired") == "token *** expired");
+  CHECK(shown_words("AKIA0123456789ABCDEF0123") == "***");
+  CHECK(shown_words(std::string(1000, 'a')).size() < 310);
+}
+
+TEST_CASE("kubernetes: a refusal names the subresource and the kind of role") {
+  const auto status = [](const std::string& message) { return R"({"kind":"Status","reason":"Forbidden","code":403,"details":{"kind":"pods"},"message":")" + message + "\"}"; };
+  const auto exec = api_error(403, status(R"(pods \"a\" is forbidden: User \"u\" cannot create resource \"pods/exec\" in API group \"\" in the namespace \"shop\")"), "");
+  CHECK(exec.hint() == R"(a Role in shop of your user needs it: create "pods/exec" in API group "")");
+  const auto whole = api_error(403, status(R"(namespaces is forbidden: User \"u\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope)"), "");
+  CHECK(whole.hint() == R"(a ClusterRole of your user needs it: list "namespaces" in API group "")");
+}

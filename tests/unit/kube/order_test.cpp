@@ -102,7 +102,9 @@ TEST_CASE("ApplySet: id, parent, members, prune") {
   const auto next = applyset_parent(set, {members[0]}, parent);
   CHECK(next.annotation("applyset.kubernetes.io/contains-group-kinds") == "ConfigMap,Deployment.apps,Namespace");
   CHECK(applyset_parent(set, {members[0]}, {}).annotation("applyset.kubernetes.io/contains-group-kinds") == "Deployment.apps");
-  CHECK(member_lists(parent, ResourceTypes::built_in()).size() == 5);
+  // Namespaces are not listed, which takes a right of the whole cluster, but asked for by name.
+  CHECK(member_lists(parent, ResourceTypes::built_in()).size() == 4);
+  CHECK(member_namespaces(parent) == std::set<std::string>{"default", "other"});
 
   std::vector<Object> live{members[0], members[1], members[2], make("v1", "PersistentVolumeClaim", "data", "default"), make("v1", "Secret", "kept", "default"), make("apps/v1", "ReplicaSet", "web-1", "default"),
                            make("v1", "Service", "gone", "default")};

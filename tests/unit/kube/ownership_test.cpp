@@ -93,3 +93,23 @@ TEST_CASE("owners") {
   CHECK(owners[1].fields == std::vector<std::string>{".spec.template.spec.containers[name=\"web\"].image"});
   CHECK(owners[2].subresource == "status");
 }
+
+TEST_CASE("what an object was is given back with its owners") {
+  const auto before = as_it_was(live());
+  CHECK(before.json()["metadata"].contains("managedFields"));
+  CHECK(before.annotation("kubectl.kubernetes.io/last-applied-configuration") == live().annotation("kubectl.kubernetes.io/last-applied-configuration"));
+  CHECK_FALSE(before.json().contains("status"));
+  CHECK_FALSE(body_of(before).json()["metadata"].contains("managedFields"));
+  auto now = live();
+  now.edit()["metadata"]["resourceVersion"] = "77";
+  now.edit()["metadata"]["managedFields"] = {{{"manager", "codops"}, {"operation", "Apply"}, {"fieldsV1", nlohmann::json::object()}},
+                                             {{"manager", "controller"}, {"operation", "Update"}, {"subresource", "status"}, {"fieldsV1", nlohmann::json::object()}}};
+  const auto patch = nlohmann::json::parse(ownership_patch(now, before));
+  CHECK(patch[0]["value"] == "77");
+  std::vector<std::string> managers;
+  for (const auto& entry : patch[1]["value"]) managers.push_back(entry["manager"]);
+  CHECK(std::count(managers.begin(), managers.end(), "codops") == 0);
+  CHECK(std::count(managers.begin(), managers.end(), "kubectl-set") == 1);
+  CHECK(managers.back() == "controller");
+  CHECK(ownership_patch(now, desired()).empty());
+}

@@ -131,3 +131,35 @@ TEST_CASE("kubernetes plan: pods that can't stand side by side are downtime") {
   site.serves({before});
   CHECK(site.plan({after}).plan.downtime.size() == 1);
 }
+
+TEST_CASE("kubernetes plan: what is taken from another manager is kept for the way back, though a release has the object on record") {
+  Site site;
+  auto theirs = config("c");
+  theirs.edit()["data"]["a"] = "theirs";
+  site.serves({config("c")});
+  theirs.edit()["metadata"]["managedFields"] = {{{"manager", "gitops"}, {"operation", "Apply"}, {"fieldsV1", {{"f:data", {{"f:a", nlohmann::json::object()}}}}}}};
+  site.observed.live.insert_or_assign(theirs.ref(), theirs);
+  const auto planned = site.plan({config("c")});
+  REQUIRE(planned.before.size() == 1);
+  CHECK(planned.before[0].json()["data"]["a"] == "theirs");
+  CHECK(planned.before[0].json()["metadata"].contains("managedFields"));
+}
+
+TEST_CASE("kubernetes plan: what is being deleted already is not pruned") {
+  Site site;
+  auto going = config("old");
+  going.edit()["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  site.serves({config("c"), going});
+  site.next.version = "v1";
+  CHECK(site.plan({config("c")}).plan.empty());
+}
+
+TEST_CASE("kubernetes: members of another set") {
+  const kube::ApplySet set{"codops-shop", "shop", "codops/0.1"};
+  auto object = config("c");
+  CHECK(kube::other_set(object, set).empty());
+  object.set_label(kube::applyset_part_of, set.id());
+  CHECK(kube::other_set(object, set).empty());
+  object.set_label(kube::applyset_part_of, "applyset-other-v1");
+  CHECK(kube::other_set(object, set) == "applyset-other-v1");
+}

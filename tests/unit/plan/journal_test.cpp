@@ -127,3 +127,43 @@ TEST_CASE("formats: one that is older than the first is damage, a newer one is r
   other["format"] = 2;
   CHECK_THROWS_AS(decode(sealed(other)), NewerFormat);
 }
+
+TEST_CASE_FIXTURE(Fixture, "what is left of the run's own failed writes hides nothing, once a later entry tells of them") {
+  state.write({journal.entry_file("planned", {}, {}, to_json(plan))}, {});
+  begin("start");
+  full = true;
+  CHECK_THROWS_AS(begin("switch"), Failure);
+  state.write({{path(3), {}}}, {});
+  CHECK(only(files()).doubtful());
+  CHECK(only(files()).last_maybe_begun(plan) == 2);
+  full = false;
+  journal.write("undoing", "start", {}, {});
+  const auto told = only(files());
+  CHECK(told.damaged == std::vector<std::string>{path(3)});
+  CHECK_FALSE(told.doubtful());
+  CHECK(told.last_maybe_begun(plan) == 0);
+
+  // A stranger's damage: the entry after it names the one that was written.
+  state.write({{path(2), {}}}, {});
+  CHECK(only(files()).doubtful());
+  // And the newest may have been anything.
+  state.write({{path(4), {}}}, {});
+  CHECK(only(files()).last_maybe_begun(plan) == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "hooks are no steps; those without a word of their end are told") {
+  state.write({journal.entry_file("planned", {}, {}, to_json(plan))}, {});
+  begin("start");
+  begin("switch");
+  begin("stop");
+  CHECK(only(files()).open_hooks().empty());
+  begin(post_deploy);
+  CHECK(only(files()).open_hooks() == post_deploy);
+  CHECK(only(files()).last_begun(plan) == 3);
+  journal.write("done", post_deploy, {}, {});
+  CHECK(only(files()).open_hooks().empty());
+  journal.write("ended", {}, {}, {});
+  begin(on_failure);
+  CHECK(only(files()).open_hooks() == on_failure);
+  CHECK(only(files()).ended());
+}

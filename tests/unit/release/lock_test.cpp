@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -20,6 +21,7 @@ struct Engine {
   std::optional<target::LockState> held;
   int next = 1;
   std::vector<std::string> written;
+  std::function<void(const Limits&)> in_write;
   tests::ManualClock clock;
 };
 
@@ -38,9 +40,10 @@ class FakePrimitive final : public target::LockPrimitive {
     if (engine_.held) engine_.held->engine_now = engine_.clock.now();
     return engine_.held;
   }
-  bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits&) override {
+  bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override {
     const std::lock_guard guard{engine_.mutex};
     if (!engine_.held || engine_.held->token != token) return false;
+    if (!files.empty() && engine_.in_write) engine_.in_write(limits);
     for (const auto& file : files) engine_.written.push_back(file.path);
     engine_.held->heartbeat = engine_.clock.now();
     return true;
@@ -142,6 +145,34 @@ TEST_CASE("who was evicted can't write to the state, however fresh its last hear
   engine.held->token = "another";
   CHECK_THROWS_AS(lock->write({{"b", "2"}}, {}), Failure);
   CHECK(engine.written == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("what makes a run known is not cut off by a signal that comes meanwhile") {
+  Engine engine;
+  tests::RecordingReporter reporter;
+  const auto lock = acquire([&] { return std::make_unique<FakePrimitive>(engine); }, this_process("deploy production v1"), {}, engine.clock, reporter, {});
+  CancelSource signal;
+  engine.in_write = [&](const Limits& limits) {
+    signal.cancel(Exit::terminated);
+    CHECK_NOTHROW(limits.within(Milliseconds{300}).wait(-1, 0));
+  };
+  CHECK_NOTHROW(lock->write_whole({{"a", "1"}}, {Deadline::never(), signal.token()}));
+  CHECK(engine.written == std::vector<std::string>{"a"});
+  // Once it is there nothing is written any more.
+  CHECK_THROWS_AS(lock->write_whole({{"b", "2"}}, {Deadline::never(), signal.token()}), Failure);
+  CHECK(engine.written == std::vector<std::string>{"a"});
+  // An engine that hangs is not waited for for long.
+  CancelSource second;
+  engine.in_write = [&](const Limits& limits) {
+    second.cancel(Exit::terminated);
+    limits.wait(-1, 0);
+  };
+  try {
+    lock->write_whole({{"c", "3"}}, {Deadline::never(), second.token()});
+    FAIL("expected a failure");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::terminated);
+  }
 }
 
 TEST_CASE("of twenty contenders exactly one holds the lock") {
