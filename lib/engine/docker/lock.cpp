@@ -71,8 +71,13 @@ std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
   target::LockState state;
   state.token = container->id;
   state.owner = owner_from(*container);
-  if (const auto stat = api_.stat_path(container->id, fmt::format("/{}", heartbeat_file), limits)) {
-    state.heartbeat = stat->mtime;
+  try {
+    if (const auto stat = api_.stat_path(container->id, fmt::format("/{}", heartbeat_file), limits)) state.heartbeat = stat->mtime;
+  } catch (const ApiError&) {
+    // While somebody removes it the engine finds the container, and its files no more.
+    const auto still = api_.find_container(container->id, limits);
+    if (!still || still->state == target::RunState::dead) return std::nullopt;
+    throw;
   }
   state.engine_now = api_.client().ask_engine_now(limits);
   return state;
