@@ -76,8 +76,8 @@ std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
   } catch (const ApiError&) {
     // While somebody removes it the engine finds the container, and its files no more.
     const auto still = api_.find_container(container->id, limits);
-    if (!still || still->state == target::RunState::dead) return std::nullopt;
-    throw;
+    if (!still) return std::nullopt;
+    if (still->state != target::RunState::dead) throw;
   }
   state.engine_now = api_.client().ask_engine_now(limits);
   return state;
