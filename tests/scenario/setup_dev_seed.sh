@@ -75,6 +75,8 @@ check "killed: what the seed had started ends too" wait_for 20 gone "$(cat grand
 begin
 # The guard as well, before it can act.
 kill -STOP "$(cat guard)"
+is_stopped() { [[ $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) == T ]]; }
+wait_for 10 is_stopped "$(cat guard)" || fail "the guard is stopped" "$(cat "/proc/$(cat guard)/status" 2>&1 | head -n 3)"
 kill -KILL $run
 kill -KILL "$(cat guard)"
 left=$(cat grandchild)
