@@ -72,6 +72,18 @@ std::vector<std::string> addresses_of(const Target& target, const Limits& limits
 
 }  // namespace
 
+pg_conn* begin_connecting(const std::map<std::string, std::string>& parameters) {
+  std::vector<const char*> keys, values;
+  for (const auto& [key, value] : parameters) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  never_ask_for_passphrases();
+  return PQconnectStartParams(keys.data(), values.data(), 0);
+}
+
 Connection Connection::open(const Target& target, const Limits& caller) {
   const auto limits = caller.within(connect_timeout(target));
   auto parameters = parameters_from_environment(target);
@@ -97,17 +109,8 @@ Connection Connection::open(const Target& target, const Limits& caller) {
   add("dbname", target.database);
   add("password", target.password.reveal());
   for (const auto& [key, value] : options) add(key, value);
-  std::vector<const char*> keys, values;
-  for (const auto& [key, value] : parameters) {
-    keys.push_back(key.c_str());
-    values.push_back(value.c_str());
-  }
-  keys.push_back(nullptr);
-  values.push_back(nullptr);
-
-  never_ask_for_passphrases();
   auto state = std::make_unique<State>(target);
-  state->connection = PQconnectStartParams(keys.data(), values.data(), 0);
+  state->connection = begin_connecting(parameters);
   auto* connection = state->connection;
   if (connection == nullptr) throw Failure{Exit::bug, "out of memory"};
   PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);

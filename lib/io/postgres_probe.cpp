@@ -10,6 +10,7 @@
 
 #include "lib/io/postgres_environment.hpp"
 #include "lib/io/postgres_secrets.hpp"
+#include "lib/io/postgres_session.hpp"
 #include "lib/io/tcp_probe.hpp"
 
 namespace codops::io {
@@ -126,16 +127,8 @@ class PostgresProbe final : public Probe {
     // Kerberos would be tried first, and waits for its own servers.
     parameters.try_emplace("gssencmode", "disable");
     parameters.try_emplace("application_name", "codops-health-check");
-    std::vector<const char*> keys, values;
-    for (const auto& [key, value] : parameters) {
-      keys.push_back(key.c_str());
-      values.push_back(value.c_str());
-    }
-    keys.push_back(nullptr);
-    values.push_back(nullptr);
     stage_ = Stage::connect;
-    postgres::never_ask_for_passphrases();
-    connection_ = ::PQconnectStartParams(keys.data(), values.data(), 0);
+    connection_ = postgres::begin_connecting(parameters);
     if (connection_ == nullptr) return fail(Trouble::busy, "no memory for a connection", "--parallel 16");
     if (::PQstatus(connection_) == CONNECTION_BAD) return refused();
     ::PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);

@@ -2,6 +2,7 @@
 // What a Connection holds: one session of libpq, nonblocking, under the caller's limits. Between postgres.cpp (what callers see),
 // postgres_connect.cpp (how it begins) and postgres_session.cpp (questions and answers, COPY, giving up).
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ using Result = std::shared_ptr<pg_result>;
 
 std::string without_newline(std::string text);
 Diagnostic diagnostic_of(const pg_result* result);
+// libpq's keywords and their values: begins to connect, nonblocking, and never asks anybody for a passphrase. Null: out of memory.
+pg_conn* begin_connecting(const std::map<std::string, std::string>& parameters);
 
 struct Connection::State {
   pg_conn* connection{};

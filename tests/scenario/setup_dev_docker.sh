@@ -34,12 +34,7 @@ need_engine
 
 project=devtest$$
 export CODOPS_SETUP_DEV_PROJECT=$project
-remove_all() {
-  docker ps -aq --filter "label=com.docker.compose.project=$project" | xargs -r docker rm -fv >/dev/null
-  docker volume ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker volume rm >/dev/null
-  docker network ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker network rm >/dev/null
-}
-clean_up() { down_all; remove_all; }
+clean_up() { down_all; remove_stack "$project"; }
 
 # ---- the first day, with a job that ends
 cat >docker-compose.override.yml <<'Y'

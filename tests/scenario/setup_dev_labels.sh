@@ -11,12 +11,7 @@ project=devlabel$$
 export CODOPS_SETUP_DEV_PROJECT=$project
 of_project() { docker ps -q --filter "label=com.docker.compose.project=$project" | wc -l; }
 volumes() { docker volume ls -q --filter "label=com.docker.compose.project=$project" | wc -l; }
-remove_all() {
-  docker ps -aq --filter "label=com.docker.compose.project=$project" | xargs -r docker rm -fv >/dev/null
-  docker volume ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker volume rm >/dev/null
-  docker network ls -q --filter "label=com.docker.compose.project=$project" | xargs -r docker network rm >/dev/null
-}
-clean_up() { down_all; remove_all; }
+clean_up() { down_all; remove_stack "$project"; }
 
 # ---- an .env that has only its URLs: what is made beside them is no other password
 clone "$WORK/app" && cd "$WORK/app"

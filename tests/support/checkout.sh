@@ -5,6 +5,7 @@
 #   setup ARGS...        codops setup-dev in the current directory; out and err are its streams in $WORK
 #   json FILTER          jq on $WORK/out
 #   ending STEP          how that step ended, of the last run with -o json
+#   remove_stack PROJECT containers, volumes and networks of that name on the engine
 #   fingerprint DIR      every file with its content, but .codops and node_modules
 #
 # Every directory of `clone` is taken down at the end of the script. npm works from the tests' cache, without a network.
@@ -33,6 +34,11 @@ code() { # COMMAND...: its exit code
 json() { jq -c "$1" "$WORK/out"; }
 ending() { jq -r --arg name "$1" '.steps[] | select(.name == $name) | .ending' "$WORK/out"; }
 fingerprint() { (cd "$1" && find . \( -name .codops -o -name node_modules \) -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum); }
+remove_stack() { # PROJECT
+  docker ps -aq --filter "label=com.docker.compose.project=$1" | xargs -r docker rm -fv >/dev/null
+  docker volume ls -q --filter "label=com.docker.compose.project=$1" | xargs -r docker volume rm >/dev/null
+  docker network ls -q --filter "label=com.docker.compose.project=$1" | xargs -r docker network rm >/dev/null
+}
 listen_on() { # PORT: somebody else's listener; its pid is in $listener
   python3 -c 'import socket, sys, time
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(8); open(sys.argv[2], "w").write("x"); time.sleep(600)' \

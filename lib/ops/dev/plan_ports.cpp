@@ -170,29 +170,41 @@ void point_here(Workspace& workspace, StorePlan& store, const Agree& agree) {
        fmt::format("{} in {} names \"{}\", which only containers know.", store.variable, store.file, place->host), agree);
 }
 
+bool leads_to(const std::filesystem::path& file, Store store, std::uint16_t port) {
+  std::string text;
+  try {
+    text = io::read_file_if_there(file).value_or("");
+  } catch (const Failure&) {
+    return false;  // another user's: it is not this one's to start with
+  }
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    const auto value = line.find_first_not_of("'\" ", line.find('=') + 1);
+    if (line.starts_with('#') || line.find('=') == std::string::npos || value == std::string::npos) continue;
+    const auto place = url_place(line.substr(value));
+    if (place && is_loopback(place->host) && store_of_scheme(place->scheme) == store && (place->port.empty() ? default_port(store) : number(place->port)) == port) return true;
+  }
+  return false;
+}
+
 // Files that are nobody's to write here (.env.test, .env.production) and lead to the port that is now somebody else's.
 void note_unmoved(Workspace& workspace, const PortPlan& plan) {
-  std::vector<std::string> folders{""};
+  std::set<std::string> folders{""};
   for (const auto& package : workspace.packages) {
-    if (!package.directory.empty()) folders.push_back(package.directory + "/");
+    if (!package.directory.empty()) folders.insert(package.directory + "/");
   }
   std::vector<std::string> left;
   for (const auto& folder : folders) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator{workspace.project / folder, error}) {
       const auto name = entry.path().filename().string(), path = folder + name;
-      const bool written = std::any_of(workspace.env.begin(), workspace.env.end(), [&](const EnvFile& one) { return one.path == path || one.example == path; });
-      if (!name.starts_with(".env.") || written || !entry.is_regular_file(error) || name.ends_with(".example") || name.ends_with(".sample") || name.ends_with(".template")) continue;
-      std::istringstream lines{io::read_file_if_there(entry.path()).value_or("")};
-      for (std::string line; std::getline(lines, line);) {
-        const auto equals = line.find('=');
-        const auto place = equals == std::string::npos || line.starts_with('#') ? std::nullopt : url_place(line.substr(line.find_first_not_of("'\" ", equals + 1) == std::string::npos ? equals : line.find_first_not_of("'\" ", equals + 1)));
-        if (!place || !is_loopback(place->host) || store_of_scheme(place->scheme) != plan.store) continue;
-        if ((place->port.empty() ? default_port(plan.store) : number(place->port)) == plan.port) left.push_back(path);
-      }
+      const bool known = std::any_of(workspace.env.begin(), workspace.env.end(), [&](const EnvFile& one) { return one.path == path || one.example == path; });
+      const bool example = name.ends_with(".example") || name.ends_with(".sample") || name.ends_with(".template") || name.ends_with(".dist");
+      if (name.starts_with(".env.") && !known && !example && entry.is_regular_file(error) && leads_to(entry.path(), plan.store, plan.port)) left.push_back(path);
     }
   }
   if (left.empty()) return;
+  std::sort(left.begin(), left.end());
   workspace.notes.push_back(fmt::format("{} still leads to port {}, which {} has: setup-dev does not write there, so change it to {} yourself", fmt::join(left, ", "), plan.port, who(plan), plan.moved_to));
 }
 

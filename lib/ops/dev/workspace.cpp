@@ -168,7 +168,6 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
     if (entry == service->ports.end()) {
       workspace.notes.push_back(fmt::format("\"{}\" publishes no port {}: it is run, and what is in it is left to its own containers; ports: [\"127.0.0.1:{}:{}\"] would show it to this machine", service->name, standard, standard, standard));
       plan.wanted = false;
-      plan.service.clear();
       return;
     }
     plan.port = published(*service, standard);
