@@ -2,17 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <csignal>
+
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/nginx_workers.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
+
+using engine::docker::replace_file;
+
 namespace {
 
-constexpr Milliseconds look_again{10};
 constexpr Milliseconds reload_time{10'000};
+// nginx needs some 30 ms to read its configuration and start its workers.
+constexpr Milliseconds signal_time{1'000};
+constexpr Milliseconds look_again{5};
 
 struct Ran {
   int exit{};
@@ -30,25 +39,6 @@ Ran run(RunContext& context, const std::string& container, std::vector<std::stri
   spec.before_start = context.require_lock;
   ran.exit = context.api.run_exec(container, spec, {}, keep, keep, limits.within(reload_time));
   return ran;
-}
-
-struct Worker {
-  std::string pid;
-  bool leaving{};
-};
-
-std::vector<Worker> workers_of(RunContext& context, const std::string& proxy, const Limits& limits) {
-  const auto list = context.api.top(proxy, limits);
-  std::size_t pid_column = 1;
-  for (std::size_t column = 0; column < list.titles.size(); ++column) {
-    if (list.titles[column] == "PID") pid_column = column;
-  }
-  std::vector<Worker> workers;
-  for (const auto& row : list.rows) {
-    if (row.empty() || row.back().find("nginx: worker process") == std::string::npos) continue;
-    workers.push_back({row.at(pid_column), row.back().find("is shutting down") != std::string::npos});
-  }
-  return workers;
 }
 
 // nginx's own lines, without its time stamps: "nginx: [emerg] host not found …".
@@ -84,11 +74,38 @@ void move_into_place(RunContext& context, const std::string& proxy, const Limits
 // Longer ones go through the archive API: the kernel bounds an argument at 128 KiB.
 constexpr std::size_t longest_argument = 100 * 1024;
 
+std::vector<pid_t> workers_of(const engine::docker::LocalProcess& master) {
+  std::vector<pid_t> pids;
+  for (const auto& child : master.children()) {
+    if (child.title.rfind("nginx: worker process", 0) == 0) pids.push_back(child.pid);
+  }
+  return pids;
+}
+
+// Where the proxy's first process is one of this machine: a rename and a signal. A new worker proves that nginx has read its
+// configuration; without one it refused it, or is slow, and is asked in words. false: not done, or not seen.
+bool put_and_signal(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  const auto master = nginx_master(context, proxy, limits);
+  if (!master) return false;
+  const auto folder = master->folder(context.proxy.upstreams);
+  const auto before = workers_of(*master);
+  context.require_lock();
+  if (!folder || !replace_file(folder, upstream_temp_name, upstream_file_name, text) || !master->signal(SIGHUP)) return false;
+  const auto within = limits.within(signal_time);
+  for (;;) {
+    for (const auto pid : workers_of(*master)) {
+      if (std::find(before.begin(), before.end(), pid) == before.end()) return true;
+    }
+    if (within.deadline.expired()) return false;
+    within.within(look_again).wait(-1, 0);
+  }
+}
+
 // The file goes into place and nginx reads it. Each call of the engine costs more than the work itself: one exec does all of it where
-// the image has a shell, whose script is constant and gets the rest as parameters. Not the engine's own kill with SIGHUP, which would
-// be quicker still: engine 20.10 then takes the container for one that was stopped by hand, and "unless-stopped" does not bring it back
-// when the engine restarts.
+// the image has a shell, whose script is constant and gets the rest as parameters. Not the engine's own kill with SIGHUP: engine 20.10
+// then takes the container for one that was stopped by hand, and "unless-stopped" does not bring it back when the engine restarts.
 void put_and_reload(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
+  if (put_and_signal(context, proxy, text, limits)) return;
   constexpr int not_put = 99;
   Ran ran{126, {}};
   if (text.size() <= longest_argument) {
@@ -108,22 +125,6 @@ void put_and_reload(RunContext& context, const std::string& proxy, const std::st
 }
 
 }  // namespace
-
-std::vector<std::string> accepting_workers(RunContext& context, const std::string& proxy, const Limits& limits) {
-  std::vector<std::string> pids;
-  for (const auto& worker : workers_of(context, proxy, limits)) {
-    if (!worker.leaving) pids.push_back(worker.pid);
-  }
-  return pids;
-}
-
-std::vector<std::string> leaving_workers(RunContext& context, const std::string& proxy, const Limits& limits) {
-  std::vector<std::string> pids;
-  for (const auto& worker : workers_of(context, proxy, limits)) {
-    if (worker.leaving) pids.push_back(worker.pid);
-  }
-  return pids;
-}
 
 void put_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
   context.require_lock();
@@ -158,35 +159,6 @@ std::vector<std::string> switch_upstreams(RunContext& context, const std::string
 void reload_upstreams(RunContext& context, const std::string& proxy, const std::string& text, const Limits& limits) {
   context.require_lock();
   put_and_reload(context, proxy, text, limits);
-}
-
-void await_takeover(RunContext& context, const std::string& proxy, const std::vector<std::string>& before, const Limits& limits) {
-  const Limits within = limits.within(reload_time);
-  for (;;) {
-    const auto now = accepting_workers(context, proxy, within);
-    const bool old_left = std::any_of(now.begin(), now.end(), [&](const auto& pid) {
-      return std::find(before.begin(), before.end(), pid) != before.end();
-    });
-    if (!old_left && !now.empty()) return;
-    if (within.deadline.expired()) {
-      throw Failure{Exit::failed, fmt::format("nginx in {} still answers with its old workers after {} s", proxy, reload_time.count() / 1000),
-                    fmt::format("docker logs {}", proxy)};
-    }
-    within.within(look_again).wait(-1, 0);
-  }
-}
-
-bool workers_gone(RunContext& context, const std::string& proxy, const std::vector<std::string>& workers, Deadline until,
-                  const Limits& limits) {
-  for (;;) {
-    const auto now = workers_of(context, proxy, limits);
-    const bool left = std::any_of(now.begin(), now.end(), [&](const Worker& worker) {
-      return std::find(workers.begin(), workers.end(), worker.pid) != workers.end();
-    });
-    if (!left) return true;
-    if (until.expired()) return false;
-    limits.within(look_again * 4).wait(-1, 0);
-  }
 }
 
 }  // namespace codops::ops

@@ -112,19 +112,33 @@ struct HeldLock::State {
   Milliseconds waited;
   const Clock& clock;
   std::atomic<bool> evicted{false};
-  std::atomic<std::int64_t> last_accepted;  // Clock::since_boot
+  std::atomic<std::int64_t> last_accepted;  // the heartbeat; Clock::since_boot
+  std::atomic<std::int64_t> last_seen;      // the lock, by whatever was written: never before last_accepted
   CancelSource stop;
   std::thread heartbeat;
 
   State(std::unique_ptr<target::LockPrimitive> primitive_, std::string token_, Milliseconds waited_, const Clock& clock_)
-      : primitive{std::move(primitive_)}, token{std::move(token_)}, waited{waited_}, clock{clock_}, last_accepted{clock_.since_boot().count()} {}
+      : primitive{std::move(primitive_)}, token{std::move(token_)}, waited{waited_}, clock{clock_}, last_accepted{clock_.since_boot().count()}, last_seen{last_accepted.load()} {}
 
   void beat(const std::vector<target::StateStore::File>& files, const Limits& limits) {
     const std::lock_guard guard{using_primitive};
     // Taken before the call: what counts is when the engine could have seen it at the earliest.
     const auto asked = clock.since_boot().count();
-    if (primitive->heartbeat(token, files, limits)) last_accepted = asked;
+    if (primitive->heartbeat(token, files, limits)) last_seen = last_accepted = asked;
     else evicted = true;
+  }
+
+  void write(const std::vector<target::StateStore::File>& files, const Limits& limits) {
+    {
+      const std::lock_guard guard{using_primitive};
+      const auto asked = clock.since_boot().count();
+      if (const auto written = primitive->write_new(token, files, limits)) {
+        if (*written) last_seen = asked;
+        else evicted = true;
+        return;
+      }
+    }
+    beat(files, limits);
   }
 
   void keep_beating() {
@@ -159,8 +173,9 @@ void HeldLock::check(Milliseconds trusted) const {
   if (state_->evicted) {
     throw lock_gone();
   }
-  const Milliseconds age{state_->clock.since_boot().count() - state_->last_accepted.load()};
-  if (age <= trusted) return;
+  const auto now = state_->clock.since_boot().count();
+  const Milliseconds age{now - state_->last_accepted.load()};
+  if (age <= mistrust_after && Milliseconds{now - state_->last_seen.load()} <= trusted) return;
   // Stopped for a while and continued: one heartbeat decides whether the lock is still ours.
   try {
     state_->beat({}, Limits{}.within(heartbeat_deadline));
@@ -175,7 +190,7 @@ void HeldLock::check(Milliseconds trusted) const {
 }
 
 void HeldLock::write(const std::vector<target::StateStore::File>& files, const Limits& limits) {
-  state_->beat(files, limits);
+  state_->write(files, limits);
   check();
 }
 

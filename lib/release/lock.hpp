@@ -40,11 +40,11 @@ class HeldLock {
 
   const std::string& token() const noexcept;
   Milliseconds waited() const noexcept;  // while another run held it
-  // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after. One that is older
-  // than `trusted` is renewed first, which tells of an eviction.
+  // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after. A lock that was not seen
+  // for longer than `trusted` is beaten first, which tells of an eviction.
   void check(Milliseconds trusted = mistrust_after) const;
-  // Writes to the environment's state, with a heartbeat in the same call: Failure{locked}, and nothing written, when the
-  // lock was evicted. Another Failure when it could not be written.
+  // Writes to the environment's state, only while the lock is there (a heartbeat in the same call where there is no quicker way):
+  // Failure{locked}, and nothing written, when it was evicted. Another Failure when it could not be written.
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits);
   // The same for what makes a run known: a signal that comes meanwhile does not leave open whether it was written, unless the engine
   // hangs. The caller's next step notices the signal, and closes what it opened.

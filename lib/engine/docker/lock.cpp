@@ -7,6 +7,7 @@
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/docker/durable.hpp"
 #include "lib/engine/docker/objects.hpp"
+#include "lib/engine/docker/state_folder.hpp"
 #include "lib/engine/docker/state_store.hpp"
 
 namespace codops::engine::docker {
@@ -100,6 +101,20 @@ bool LockContainer::heartbeat(const std::string& token, const std::vector<target
     if (error.not_found()) return false;
     state_not_written(state_volume_, error);
   }
+}
+
+// The archive API takes some 100 ms for a file; the volume itself, where it is a folder of this machine, one or two. The lock is looked at
+// before and after: who was stopped in between, for longer than it may be silent, and evicted, takes back what it wrote late.
+std::optional<bool> LockContainer::write_new(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) {
+  if (mountpoint_.empty()) return std::nullopt;
+  const std::string volume{StateVolume::folder};
+  const auto stat = api_.stat_path(token, volume, limits);
+  if (!stat) return false;
+  const auto folder = open_state_folder(mountpoint_, *stat);
+  if (!folder || !add_state_files(folder, files)) return std::nullopt;
+  if (api_.stat_path(token, volume, limits)) return true;
+  take_back_state_files(folder, files);
+  return false;
 }
 
 void LockContainer::remove(const std::string& token, const Limits& limits) {

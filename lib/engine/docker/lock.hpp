@@ -18,6 +18,7 @@ class LockContainer final : public target::LockPrimitive {
   std::optional<std::string> try_create(const target::LockOwner& owner, const Limits& limits) override;
   std::optional<target::LockState> inspect(const Limits& limits) override;
   bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override;
+  std::optional<bool> write_new(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override;
   void remove(const std::string& token, const Limits& limits) override;
 
  private:

@@ -87,6 +87,36 @@ struct Reader {
   }
 };
 
+// The folder that a file of that path belongs in; with `make` those that are missing are made. Invalid: it can't be had.
+io::Fd folder_of(const io::Fd& top, const std::string& path, bool make) {
+  io::Fd at{::openat(top.get(), ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY)};
+  for (std::size_t begin = 0, slash = path.find('/'); at && slash != std::string::npos; begin = slash + 1, slash = path.find('/', begin)) {
+    const auto name = path.substr(begin, slash - begin);
+    if (make && ::mkdirat(at.get(), name.c_str(), 0700) == 0 && ::fsync(at.get()) != 0) return {};
+    at.reset(::openat(at.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW));
+  }
+  return at;
+}
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// Without a name until it is whole: nobody finds half of it, and a run that is killed leaves nothing.
+bool add(const io::Fd& top, const target::StateStore::File& file) {
+  const auto folder = folder_of(top, file.path, true);
+  if (!folder) return false;
+  const io::Fd fd{::openat(folder.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600)};
+  if (!fd) return false;
+  for (std::size_t done = 0; done < file.content.size();) {
+    const auto wrote = ::write(fd.get(), file.content.data() + done, file.content.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return false;
+    done += static_cast<std::size_t>(wrote);
+  }
+  if (::fchmod(fd.get(), 0600) != 0 || ::fsync(fd.get()) != 0) return false;
+  if (::linkat(fd.get(), "", folder.get(), name_of(file.path).c_str(), AT_EMPTY_PATH) != 0) return false;
+  return ::fsync(folder.get()) == 0;
+}
+
 }  // namespace
 
 io::Fd open_state_folder(const std::string& mountpoint, const Api::PathStat& engine_says) {
@@ -111,6 +141,21 @@ std::vector<target::StateStore::File> read_state_files(const io::Fd& folder, con
   auto top = open_path(folder, path);
   if (top && kind_of(top, path) == S_IFDIR) reader.folder(std::move(top), path);
   return std::move(reader.files);
+}
+
+bool add_state_files(const io::Fd& folder, const std::vector<target::StateStore::File>& files) {
+  for (auto file = files.begin(); file != files.end(); ++file) {
+    if (add(folder, *file)) continue;
+    take_back_state_files(folder, {files.begin(), file});
+    return false;
+  }
+  return true;
+}
+
+void take_back_state_files(const io::Fd& folder, const std::vector<target::StateStore::File>& files) {
+  for (const auto& file : files) {
+    if (const auto at = folder_of(folder, file.path, false)) ::unlinkat(at.get(), name_of(file.path).c_str(), 0);
+  }
 }
 
 }  // namespace codops::engine::docker
