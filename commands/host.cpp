@@ -130,6 +130,10 @@ Result ended(const ops::DeployResult& result, const std::string& environment) {
     if (run.no_op) return {Exit::ok, fmt::format("{} already runs {}: nothing would change\n", environment, result.previous), json};
     return {Exit::ok, result.plan_text, json};
   }
+  if (!result.enough.empty()) {
+    return {Exit::ok, fmt::format("{} runs {}: {}, which was the rollback\n  once more, or with --to, goes back further\n", environment,
+                                  result.previous.empty() ? "nothing" : result.previous, result.enough), json};
+  }
   if (run.no_op) {
     return {Exit::ok, fmt::format("{} already runs {}: nothing to do\n  --force makes a new set anyway\n", environment, result.previous), json};
   }

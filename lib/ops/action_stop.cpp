@@ -21,6 +21,7 @@ class Stop final : public plan::Action {
 
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
+    if (!args.at("members").empty()) require_reachable(context_, context_.next, limits);
     std::vector<Leaving> leaving;
     std::size_t resting = 0;
     for (const auto& member : args.at("members")) {
@@ -45,15 +46,16 @@ class Stop final : public plan::Action {
 
   void undo(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
+    for (const auto& member : args.at("members")) {
+      if (!member.value("rest", false)) context_.stops_begun.insert(member.at("container").get<std::string>());
+    }
     bring_back_traffic(context_, limits);
     std::vector<Awaited> revived;
     for (const auto& member : args.at("members")) {
       const std::string name = member.at("container");
-      const auto details = context_.api.find_container(name, limits);
-      if (!details) continue;
-      revive_member(context_, name, member.at("restart"), member.at("address"), member.at("service"), limits);
+      const bool anew = revive_member(context_, name, member.at("restart"), member.at("address"), member.at("service"), limits);
       const auto* service = context_.current ? context_.current->service(member.at("service").get<std::string>()) : nullptr;
-      if (service == nullptr || !rolls(service->role) || details->state == target::RunState::running) continue;
+      if (!anew || service == nullptr || !rolls(service->role)) continue;
       for (const auto& known : service->members) {
         if (known.container == name) revived.push_back({service, known});
       }

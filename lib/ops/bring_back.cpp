@@ -49,7 +49,7 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
       if (!which(service, member)) continue;
       const auto details = context.api.find_container(member.container, limits);
       const bool reached = !details || member.address.empty() || details->networks.count(context.traffic.name) != 0;
-      if (details && details->state == target::RunState::running && reached) {
+      if (details && details->state == target::RunState::running && reached && !stop_under_way(context, *details, service.restart)) {
         const bool unready = bereft || details->health == target::HealthState::starting;
         if (booting == Booting::awaited && unready) awaited.push_back({&service, member, true});
         continue;

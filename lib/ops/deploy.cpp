@@ -54,7 +54,7 @@ PlanOptions options_for(const Host& host, const DeployRequest& request, const st
   options.old_set_running = environment.old_set == settings::OldSet::running;
   options.token = token;
   if (request.verb == "deploy") {
-    for (const auto& hook : environment.hooks.pre_deploy) options.pre_hooks.push_back(fmt::format("{}", fmt::join(hook.run, " ")));
+    for (const auto& hook : environment.hooks.pre_deploy) options.pre_hooks.push_back(hook.shown);
   }
   return options;
 }
@@ -323,6 +323,7 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     return result;
   }
   Transaction transaction{host, request.command, {request.lock_wait}, limits};
+  if (!request.to && was_rolled_back(transaction.recovery())) return rolled_back_already(transaction.recovery(), serving(transaction.observed(), host.project()));
   require_no_maintenance(host, transaction.observed(), options.verb);
   auto waited = transaction.waited();
   transaction.choose_subnet(limits);

@@ -236,6 +236,21 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
   return planned;
 }
 
+bool was_rolled_back(const Recovery& recovery) { return recovery.undone == "deploy"; }
+
+DeployResult rolled_back_already(const Recovery& recovery, const std::optional<Release>& serving) {
+  DeployResult result;
+  result.run.no_op = true;
+  result.run.plan.verb = "rollback";
+  if (serving) {
+    result.run.plan.release = serving->number;
+    result.run.plan.version = serving->version;
+    result.previous = fmt::format("{} (release {})", serving->version, serving->number);
+  }
+  result.enough = recovery.text;
+  return result;
+}
+
 const Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to) {
   const auto* current = snapshot.current();
   if (current == nullptr) {

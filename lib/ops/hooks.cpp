@@ -15,8 +15,6 @@ constexpr std::size_t most_words = 2000;
 constexpr Milliseconds secrets_time{5000};
 constexpr Milliseconds note_time{10'000};
 
-std::string name_of(const settings::Hook& hook) { return fmt::format("{}", fmt::join(hook.run, " ")); }
-
 KnownSecrets secrets_of(Host& host, const release::Release& release) {
   const auto limits = Limits{}.within(secrets_time);
   KnownSecrets known;
@@ -34,21 +32,32 @@ void run_hook_in_image(Host& host, const settings::Hook& hook, const HookFacts& 
   const int code = run_one_off(host, {hook.service, hook.run, hook_variables(facts, host.environment().name), false, facts.token}, in_next ? &release : nullptr, limits,
                                {{}, keep, keep});
   if (code == 0) return;
-  throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}{}", name_of(hook), hook.service, code, last_words(tail, [&] { return secrets_of(host, release); }))};
+  throw Failure{Exit::failed, fmt::format("hook \"{}\" in {} exited with {}{}", hook.shown, hook.service, code, last_words(tail, [&] { return secrets_of(host, release); }))};
 }
 
 }  // namespace
+
+void name_hooks(settings::Environment& environment, const std::map<std::string, std::string>& shell) {
+  auto& hooks = environment.hooks;
+  std::optional<KnownSecrets> secrets;
+  for (auto* list : {&hooks.pre_deploy, &hooks.post_deploy, &hooks.on_failure}) {
+    for (auto& hook : *list) {
+      if (!secrets) add_secrets_of(environment, shell, secrets.emplace());
+      hook.shown = secrets->hide(fmt::format("{}", fmt::join(hook.run, " ")));
+    }
+  }
+}
 
 AfterHooks run_each(const std::vector<settings::Hook>& hooks, const std::string& event, const std::function<void(const settings::Hook&)>& run, const Limits& limits) {
   AfterHooks after;
   for (std::size_t index = 0; index < hooks.size(); ++index) {
     try {
-      limits.check("hook \"" + name_of(hooks[index]) + "\"");
+      limits.check("hook \"" + hooks[index].shown + "\"");
       run(hooks[index]);
     } catch (const Failure& failure) {
       const bool over = limits.cancel.requested() || limits.deadline.expired();
       const auto rest = hooks.size() - index - 1;
-      after.failed.push_back(fmt::format("{}: {}{}", event, over ? fmt::format("hook \"{}\" was cut off: {}", name_of(hooks[index]), failure.message()) : failure.message(),
+      after.failed.push_back(fmt::format("{}: {}{}", event, over ? fmt::format("hook \"{}\" was cut off: {}", hooks[index].shown, failure.message()) : failure.message(),
                                          over && rest > 0 ? fmt::format("; {} more did not run", rest) : ""));
       if (!over) continue;
       after.cut_off = failure;
@@ -115,9 +124,9 @@ std::string run_local_hook(const settings::Hook& hook, const std::map<std::strin
   HiddenTail tail{most_words};
   const auto outcome = io::run(program, {{}, {}, [&](std::string_view bytes) { tail.add(bytes); }}, limits);
   if (!outcome.status.success()) {
-    throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}", name_of(hook), outcome.status.text(), last_words(tail, secrets))};
+    throw Failure{Exit::failed, fmt::format("hook \"{}\" {}{}", hook.shown, outcome.status.text(), last_words(tail, secrets))};
   }
-  return name_of(hook);
+  return hook.shown;
 }
 
 std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& facts, const release::Release& release, bool in_next, const Limits& limits) {
@@ -125,13 +134,13 @@ std::string run_hook(Host& host, const settings::Hook& hook, const HookFacts& fa
   try {
     if (!hook.service.empty()) {
       run_hook_in_image(host, hook, facts, release, in_next, within);
-      return name_of(hook);
+      return hook.shown;
     }
     return run_local_hook(hook, hook_variables(facts, host.environment().name), host.environment(), host.shell(), {"DOCKER_HOST", "DOCKER_CONTEXT"},
                           [&] { return secrets_of(host, release); }, within);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
-    throw Failure{Exit::failed, fmt::format("hook \"{}\" did not end within its time limit and was killed", name_of(hook)), "its timeout in codops.yaml"};
+    throw Failure{Exit::failed, fmt::format("hook \"{}\" did not end within its time limit and was killed", hook.shown), "its timeout in codops.yaml"};
   }
 }
 

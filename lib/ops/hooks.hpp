@@ -27,6 +27,9 @@ struct AfterHooks {
   std::optional<Failure> cut_off;  // a signal, or the end of the whole command's time: what was left was not run
 };
 
+// How they are shown to people and in records: without the values that the environment's files and shell keep secret.
+void name_hooks(settings::Environment& environment, const std::map<std::string, std::string>& shell);
+
 // Each by `run`.
 AfterHooks run_each(const std::vector<settings::Hook>& hooks, const std::string& event, const std::function<void(const settings::Hook&)>& run, const Limits& limits);
 

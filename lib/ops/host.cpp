@@ -8,6 +8,7 @@
 #include "lib/engine/docker/lock.hpp"
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/engine/docker/state_store.hpp"
+#include "lib/ops/hooks.hpp"
 #include "lib/ops/render.hpp"
 
 namespace codops::ops {
@@ -46,6 +47,7 @@ Host::Host(settings::Environment environment, std::map<std::string, std::string>
   if (environment_.engine != settings::Engine::docker) {
     throw Failure{Exit::config, fmt::format("environment \"{}\" is no Docker host, which this needs", environment_.name)};
   }
+  name_hooks(environment_, shell_);
   api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_), environment_.timeouts.engine);
   state_ = std::make_unique<StateVolume>(*api_, project_);
   store_ = std::make_unique<release::ReleaseStore>(*state_);

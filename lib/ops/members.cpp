@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/ops/proxy.hpp"
@@ -21,6 +22,8 @@ using engine::docker::ApiError;
 using release::Member;
 using release::Role;
 using release::ServiceRecord;
+
+constexpr std::size_t looks_at_once = 8;
 
 struct RestartPolicy {
   std::string name;
@@ -216,6 +219,23 @@ std::size_t stop_members(RunContext& context, const std::vector<Leaving>& member
   return there;
 }
 
+void require_reachable(RunContext& context, const release::Release& release, const Limits& limits) {
+  std::vector<const Member*> members;
+  for (const auto& service : release.services) {
+    if (!rolls(service.role)) continue;
+    for (const auto& member : service.members) members.push_back(&member);
+  }
+  in_parallel(members.size(), looks_at_once, [&](std::size_t index) {
+    const auto& member = *members[index];
+    const auto details = context.api.find_container(member.container, limits);
+    if (!details) throw Failure{Exit::failed, fmt::format("{} was removed by somebody", member.container)};
+    if (details->state != target::RunState::running) throw Failure{Exit::failed, fmt::format("{} does not run any more", member.container)};
+    if (!member.address.empty() && details->networks.count(context.traffic.name) == 0) {
+      throw Failure{Exit::failed, fmt::format("{} was taken off the network {}: no traffic reaches it", member.container, context.traffic.name)};
+    }
+  });
+}
+
 void rest_member(RunContext& context, const std::string& container, const Limits& limits) {
   context.require_lock();
   const auto details = context.api.find_container(container, limits);
@@ -223,11 +243,21 @@ void rest_member(RunContext& context, const std::string& container, const Limits
   context.api.disconnect_network(context.traffic.name, container, true, limits);
 }
 
-void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
+bool stop_under_way(const RunContext& context, const engine::docker::ContainerDetails& details, const std::string& restart) {
+  if (details.state != target::RunState::running || details.restart_policy != "no") return false;
+  return parse_policy(restart).name != "no" || context.stops_begun.contains(details.name);
+}
+
+bool revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
                    const std::string& alias, const Limits& limits) {
   context.require_lock();
-  const auto details = context.api.find_container(container, limits);
-  if (!details) return;
+  auto details = context.api.find_container(container, limits);
+  if (!details) return false;
+  if (stop_under_way(context, *details, restart)) {
+    context.reporter.note(fmt::format("{} was being stopped: it is started anew", container));
+    context.api.stop_container(container, std::chrono::seconds{0}, limits);
+    details = context.api.inspect_container(container, limits);
+  }
   const auto policy = parse_policy(restart);
   if (details->restart_policy != policy.name) context.api.set_restart_policy(container, policy.name, policy.retries, limits);
   if (!address.empty() && details->networks.count(context.traffic.name) == 0) {
@@ -235,8 +265,10 @@ void revive_member(RunContext& context, const std::string& container, const std:
     if (!alias.empty()) endpoint.aliases = {alias};
     context.api.connect_network(context.traffic.name, container, endpoint, limits);
   }
+  if (details->state == target::RunState::running) return false;
   if (details->state == target::RunState::paused) context.api.unpause_container(container, limits);
   else start_wherever(context, *details, limits);
+  return true;
 }
 
 void remove_member(RunContext& context, const std::string& container, const Limits& limits) {

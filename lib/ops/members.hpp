@@ -19,10 +19,15 @@ struct Leaving {
   int grace_seconds{10};
 };
 std::size_t stop_members(RunContext& context, const std::vector<Leaving>& members, const Limits& limits);
+// Before the old set goes: every rolling container of the release runs where traffic reaches it. Failure{failed} names one that doesn't.
+void require_reachable(RunContext& context, const release::Release& release, const Limits& limits);
 // It goes on running where no traffic reaches it; start_member and join_traffic bring it back.
 void rest_member(RunContext& context, const std::string& container, const Limits& limits);
-// The reverse of stop_members, or of rest_member, for one container.
-void revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
+// Whether the engine may still be ending it: it runs, and the restart policy that the release gives it was taken away before its stop.
+// The engine goes on with a stop whose caller has died, to the SIGKILL after the grace time.
+bool stop_under_way(const RunContext& context, const engine::docker::ContainerDetails& details, const std::string& restart);
+// The reverse of stop_members, or of rest_member, for one container. One whose stop is under way is ended first. Whether it was started.
+bool revive_member(RunContext& context, const std::string& container, const std::string& restart, const std::string& address,
                    const std::string& alias, const Limits& limits);
 // Absent is fine.
 void remove_member(RunContext& context, const std::string& container, const Limits& limits);

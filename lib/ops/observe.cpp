@@ -125,8 +125,13 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
         return found != summary.labels.end() && found->second == value;
       };
       if (has("com.docker.compose.oneoff", "False")) return false;
-      // `codops run` is somebody's own.
-      if (summary.labels.count(label_token) != 0 && !has(label_token, one_off_token)) observed.hooks.push_back(summary.id);
+      // `codops run` is somebody's own while that process lives.
+      if (has(label_token, one_off_token)) {
+        const auto owner = summary.labels.find(label_owner);
+        observed.one_offs.push_back({summary.id, summary.name, owner == summary.labels.end() ? std::string{} : owner->second});
+      } else if (summary.labels.count(label_token) != 0) {
+        observed.hooks.push_back(summary.id);
+      }
       return true;
     });
     std::vector<std::optional<ContainerDetails>> found(summaries.size());

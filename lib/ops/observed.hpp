@@ -17,6 +17,7 @@ inline constexpr const char* label_version = "codops.version";
 inline constexpr const char* label_hash = "codops.hash";
 inline constexpr const char* label_token = "codops.token";
 inline constexpr const char* label_role = "codops.role";
+inline constexpr const char* label_owner = "codops.owner";  // of `codops run`: the process that waits for it
 inline constexpr const char* one_off_token = "run";  // of `codops run`, which is no run with a journal
 
 struct ObservedContainer {
@@ -50,6 +51,10 @@ struct TrafficNetwork {
 struct Observed {
   std::vector<ObservedContainer> containers;  // of the project, stopped ones too, one-off ones not
   std::vector<std::string> hooks;             // ids of containers that hooks run in
+  struct OneOffContainer {
+    std::string id, name, owner;              // owner: the label's value
+  };
+  std::vector<OneOffContainer> one_offs;      // of `codops run`
   std::vector<std::string> networks;          // names of those that exist
   std::vector<std::string> volumes;
   TrafficNetwork traffic;

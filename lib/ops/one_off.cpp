@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/docker/api.hpp"
+#include "lib/engine/docker/lock.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/release/lock.hpp"
 
 namespace codops::ops {
 namespace {
@@ -22,7 +24,7 @@ class RemovedAfterwards {
     try {
       api_.remove_container(name_, true, true, Limits{}.within(Milliseconds{10'000}));
     } catch (const Failure&) {
-      // The next prune finds it by its label.
+      // The next changing command finds it by its label (left_by_the_dead).
     }
   }
   void keep() { name_.clear(); }
@@ -72,6 +74,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   body["Labels"]["com.docker.compose.oneoff"] = "True";
   body["Labels"][label_environment] = host.environment().name;
   body["Labels"][label_token] = one_off.token;
+  if (one_off.token == one_off_token) body["Labels"][label_owner] = engine::docker::owner_text(release::this_process("run"));
   const auto networks = service->networks.empty() ? Json::object() : Json::parse(service->networks);
   bool first = true;
   for (const auto& [network, endpoint] : networks.items()) {
@@ -112,6 +115,17 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* relea
   api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, streams.out ? streams.out : drop,
            streams.err ? streams.err : drop, limits);
   return api.wait_container(name, "not-running", limits);
+}
+
+std::vector<Observed::OneOffContainer> left_by_the_dead(const Observed& observed) {
+  std::vector<Observed::OneOffContainer> left;
+  const auto here = release::this_process("look");
+  for (const auto& one : observed.one_offs) {
+    const auto owner = engine::docker::owner_from(one.owner);
+    if (owner.pid == 0 || owner.boot_id != here.boot_id || owner.pid_namespace != here.pid_namespace) continue;
+    if (!release::process_alive(owner.pid, owner.start_time)) left.push_back(one);
+  }
+  return left;
 }
 
 void with_resting_one_off(Host& host, const OneOff& one_off, const Limits& limits, const std::function<void(const std::string&)>& act) {

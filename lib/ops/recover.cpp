@@ -9,6 +9,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/networks.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/one_off.hpp"
 #include "lib/ops/proxy.hpp"
 #include "lib/ops/readiness.hpp"
 #include "lib/ops/recover_blind.hpp"
@@ -95,6 +96,11 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     lock_->check();
     host_.reporter().note(fmt::format("removing container {} of a hook whose run died", id.substr(0, 12)));
     host_.api().remove_container(id, true, true, limits);
+  }
+  for (const auto& one : left_by_the_dead(observed_)) {
+    lock_->check();
+    host_.reporter().note(fmt::format("removing {}, left by a codops run that was killed", one.name));
+    host_.api().remove_container(one.id, true, true, limits);
   }
   const auto* record = observed_.snapshot.unfinished();
   if (record == nullptr) {
@@ -215,6 +221,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   if (!evidence.empty()) files.push_back({fmt::format("meta/evidence/{}/evidence.json", found.run), evidence});
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
   write_end(files, limits);
+  if (!served) recovery_.undone = plan->verb;
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {

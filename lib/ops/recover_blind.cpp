@@ -50,9 +50,7 @@ int recover_blind(RunContext& context, const Observed& observed, const std::stri
         const auto* container = observed.container(member.container);
         if (container == nullptr) continue;
         if (service.role == Role::proxy) proxy = member.container;
-        if (container->running()) continue;
-        revive_member(context, member.container, service.restart, member.address, rolls(service.role) ? service.name : std::string{}, limits);
-        revived.push_back({&service, member});
+        if (revive_member(context, member.container, service.restart, member.address, rolls(service.role) ? service.name : std::string{}, limits)) revived.push_back({&service, member});
       }
     }
     wait_ready(context, revived, [](const std::string&) {}, limits);

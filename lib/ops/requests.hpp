@@ -47,6 +47,7 @@ struct DeployResult {
   std::string plan_text;
   bool dry_run{false};
   std::string previous;  // "v1.0.0 (release 12)"; empty: the first
+  std::string enough;    // why nothing more was done than what recovery did; else empty
 };
 
 struct RollbackRequest {

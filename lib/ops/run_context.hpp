@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,8 @@ struct RunContext {
   // Seen to its end by the step that stops the old set: the proxy took the new set alone a moment ago.
   std::function<void(const Limits&)> taking_over;
   std::map<std::string, std::int64_t> restarts_before;  // of containers that ran already when the run came to them
+  // Containers whose stop was begun by a step that is undone: one that still runs may have got its signal.
+  std::set<std::string> stops_begun;
   bool had_traffic{false};  // the new set, before traffic was led back from it
   int front_door_asked{0}, front_door_answered{0};
   std::map<std::string, Milliseconds> engine_time;  // per step, spent in the engine's create, start and stop calls

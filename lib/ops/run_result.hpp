@@ -30,6 +30,7 @@ struct RunResult {
 struct Recovery {
   bool needed{false};
   bool forward{false};  // finished; else undone
+  std::string undone;   // the verb of the run that was undone: "deploy"
   std::string text;     // "finished deploy v1.1.0 (release 13), which died at step stop"
 };
 

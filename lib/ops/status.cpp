@@ -6,6 +6,7 @@
 #include "lib/base/units.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/one_off.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::ops {
@@ -144,6 +145,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
   }
+  for (const auto& one : left_by_the_dead(observed)) status.drift.push_back(fmt::format("{} was left by a codops run that was killed; the next changing command removes it", one.name));
   if (auto line = maintenance_drift(observed, *status.release); !status.unfinished && !line.empty()) {
     status.drift.push_back(std::move(line));
     status.led_astray = true;

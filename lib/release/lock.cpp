@@ -141,6 +141,17 @@ struct HeldLock::State {
     beat(files, limits);
   }
 
+  // false: nothing can be told by looking.
+  bool look(const Limits& limits) {
+    const std::lock_guard guard{using_primitive};
+    const auto asked = clock.since_boot().count();
+    const auto there = primitive->holds(token, limits);
+    if (!there) return false;
+    if (*there) last_seen = asked;
+    else evicted = true;
+    return true;
+  }
+
   void keep_beating() {
     const Limits until_stop{Deadline::never(), stop.token()};
     while (!evicted) {
@@ -176,9 +187,10 @@ void HeldLock::check(Milliseconds trusted) const {
   const auto now = state_->clock.since_boot().count();
   const Milliseconds age{now - state_->last_accepted.load()};
   if (age <= mistrust_after && Milliseconds{now - state_->last_seen.load()} <= trusted) return;
-  // Stopped for a while and continued: one heartbeat decides whether the lock is still ours.
+  // Stopped for a while and continued: one look, or one heartbeat, decides whether the lock is still ours.
   try {
-    state_->beat({}, Limits{}.within(heartbeat_deadline));
+    const auto within = Limits{}.within(heartbeat_deadline);
+    if (age > mistrust_after || !state_->look(within)) state_->beat({}, within);
   } catch (const Failure& failure) {
     if (age <= mistrust_after) return;  // nobody may call it stale yet
     throw Failure{Exit::locked, fmt::format("the lock can't be kept: no heartbeat was accepted for {}: {}",

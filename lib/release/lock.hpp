@@ -41,7 +41,7 @@ class HeldLock {
   const std::string& token() const noexcept;
   Milliseconds waited() const noexcept;  // while another run held it
   // Throws Failure{locked} when the lock was evicted or the last accepted heartbeat is older than mistrust_after. A lock that was not seen
-  // for longer than `trusted` is beaten first, which tells of an eviction.
+  // for longer than `trusted` is looked at first, which tells of an eviction.
   void check(Milliseconds trusted = mistrust_after) const;
   // Writes to the environment's state, only while the lock is there (a heartbeat in the same call where there is no quicker way):
   // Failure{locked}, and nothing written, when it was evicted. Another Failure when it could not be written.

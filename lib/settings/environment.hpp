@@ -52,6 +52,7 @@ struct Hook {
   std::vector<std::string> run;  // argv
   std::string service;           // empty: on this machine, in the project directory; else in this service's new image
   Milliseconds timeout{};
+  std::string shown;             // `run` as one text for people and records; known secrets hidden once their environment is opened
 };
 
 struct Hooks {

@@ -55,6 +55,8 @@ class LockPrimitive {
   // False: the token's holding no longer exists (evicted), and nothing was written. `files` go to the environment's
   // state in the same breath: who lost the lock can't write.
   virtual bool heartbeat(const std::string& token, const std::vector<StateStore::File>& files, const Limits& limits) = 0;
+  // Whether the token's holding exists, where that is asked for less than a heartbeat; nullopt: a heartbeat tells.
+  virtual std::optional<bool> holds(const std::string& /*token*/, const Limits& /*limits*/) { return std::nullopt; }
   // New files by a quicker way that is no heartbeat, where there is one. nullopt: there is none, or not for these; nothing was written.
   // False as above.
   virtual std::optional<bool> write_new(const std::string& /*token*/, const std::vector<StateStore::File>& /*files*/, const Limits& /*limits*/) { return std::nullopt; }

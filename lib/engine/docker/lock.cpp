@@ -18,16 +18,17 @@ using nlohmann::json;
 constexpr const char* owner_label = "codops.lock.owner";
 constexpr const char* heartbeat_file = "heartbeat";
 
+}  // namespace
+
 std::string owner_text(const target::LockOwner& owner) {
   return json{{"owner", owner.owner},     {"host", owner.host}, {"command", owner.command},      {"boot_id", owner.boot_id},
               {"pid_namespace", owner.pid_namespace}, {"pid", owner.pid},   {"start_time", owner.start_time}}
       .dump();
 }
 
-target::LockOwner owner_from(const ContainerDetails& container) {
+target::LockOwner owner_from(const std::string& text) {
   target::LockOwner owner;
-  const auto label = container.labels.find(owner_label);
-  const auto value = json::parse(label == container.labels.end() ? "" : label->second, nullptr, false);
+  const auto value = json::parse(text, nullptr, false);
   owner.owner = text_at(value, {"owner"});
   owner.host = text_at(value, {"host"});
   owner.command = text_at(value, {"command"});
@@ -35,11 +36,8 @@ target::LockOwner owner_from(const ContainerDetails& container) {
   owner.pid_namespace = text_at(value, {"pid_namespace"});
   owner.pid = number_at(value, {"pid"});
   owner.start_time = static_cast<std::uint64_t>(number_at(value, {"start_time"}));
-  if (container.created) owner.since = *container.created;
   return owner;
 }
-
-}  // namespace
 
 LockContainer::LockContainer(Api& api, std::string project, std::string_view purpose)
     : api_{api}, project_{std::move(project)}, name_{fmt::format("codops-{}-lock-{}", project_, purpose)}, state_volume_{state_volume_name(project_)} {}
@@ -71,7 +69,9 @@ std::optional<target::LockState> LockContainer::inspect(const Limits& limits) {
   }
   target::LockState state;
   state.token = container->id;
-  state.owner = owner_from(*container);
+  const auto owner = container->labels.find(owner_label);
+  state.owner = owner_from(owner == container->labels.end() ? "" : owner->second);
+  if (container->created) state.owner.since = *container->created;
   try {
     if (const auto stat = api_.stat_path(container->id, fmt::format("/{}", heartbeat_file), limits)) state.heartbeat = stat->mtime;
   } catch (const ApiError&) {
@@ -101,6 +101,11 @@ bool LockContainer::heartbeat(const std::string& token, const std::vector<target
     if (error.not_found()) return false;
     state_not_written(state_volume_, error);
   }
+}
+
+std::optional<bool> LockContainer::holds(const std::string& token, const Limits& limits) {
+  const auto container = api_.find_container(token, limits);
+  return container && container->state != target::RunState::dead;
 }
 
 // The archive API takes some 100 ms for a file; the volume itself, where it is a folder of this machine, one or two. The lock is looked at

@@ -10,6 +10,10 @@
 
 namespace codops::engine::docker {
 
+// A process as a label's value, and back; what is missing in a text that nobody of us wrote is empty.
+std::string owner_text(const target::LockOwner& owner);
+target::LockOwner owner_from(const std::string& text);
+
 class LockContainer final : public target::LockPrimitive {
  public:
   // `purpose`: "deploy", "backup": locks of their own.
@@ -18,6 +22,7 @@ class LockContainer final : public target::LockPrimitive {
   std::optional<std::string> try_create(const target::LockOwner& owner, const Limits& limits) override;
   std::optional<target::LockState> inspect(const Limits& limits) override;
   bool heartbeat(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override;
+  std::optional<bool> holds(const std::string& token, const Limits& limits) override;
   std::optional<bool> write_new(const std::string& token, const std::vector<target::StateStore::File>& files, const Limits& limits) override;
   void remove(const std::string& token, const Limits& limits) override;
 

@@ -10,6 +10,7 @@
 #include "lib/engine/kubernetes/kubeconfig.hpp"
 #include "lib/engine/kubernetes/lock.hpp"
 #include "lib/engine/kubernetes/state_store.hpp"
+#include "lib/ops/hooks.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -41,6 +42,7 @@ k8s::Connection connection_of(const settings::Environment& environment, const st
 Cluster::Cluster(settings::Environment environment, std::map<std::string, std::string> shell, Reporter& reporter, const Clock& clock)
     : environment_{std::move(environment)}, shell_{std::move(shell)}, reporter_{reporter}, clock_{clock},
       project_{project_of(environment_)} {
+  name_hooks(environment_, shell_);
   auto connection = connect();
   namespace__ = connection.namespace_;
   api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine});

@@ -42,7 +42,7 @@ std::string run_migrations(RunContext& context, const std::vector<kube::Object>&
 }
 
 std::string run_hook(Cluster& cluster, const settings::Hook& hook, const HookFacts& facts, const std::function<KnownSecrets()>& secrets, const Limits& limits) {
-  const auto name = fmt::format("{}", fmt::join(hook.run, " "));
+  const auto& name = hook.shown;
   const auto variables = hook_variables(facts, cluster.environment().name);
   const auto within = limits.within(hook.timeout);
   if (hook.service.empty()) {

@@ -141,7 +141,7 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   options.backup = prepared.companies.backup_text;
   options.migrate = prepared.companies.migrate_text;
   options.migrations = desired.migrations;
-  for (const auto& hook : cluster.environment().hooks.pre_deploy) options.pre_hooks.push_back(fmt::format("{}", fmt::join(hook.run, " ")));
+  for (const auto& hook : cluster.environment().hooks.pre_deploy) options.pre_hooks.push_back(hook.shown);
   prepared.planned = plan_release(release_for(cluster, desired, observed), desired.objects, trials, observed, cluster.set(), options);
   auto& plan = prepared.planned.plan;
   plan.notes.insert(plan.notes.begin(), desired.notes.begin(), desired.notes.end());
@@ -235,6 +235,9 @@ DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Li
     return result_for(cluster, planned, observed, kube::images_of(planned.objects), true);
   }
   Transaction transaction{cluster, request.command, request.lock_wait, limits};
+  if (const auto* current = transaction.observed().snapshot.current(); !request.to && was_rolled_back(transaction.recovery())) {
+    return rolled_back_already(transaction.recovery(), current == nullptr ? std::nullopt : std::optional{*current});
+  }
   const auto planned = planned_for(transaction.observed(), transaction.token());
   auto result = result_for(cluster, planned, transaction.observed(), kube::images_of(planned.objects), false);
   if (planned.plan.empty()) return result;

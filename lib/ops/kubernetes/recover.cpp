@@ -137,6 +137,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::vector<target::StateStore::File> files{ReleaseStore::file_of(entry)};
   if (outcome.exit != Exit::undo_failed) files.push_back(run_journal.entry_file("ended", {}, entry.result));
   lock_->write(files, limits);
+  if (!served) recovery_.undone = plan->verb;
   recovery_.text = served ? fmt::format("finished {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at)
                           : fmt::format("undid {} {} (release {}), which had died at step {}", plan->verb, plan->version, plan->release, died_at);
   if (outcome.exit == Exit::undo_failed) {
