@@ -96,7 +96,7 @@ outside() {
 }
 
 # ---- second half: the tests, with an engine and ports of their own
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 running=() checking=''
 count() { # PASSED FAILED SKIPPED
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
@@ -108,18 +108,28 @@ broken() { # NAME LOG
 
 # doctest counts cases; those that could not run say "skipped: why" and return. With several filters (options, in words), that many runs beside
 # each other.
-run_doctest() { # KIND MINUTES [FILTER...]
+begin_doctest() { # KIND MINUTES [FILTER...]
   local kind=$1 minutes=$2 binary=build/release/tests/codops_${1}_tests log part=0 filter options
   shift 2
   wanted "$kind" && [[ -x $binary ]] || return 0
   say "$kind"
+  rm -f "$logs/$kind"*.log "$logs/$kind"*.log.rc
   for filter in "${@:---source-file=*}"; do
     log=$logs/$kind$((++part)).log
     read -ra options <<<"$filter"
     { timeout -k 10 "$((minutes * 60))" "$binary" --duration=true "${options[@]}" >"$log" 2>&1 && echo 0 || echo $?; } >"$log.rc" &
+    running+=($!)
   done
-  wait
-  for ((; part > 0; part--)); do count_doctest "$kind" "$logs/$kind$part.log"; done
+}
+end_doctest() { # KIND
+  local log
+  ((${#running[@]} == 0)) || wait "${running[@]}"
+  running=()
+  for log in "$logs/$1"*.log; do [[ ! -e $log ]] || count_doctest "$1" "$log"; done
+}
+run_doctest() { # KIND MINUTES [FILTER...]
+  begin_doctest "$@"
+  end_doctest "$1"
 }
 count_doctest() { # KIND LOG
   local kind=$1 log=$2 rc summary skips
@@ -159,12 +169,16 @@ run_script() { # PATH MINUTES
   ((f == 0)) || broken "$script (exit $rc)" "$log"
 }
 
-check_scripts() {
-  local log=$logs/scripts.log files
+begin_scripts() {
   wanted scripts && command -v shellcheck >/dev/null || return 0
-  mapfile -t files < <(git ls-files '*.sh' .ci/run)
   # Scripts are checked one by one: what case.sh brings (set -e, variables) is not seen in those that source it.
-  if shellcheck -x -S warning -e SC2034,SC2119,SC2120,SC2154,SC2164 "${files[@]}" >"$log" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); broken scripts "$log"; fi
+  { git ls-files '*.sh' .ci/run | xargs shellcheck -x -S warning -e SC2034,SC2119,SC2120,SC2154,SC2164 >"$logs/scripts.log" 2>&1 && echo 0 || echo 1; } >"$logs/scripts.rc" &
+  checking=$!
+}
+end_scripts() {
+  [[ -n $checking ]] || return 0
+  wait "$checking"
+  if [[ $(<"$logs/scripts.rc") == 0 ]]; then passed=$((passed + 1)); else failed=$((failed + 1)); broken scripts "$logs/scripts.log"; fi
 }
 
 # What every lane and what runs alone needs; nothing of the caller's own may change what is tested.
@@ -274,10 +288,13 @@ inside() {
   done
   ((${#beside[@]} >= lanes)) || lanes=1
 
-  check_scripts
-  run_doctest unit 5
+  # What waits for processes to start beside what computes.
+  begin_doctest unit 5
+  begin_scripts
   engine
   kubernetes
+  end_scripts
+  end_doctest unit
   # Parts that take about as long, and wait for different things.
   local restore='*/backup/restore_test*'
   run_doctest integration "$(minutes 60 10)" "--source-file=$restore,*/store/*" "--source-file=*/backup/* --source-file-exclude=$restore" "--source-file-exclude=*/backup/*,*/store/*"

@@ -127,7 +127,10 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
     shown = now;
     if (std::all_of(verdicts.begin(), verdicts.end(), [](Verdict verdict) { return verdict == Verdict::ready; })) return;
     try {
-      const auto event = events->next(probing ? within.within(probe_pause) : within);
+      const auto until = probing ? within.within(probe_pause) : within;
+      auto event = events->next(until);
+      // Three for each health check, which say nothing: its result is an event of its own.
+      while (event && event->action.starts_with("exec_")) event = events->next(until);
       if (!event) events = context.api.events({{"type", {"container"}}, {"container", names}}, std::nullopt, within);
     } catch (const Failure& failure) {
       if (failure.code() != Exit::deadline) {

@@ -122,7 +122,7 @@ together() { # NAME WANTED COMMAND...: each command a text; codes of all in orde
   [[ $codes == "${wanted% *} " ]] || tail -n 3 "$WORK"/together.*
   rm -f "$WORK"/together.*
 }
-for round in 1 2 3; do
+for round in 1 ${CODOPS_FULL:+2 3}; do
   together "a dead holder, four that wait, $round" "0 0 0 0 0" "restart test --lock-wait 120s" "restart test --lock-wait 120s" "resume test --lock-wait 120s" "abort test --lock-wait 120s"
   together "a dead holder, three unlock at once, $round" "0 0 0 0" "unlock test --yes" "unlock test --yes" "unlock test --yes"
 done
