@@ -42,7 +42,7 @@ class SetupDev final : public Command {
   Result run(Services& services) override {
     const bool check_only = check_ || services.options().dry_run;
     if (down_ && (reset_ || check_only)) throw Failure{Exit::usage, "--down goes with neither --reset nor --check"};
-    if (reset_ && check_only) throw Failure{Exit::usage, "--reset does not go with --check"};
+    if (reset_ && check_only) throw Failure{Exit::usage, fmt::format("--reset does not go with {}", check_ ? "--check" : "--dry-run"), "--reset says what is lost and asks, before anything is removed"};
     if (down_ && !(only_.empty() && skip_.empty())) throw Failure{Exit::usage, "--down stops all that was started: it goes with neither --only nor --skip", "codops setup-dev --down"};
     if (reset_ && !only_.empty()) throw Failure{Exit::usage, "--reset removes the data of all services, or none: it does not go with --only", "codops setup-dev --reset"};
     ops::dev::Request request;

@@ -133,7 +133,7 @@ Project load(const LoadOptions& options) {
     throw Failure{Exit::config, fmt::format("the compose file \"{}\" is empty", shown_path(found.files.front()))};
 
   Normalising with{project.name, found.base, options.profiles, variables, problems, project.warnings,
-                   project.disabled, options.images};
+                   project.disabled, options.images, options.files_to_be};
   for (auto& profile : split(value_in(variables, "COMPOSE_PROFILES"), ",")) with.profiles.push_back(std::move(profile));
   for (const auto& [name, image] : options.images) {
     const auto* services = root.find("services");

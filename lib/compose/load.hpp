@@ -26,6 +26,7 @@ struct LoadOptions {
   bool env_file_wins{false};
   std::vector<std::string> from_shell;
   std::map<std::string, std::string> extra;         // wins over both: VERSION of a deploy
+  std::map<std::string, std::string> files_to_be;   // by absolute path: env_files as they will be, there already or not
   std::map<std::string, std::string> images;        // by service, instead of the file's; of unknown services: an error
 };
 

@@ -49,14 +49,16 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
                    Normalising& with) {
   const auto* required = entry.find("required");
   std::error_code error;
-  if (required && !required->boolean && !std::filesystem::exists(path, error)) return;
+  const auto to_be = with.files_to_be.find(std::filesystem::path{path}.lexically_normal().string());
+  const bool will_be = to_be != with.files_to_be.end();
+  if (required && !required->boolean && !will_be && !std::filesystem::exists(path, error)) return;
   try {
     const text::Lookup lookup = [&](std::string_view name) -> std::optional<std::string> {
       if (auto found = lookup_in(with.variables)(name)) return found;
       const auto* above = gathered.find(name);  // of the files before this one
       return above ? std::optional{above->text} : std::nullopt;
     };
-    const auto content = read_whole(path, "the environment file");
+    const auto content = will_be ? to_be->second : read_whole(path, "the environment file");
     const auto on_unset = [&](std::string_view name) {
       with.warnings.push_back(
           fmt::format("{}: the variable \"{}\" is not set, it is replaced by nothing", shown_path(path), name));

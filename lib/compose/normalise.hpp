@@ -20,6 +20,7 @@ struct Normalising {
   std::vector<std::string>& warnings;
   std::vector<std::string>& disabled;
   const std::map<std::string, std::string>& images;  // by service; replaces the file's
+  const std::map<std::string, std::string>& files_to_be;  // by path; instead of what is on the disk
 };
 
 // The services: after it, check() can see what they refer to.

@@ -1,6 +1,7 @@
 // What the seed's layout says without a word in codops.yaml.
 #include <array>
 
+#include "lib/settings/development_compose.hpp"
 #include "lib/settings/layers.hpp"
 
 namespace codops::settings {
@@ -21,6 +22,7 @@ std::optional<std::string> find_compose_file(const fs::path& directory, bool dev
   for (const auto name : names) {
     if (is_there(directory / name)) return std::string{name};
   }
+  if (auto own = development ? development_compose_file(directory) : std::string{}; !own.empty()) return own;
   return std::nullopt;
 }
 

@@ -81,14 +81,34 @@ void throw_if_any(const std::vector<Problem>& problems) {
   throw Failure{Exit::config, describe(problems), "codops config check"};
 }
 
+// Its packages are installed, and run, from there.
+bool is_workspace(const fs::path& directory) {
+  if (is_there(directory / "pnpm-workspace.yaml")) return true;
+  std::error_code error;
+  const auto file = directory / "package.json";
+  if (!fs::is_regular_file(file, error) || fs::file_size(file, error) > (1U << 20U)) return false;
+  try {
+    return io::read_file_if_there(file).value_or("").find("\"workspaces\"") != std::string::npos;
+  } catch (const Failure&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 fs::path find_project(const fs::path& from) {
+  fs::path workspace;
+  bool own = false;
   for (fs::path directory = from;; directory = directory.parent_path()) {
-    for (const auto* mark : {"codops.yaml", "docker-compose.prod.yml", "k8s"}) {
+    // The last one is setup-dev's: what it made belongs to that folder, whatever folder below it is asked from.
+    for (const auto* mark : {"codops.yaml", "docker-compose.prod.yml", "k8s", ".codops/dev"}) {
       if (is_there(directory / mark)) return directory;
     }
-    if (is_there(directory / ".git") || directory == directory.parent_path()) return from;
+    if (workspace.empty() && !own) {
+      if (is_workspace(directory)) workspace = directory;
+      for (const auto* lock : {"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock"}) own = own || is_there(directory / lock);
+    }
+    if (is_there(directory / ".git") || directory == directory.parent_path()) return workspace.empty() ? from : workspace;
   }
 }
 

@@ -13,7 +13,7 @@ std::vector<Key> setup_dev_keys() {
       {"setup_dev.directories", Type::list, "", "backend, frontend",
        "Directories with a package.json. Unset: the project's own and those one level below."},
       {"setup_dev.compose_files", Type::list, "", "docker-compose.yml",
-       "Of the development stack. Unset: those that docker compose itself finds."},
+       "Of the development stack. Unset: those that docker compose itself finds, else docker-compose.dev.yml or compose.dev.yaml."},
       {"setup_dev.project", Type::text, "", "shop-dev",
        "The development stack's project name, where COMPOSE_PROJECT_NAME is unset. Unset: docker compose's own rule. Never the `project` of a deployed environment."},
       {"setup_dev.generate[].run", Type::argv, "", "npx, prisma, generate", "After the dependencies are installed."},

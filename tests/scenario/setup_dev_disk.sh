@@ -26,6 +26,15 @@ room() { mount -o "remount,size=$1" "$disk"; }
 full() { head -c 1G /dev/zero >"$disk/filler" 2>/dev/null || true; }
 quick=(--skip "install,generate,seed")
 
+# ---- the very first file
+app="$disk/first"
+mkdir "$app" && cd "$app" && cp "$REPO/tests/app/.env.example" .
+full
+expect "no room for the first file: told as that" "$(code setup --only env) $(words "$WORK/err" | grep -c 'No space left on device.*make room on the disk') $(find . -name .env)" "1 1 "
+rm "$disk/filler"
+expect "with room it goes on" "$(code setup --only env) $(test -s .env && echo there)" "0 there"
+cd "$disk" && rm -rf "$app"
+
 # ---- .env: nothing is written but the whole
 app="$disk/my shop"
 mkdir "$app" && cd "$app"

@@ -34,7 +34,7 @@ need_engine
 
 project=devtest$$
 export CODOPS_SETUP_DEV_PROJECT=$project
-clean_up() { down_all; remove_stack "$project"; }
+clean_up() { down_all; remove_stack "$project"; remove_stack "$project-dev"; }
 
 # ---- the first day, with a job that ends
 cat >docker-compose.override.yml <<'Y'
@@ -179,6 +179,35 @@ sed -i 's/"--port", "7000"/"--no-such-option"/' docker-compose.override.yml
 expect "a container that exits is told with its last lines" "$(code setup -o json "${quick[@]}") $(ending mirror) $(ending migrate)" "1 failed unchanged"
 check "its log is there" grep -q 'no-such-option\|FATAL CONFIG\|Bad directive' "$WORK/out"
 rm docker-compose.override.yml
+
+# ---- a paused one never answers
+docker pause "$project-postgres-1" >/dev/null
+expect "paused: dev psql says so" "$(code timeout 20 "$CODOPS" dev psql -- -c 'SELECT 1') $(grep -c 'is paused' "$WORK/code.err")" "69 1"
+expect "setup-dev lets it go on" "$(code setup -o json "${quick[@]}") $(ending postgres)" "0 done"
+
+# ---- how many, and what the compose file is called
+mkdir "$WORK/dev" && cd "$WORK/dev"
+cat >docker-compose.dev.yml <<'Y'
+services:
+  store: {image: "codops-demo/redis:7", pull_policy: never, env_file: .env, ports: ["127.0.0.1:6390:6379"]}
+  db: {image: "codops-demo/postgres:15", pull_policy: never, environment: {POSTGRES_PASSWORD: "wr1tten"}, ports: ["127.0.0.1:5490:5432"]}
+  helper: {image: "codops-demo/redis:7", pull_policy: never, deploy: {replicas: 2}, depends_on: [off]}
+  off: {image: "codops-demo/redis:7", pull_policy: never, scale: 0}
+Y
+printf 'REDIS_HOST=localhost\nREDIS_PORT=6390\nREDIS_PASSWORD=\nSESSION_SECRET=\nDB_HOST=localhost\nDB_PORT=5490\nDB_USER=postgres\nDB_PASSWORD=\nDB_NAME=shop\n' >.env.example
+export CODOPS_SETUP_DEV_PROJECT=$project-dev
+expect "docker-compose.dev.yml alone, with an env_file that this run makes" "$(code setup -o json) $(json '[.backend, .ready]') $("$CODOPS" dev redis-cli -- ping) $("$CODOPS" dev psql -- -Atc 'SELECT current_database()')" '0 ["docker",true] PONG shop'
+expect "one of each, none where none is wanted" "$(docker ps --filter "label=com.docker.compose.project=$project-dev" --format '{{.Names}}' | sort | xargs)" "$project-dev-db-1 $project-dev-helper-1 $project-dev-store-1"
+expect "both are told" "$(words "$WORK/err" | grep -c 'wants 2 of .helper.: setup-dev runs one') $(words "$WORK/err" | grep -c 'wants none: off')" "1 1"
+expect "the container has what the file got" "$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$project-dev-store-1" | grep -c "^SESSION_SECRET=$(sed -n 's/^SESSION_SECRET=//p' .env)$")" 1
+expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]') $(code "$CODOPS" dev status)" "0 [] 0"
+mv docker-compose.dev.yml stack.yml && echo 'COMPOSE_FILE=stack.yml' >>.env
+# .env is what "store" gets: that one has another definition by now.
+expect "COMPOSE_FILE in .env" "$(code "$CODOPS" doctor -o json) $(jq -r '.backend, (.steps[] | select(.name == "db" or .name == "store") | .ending)' "$WORK/code.out" | xargs)" "2 docker unchanged wanted"
+expect "down" "$(code setup --down)" 0
+export CODOPS_SETUP_DEV_PROJECT=$project
+remove_stack "$project-dev"
+cd "$WORK/my shop"
 
 # ---- the end of the day; data is not lost by it
 expect "--down" "$(code setup --down)" 0

@@ -111,9 +111,11 @@ if ((EUID == 0)); then
   expect "somebody else's environment is not touched" "$(cd "$app" && code as_user "$WORK/codops" setup-dev "${quick[@]}") $(grep -c "is user \"root\"'s" "$WORK/code.err")" "1 1"
   clone "$WORK/theirs"
   chown -R 65534:65534 "$WORK/theirs" && cd "$WORK/theirs"
+  echo 'DATABASE_URL=postgresql://a:b@localhost:5432/c' >.env.production && chmod 600 .env.production
   listener_of_root=$(head -n 1 "${data%/*}/postmaster.pid")
   # The first run writes .env with ports that are free; the process that has the usual one can't be seen by an ordinary user.
   expect "an ordinary user, beside root's servers" "$(code as_user "$WORK/codops" setup-dev "${quick[@]}" -o json) $(jq -r '.steps[] | select(.name == "ports") | .text' "$WORK/code.out" | grep -c 'postgres 5433 (5432 is taken by .*user "postgres"')" "0 1"
+  expect "what it may not read is told, and nothing is said of it" "$(words "$WORK/code.err" | grep -c '.env.production can.t be read by this user: whether it leads to port 5432') $(sha256sum <.env.production)" "1 $(echo 'DATABASE_URL=postgresql://a:b@localhost:5432/c' | sha256sum)"
   expect "has servers of their own" "$(stat -c %U "/proc/$(head -n 1 .codops/dev/postgres/data/postmaster.pid)") $(as_user "$WORK/codops" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "nobody 3"
   expect "which root's are not" "$(kill -0 "$listener_of_root" && echo alive)" alive
   expect "root does not walk in either" "$(code setup --down) $(grep -c 'go on as "nobody"' "$WORK/err")" "1 1"

@@ -76,6 +76,12 @@ for manager in npm pnpm yarn; do
   rm -rf node_modules/coin
   expect "$manager: one that was removed by hand comes back" "$(code setup -o json) $(ending install:root) $(node -p 'require("coin") + require("money")' 2>&1 | tail -n 1)" "0 done coinregistry"
   expect "$manager: and then there is nothing to do" "$(code setup -o json) $(ending install:root)" "0 unchanged"
+  printf '{"name":"half","private":true,"dependencies":{"money":"file:./money.tgz","coin":"file:./coin.tgz","gold":"file:./coin.tgz"}}\n' >package.json
+  rm -rf node_modules
+  expect "$manager: a lockfile that disagrees is told with what writes it anew" "$(code setup -o json) $(ending install:root) $(jq -r '.steps[] | select(.name == "install:root") | .hint' "$WORK/out" | grep -cE "^\($manager install[a-z -]*\) writes ")" "1 failed 1"
+  check "$manager: and with its own reason" grep -qE 'in sync|OUTDATED_LOCKFILE|needs to be updated' "$WORK/out"
+  sed -i 's/,"gold":"[^"]*"//' package.json
+  expect "$manager: put back, all is well" "$(code setup -o json) $(ending install:root)" "0 done"
 done
 
 # ---- workspaces: their packages' examples and migrations are found; what was removed by hand comes back

@@ -11,7 +11,10 @@ text_of() { jq -r --arg name "$1" '.steps[] | select(.name == $name) | .text + "
 
 # ---- a wrong folder
 mkdir "$WORK/empty" && cd "$WORK/empty"
-expect "a wrong folder is told, and nothing is made there" "$(code setup) $(grep -c 'nothing to set up' "$WORK/err") $(code "$CODOPS" doctor) $(find . | wc -l)" "78 1 78 1"
+expect "a wrong folder is told, and nothing is made there" "$(code setup) $(grep -c 'nothing to set up' "$WORK/err") $(code "$CODOPS" doctor) $(code "$CODOPS" dev status) $(find . | wc -l)" "78 1 78 78 1"
+mkdir "$WORK/plain" && cd "$WORK/plain" && printf '{"name":"plain","scripts":{"start":"node ."}}' >package.json && printf '{"name":"plain","lockfileVersion":3,"packages":{"":{"name":"plain"}}}' >package-lock.json
+expect "a project that was not set up is not \"ready\"" "$(code "$CODOPS" dev status) $(grep -c 'nothing was set up here yet' "$WORK/code.out")" "2 1"
+expect "one without dependencies and services is, once it was" "$(code setup -o json --skip tools) $(code setup -o json --skip tools) $(json '[.steps[] | select(.ending != "unchanged")]') $(code "$CODOPS" dev status)" "0 0 [] 0"
 
 # ---- a port that is taken between the look and the start
 app="$WORK/app"
@@ -84,6 +87,63 @@ echo 'LATER=1' >>.env.example
 expect "a key more: .env keeps its other name" "$(code setup -o json "${quick[@]}") $(stat -c %h .env) $(grep -c '^LATER=1$' "$WORK/other-name")" "0 2 1"
 "$CODOPS" setup-dev --down >/dev/null 2>&1
 
+# ---- .env under two names that are both read; a value that is changed is changed under each
+clone "$WORK/twice" && cd "$WORK/twice"
+cp .env.example .env && sed -i 's/change-me/x1y2z3/' .env && ln .env backend/.env && echo 'EXTRA=1' >backend/.env.example
+listen_on 5432
+expect "hard links: one file, with the keys of both examples, moved as one" "$(code setup -o json "${quick[@]}" --remap) $(stat -c %h .env) $(grep -c '^EXTRA=1$' .env) $(cmp .env backend/.env && grep -c '@127.0.0.1:5433/' .env) $(grep -c '@127.0.0.1:5432/' .codops/dev/replaced/.env.*)" "0 2 1 1 1"
+kill $listener
+wait $listener 2>/dev/null || true
+listener=
+"$CODOPS" setup-dev --down >/dev/null 2>&1
+
+# ---- servers in pieces, several databases, programs of other languages
+mkdir -p "$WORK/pieces"/{db/migrations,services/api,billing} && cd "$WORK/pieces" && checkouts+=("$PWD")
+printf -- '-- migrate:up\nCREATE TABLE mine (id int);\n' >db/migrations/20240101000000_mine.sql
+printf 'DB_HOST=localhost\nDB_USER=shop\nDB_PASSWORD=change-me\nDB_NAME=shop\nREDIS_HOST=localhost\nREDIS_PORT=6379\nREDIS_PASSWORD=change-me\n' >.env.example
+printf 'JWT_SECRET=\r\nDB_PASSWORD=\r\n' >services/api/.env.example
+printf 'DATABASE_URL=postgresql://billing:b1ll@localhost:5432/billing\n' >billing/.env.example
+echo 'echo "$DB_HOST:$DB_PORT $DB_NAME $REDIS_PORT" >seeded' >seed.sh
+echo 'setup_dev: {seed: [{run: [sh, seed.sh]}]}' >codops.yaml
+listen_on 5432
+expect "DB_HOST, DB_USER, …: made, migrated, on a port of their own" "$(code env DB_PORT=1 PGHOST=192.0.2.1 "$CODOPS" setup-dev -o json) $(jq -r '[.ready, (.steps[] | select(.name == "migrate" or .name == "redis" or .name == "seed") | .ending)] | join(" ")' "$WORK/code.out")" "0 true done done done"
+expect "the port is written beside the host" "$(grep -c '^DB_PORT=5433$' .env) $(cat seeded)" "1 localhost:5433 shop 6379"
+expect "dev psql, dev redis-cli, dev status" "$("$CODOPS" dev psql -- -Atc "SELECT current_user || '/' || current_database() FROM pg_class WHERE relname = 'mine'") $("$CODOPS" dev redis-cli -- ping) $(code "$CODOPS" dev status)" "shop/shop PONG 0"
+expect "a shell's own pieces are told" "$(DB_PORT=1 code "$CODOPS" doctor) $(words "$WORK/code.err" | grep -c 'with DB_PORT of this shell .*unset DB_PORT')" "0 1"
+expect "the example of a program in another language, with its line ends" "$(grep -cE $'^JWT_SECRET=[0-9a-f]{32}\r$' services/api/.env) $(sed -n 's/^DB_PASSWORD=//p' services/api/.env | tr -d '\r')" "1 $(sed -n 's/^DB_PASSWORD=//p' .env)"
+expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+expect "from a folder inside it is the same environment" "$(cd services/api && code "$CODOPS" dev status) $(test -e services/api/.codops; echo $?)" "0 1"
+kill $listener
+wait $listener 2>/dev/null || true
+listener=
+expect "--remap keeps what the pieces say" "$(code setup -o json --remap) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+expect "DB_CONNECTION=mysql is left alone" "$(printf 'DB_CONNECTION=mysql\n' >>.env; code "$CODOPS" doctor -o json) $(jq -c '[.steps[].name] | index("database")' "$WORK/code.out") $(grep -c 'names .*mysql' "$WORK/code.err")" "0 null 1"
+sed -i '/^DB_CONNECTION=/d' .env
+"$CODOPS" setup-dev --down >/dev/null 2>&1
+
+# ---- two databases by URLs, and a role that is renamed
+mkdir -p "$WORK/two"/{users,billing,db/migrations} && cd "$WORK/two" && checkouts+=("$PWD")
+cp "$WORK/pieces/db/migrations"/* db/migrations/
+printf 'DATABASE_URL=postgresql://billing:b1ll@localhost:5432/billing\n' >billing/.env
+printf 'DATABASE_URL=postgresql://users:us3r@localhost:5432/users\n' >users/.env
+echo '{"name":"x"}' | tee users/package.json >billing/package.json
+expect "each back end has its database" "$(code setup -o json --skip tools) $(json .ready)" "0 true"
+for name in billing:b1ll users:us3r; do
+  expect "${name%:*} can log in" "$(psql "postgresql://$name@127.0.0.1:5432/${name%:*}" -Atc 'SELECT current_user')" "${name%:*}"
+done
+expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+sed -i 's/billing:b1ll/teller:t3ll/' billing/.env
+printf -- '-- migrate:up\nALTER TABLE mine ADD name text;\n' >db/migrations/20240102000000_more.sql
+expect "another role has what was the first one's" "$(code setup -o json) $(ending migrate) $(psql postgresql://teller:t3ll@127.0.0.1:5432/billing -Atc 'SELECT count(name) FROM mine') $(psql postgresql://users:us3r@127.0.0.1:5432/users -Atc 'SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()')" "0 done 0 users"
+"$CODOPS" setup-dev --down >/dev/null 2>&1
+
+# ---- a path that is too long for a socket
+long=$WORK/$(printf 'd%.0s' {1..120})
+mkdir "$long" && cd "$long"
+printf 'services: {web: {image: x}}\n' >compose.yaml
+expect "a socket whose path is too long: told" "$(DOCKER_HOST=unix://$long/docker.sock code "$CODOPS" doctor --backend docker) $(words "$WORK/code.out" | grep -c 'too long\|longer')" "2 1"
+cd "$WORK"
+
 # ---- a secret that needs quotes, written into another package's file
 clone "$WORK/quoted" && cd "$WORK/quoted"
 { sed "s|^JWT_SECRET=.*|JWT_SECRET='two words # and \$more \"so\"'|" .env.example; printf "SESSION_SECRET='-----BEGIN\nline two\nEND-----'\n"; } >.env
@@ -101,6 +161,16 @@ if ((EUID == 0)); then
   mkdir "$WORK/theirs" && echo 'A=1' >"$WORK/theirs/.env" && printf 'A=1\nB=2\n' >"$WORK/theirs/.env.example" && chown 65534:65534 "$WORK/theirs" && chmod 644 "$WORK/theirs/.env"
   cd "$WORK/theirs"
   expect "another user's .env: its owner is named" "$(code setpriv --reuid=65534 --regid=65534 --clear-groups "$WORK/codops" setup-dev) $(words "$WORK/code.err" | grep -c 'is user "root".s, and this is user "nobody"') $(grep -c 'chmod' "$WORK/code.err")" "1 1 0"
+  rm -rf .codops
+  # What may not be read is told by name and mode, with the command that mends it.
+  mkdir "$WORK/hidden" && cp "$WORK/twice/.env.example" "$WORK/hidden" && echo 'A=1' >"$WORK/hidden/.env" && chown -R 65534:65534 "$WORK/hidden" && chmod 0 "$WORK/hidden/.env" && cd "$WORK/hidden"
+  as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups env CODOPS_SETUP_DEV_BACKEND=local "$WORK/codops" "$@"; }
+  expect ".env of mode 000: told, and as it was" "$(code as_nobody setup-dev) $(words "$WORK/code.err" | grep -c 'mode 000.*chmod u+rw') $(stat -c '%a %s' .env)" "78 1 0 4"
+  expect "for root too, where a line is missing" "$(mkdir "$WORK/roots" && cd "$WORK/roots" && echo A=1 >.env && printf 'A=1\nB=2\n' >.env.example && chmod 0 .env && code setup --only env; stat -c '%a %s' "$WORK/roots/.env") $(words "$WORK/out" | grep -c '.env. is read-only')" "1
+0 4 1"
+  chown root .env && chmod 600 .env
+  expect "another user's that may not be read" "$(code as_nobody setup-dev) $(words "$WORK/code.err" | grep -c 'user "root".s, mode 600.*sudo chown nobody')" "78 1"
+  cd "$WORK/theirs"
   rm -rf .codops
   expect "sudo in somebody's checkout is refused" "$(SUDO_UID=65534 code setup) $(grep -c 'without sudo' "$WORK/err") $(test -e .codops; echo $?)" "78 1 1"
 fi

@@ -25,6 +25,24 @@ std::string variable_of(const Workspace& workspace, Store store) {
   return !setting.empty() ? setting : store == Store::postgres ? "DATABASE_URL" : "REDIS_URL";
 }
 
+PartLookup in_files(const Workspace& workspace, const std::string& directory) {
+  return [&workspace, directory](const std::string& name) {
+    const auto found = named_in(workspace.env, name, directory);
+    return found ? std::optional{found->value} : std::nullopt;
+  };
+}
+
+PartLookup in_variables(const std::map<std::string, std::string>& variables) {
+  return [&variables](const std::string& name) {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional{found->second};
+  };
+}
+
+bool is_a_service(const Workspace& workspace, Store store) {
+  return workspace.compose && std::any_of(workspace.compose->services.begin(), workspace.compose->services.end(), [&](const auto& one) { return store_of_service(one.second) == store; });
+}
+
 std::string url_of(const io::postgres::Target& target) {
   return fmt::format("postgresql://{}:{}@{}:{}/{}", io::percent_encode(target.user), io::percent_encode(target.password.reveal()), target.host, target.port, io::percent_encode(target.database));
 }
@@ -40,7 +58,7 @@ std::string reachable(const Workspace& workspace, const StorePlan& store, std::s
 // What leads to the checkout's own store; empty: it can't be told, and the step that needs it says why.
 std::string own_url(const Workspace& workspace, const StorePlan& store) {
   try {
-    if (!store.variable.empty()) return reachable(workspace, store, workspace.value(store.variable).value_or(""));
+    if (!store.variable.empty()) return reachable(workspace, store, workspace.url(store));
     if (store.store == Store::postgres) return url_of(workspace.database());
     return fmt::format("redis://{}:{}", store.host, store.reach());
   } catch (const Failure&) {
@@ -89,11 +107,77 @@ std::string own_place(const Workspace& workspace, const StorePlan& store) {
   return place_text(store.host, std::to_string(store.reach()), workspace.database().database);
 }
 
+// DB_PORT exported in a shell goes before that of .env, for a program that is started there.
+void note_parts_of_shell(Workspace& workspace, const StorePlan& store) {
+  auto seen = workspace.child_environment("");
+  std::string names;
+  for (const auto& name : part_names(store.store)) {
+    const auto said = workspace.shell.find(name);
+    if (said == workspace.shell.end() || said->second.empty()) continue;
+    if (const auto own = seen.find(name); own != seen.end() && own->second == said->second) continue;
+    seen[name] = said->second;
+    names += (names.empty() ? "" : " ") + name;
+  }
+  if (names.empty()) return;
+  const auto parts = store_parts(store.store, in_variables(seen), false);
+  try {
+    const auto other = parts ? other_place(workspace, store, parts->url) : std::string{};
+    if (other.empty()) return;
+    workspace.notes.push_back(fmt::format("with {} of this shell what is started from it would use {}; setup-dev and its commands use {}: unset {}", names, other, own_place(workspace, store), names));
+  } catch (const Failure&) {
+    // The step that needs the checkout's own tells what is wrong with it.
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> Workspace::value(const std::string& name) const {
   const auto found = named_first(env, name);
   return found ? std::optional{found->value} : std::nullopt;
+}
+
+std::optional<StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory) {
+  return store_parts(store, in_files(workspace, directory), is_a_service(workspace, store));
+}
+
+std::optional<FoundParts> find_parts(const Workspace& workspace, Store store) {
+  std::vector<std::string> folders{""};
+  for (const auto& file : workspace.env) folders.push_back(std::filesystem::path{file.path}.parent_path().string());
+  for (const auto& folder : folders) {
+    auto parts = parts_in(workspace, store, folder);
+    if (!parts) continue;
+    const auto first = named_in(workspace.env, parts->first(), folder);
+    return FoundParts{std::move(*parts), first ? first->file : std::string{}};
+  }
+  return std::nullopt;
+}
+
+std::string other_server(const Workspace& workspace, Store store, const FoundParts& found) {
+  const auto folder = std::filesystem::path{found.file}.parent_path().string();
+  if (auto kind = other_kind(found.parts, in_files(workspace, folder)); !kind.empty()) return kind;
+  // "DB_" says nothing of the kind; what the packages talk to does.
+  const auto uses = [&](const auto& names) -> std::string {
+    for (const auto& package : workspace.packages) {
+      for (const auto* name : names) {
+        if (std::find(package.dependencies.begin(), package.dependencies.end(), name) != package.dependencies.end()) return name;
+      }
+    }
+    return {};
+  };
+  const bool open = store == Store::postgres && (found.parts.family == "DB_" || found.parts.family == "DATABASE_") && !is_a_service(workspace, store);
+  if (open && uses(std::array{"pg", "postgres", "pg-promise", "pg-native", "@prisma/adapter-pg", "slonik"}).empty()) {
+    if (auto other = uses(std::array{"mysql2", "mysql", "mariadb", "mssql", "tedious", "oracledb", "mongoose", "mongodb", "better-sqlite3", "sqlite3"}); !other.empty()) return other;
+  }
+  if (!workspace.compose) return {};
+  const auto service = workspace.compose->services.find(found.parts.host_value);
+  const bool another = service != workspace.compose->services.end() && !service->second.image.empty() && !service->second.build && store_of_service(service->second) != store;
+  return another ? service->second.image : std::string{};
+}
+
+std::string Workspace::url(const StorePlan& store) const {
+  if (!store.in_parts) return value(store.variable).value_or("");
+  const auto found = find_parts(*this, store.store);
+  return found ? found->parts.url : std::string{};
 }
 
 std::map<std::string, std::string> Workspace::child_environment(const std::string& directory) const {
@@ -108,6 +192,10 @@ std::map<std::string, std::string> Workspace::child_environment(const std::strin
     const bool another = (store == Store::postgres && postgres.wanted) || (store == Store::redis && redis.wanted);
     at = another ? variables.erase(at) : std::next(at);
   }
+  for (const auto* store : {&postgres, &redis}) {
+    if (!store->wanted || !store->in_parts) continue;
+    for (const auto& name : part_names(store->store)) variables.erase(name);
+  }
   const auto files = files_for(env, directory);
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     for (const auto& statement : (*file)->after.statements()) {
@@ -116,6 +204,10 @@ std::map<std::string, std::string> Workspace::child_environment(const std::strin
   }
   for (const auto* store : {&postgres, &redis}) {
     if (!store->wanted) continue;
+    if (const auto parts = store->in_parts ? parts_in(*this, store->store, directory) : std::nullopt; parts && is_container_name(*this, store->store, parts->host_value)) {
+      variables[parts->host] = store->host;
+      variables[parts->port_name()] = std::to_string(store->reach());
+    }
     const auto name = variable_of(*this, store->store);
     const auto own = named_in(env, name, directory);
     if (auto url = own ? reachable(*this, *store, own->value) : own_url(*this, *store); !url.empty()) variables[name] = std::move(url);
@@ -127,6 +219,7 @@ std::map<std::string, std::string> Workspace::child_environment(const std::strin
 
 void note_shell(Workspace& workspace) {
   for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    if (store->wanted && store->in_parts) note_parts_of_shell(workspace, *store);
     const auto name = variable_of(workspace, store->store);
     const auto said = workspace.shell.find(name);
     if (!store->wanted || said == workspace.shell.end() || said->second.empty()) continue;
@@ -145,6 +238,12 @@ std::string sees_another(const Workspace& workspace, const std::string& director
   const auto seen = workspace.child_environment(directory);
   for (const auto* store : {&workspace.postgres, &workspace.redis}) {
     if (!store->wanted) continue;
+    if (const auto parts = store->in_parts ? store_parts(store->store, in_variables(seen), false) : std::nullopt) {
+      if (const auto other = other_place(workspace, *store, parts->url); !other.empty()) {
+        const auto from = named_in(workspace.env, parts->first(), directory);
+        return fmt::format("{} of {} leads to {}, and this checkout's own is {}", parts->first(), from ? from->file : store->file, other, own_place(workspace, *store));
+      }
+    }
     const auto name = variable_of(workspace, store->store);
     const auto url = seen.find(name);
     const auto other = url == seen.end() ? std::string{"nothing"} : other_place(workspace, *store, url->second);

@@ -22,7 +22,7 @@ using target::HealthState;
 using target::RunState;
 
 constexpr const char* before_suffix = "-before";
-constexpr Milliseconds ready_time{180'000};
+constexpr Milliseconds ready_time{180'000}, recovery_time{10'000};
 
 std::string tail_of(const Workspace& workspace, const std::string& container, const Limits& limits) {
   std::string text;
@@ -183,6 +183,16 @@ void wait_up(const Workspace& workspace, const compose::Service& service, const 
   }
 }
 
+// Probes that failed while it was paused, or before what it lacked was there, say nothing of now: the next one does.
+void let_recover(const Workspace& workspace, const ContainerDetails& before, const Limits& limits) {
+  if (before.state != RunState::paused && before.state != RunState::running) return;
+  try {
+    wait_for(*workspace.api, {before.id}, [](const Present& present) { return present.begin()->second.gone || present.begin()->second.details.health != HealthState::unhealthy; }, {}, limits.within(recovery_time));
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
+  }
+}
+
 // Made where it is missing or stale, on its networks, started. Can be repeated after any failure.
 ContainerDetails make_and_start(const Workspace& workspace, const compose::Service& service, const scaffold::dev::Progress& progress, Reporter& reporter, const Clock& clock, const Limits& limits) {
   const auto found = [&](std::optional<ContainerDetails> details) {
@@ -225,6 +235,7 @@ std::string bring_up(const Workspace& workspace, const std::string& name, scaffo
     }
   }();
   if (ledger.find(stopped_key(name))) ledger.drop(stopped_key(name));
+  let_recover(workspace, details, limits);
   wait_up(workspace, service, details.id, ending_of(workspace, name, details.id, ledger), progress, limits);
   const auto now = workspace.api->find_container(details.id, limits);
   return now && now->state == RunState::exited ? fmt::format("{} ended with 0", details.name) : details.name;

@@ -113,7 +113,13 @@ void dev_logs(const Workspace& workspace, const DevLogs& request, const Write& w
   SystemClock clock;
   SilentReporter silent;
   Host host{environment, workspace.shell, silent, clock};
-  stream_logs(host, {request.services, request.follow, false, request.tail}, write, limits);
+  try {
+    stream_logs(host, {request.services, request.follow, false, request.tail}, write, limits);
+  } catch (const Failure& failure) {
+    // That verb's own hint is one for a deployed environment.
+    if (!failure.hint().starts_with("codops status")) throw;
+    throw Failure{failure.code(), failure.message(), "codops setup-dev"};
+  }
 }
 
 }  // namespace codops::ops::dev

@@ -45,6 +45,7 @@ std::vector<PortPlan> docker_ports(const Workspace& workspace) {
   std::vector<PortPlan> ports;
   if (!workspace.compose) return ports;
   for (const auto& [name, service] : workspace.compose->services) {
+    if (service.replicas() == 0) continue;
     for (const auto& port : service.ports) {
       const auto published = number(port.published);
       if (published == 0 || port.protocol == "udp") continue;
@@ -52,7 +53,7 @@ std::vector<PortPlan> docker_ports(const Workspace& workspace) {
       plan.service = name;
       plan.address = port.host_ip;
       plan.port = published;
-      plan.store = port.target == default_port(store_of_image(service.image)) ? store_of_image(service.image) : Store::none;
+      plan.store = port.target == default_port(store_of_service(service)) ? store_of_service(service) : Store::none;
       plan.variable = port_variable(*workspace.compose, name, port.published);
       ports.push_back(std::move(plan));
     }
@@ -69,6 +70,12 @@ std::vector<PortPlan> local_ports(const Workspace& workspace) {
     plan.address = "127.0.0.1";
     plan.port = store->port;
     plan.store = store->store;
+    if (const auto found = store->in_parts ? find_parts(workspace, store->store) : std::nullopt) {
+      plan.both = found->parts.host_value == "localhost" || found->parts.host_value == "::1";
+      for (const auto& file : workspace.env) {
+        if (const auto* statement = file.after.find(found->parts.port_name()); statement != nullptr && plan.variable.empty()) plan.variable = variable_in(file.after.raw(*statement));
+      }
+    }
     // "localhost:${POSTGRES_PORT:-5432}" in a URL: the variable moves, the URL follows.
     for (const auto& file : workspace.env) {
       if (file.path != store->file) continue;
@@ -131,7 +138,7 @@ void find_holders(Workspace& workspace, const Limits& limits) {
 // Where the files say that the store is, which need not be where it is published.
 std::optional<UrlPlace> named_place(const Workspace& workspace, const StorePlan& store) {
   if (store.variable.empty()) return std::nullopt;
-  return url_place(workspace.value(store.variable).value_or(""));
+  return url_place(workspace.url(store));
 }
 
 std::string named_variable(const Workspace& workspace, Store store) {
@@ -145,7 +152,12 @@ std::string who(const PortPlan& plan) {
 }
 
 // One way from what is to what will be; the question for it where existing values change.
-void move(Workspace& workspace, const Move& move, PortPlan* plan, const std::string& reason, const Agree& agree) {
+void move(Workspace& workspace, Move move, PortPlan* plan, const std::string& reason, const Agree& agree) {
+  const auto& store = move.store == Store::redis ? workspace.redis : workspace.postgres;
+  if (const auto found = move.store != Store::none && store.in_parts ? find_parts(workspace, move.store) : std::nullopt; found && found->parts.port.empty() && move.to_port != default_port(move.store)) {
+    move.unsaid_port = found->parts.port_name();
+    move.unsaid_file = found->file;
+  }
   auto moved = workspace.env;
   const auto effect = apply_move(moved, move);
   if (!effect.anything && plan != nullptr && !named_variable(workspace, move.store).empty()) return;
@@ -170,12 +182,13 @@ void point_here(Workspace& workspace, StorePlan& store, const Agree& agree) {
        fmt::format("{} in {} names \"{}\", which only containers know.", store.variable, store.file, place->host), agree);
 }
 
-bool leads_to(const std::filesystem::path& file, Store store, std::uint16_t port) {
+// nullopt: it may not be read.
+std::optional<bool> leads_to(const std::filesystem::path& file, Store store, std::uint16_t port) {
   std::string text;
   try {
     text = io::read_file_if_there(file).value_or("");
   } catch (const Failure&) {
-    return false;  // another user's: it is not this one's to start with
+    return std::nullopt;
   }
   std::istringstream lines{text};
   for (std::string line; std::getline(lines, line);) {
@@ -193,16 +206,21 @@ void note_unmoved(Workspace& workspace, const PortPlan& plan) {
   for (const auto& package : workspace.packages) {
     if (!package.directory.empty()) folders.insert(package.directory + "/");
   }
-  std::vector<std::string> left;
+  std::vector<std::string> left, unread;
   for (const auto& folder : folders) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator{workspace.project / folder, error}) {
       const auto name = entry.path().filename().string(), path = folder + name;
       const bool known = std::any_of(workspace.env.begin(), workspace.env.end(), [&](const EnvFile& one) { return one.path == path || one.example == path; });
       const bool example = name.ends_with(".example") || name.ends_with(".sample") || name.ends_with(".template") || name.ends_with(".dist");
-      if (name.starts_with(".env.") && !known && !example && entry.is_regular_file(error) && leads_to(entry.path(), plan.store, plan.port)) left.push_back(path);
+      if (!name.starts_with(".env.") || known || example || !entry.is_regular_file(error)) continue;
+      const auto leads = leads_to(entry.path(), plan.store, plan.port);
+      if (!leads) unread.push_back(path);
+      else if (*leads) left.push_back(path);
     }
   }
+  std::sort(unread.begin(), unread.end());
+  if (!unread.empty()) workspace.notes.push_back(fmt::format("{} can't be read by this user: whether it leads to port {}, which {} has, was not looked at", fmt::join(unread, ", "), plan.port, who(plan)));
   if (left.empty()) return;
   std::sort(left.begin(), left.end());
   workspace.notes.push_back(fmt::format("{} still leads to port {}, which {} has: setup-dev does not write there, so change it to {} yourself", fmt::join(left, ", "), plan.port, who(plan), plan.moved_to));

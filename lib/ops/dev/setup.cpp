@@ -31,13 +31,27 @@ Exit exit_of(const std::vector<StepResult>& results, bool check_only) {
   return check_only ? Exit::unhealthy : *exit == Exit::unhealthy ? Exit::failed : *exit;
 }
 
+// A developer's machine needs one of each; ports that are published are there once anyway.
+void tell_counts(const compose::Project& project, Reporter& reporter) {
+  std::vector<std::string> none;
+  for (const auto& [name, service] : project.services) {
+    if (service.replicas() == 0) none.push_back(name);
+    if (service.replicas() > 1) reporter.note(fmt::format("the compose file wants {} of \"{}\": setup-dev runs one", service.replicas(), name));
+  }
+  if (!none.empty()) reporter.note(fmt::format("not run, as the compose file wants none: {}", fmt::join(none, ", ")));
+}
+
 void tell_notes(const Workspace& workspace, Reporter& reporter) {
   if (workspace.backend == Backend::local && !workspace.backend_why.empty()) reporter.note(fmt::format("backend local: {}", workspace.backend_why));
   for (const auto& note : workspace.notes) reporter.note(note);
-  if (workspace.backend != Backend::local || !workspace.compose) return;
+  if (!workspace.compose) return;
+  if (workspace.backend == Backend::docker) {
+    tell_counts(*workspace.compose, reporter);
+    return;
+  }
   std::vector<std::string> others;
   for (const auto& [name, service] : workspace.compose->services) {
-    if (store_of_image(service.image) == Store::none) others.push_back(name);
+    if (store_of_service(service) == Store::none) others.push_back(name);
   }
   if (!others.empty()) reporter.note(fmt::format("not run by the local backend: {}", fmt::join(others, ", ")));
 }
@@ -90,17 +104,6 @@ void tidy(const Workspace& workspace) {
   }
 }
 
-// In a wrong folder "ready" would be no answer.
-void require_something(const Workspace& workspace) {
-  const auto& setup = workspace.environment.setup_dev;
-  if (!workspace.packages.empty() || !workspace.env.empty() || workspace.compose || workspace.compose_failure || workspace.postgres.wanted || workspace.redis.wanted ||
-      !setup.generate.empty() || !setup.seed.empty()) {
-    return;
-  }
-  throw Failure{Exit::config, fmt::format("there is nothing to set up in \"{}\": no package.json, no .env and no example of one, no compose file", workspace.project.string()),
-                "cd to the project's folder"};
-}
-
 // What npm makes there would be root's, and the checkout's owner could not remove it.
 void refuse_sudo(const Request& request) {
   const auto sudo = request.inputs.shell.find("SUDO_UID");
@@ -110,16 +113,8 @@ void refuse_sudo(const Request& request) {
   throw Failure{Exit::config, fmt::format("this checkout is user \"{}\"'s, and with sudo its node_modules and servers would be root's", user_name(status.st_uid)), "codops setup-dev, without sudo"};
 }
 
-}  // namespace
-
-Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
+Outcome change(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
   const auto folder = dev_folder(request.inputs.environment.directory);
-  if (request.check_only) {
-    auto workspace = observe(request.inputs, request.remap ? agreement(request) : Agree{}, limits);
-    require_something(workspace);
-    Ledger ledger{folder};
-    return run(request, workspace, ledger, reporter, clock, limits);
-  }
   refuse_sudo(request);
   // Before anything is made there.
   if (!std::filesystem::is_directory(folder)) require_something(observe(request.inputs, {}, limits));
@@ -134,6 +129,24 @@ Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, c
   const auto workspace = observe(request.inputs, agreement(request), limits);
   tidy(workspace);
   return run(request, workspace, ledger, reporter, clock, limits);
+}
+
+}  // namespace
+
+Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, const Limits& limits) {
+  if (request.check_only) {
+    auto workspace = observe(request.inputs, request.remap ? agreement(request) : Agree{}, limits);
+    require_something(workspace);
+    Ledger ledger{dev_folder(request.inputs.environment.directory)};
+    return run(request, workspace, ledger, reporter, clock, limits);
+  }
+  try {
+    return change(request, reporter, clock, limits);
+  } catch (const Failure& failure) {
+    // The very first file of .codops/dev, or the last: no step's.
+    if (!is_full_disk(failure.message())) throw;
+    throw Failure{failure.code(), failure.message(), full_disk_hint};
+  }
 }
 
 }  // namespace codops::ops::dev

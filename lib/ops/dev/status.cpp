@@ -61,6 +61,7 @@ void add_containers(const Workspace& workspace, const Ledger& ledger, DevStatus&
   const auto all = containers_of(workspace, limits);
   for (const auto& [name, service] : workspace.compose->services) {
     const auto found = std::find_if(all.begin(), all.end(), [&service_name = name](const ServiceContainer& one) { return one.service == service_name; });
+    if (service.replicas() == 0 && found == all.end()) continue;
     ServiceState state{name, found == all.end() ? "no container" : found->state, {}, found == all.end() ? "" : found->name, false};
     state.good = state.state == "healthy" || state.state == "running" ||
                  (state.state == "exited with 0" && ending_of(workspace, name, found->id, ledger) != JobEnd::never);
@@ -103,7 +104,7 @@ void add_database(const Workspace& workspace, DevStatus& status, const Limits& l
 }  // namespace
 
 bool DevStatus::good() const {
-  if (services.empty() && expected) return false;
+  if (services.empty() && (expected || !set_up)) return false;
   return database_good && std::all_of(services.begin(), services.end(), [](const ServiceState& one) { return one.good; });
 }
 
@@ -113,19 +114,27 @@ void require_own_server(const Workspace& workspace, const StorePlan& store, cons
     if (workspace.compose_failure) throw *workspace.compose_failure;
     if (workspace.compose) require_ours(workspace, limits);
   }
+  if (workspace.backend == Backend::docker && workspace.compose && workspace.api && !store.service.empty()) {
+    // It has its port all the same, and would never answer.
+    if (const auto container = find_container_of(workspace, store.service, limits); container && container->state == target::RunState::paused) {
+      throw Failure{Exit::unavailable, fmt::format("this checkout's {} (container \"{}\") is paused", store.store == Store::postgres ? "PostgreSQL" : "Redis", container->name), "codops setup-dev"};
+    }
+  }
   const auto* port = port_of(workspace, store);
   if (port == nullptr || port->ours) return;  // a service that publishes nothing: no other can be met by it
   const auto holder = port->moved_to == 0 ? who_holds(*port) : std::string{};
   throw Failure{Exit::unavailable,
                 fmt::format("this checkout's {} is not on port {}{}", store.store == Store::postgres ? "PostgreSQL" : "Redis", store.port, holder.empty() ? ": nobody is" : ", which " + holder + " has"),
-                holder.empty() ? "codops setup-dev" : "codops setup-dev --remap moves it to a free one"};
+                holder.empty() ? "codops setup-dev" : workspace.backend == Backend::docker && port->variable.empty() ? "end that, or write another port into the compose file, then codops setup-dev" : "codops setup-dev --remap moves it to a free one"};
 }
 
 DevStatus dev_status(const Workspace& workspace, const Limits& limits) {
+  DevStatus status;
+  status.set_up = std::filesystem::is_directory(workspace.folder);
+  if (!status.set_up) require_something(workspace);
   if (workspace.engine_failure) throw *workspace.engine_failure;
   if (workspace.backend == Backend::docker && workspace.compose_failure) throw *workspace.compose_failure;
   if (workspace.backend == Backend::docker && workspace.compose) require_ours(workspace, limits);
-  DevStatus status;
   status.backend = workspace.backend;
   const Ledger ledger{workspace.folder};
   if (workspace.backend == Backend::local) add_local(workspace, status);
@@ -141,7 +150,7 @@ std::string text(const DevStatus& status) {
   out += fmt::format("  {:<12} {:<14} {:<18} {}\n", "SERVICE", "STATE", "ADDRESS", "");
   for (const auto& one : status.services) out += fmt::format("  {:<12} {:<14} {:<18} {}\n", one.service, one.state, one.address, one.note);
   if (!status.database.empty()) out += fmt::format("  {:<12} {}\n", "database", status.database);
-  if (status.services.empty()) out += status.expected ? "  what was set up here is not there any more\n" : "  nothing was set up here\n";
+  if (status.services.empty()) out += status.expected ? "  what was set up here is not there any more\n" : status.set_up ? "  it needs no services\n" : "  nothing was set up here yet\n";
   while (out.find(" \n") != std::string::npos) out.erase(out.find(" \n"), 1);
   if (!status.good()) out += "  next:  codops setup-dev\n";
   return out;

@@ -19,7 +19,8 @@ struct DevStatus {
   std::vector<ServiceState> services;
   std::string database;       // "up to date (3)", "2 pending"; empty: none
   bool database_good{true};
-  bool expected{};            // something was set up here
+  bool expected{};            // servers were set up here
+  bool set_up{};              // setup-dev was run here
 
   bool good() const;
 };

@@ -51,9 +51,73 @@ std::string provision_key(const Workspace& workspace) {
 void require_usable(const Workspace& workspace, const pg::Target& target) {
   if (workspace.backend != Backend::local) return;
   const auto where = fmt::format("{} in {}", workspace.postgres.variable, workspace.postgres.file);
-  if (target.password.empty()) throw Failure{Exit::config, where + " has no password", "postgresql://USER:PASSWORD@localhost:5432/NAME"};
+  if (target.password.empty()) throw Failure{Exit::config, where + " has no password", workspace.postgres.in_parts ? "DB_PASSWORD beside it, or PGPASSWORD" : "postgresql://USER:PASSWORD@localhost:5432/NAME"};
   if (target.user == LocalPostgres::superuser) {
     throw Failure{Exit::config, fmt::format("{} names the role \"{}\", which is setup-dev's own", where, target.user), "name another role there: it is made"};
+  }
+}
+
+// Of a container that refuses the password.
+std::string login_hint(const Workspace& workspace) {
+  const auto admin = admin_of(workspace), asked = workspace.database();
+  const auto file = workspace.postgres.file.empty() ? std::string{"the compose file"} : workspace.postgres.file;
+  if (asked.user == admin.user && asked.password.reveal() != admin.password.reveal()) {
+    return fmt::format("{} in {} and the compose file (POSTGRES_PASSWORD) have different passwords for \"{}\": write the one that the database was made with into both, then codops setup-dev",
+                       workspace.postgres.variable, file, admin.user);
+  }
+  return fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
+                     file, workspace.compose->name, workspace.postgres.service, admin.user);
+}
+
+// Other databases that the .env files name on this very server: of a second back end, of tests, Prisma's shadow.
+struct OtherDatabase {
+  pg::Target target;
+  std::string named;  // "DATABASE_URL in users/.env"
+};
+std::vector<OtherDatabase> other_databases(const Workspace& workspace, const pg::Target& main) {
+  std::vector<OtherDatabase> others;
+  for (const auto& file : workspace.env) {
+    for (const auto& statement : file.after.statements()) {
+      const auto place = statement.value ? url_place(*statement.value) : std::nullopt;
+      if (!place || store_of_scheme(place->scheme) != Store::postgres) continue;
+      const bool here = is_loopback(place->host) ? (place->port.empty() ? "5432" : place->port) == main.port : is_container_name(workspace, Store::postgres, place->host);
+      if (!here) continue;
+      try {
+        auto target = pg::parse_target(*statement.value);
+        const bool own = target.database.empty() || target.user.empty() || target.database == main.database || target.database == "postgres" || target.database.starts_with("template");
+        if (own || target.password.empty() || target.user == LocalPostgres::superuser) continue;
+        if (std::any_of(others.begin(), others.end(), [&](const OtherDatabase& one) { return one.target.database == target.database; })) continue;
+        others.push_back({std::move(target), fmt::format("{} in {}", statement.name, file.path)});
+      } catch (const Failure&) {
+        // The main one's is told by its own step; the others are their programs' to read.
+      }
+    }
+  }
+  return others;
+}
+
+std::vector<OtherDatabase> missing_databases(const Workspace& workspace, pg::Connection& connection, const Limits& limits) {
+  auto others = other_databases(workspace, workspace.database());
+  if (others.empty()) return others;
+  const auto there = connection.query("SELECT datname FROM pg_database", limits);
+  std::erase_if(others, [&](const OtherDatabase& one) {
+    for (std::size_t row = 0; row < there.size(); ++row) {
+      if (there.text(row, 0) == one.target.database) return true;
+    }
+    return false;
+  });
+  return others;
+}
+
+// The private server's only: what the role before owns in this database goes to the new one, else nobody could migrate it any more.
+void hand_over(pg::Connection& maintenance, pg::Target admin, const std::string& database, const std::string& from, const std::string& to, const Limits& limits) {
+  // REASSIGN OWNED takes that role's other databases along.
+  const auto kept = maintenance.query(fmt::format("SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = {} AND datname <> {}", pg::quote_literal(from), pg::quote_literal(database)), limits);
+  admin.database = database;
+  auto inside = connect(admin, limits);
+  inside.query(fmt::format("REASSIGN OWNED BY {} TO {}", pg::quote_identifier(from), pg::quote_identifier(to)), limits);
+  for (std::size_t row = 0; row < kept.size(); ++row) {
+    maintenance.query(fmt::format("ALTER DATABASE {} OWNER TO {}", pg::quote_identifier(std::string{kept.text(row, 0)}), pg::quote_identifier(from)), limits);
   }
 }
 
@@ -64,7 +128,9 @@ Finding look_at_database(const Context& context, const Limits& limits) {
   try {
     auto connection = context.connection.take(target, limits.within(connect_time));
     const bool known = is_known_database(context, connection, limits);
+    const auto missing = known ? missing_databases(workspace, connection, limits) : std::vector<OtherDatabase>{};
     context.connection.keep(std::move(connection));
+    if (!missing.empty()) return {false, fmt::format("database \"{}\" ({}) is not there yet", missing.front().target.database, missing.front().named), {}, {}};
     if (known) return {true, fmt::format("\"{}\" of \"{}\"", target.database, target.user), {}, {}};
     return {false, "its role, grants and extensions were not looked at yet", {}, {}};
   } catch (const pg::DatabaseError& error) {
@@ -72,7 +138,7 @@ Finding look_at_database(const Context& context, const Limits& limits) {
     // Of a server that was made a moment ago no more can be expected.
     if (error.sqlstate() == "3D000") return {false, fmt::format("database \"{}\" is not there yet", target.database), {}, {}};
     if (workspace.backend == Backend::local) return {false, fmt::format("role \"{}\" can't log in yet", target.user), {}, {}};
-    return {false, error.message(), {}, {}};
+    return {false, error.message(), error.sqlstate() == "28P01" ? login_hint(workspace) : std::string{}, {}};
   }
 }
 
@@ -90,17 +156,14 @@ std::string make_database(const Context& context, const Limits& limits) {
   SilentReporter silent;
   // Values of the environment count only while a volume is made.
   const auto explain = [&](pg::DatabaseError& error) {
-    if (error.sqlstate() != "28P01" || workspace.backend == Backend::local) return;
-    const auto asked = workspace.database();
-    const auto file = workspace.postgres.file.empty() ? std::string{"the compose file"} : workspace.postgres.file;
-    if (asked.user == admin.user && asked.password.reveal() != admin.password.reveal()) {
-      error.with_hint(fmt::format("{} in {} and the compose file (POSTGRES_PASSWORD) have different passwords for \"{}\": write the one that the database was made with into both, then codops setup-dev",
-                                  workspace.postgres.variable, file, admin.user));
-      return;
-    }
-    error.with_hint(fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
-                                file, workspace.compose->name, workspace.postgres.service, admin.user));
+    if (error.sqlstate() == "28P01" && workspace.backend == Backend::docker) error.with_hint(login_hint(workspace));
   };
+  std::string owner_before;
+  if (workspace.backend == Backend::local) {
+    auto connection = connect(admin, limits);
+    const auto row = connection.query(fmt::format("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {}", pg::quote_literal(wanted.database)), limits);
+    if (!row.empty()) owner_before = std::string{row.text(0, 0)};
+  }
   auto outcome = [&] {
     try {
       return migrate::provision(wanted, admin, silent, limits.within(Milliseconds{60'000}));
@@ -112,6 +175,10 @@ std::string make_database(const Context& context, const Limits& limits) {
   if (workspace.backend == Backend::local) {
     auto connection = connect(admin, limits);
     set_password(connection, wanted, limits);
+    if (!owner_before.empty() && owner_before != wanted.owner && owner_before != LocalPostgres::superuser) {
+      hand_over(connection, admin, wanted.database, owner_before, wanted.owner, limits);
+      outcome.made.push_back(fmt::format("\"{}\" owner of what was \"{}\"'s", wanted.owner, owner_before));
+    }
   }
   auto connection = [&] {
     try {
@@ -121,6 +188,17 @@ std::string make_database(const Context& context, const Limits& limits) {
       throw;
     }
   }();
+  for (const auto& other : missing_databases(workspace, connection, limits)) {
+    migrate::Provision more;
+    more.database = other.target.database;
+    more.owner = other.target.user;
+    more.owner_password = other.target.password;
+    const auto made = migrate::provision(more, admin, silent, limits.within(Milliseconds{60'000})).made;
+    outcome.made.insert(outcome.made.end(), made.begin(), made.end());
+    if (workspace.backend != Backend::local || more.owner == wanted.owner) continue;
+    auto as_admin = connect(admin, limits);
+    set_password(as_admin, more, limits);
+  }
   context.ledger.put("database", {provision_key(workspace) + " " + database_identity(connection, limits), {}});
   if (outcome.made.empty()) return fmt::format("\"{}\" was there", wanted.database);
   return fmt::format("made {}", fmt::join(outcome.made, ", "));

@@ -41,6 +41,7 @@ constexpr const char* left_out = "TAR_ENTRY_ERROR";
 Finding look_at_install(const Context& context, const Package& package, const Limits& limits) {
   const auto& project = context.workspace.project;
   const auto mark = install_mark(project, package);
+  if (mark.empty() && package.needs_nothing) return {true, "nothing to install", {}, {}};
   if (mark.empty()) {
     if (KeptModules{context.workspace.folder, project, package}.is_aside()) return {false, "node_modules is unfinished; the one from before is kept", {}, {}};
     return {false, fs::exists(project / package.directory / "node_modules") ? "node_modules is unfinished" : "not installed yet", {}, {}};
@@ -63,6 +64,25 @@ Finding look_at_install(const Context& context, const Package& package, const Li
 bool is_unreachable(std::string_view said) {
   constexpr std::array codes{"EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCACHED"};
   return std::any_of(codes.begin(), codes.end(), [&](const char* code) { return said.find(code) != std::string_view::npos; });
+}
+
+// package.json and the lockfile disagree, by each manager's words, and what writes the lockfile anew. npm prints a page of usage after it.
+struct Disagreement {
+  const char *words, *manager, *command;
+};
+constexpr std::array disagreements{Disagreement{"can only install packages when your package.json and", "npm", "npm install"},
+                                   Disagreement{"ERR_PNPM_OUTDATED_LOCKFILE", "pnpm", "pnpm install --no-frozen-lockfile"},
+                                   Disagreement{"Your lockfile needs to be updated", "yarn", "yarn install"},
+                                   Disagreement{"The lockfile would have been modified", "yarn", "yarn install --no-immutable"},
+                                   Disagreement{"lockfile had changes, but lockfile is frozen", "bun", "bun install"}};
+
+const Disagreement* disagreement_in(std::string_view said) {
+  const auto found = std::find_if(disagreements.begin(), disagreements.end(), [&](const Disagreement& one) { return said.find(one.words) != std::string_view::npos; });
+  return found == disagreements.end() ? nullptr : &*found;
+}
+
+bool is_reason(std::string_view line) {
+  return disagreement_in(line) != nullptr || line.find("Invalid: lock file's") != std::string_view::npos || line.find(" from lock file") != std::string_view::npos;
 }
 
 // pnpm removes a node_modules that was made with other settings (a store elsewhere, another way to hoist) and then installs. It asks
@@ -126,6 +146,10 @@ std::string install(const Context& context, const Package& package, const Progre
     } catch (const Failure& second) {
       // What is noted or aside stays so: the next run puts it back.
       said += "\n" + second.message();
+    }
+    if (const auto* disagreement = disagreement_in(failure.message())) {
+      const auto where = package.directory.empty() ? std::string{} : fmt::format("cd {} && ", package.directory);
+      throw Failure{failure.code(), said, fmt::format("({}{}) writes {} as package.json has it, then codops setup-dev; or take back what changed one of them", where, disagreement->command, package.lockfile)};
     }
     if (!is_unreachable(failure.message())) throw Failure{failure.code(), said, failure.hint()};
     throw Failure{failure.code(), said, fmt::format("the registry can't be reached: look at the network, its proxy and \"{} config get registry\", then codops setup-dev", command[0])};
@@ -256,7 +280,8 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
   for (const auto& [name, value] : more) program.env[name] = value;
   // "./scripts/seed.sh" means the folder where it runs.
   if (!argv.empty() && argv.front().find('/') != std::string::npos && !argv.front().starts_with('/')) program.argv.front() = (folder / argv.front()).string();
-  std::deque<std::string> lines;
+  std::deque<std::string> lines, reasons;
+  constexpr std::size_t most_reasons = 4;
   std::string out, err, complaint;
   // What a script prints is shown, and kept in logs of CI: without the values of the .env files.
   KnownSecrets secrets;
@@ -276,6 +301,7 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
       if (line.find_first_not_of(" \t") != std::string::npos) {
         progress(line);
         if (!fatal.empty() && complaint.empty() && line.find(fatal) != std::string::npos) complaint = line;
+        if (is_reason(line) && reasons.size() < most_reasons) reasons.push_back(line);
         lines.push_back(line);
         if (lines.size() > evidence_lines) lines.pop_front();
       }
@@ -286,7 +312,12 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
   take(out, "\n");
   take(err, "\n");
   if (outcome.status.success() && complaint.empty()) return;
-  // It may have scrolled out of the last lines.
+  // They may have scrolled out of the last lines.
+  for (auto reason = reasons.rbegin(); reason != reasons.rend(); ++reason) {
+    if (std::find(lines.begin(), lines.end(), *reason) != lines.end()) continue;
+    if (lines.size() >= evidence_lines) lines.pop_back();
+    lines.push_front(*reason);
+  }
   if (!complaint.empty() && std::find(lines.begin(), lines.end(), complaint) == lines.end()) lines.push_front(complaint);
   const auto where = directory.empty() ? std::string{} : fmt::format("cd {} && ", directory);
   throw Failure{Exit::failed, fmt::format("{} {}:{}", fmt::join(argv, " "), outcome.status.text(), last_of(lines)), fmt::format("{}{}", where, fmt::join(argv, " "))};

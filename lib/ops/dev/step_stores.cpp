@@ -278,7 +278,9 @@ void add_stores(const Context& context, Steps& steps) {
                        return look_at_networks(workspace, limits);
                      },
                      [&workspace](const Progress&, const Limits& limits) { return make_networks(workspace, limits); }});
-    for (const auto& [name, service] : workspace.compose->services) add_container(context, name, steps);
+    for (const auto& [name, service] : workspace.compose->services) {
+      if (service.replicas() != 0) add_container(context, name, steps);
+    }
     return;
   }
   if (workspace.postgres.wanted) {

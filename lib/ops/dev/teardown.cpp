@@ -1,5 +1,6 @@
 // --down and --reset: stopping what setup-dev started, and removing what it keeps.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -91,7 +92,7 @@ std::vector<std::string> kept_folders(const Workspace& workspace) {
   std::vector<std::string> kept;
   if (!has_engine(workspace)) return kept;
   for (const auto& [name, service] : workspace.compose->services) {
-    if (store_of_image(service.image) == Store::none) continue;
+    if (store_of_service(service) == Store::none) continue;
     for (const auto& mount : service.volumes) {
       const auto& target = mount.target;
       const bool has_data = target.starts_with("/var/lib/postgresql") || target == "/data" || target.starts_with("/data/") || target.starts_with("/bitnami") || target.starts_with("/home/postgres");
@@ -170,6 +171,9 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
         if (ledger) ledger->put(stopped_key(container.service), {container.id, {}});
       }
       stop_containers(workspace, limits);
+    }
+    if (const auto& away = workspace.engine_failure; away && !stopped.empty()) {
+      throw Failure{away->code(), fmt::format("{}; stopped were {}", away->message(), fmt::join(stopped, ", ")), away->hint()};
     }
     if (workspace.engine_failure) throw *workspace.engine_failure;
     // The compose file is broken or gone: what it made runs all the same, and the engine knows whose it is.

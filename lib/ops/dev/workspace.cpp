@@ -1,16 +1,21 @@
 #include "lib/ops/dev/workspace.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 
 #include "lib/base/failure.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
 #include "lib/scaffold/dev/env_order.hpp"
+#include "lib/settings/development_compose.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -41,7 +46,15 @@ std::optional<std::string> read_env(const fs::path& project, const std::string& 
   if (!error && fs::exists(status) && !fs::is_regular_file(status)) {
     throw Failure{Exit::config, fmt::format("\"{}\" is {}, and setup-dev reads plain files only", name, fs::is_directory(status) ? "a folder" : "a pipe or device"), "put a file in its place, or move it away"};
   }
-  return io::read_file_if_there(project / name);
+  try {
+    return io::read_file_if_there(project / name);
+  } catch (const Failure&) {
+    struct stat found {};
+    if (::access((project / name).c_str(), R_OK) == 0 || ::stat((project / name).c_str(), &found) != 0) throw;
+    const bool own = found.st_uid == ::geteuid();
+    throw Failure{Exit::config, fmt::format("\"{}\" can't be read: it is user \"{}\"'s, mode {:03o}, and this is user \"{}\"; nothing was changed", name, user_name(found.st_uid), found.st_mode & 0777U, user_name(::geteuid())),
+                  own ? fmt::format("chmod u+rw \"{}\"", name) : fmt::format("sudo chown {} \"{}\"", user_name(::geteuid()), name)};
+  }
 }
 
 void find_env(const fs::path& project, const std::string& folder, std::vector<EnvSource>& sources) {
@@ -61,10 +74,55 @@ void find_env(const fs::path& project, const std::string& folder, std::vector<En
   }
 }
 
-bool has_compose_file(const Workspace& workspace) {
+// Where examples are somebody's to read, or were made by a tool.
+constexpr std::array<std::string_view, 19> no_services{"node_modules", "vendor", "dist", "build", "out", "target", "coverage", "tmp", "temp", "test", "tests", "fixtures", "docs", "doc",
+                                                       "example", "examples", "template", "templates", "samples"};
+
+std::vector<std::string> folders_in(const fs::path& project, const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error, hidden;
+  for (auto entry = fs::directory_iterator{project / folder, error}; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (name.starts_with('.') || std::find(no_services.begin(), no_services.end(), name) != no_services.end()) continue;
+    if (entry->is_directory(hidden) && !entry->is_symlink(hidden)) names.push_back(folder.empty() ? name : folder + "/" + name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Programs in other languages, and such as no workspace names: api/.env.example, services/api/.env.example.
+std::vector<std::string> folders_with_examples(const fs::path& project) {
+  auto folders = folders_in(project, "");
+  for (const auto* parent : service_parents) {
+    for (auto& inner : folders_in(project, parent)) folders.push_back(std::move(inner));
+  }
+  std::vector<std::string> found;
+  for (auto& folder : folders) {
+    std::error_code error;
+    if (fs::exists(project / folder / "package.json", error)) continue;  // find_packages() has it, or a workspace leaves it out
+    const bool has = std::any_of(env_names.begin(), env_names.end(), [&](std::string_view name) {
+      return std::any_of(example_endings.begin(), example_endings.end(), [&](std::string_view ending) { return fs::is_regular_file(project / folder / (std::string{name} + std::string{ending}), error); });
+    });
+    if (has) found.push_back(std::move(folder));
+  }
+  return found;
+}
+
+// By somebody's word: the setting, or COMPOSE_FILE of the shell or of .env.
+bool names_compose_files(const Workspace& workspace, const compose::LoadOptions& options) {
   if (!workspace.environment.setup_dev.compose_files.empty()) return true;
-  if (const auto named = workspace.shell.find("COMPOSE_FILE"); named != workspace.shell.end() && !named->second.empty()) return true;
+  for (const auto* variables : {&workspace.shell, &options.extra}) {
+    if (const auto named = variables->find("COMPOSE_FILE"); named != variables->end() && !named->second.empty()) return true;
+  }
+  return false;
+}
+
+bool has_usual_compose_file(const Workspace& workspace) {
   return std::any_of(compose_names.begin(), compose_names.end(), [&](const char* name) { return fs::exists(workspace.project / name); });
+}
+
+void note_once(Workspace& workspace, std::string note) {
+  if (std::find(workspace.notes.begin(), workspace.notes.end(), note) == workspace.notes.end()) workspace.notes.push_back(std::move(note));
 }
 
 // As docker compose has it: the shell's variable, then that of .env; codops.yaml stands where the compose file's `name:` does.
@@ -76,23 +134,33 @@ void name_project(Workspace& workspace, compose::LoadOptions& options) {
   if (shell != workspace.shell.end() && !shell->second.empty()) options.project_name = shell->second;
   else if (file != options.extra.end() && !file->second.empty()) options.project_name = file->second;
   if (setting.empty() || setting == options.project_name) return;
-  auto note = fmt::format("the stack is \"{}\", as COMPOSE_PROJECT_NAME says, and not \"{}\" as setup_dev.project", options.project_name, setting);
-  if (std::find(workspace.notes.begin(), workspace.notes.end(), note) == workspace.notes.end()) workspace.notes.push_back(std::move(note));
+  note_once(workspace, fmt::format("the stack is \"{}\", as COMPOSE_PROJECT_NAME says, and not \"{}\" as setup_dev.project", options.project_name, setting));
 }
 
 void load_compose(Workspace& workspace) {
-  if (!has_compose_file(workspace)) return;
   compose::LoadOptions options;
   options.project_dir = workspace.project.string();
   for (const auto& file : workspace.environment.setup_dev.compose_files) options.files.push_back((workspace.project / file).string());
   options.profiles = workspace.environment.profiles;
   options.environment = workspace.shell;
   options.env_file_wins = true;
+  for (const auto& file : workspace.env) {
+    options.files_to_be[(workspace.project / file.path).lexically_normal().string()] = file.after.text();
+    for (const auto& link : file.links) options.files_to_be[(workspace.project / link).lexically_normal().string()] = file.after.text();
+  }
   // As .env will be, not as it is.
   for (const auto& file : workspace.env) {
     if (file.path != ".env") continue;
     for (const auto& statement : file.after.statements()) {
       if (statement.value) options.extra[statement.name] = *statement.value;
+    }
+  }
+  if (!names_compose_files(workspace, options)) {
+    if (const auto own = settings::named_for_development(workspace.project); !has_usual_compose_file(workspace)) {
+      if (own.empty()) return;
+      options.files.push_back((workspace.project / own).string());
+    } else if (!own.empty()) {
+      note_once(workspace, fmt::format("{} is there too, and was not looked at; to use it: setup_dev: {{compose_files: [{}]}} in codops.yaml", own, own));
     }
   }
   name_project(workspace, options);
@@ -109,10 +177,10 @@ const compose::Service* service_of(const Workspace& workspace, Store store) {
   const compose::Service* best = nullptr;
   int best_score = -1;
   for (const auto& [name, service] : workspace.compose->services) {
-    if (store_of_image(service.image) != store) continue;
+    if (store_of_service(service) != store || service.replicas() == 0) continue;
     const bool is_published = std::any_of(service.ports.begin(), service.ports.end(), [&](const compose::Port& port) { return port.target == default_port(store); });
     const bool is_named = store_of_name(name) == store;
-    const int score = (is_published ? 2 : 0) + (is_named ? 1 : 0);
+    const int score = (store_of_image(service.image) == store ? 4 : 0) + (is_published ? 2 : 0) + (is_named ? 1 : 0);
     if (score <= best_score) continue;
     best = &service;
     best_score = score;
@@ -137,12 +205,21 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
   plan.name = usual_name;
   const auto* service = service_of(workspace, plan.store);
   const auto standard = default_port(plan.store);
-  if (const auto url = named_first(workspace.env, variable)) {
-    plan.variable = variable;
-    plan.file = url->file;
-    const auto place = url_place(url->value);
-    const auto scheme = place ? place->scheme : url->value.substr(0, url->value.find(':'));
-    if (place ? store_of_scheme(scheme) != plan.store : scheme == "file" || scheme == "sqlite" || scheme == "jdbc") {
+  auto url = named_first(workspace.env, variable);
+  const auto found = !url || url->file.find('/') != std::string::npos ? find_parts(workspace, plan.store) : std::nullopt;
+  // The nearer word holds: the project's own pieces before the URL of a package.
+  if (url && found && !found->parts.host.empty() && found->file.find('/') == std::string::npos) url.reset();
+  if (url || found) {
+    plan.variable = url ? variable : found->parts.first();
+    plan.file = url ? url->file : found->file;
+    plan.in_parts = !url;
+    const auto text = url ? url->value : found->parts.url;
+    const auto place = url_place(text);
+    const auto scheme = place ? place->scheme : text.substr(0, text.find(':'));
+    if (!url) plan.elsewhere = other_server(workspace, plan.store, *found);
+    if (!plan.elsewhere.empty()) {
+      // told below
+    } else if (place ? store_of_scheme(scheme) != plan.store : scheme == "file" || scheme == "sqlite" || scheme == "jdbc") {
       plan.elsewhere = scheme;
     } else if (!place || place->host.empty()) {
       plan.port = standard;  // no URL at all: the step that reads it tells
@@ -182,15 +259,31 @@ void plan_store(Workspace& workspace, StorePlan& plan, const std::string& variab
 
 std::string_view name_of(Backend backend) { return backend == Backend::docker ? "docker" : "local"; }
 
-std::vector<EnvSource> find_env_sources(const fs::path& project, const std::vector<Package>& packages) {
+std::vector<EnvSource> find_env_sources(const fs::path& project, const std::vector<Package>& packages, bool folders_too) {
   std::vector<EnvSource> sources;
+  std::set<std::string> folders;
   find_env(project, "", sources);
   for (const auto& package : packages) {
-    if (!package.directory.empty()) find_env(project, package.directory, sources);
+    if (!package.directory.empty()) folders.insert(package.directory);
   }
+  if (folders_too) {
+    for (auto& folder : folders_with_examples(project)) folders.insert(std::move(folder));
+  }
+  for (const auto& folder : folders) find_env(project, folder, sources);
   const auto root = fs::weakly_canonical(project);
+  // Two names of one file.
+  std::map<std::pair<dev_t, ino_t>, std::string> first_names;
+  for (const auto& source : sources) {
+    struct stat status {};
+    if (source.text && ::lstat((project / source.path).c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink > 1) first_names.emplace(std::pair{status.st_dev, status.st_ino}, source.path);
+  }
   return merged_links(std::move(sources), [&](const std::string& path) {
     std::error_code error;
+    struct stat status {};
+    if (::lstat((project / path).c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+      const auto known = first_names.find({status.st_dev, status.st_ino});
+      return known == first_names.end() ? path : known->second;
+    }
     const auto target = fs::read_symlink(project / path, error);
     if (error) return path;
     // Not canonical(): what it leads to may be made by this very run.
@@ -204,13 +297,24 @@ void add_command_folders(const fs::path& project, const std::vector<settings::De
     std::vector<EnvSource> found;
     if (!command.directory.empty() && command.directory != ".") find_env(project, command.directory, found);
     for (auto& source : found) {
-      const bool known = std::any_of(sources.begin(), sources.end(), [&](const EnvSource& one) { return one.path == source.path; });
+      const bool known = std::any_of(sources.begin(), sources.end(), [&](const EnvSource& one) { return one.path == source.path || std::find(one.links.begin(), one.links.end(), source.path) != one.links.end(); });
       if (!source.text || known) continue;
       source.example.clear();
       source.example_text.clear();
       sources.push_back(std::move(source));
     }
   }
+}
+
+Store store_of_service(const compose::Service& service) {
+  if (const auto known = store_of_image(service.image); known != Store::none) return known;
+  // One that somebody builds, or a company's own: it listens where such a server does, and is called so or configured as one.
+  const auto listens_at = [&](Store store) { return std::any_of(service.ports.begin(), service.ports.end(), [&](const compose::Port& port) { return port.target == default_port(store); }); };
+  const bool configured = std::any_of(service.environment.begin(), service.environment.end(), [](const auto& variable) {
+    return variable.first == "POSTGRES_PASSWORD" || variable.first == "POSTGRES_USER" || variable.first == "POSTGRES_DB" || variable.first == "POSTGRES_HOST_AUTH_METHOD";
+  });
+  if (listens_at(Store::postgres) && (configured || store_of_name(service.name) == Store::postgres)) return Store::postgres;
+  return listens_at(Store::redis) && store_of_name(service.name) == Store::redis ? Store::redis : Store::none;
 }
 
 Store store_of_image(const std::string& image) {
@@ -238,6 +342,46 @@ std::string step_of_service(const std::string& service) {
   return service;
 }
 
+// What a checkout with several back ends has beside the one database that is migrated.
+void note_others(Workspace& workspace) {
+  if (!workspace.migrations.empty() && workspace.environment.migrate.path.empty()) {
+    const auto chosen = fs::weakly_canonical(workspace.migrations);
+    std::set<std::string> others;
+    const auto look = [&](const fs::path& folder) {
+      std::error_code error;
+      const auto path = workspace.project / folder;
+      if (fs::is_directory(path, error) && !fs::is_empty(path, error) && fs::weakly_canonical(path, error) != chosen) others.insert(folder.string());
+    };
+    for (const auto& package : workspace.packages) look(fs::path{package.directory} / "prisma/migrations");
+    for (const auto* usual : usual_migrations) look(usual);
+    const auto own = workspace.migrations.lexically_relative(workspace.project).string();
+    if (!others.empty()) note_once(workspace, fmt::format("migrations of {} are not applied, those of {} are: migrate.path in codops.yaml names another, and setup_dev.generate may run their own tool", fmt::join(others, ", "), own));
+  }
+  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    if (!store->wanted || store->port == 0) continue;
+    for (const auto& file : workspace.env) {
+      for (const auto& statement : file.after.statements()) {
+        const auto place = statement.value ? url_place(*statement.value) : std::nullopt;
+        if (!place || store_of_scheme(place->scheme) != store->store || !is_loopback(place->host)) continue;
+        const auto port = place->port.empty() ? default_port(store->store) : number(place->port);
+        const bool planned = std::any_of(workspace.ports.begin(), workspace.ports.end(), [&](const PortPlan& one) { return one.port == port || one.moved_to == port; });
+        if (port == 0 || port == store->port || planned || !is_free("127.0.0.1", port)) continue;
+        note_once(workspace, fmt::format("{} in {} leads to port {}, where nobody is; this checkout's own server is on {}", statement.name, file.path, port, store->port));
+      }
+    }
+  }
+}
+
+void require_something(const Workspace& workspace) {
+  const auto& setup = workspace.environment.setup_dev;
+  if (!workspace.packages.empty() || !workspace.env.empty() || workspace.compose || workspace.compose_failure || workspace.postgres.wanted || workspace.redis.wanted ||
+      !setup.generate.empty() || !setup.seed.empty()) {
+    return;
+  }
+  throw Failure{Exit::config, fmt::format("there is nothing to set up in \"{}\": no package.json, no .env and no example of one, no compose file", workspace.project.string()),
+                "cd to the project's folder"};
+}
+
 Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits) {
   Workspace workspace;
   workspace.environment = inputs.environment;
@@ -246,12 +390,13 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
   workspace.folder = dev_folder(workspace.project);
   workspace.packages = find_packages(workspace.project, inputs.environment.setup_dev.directories);
   workspace.pin = node_pin(workspace.project);
-  auto sources = find_env_sources(workspace.project, workspace.packages);
+  auto sources = find_env_sources(workspace.project, workspace.packages, inputs.environment.setup_dev.directories.empty());
   add_command_folders(workspace.project, workspace.environment.setup_dev.seed, sources);
   add_command_folders(workspace.project, workspace.environment.setup_dev.generate, sources);
   workspace.env = plan_env(sources, [] { return io::to_hex(io::random_bytes(16)); });
   load_compose(workspace);
   choose_backend(workspace, inputs.backend.empty() ? inputs.environment.setup_dev.backend : inputs.backend, limits);
+  if (workspace.backend == Backend::docker && take_compose_passwords(workspace)) load_compose(workspace);
   const auto& database = workspace.environment.database.url_variable;
   const auto& redis = workspace.environment.redis.url_variable;
   plan_store(workspace, workspace.postgres, database.empty() ? "DATABASE_URL" : database, "postgres");
@@ -274,13 +419,14 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
     if (workspace.migrations.empty() && workspace.environment.migrate.enabled && fs::is_directory(own)) workspace.migrations = own;
   }
   if (!workspace.postgres.wanted) workspace.migrations.clear();
+  note_others(workspace);
   return workspace;
 }
 
 io::postgres::Target Workspace::database() const {
   io::postgres::Target target;
   if (!postgres.variable.empty()) {
-    target = io::postgres::parse_target(value(postgres.variable).value_or(""), postgres.variable);
+    target = io::postgres::parse_target(url(postgres), postgres.variable);
   } else if (auto admin = compose_admin()) {
     target = *admin;
     const auto database_name = text_of(*service_of(*this, Store::postgres), "POSTGRES_DB");
@@ -288,7 +434,7 @@ io::postgres::Target Workspace::database() const {
   }
   if (target.user.empty() || target.database.empty()) {
     throw Failure{Exit::config, fmt::format("{} names no {}", postgres.variable.empty() ? "the compose file" : postgres.variable, target.user.empty() ? "user" : "database"),
-                  "postgresql://USER:PASSWORD@localhost:5432/NAME"};
+                  postgres.in_parts ? "DB_USER, DB_PASSWORD and DB_NAME beside it, or one DATABASE_URL" : "postgresql://USER:PASSWORD@localhost:5432/NAME"};
   }
   target.host = postgres.host;
   target.port = std::to_string(postgres.reach());
@@ -313,7 +459,7 @@ std::optional<io::postgres::Target> Workspace::compose_admin() const {
 
 io::RedisTarget Workspace::redis_target() const {
   io::RedisTarget target;
-  if (!redis.variable.empty()) target = io::parse_redis_url(value(redis.variable).value_or(""));
+  if (!redis.variable.empty()) target = io::parse_redis_url(url(redis));
   target.tcp.host = redis.host;
   target.tcp.port = redis.reach();
   return target;

@@ -18,6 +18,7 @@
 #include "lib/scaffold/dev/ledger.hpp"
 #include "lib/scaffold/dev/packages.hpp"
 #include "lib/scaffold/dev/ports.hpp"
+#include "lib/scaffold/dev/store_parts.hpp"
 #include "lib/settings/environment.hpp"
 
 namespace codops::engine::docker {
@@ -44,6 +45,7 @@ struct StorePlan {
   std::string name;              // of its step: the compose service, else "postgres", "redis"
   std::string service;           // the compose service; empty: the local backend runs it
   std::string variable, file;    // what names it: "DATABASE_URL" in ".env"; empty: derived from the compose file
+  bool in_parts{};               // they give it in pieces (scaffold/dev/store_parts.hpp): `variable` is the first of them
   std::string elsewhere;         // the host that the variable names, which is neither this machine nor a service: hands off
   std::string host{"127.0.0.1"}; // where programs of this machine reach it
   std::uint16_t port{};
@@ -90,6 +92,8 @@ struct Workspace {
 
   // The value that holds for the checkout, by scaffold/dev/env_order.hpp. Empty values count as absent.
   std::optional<std::string> value(const std::string& name) const;
+  // What the files say of a store, as a URL; empty: nothing.
+  std::string url(const StorePlan& store) const;
   // What the database and Redis are asked with. Throw Failure{config}.
   io::postgres::Target database() const;     // the application's role, at host and port
   std::optional<io::postgres::Target> compose_admin() const;  // of the compose file's container
@@ -103,9 +107,22 @@ struct Workspace {
 using Agree = std::function<bool(const std::string& question)>;
 Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits);
 
+// In a wrong folder "ready" would be no answer: Failure{config} where there is nothing to set up.
+void require_something(const Workspace& workspace);
+
 // --- pieces
 // .env files that are there in folders of commands, which need be no packages.
 void add_command_folders(const std::filesystem::path& project, const std::vector<settings::DevCommand>& commands, std::vector<scaffold::dev::EnvSource>& sources);
+// A store's pieces as a program in `directory` reads them.
+std::optional<scaffold::dev::StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory);
+// Those that count for the checkout, and the file that has the first of them.
+struct FoundParts {
+  scaffold::dev::StoreParts parts;
+  std::string file;
+};
+std::optional<FoundParts> find_parts(const Workspace& workspace, Store store);
+// What else than PostgreSQL or Redis the pieces lead to: "mysql"; empty: nothing says so.
+std::string other_server(const Workspace& workspace, Store store, const FoundParts& found);
 // Tells a URL in the caller's shell that leads elsewhere: the application, started there, would follow it.
 void note_shell(Workspace& workspace);
 // Why a command in `directory` would see another database or Redis than the one that was looked at, both places named. Empty: it sees that one.
@@ -113,14 +130,19 @@ std::string sees_another(const Workspace& workspace, const std::string& director
 // Has this checkout's own server or container the store's port, now?
 bool is_own_now(const Workspace& workspace, const StorePlan& store, const Limits& limits);
 // Existing .env files and those that an example makes, the project's own first.
-std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages);
+// `folders_too`: of folders that are no packages, as well.
+std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages, bool folders_too);
 Store store_of_image(const std::string& image);
+// By its image, else by what it listens at and how it is configured.
+Store store_of_service(const compose::Service& service);
 // A host that only containers know.
 bool is_container_name(const Workspace& workspace, Store store, const std::string& host);
 // A compose service's step: its name, but for those that setup-dev's own steps have ("service:migrate").
 std::string step_of_service(const std::string& service);
 // The variable in the published part of a service's port that becomes `published`: "POSTGRES_PORT"; empty: a plain number.
 std::string port_variable(const compose::Project& project, const std::string& service, const std::string& published);
+// Into what this run would invent, where the compose file writes the password itself. Were there any?
+bool take_compose_passwords(Workspace& workspace);
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits);
 // Asks the engine for the port that it gave; nothing where there is no such port, or no container that runs.
 void learn_port(const Workspace& workspace, const StorePlan& store, const Limits& limits);

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "lib/base/percent.hpp"
 #include "lib/io/http.hpp"
+#include "lib/scaffold/dev/store_parts.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -31,14 +33,30 @@ class Pool {
     for (const auto& statement : text.statements()) {
       if (!statement.value) continue;
       learn(statement, text.raw(statement));
-      if (!is_own_secret(statement.name) || is_placeholder(*statement.value)) continue;
+      // A store's password that looks like nobody's is in use all the same.
+      const bool in_use = !statement.value->empty() && !is_command(*statement.value) && !password_family(statement.name).empty();
+      if (!is_own_secret(statement.name) || (is_placeholder(*statement.value) && !in_use)) continue;
       values_.emplace(statement.name, Known{*statement.value, text.written(statement)});
     }
   }
   const Known& value(const std::string& name) {
     auto found = values_.find(name);
-    if (found == values_.end()) found = values_.emplace(name, Known{make_(), {}}).first;
-    return found->second;
+    if (found != values_.end()) return found->second;
+    const auto* same = of_same_role(name);
+    return values_.emplace(name, same != nullptr ? *same : Known{make_(), {}}).first->second;
+  }
+  // An example's own password for a store is the one, where no file has another.
+  void know_example(const EnvText& text) {
+    for (const auto& statement : text.statements()) {
+      if (!statement.value || password_family(statement.name).empty() || is_placeholder(*statement.value) || text.raw(statement).find('$') != std::string::npos) continue;
+      examples_.emplace(statement.name, Known{*statement.value, text.written(statement)});
+    }
+  }
+  // Who logs in, as whatever file says it, one that is only made too.
+  void know_users(const EnvText& text) {
+    for (const auto& statement : text.statements()) {
+      if (part_of(statement.name) == Part::user && statement.value && !statement.value->empty()) logins_.emplace(statement.name, *statement.value);
+    }
   }
   void take(const std::string& name, const std::string& value) { values_.emplace(name, Known{value, {}}); }
   bool knows(const std::string& name) const { return values_.count(name) != 0; }
@@ -58,14 +76,25 @@ class Pool {
   // What stood in the example in a secret's place: the same text in a URL means that secret.
   void replaced(const std::string& name, const std::string& placeholder) { placeholders_.emplace(name, placeholder); }
 
-  std::optional<std::string> for_url(Store store, const std::string& placeholder) {
+  std::optional<std::string> for_url(Store store, const std::string& user, const std::string& placeholder) {
     const std::string* only = nullptr;
     for (const auto& [name, text] : placeholders_) {
       if (text != placeholder || store_of_name(name) != store) continue;
       if (only != nullptr && values_.at(*only).value != values_.at(name).value) return std::nullopt;
       only = &name;
     }
-    return only == nullptr ? std::nullopt : std::optional{values_.at(*only).value};
+    if (only != nullptr) return values_.at(*only).value;
+    // Spelled otherwise there: still the password of that store, where the URL logs in as the same role.
+    for (const auto* known : {&values_, &examples_}) {
+      std::set<std::string> found;
+      for (const auto& [name, password] : *known) {
+        if (store_of_name(name) != store || password_family(name).empty()) continue;
+        if (const auto login = login_of(name); login.empty() || user.empty() || login == user) found.insert(password.value);
+      }
+      if (found.size() > 1) return std::nullopt;
+      if (!found.empty()) return *found.begin();
+    }
+    return std::nullopt;
   }
 
  private:
@@ -91,8 +120,29 @@ class Pool {
     else accounts_.emplace(store, std::move(account));
   }
 
+  // The user beside this password; empty: none is named.
+  std::string login_of(const std::string& name) const {
+    for (const auto& user : user_names(password_family(name))) {
+      if (const auto found = logins_.find(user); found != logins_.end()) return found->second;
+    }
+    return {};
+  }
+  // DB_PASSWORD and POSTGRES_PASSWORD are one, unless they are said to be two roles'.
+  const Known* of_same_role(const std::string& name) const {
+    if (password_family(name).empty()) return nullptr;
+    const auto own = login_of(name);
+    for (const auto* all : {&values_, &examples_}) {
+      for (const auto& [other, known] : *all) {
+        if (password_family(other).empty() || store_of_name(other) != store_of_name(name)) continue;
+        if (const auto login = login_of(other); own.empty() || login.empty() || own == login) return &known;
+      }
+    }
+    return nullptr;
+  }
+
   const NewSecret& make_;
-  std::map<std::string, Known> values_;
+  std::map<std::string, std::string> logins_;
+  std::map<std::string, Known> values_, examples_;
   std::map<std::string, std::string> placeholders_;
   std::map<Store, Account> accounts_;
   std::map<Store, std::string> users_;
@@ -111,7 +161,7 @@ void fill_urls(EnvText& text, const std::vector<std::string>& names, Pool& pool)
     auto raw = text.raw(*statement);
     const auto place = url_place(raw);
     if (!place || place->password_begin == place->password_end || !is_placeholder(place->password)) continue;
-    const auto secret = pool.for_url(store_of_scheme(place->scheme), place->password);
+    const auto secret = pool.for_url(store_of_scheme(place->scheme), percent_decoded(place->user), place->password);
     if (!secret) continue;
     // A password that somebody chose may have characters that end it in a URL, or that a .env file resolves.
     raw.replace(place->password_begin, place->password_end - place->password_begin, io::percent_encode(*secret));
@@ -217,7 +267,7 @@ std::optional<std::string> moved(const std::string& name, const std::string& raw
   if (!by_name && name != move.variable) return std::nullopt;
   const bool is_port = is_port_name(name) || name == move.variable;
   if (is_port && port_number(raw) == move.from_port) return std::to_string(move.to_port);
-  const bool is_host = name == "PGHOST" || name == "REDISHOST" || name.ends_with("_HOST");
+  const bool is_host = name == "PGHOST" || name == "REDISHOST" || name.ends_with("_HOST") || name.ends_with("_HOSTNAME") || name.ends_with("_SERVER");
   if (is_host && !move.to_host.empty() && !move.from_host.empty() && !is_loopback(raw) && raw == move.from_host) return move.to_host;
   return std::nullopt;
 }
@@ -283,9 +333,12 @@ std::vector<EnvFile> plan_env(const std::vector<EnvSource>& sources, const NewSe
     examples.emplace_back(source.example_text, source.example.empty() ? source.path : source.example);
     EnvFile file{source.path, source.example, source.text, EnvText{source.text ? *source.text : source.example_text, source.text ? source.path : source.example},
                  {}, {}, {}, {}, {}, source.links};
+    pool.know_users(file.after);
+    pool.know_users(examples.back());
     if (source.text) pool.know(file.after);
     files.push_back(std::move(file));
   }
+  for (const auto& example : examples) pool.know_example(example);
   std::vector<std::vector<std::string>> fresh(files.size());
   for (std::size_t i = 0; i < files.size(); ++i) {
     auto& file = files[i];
@@ -341,6 +394,12 @@ MoveEffect apply_move(std::vector<EnvFile>& files, const Move& move) {
   if (!variable_set && !files.empty()) {
     files.front().after.append({fmt::format("{}={}", move.variable, move.to_port)});
     if (files.front().before) files.front().appended.push_back(move.variable);
+    effect.anything = true;
+  }
+  for (auto& file : files) {
+    if (move.unsaid_port.empty() || file.path != move.unsaid_file || file.after.find(move.unsaid_port) != nullptr) continue;
+    file.after.append({fmt::format("{}={}", move.unsaid_port, move.to_port)});
+    if (file.before) file.appended.push_back(move.unsaid_port);
     effect.anything = true;
   }
   return effect;

@@ -54,6 +54,8 @@ struct Move {
   std::string to_host;        // empty: the host stays
   std::uint16_t to_port{};
   std::string variable;       // the compose file's, "POSTGRES_PORT"; empty: none
+  // A host without a port, DB_HOST=localhost: the variable that says the other port, and the file where it has to stand. Empty: none.
+  std::string unsaid_port, unsaid_file;
 };
 struct MoveEffect {
   std::vector<std::string> existing;  // "DATABASE_URL in .env": values that somebody has, to ask about

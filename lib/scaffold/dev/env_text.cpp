@@ -23,7 +23,13 @@ void find_value(std::string_view text, EnvText::Statement& statement) {
     statement.value_begin = statement.value_end = statement.end = at;
     return;
   }
+  const auto after_name = at + 1;
   at = std::min(text.find_first_not_of(blanks, at + 1), text.size());
+  if (at == text.size() || text[at] == '\n') {
+    // Not behind the blanks: a CR among them is the line's end.
+    statement.value_begin = statement.value_end = statement.end = after_name;
+    return;
+  }
   if (at < text.size() && (text[at] == '"' || text[at] == '\'')) {
     statement.quote = text[at];
     statement.value_begin = ++at;

@@ -70,6 +70,27 @@ std::optional<Unwritable> refused(const fs::path& project, const EnvFile& file, 
   return std::nullopt;
 }
 
+[[noreturn]] void cannot_write(const EnvFile& file, int why, bool is_back) {
+  throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}; {}", file.path, why == 0 ? "no room" : std::strerror(why), is_back ? "it is as it was" : "its last lines may be torn")};
+}
+
+bool write_whole(int fd, std::string_view bytes, off_t at) { return ::pwrite(fd, bytes.data(), bytes.size(), at) == static_cast<ssize_t>(bytes.size()); }
+
+// Over what is there, for one that has other names: a copy of it was kept before. All of it, or as it was.
+void overwrite(const fs::path& path, const EnvFile& file) {
+  const io::Fd fd{::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
+  const auto& before = *file.before;
+  const auto& after = file.after.text();
+  std::string now(before.size() + 1, '\0');
+  if (!fd) throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}", file.path, std::strerror(errno))};
+  const auto got = ::pread(fd.get(), now.data(), now.size(), 0);
+  if (got < 0 || std::string_view{now}.substr(0, static_cast<std::size_t>(got)) != before) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
+  errno = 0;
+  if (write_whole(fd.get(), after, 0) && ::ftruncate(fd.get(), static_cast<off_t>(after.size())) == 0 && ::fsync(fd.get()) == 0) return;
+  const int why = errno;
+  cannot_write(file, why, write_whole(fd.get(), before, 0) && ::ftruncate(fd.get(), static_cast<off_t>(before.size())) == 0);
+}
+
 // A new file in its place would lose its other names, labels and access lists. All of it, or as it was.
 void append(const fs::path& path, const EnvFile& file, std::string_view more) {
   const io::Fd fd{::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)};
@@ -79,9 +100,8 @@ void append(const fs::path& path, const EnvFile& file, std::string_view more) {
   if (status.st_size != size) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
   const auto written = ::write(fd.get(), more.data(), more.size());
   if (written == static_cast<ssize_t>(more.size()) && ::fsync(fd.get()) == 0) return;
-  const int why = errno;
-  const bool back = ::ftruncate(fd.get(), size) == 0;
-  throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}; {}", file.path, written >= 0 ? "no room" : std::strerror(why), back ? "it is as it was" : "its last lines may be torn")};
+  const int why = written >= 0 ? 0 : errno;
+  cannot_write(file, why, ::ftruncate(fd.get(), size) == 0);
 }
 
 }  // namespace
@@ -108,8 +128,13 @@ void write_env(const fs::path& project, const EnvFile& file, const fs::path& cop
     copy.write(*now);
     copy.commit();
   }
-  if (now && file.after.text().starts_with(*now) && (status.st_nlink > 1 || ::listxattr(place.path.c_str(), nullptr, 0) > 0)) {
+  const bool grows = now && file.after.text().starts_with(*now);
+  if (grows && (status.st_nlink > 1 || ::listxattr(place.path.c_str(), nullptr, 0) > 0)) {
     append(place.path, file, std::string_view{file.after.text()}.substr(now->size()));
+    return;
+  }
+  if (now && status.st_nlink > 1) {
+    overwrite(place.path, file);
     return;
   }
   io::AtomicFile written{place.path, there ? status.st_mode & 07777U : 0600U};

@@ -27,6 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int password_fd = 9;
+// initdb cuts longer paths (PostgreSQL's MAXPGPATH), and fails on what is left. The server itself is given none.
+constexpr std::size_t longest_path = 1024, longest_inside = 80;
 
 // By major, newest first.
 std::vector<std::pair<int, fs::path>> installed() {
@@ -90,6 +92,10 @@ std::optional<fs::path> LocalPostgres::programs() const {
 
 std::string LocalPostgres::trouble(std::string& hint) const {
   if (auto elsewhere = data_elsewhere(project_, "postgres", "data/PG_VERSION", hint); !elsewhere.empty()) return elsewhere;
+  if (!has_data() && data_.string().size() + longest_inside > longest_path) {
+    hint = "use a clone at a shorter path, or an engine: --backend docker";
+    return fmt::format("this checkout's path is too long for PostgreSQL: its data folder's would have {} characters, and {} is the most", data_.string().size(), longest_path - longest_inside);
+  }
   if (!programs()) {
     if (has_data()) {
       hint = fmt::format("install PostgreSQL {0}: {1}", major(), package_hint({"postgresql-" + major()}));

@@ -89,7 +89,10 @@ std::optional<Package> read_package(const fs::path& project, const std::string& 
       if (command.is_string()) package.scripts[name] = command.get<std::string>();
     }
   }
-  package.installs = !package.dependencies.empty() || !package.lockfile.empty() || has_workspaces(folder, *json);
+  // Of a package that needs nothing an install leaves nothing: it would never look done.
+  const auto peers = json->find("peerDependencies");
+  package.needs_nothing = package.dependencies.empty() && (peers == json->end() || peers->empty()) && !has_workspaces(folder, *json);
+  package.installs = !package.needs_nothing || !package.lockfile.empty();
   return package;
 }
 
@@ -204,6 +207,16 @@ std::vector<Package> find_packages(const fs::path& project, const std::vector<st
     if (entry.is_directory(error) && !entry.is_symlink(error) && !name.starts_with('.') && name != "node_modules") names.push_back(name);
   }
   names.insert(names.end(), members.begin(), members.end());
+  // A workspace says itself which are its packages.
+  for (const auto* parent : service_parents) {
+    if (covered) break;
+    auto entry = fs::directory_iterator{project / parent, error};
+    for (; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
+      const auto name = entry->path().filename().string();
+      std::error_code hidden;
+      if (entry->is_directory(hidden) && !entry->is_symlink(hidden) && !name.starts_with('.') && name != "node_modules") names.push_back(fmt::format("{}/{}", parent, name));
+    }
+  }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   for (const auto& name : names) {

@@ -1,5 +1,6 @@
 #pragma once
 // Directories with a package.json: who installs them, with which command, and whether that was done already.
+#include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -18,12 +19,16 @@ struct Package {
   bool yarn_berry{};
   bool brings_manager{};   // .yarnrc.yml names the program (yarnPath): any yarn hands over to it
   bool installs{};         // false: it has neither dependencies nor a lockfile, or another package's install covers it
+  bool needs_nothing{};    // an install leaves nothing
   std::map<std::string, std::string> scripts;
   std::vector<std::string> dependencies;  // names, those of development included
   std::vector<std::string> members;       // of its workspace: folders, relative to the project
 };
 
-// Those of `directories`, or, when that is empty, of the project itself, its workspace and one level below. Throws Failure{config}.
+// Folders that usually hold programs, one each.
+inline constexpr std::array<const char*, 3> service_parents{"services", "apps", "packages"};
+// Those of `directories`, or, when that is empty, of the project itself, its workspace, one level below, and without a workspace of the
+// folders in `service_parents`. Throws Failure{config}.
 std::vector<Package> find_packages(const std::filesystem::path& project, const std::vector<std::string>& directories);
 
 // The node version that .nvmrc, .node-version or .tool-versions of the project asks for, as a range; empty: none.

@@ -29,7 +29,7 @@ bool any_of(const std::vector<std::string>& words, const List& list) {
   return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return std::find(list.begin(), list.end(), word) != list.end(); });
 }
 
-constexpr std::array<std::string_view, 7> secret_words{"secret", "password", "passwd", "pass", "salt", "pepper", "passphrase"};
+constexpr std::array<std::string_view, 9> secret_words{"secret", "password", "passwd", "pass", "salt", "pepper", "passphrase", "pgpassword", "redispassword"};
 constexpr std::array<std::string_view, 12> key_owners{"jwt",    "session", "cookie", "encryption", "signing", "crypt",
                                                       "hash",   "app",     "auth",   "csrf",       "refresh", "access"};
 // Accounts elsewhere.
@@ -39,13 +39,16 @@ constexpr std::array<std::string_view, 48> others{
     "oauth",  "oauth2",   "oidc",     "saml",   "okta",   "auth0",    "firebase", "cloudinary", "algolia", "datadog", "newrelic", "pagerduty",
     "npm",    "docker",   "registry", "client", "api",    "webhook",  "razorpay", "shopify", "mapbox",  "recaptcha", "license",  "cloudflare"};
 
+// DB_PWD; alone it is the shell's own folder.
+bool is_short_password(const std::vector<std::string>& words) { return words.size() > 1 && words.back() == "pwd"; }
+
 }  // namespace
 
 bool is_command(std::string_view value) { return value.starts_with("$(") || value.starts_with('`'); }
 
 bool is_secret_name(std::string_view name) {
   const auto words = words_of(name);
-  if (any_of(words, secret_words)) return true;
+  if (any_of(words, secret_words) || is_short_password(words)) return true;
   return std::any_of(words.begin(), words.end(), [](const std::string& word) { return word == "token" || word == "key" || word == "credentials" || word == "dsn"; });
 }
 
@@ -53,7 +56,7 @@ bool is_own_secret(std::string_view name) {
   const auto words = words_of(name);
   if (any_of(words, others)) return false;
   if (words.back() == "file" || words.back() == "path" || words.back() == "length" || words.back() == "expires" || words.back() == "ttl") return false;
-  if (any_of(words, secret_words)) return true;
+  if (any_of(words, secret_words) || is_short_password(words)) return true;
   const bool key = std::find(words.begin(), words.end(), "key") != words.end();
   return key && any_of(words, key_owners);
 }
@@ -97,7 +100,7 @@ Store store_of_scheme(std::string_view scheme) {
 Store store_of_name(std::string_view name) {
   const auto words = words_of(name);
   if (any_of(words, std::array<std::string_view, 8>{"postgres", "postgresql", "pg", "pghost", "pgport", "pgpassword", "pguser", "pgdatabase"})) return Store::postgres;
-  if (any_of(words, std::array<std::string_view, 6>{"redis", "cache", "valkey", "redishost", "redisport", "redispassword"})) return Store::redis;
+  if (any_of(words, std::array<std::string_view, 7>{"redis", "cache", "valkey", "redishost", "redisport", "redispassword", "redisuser"})) return Store::redis;
   if (any_of(words, std::array<std::string_view, 2>{"db", "database"})) return Store::postgres;
   return Store::none;
 }

@@ -14,12 +14,6 @@
 namespace codops::scaffold::dev {
 namespace {
 
-// initdb, npm and servers in containers end with 1 whatever it was: only their words tell a full disk from the rest.
-bool is_full_disk(std::string_view evidence) {
-  return evidence.find("No space left on device") != std::string_view::npos || evidence.find("ENOSPC") != std::string_view::npos ||
-         evidence.find("Disk quota exceeded") != std::string_view::npos;
-}
-
 class Run {
  public:
   Run(const std::vector<Step>& steps, const GraphOptions& options, Reporter& reporter, const Clock& clock, const Limits& limits)
@@ -137,7 +131,7 @@ class Run {
   static void set_failed(StepResult& result, const Failure& failure) {
     result.ending = Ending::failed;
     result.code = failure.code();
-    result.hint = is_full_disk(failure.message()) ? "make room on the disk, then codops setup-dev" : failure.hint();
+    result.hint = is_full_disk(failure.message()) ? full_disk_hint : failure.hint();
     result.lines.clear();
     std::string_view rest{failure.message()};
     result.text = std::string{rest.substr(0, rest.find('\n'))};
@@ -194,6 +188,11 @@ void require_known(const std::vector<Step>& steps, const std::vector<std::string
 
 }  // namespace
 
+bool is_full_disk(std::string_view evidence) {
+  return evidence.find("No space left on device") != std::string_view::npos || evidence.find("ENOSPC") != std::string_view::npos ||
+         evidence.find("Disk quota exceeded") != std::string_view::npos;
+}
+
 std::string_view name_of(Ending ending) {
   switch (ending) {
     case Ending::unchanged: return "unchanged";
@@ -215,6 +214,9 @@ std::vector<Step> choose_steps(std::vector<Step> steps, const std::vector<std::s
   const auto in = [](const std::vector<std::string>& words, const std::string& name) {
     return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return matches(name, word); });
   };
+  for (const auto& one : only) {
+    if (in(skip, one)) throw Failure{Exit::usage, fmt::format("--only and --skip both name \"{}\"", one), "leave one of them out"};
+  }
   std::set<std::string> wanted;
   std::vector<std::string> open;
   for (const auto& step : steps) {

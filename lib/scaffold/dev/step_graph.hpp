@@ -11,6 +11,10 @@
 
 namespace codops::scaffold::dev {
 
+// initdb, npm and servers in containers end with 1 whatever it was: only their words tell a full disk from the rest.
+bool is_full_disk(std::string_view evidence);
+inline constexpr const char* full_disk_hint = "make room on the disk, then codops setup-dev";
+
 struct Finding {
   bool satisfied{};
   std::string text;               // "node 20.11.1, npm 10.2", or what is missing

@@ -104,6 +104,10 @@ std::string manager_hint(const ToolWish& wish) {
   if (!exact.empty()) {
     const auto by_npm = fmt::format("npm install --global {}@{}", wish.name, exact);
     if (wish.name == "bun") return by_npm;
+    // npm's package of that name ends with yarn 1.
+    if (const auto numbers = parse_version(exact); wish.name == "yarn" && numbers && (*numbers)[0] > 1) {
+      return fmt::format("{}corepack enable yarn, whose yarn is then {} here", io::find_program("corepack") ? "" : "npm install --global corepack && ", exact);
+    }
     return io::find_program("corepack") ? fmt::format("corepack enable {0}, whose {0} is then {1} here; or {2}", wish.name, exact, by_npm)
                                         : fmt::format("{}; or npm install --global corepack && corepack enable {}", by_npm, wish.name);
   }

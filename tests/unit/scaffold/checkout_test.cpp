@@ -19,6 +19,7 @@
 #include "lib/scaffold/dev/env_write.hpp"
 #include "lib/scaffold/dev/ledger.hpp"
 #include "lib/scaffold/dev/linked_packages.hpp"
+#include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
 #include "lib/scaffold/dev/local_server.hpp"
 #include "lib/scaffold/dev/packages.hpp"
@@ -131,6 +132,29 @@ TEST_CASE("a value that is changed leaves a copy of the file as it was") {
   CHECK(copies == 1);
 }
 
+TEST_CASE("a file with another name keeps it when a value is changed") {
+  const Checkout checkout;
+  checkout.put(".env", "REDIS_URL=redis://localhost:6379\nMINE=1\n");
+  fs::create_hard_link(checkout.root / ".env", checkout.root / "other");
+  std::vector<EnvFile> files{planned(checkout, ".env", "")};
+  apply_move(files, {Store::redis, {}, 6379, {}, 10000, {}});
+  write_env(checkout.root, files.front(), checkout.root / "copies");
+  CHECK(checkout.get("other") == "REDIS_URL=redis://localhost:10000\nMINE=1\n");
+  CHECK(fs::hard_link_count(checkout.root / ".env") == 2);
+  CHECK_FALSE(fs::is_empty(checkout.root / "copies"));
+  // A shorter text leaves nothing of the longer one.
+  files = {planned(checkout, ".env", "")};
+  apply_move(files, {Store::redis, {}, 10000, {}, 6379, {}});
+  write_env(checkout.root, files.front(), checkout.root / "copies");
+  CHECK(checkout.get("other") == "REDIS_URL=redis://localhost:6379\nMINE=1\n");
+  files = {planned(checkout, ".env", "")};
+  apply_move(files, {Store::redis, {}, 6379, {}, 6380, {}});
+  checkout.put("other", "MINE=2\n");
+  io::write_file(checkout.root / ".env", "MINE=2\n");
+  CHECK_THROWS_AS(write_env(checkout.root, files.front(), checkout.root / "copies"), Failure);
+  CHECK(checkout.get(".env") == "MINE=2\n");
+}
+
 TEST_CASE("the ledger: what is put is on disk, what is dropped is not, a torn one is empty") {
   const Checkout checkout;
   make_dev_folder(checkout.root);
@@ -201,6 +225,25 @@ TEST_CASE("packages: who installs them, and how") {
   CHECK(before != install_inputs(checkout.root, packages[0], 22));
   checkout.put("backend/package-lock.json", "{ }");
   CHECK(before != install_inputs(checkout.root, packages[0], 20));
+}
+
+TEST_CASE("packages in services and apps, where no workspace says which; one that needs nothing") {
+  const Checkout checkout;
+  checkout.put("services/api/package.json", R"({"dependencies":{"a":"1"}})");
+  checkout.put("apps/tool/package.json", R"({"scripts":{"x":"y"}})");
+  checkout.put("apps/tool/package-lock.json", "{}");
+  checkout.put("packages/lib/package.json", R"({"peerDependencies":{"a":"1"}})");
+  checkout.put("other/deep/package.json", R"({"dependencies":{"a":"1"}})");
+  const auto packages = find_packages(checkout.root, {});
+  REQUIRE(packages.size() == 3);
+  CHECK(packages[0].name == "apps/tool");
+  CHECK(packages[0].needs_nothing);
+  CHECK(packages[1].name == "packages/lib");
+  CHECK(packages[1].installs);
+  CHECK_FALSE(packages[1].needs_nothing);
+  CHECK(packages[2].name == "services/api");
+  checkout.put("package.json", R"({"workspaces":["services/*"]})");
+  CHECK(find_packages(checkout.root, {}).size() == 2);
 }
 
 TEST_CASE("workspaces are installed once, at their root") {
@@ -276,6 +319,32 @@ TEST_CASE("the version that packageManager names") {
   const auto wishes = tool_wishes(find_packages(checkout.root, {}), {});
   REQUIRE(wishes.size() == 2);
   CHECK(judge(wishes[1], {"yarn", "/usr/bin/yarn", "1.22.22"}, hint).empty());
+}
+
+TEST_CASE("a path that initdb would cut is told before anything is made") {
+  const Checkout checkout;
+  ::chmod(checkout.folder.path().c_str(), 0755);
+  auto project = checkout.root;
+  while (project.string().size() < 950) project /= std::string(90, 'd');
+  fs::create_directories(project);
+  std::string hint;
+  const auto trouble = LocalPostgres{project}.trouble(hint);
+  if (servers_folder(project) == dev_folder(project)) {
+    CHECK(trouble.find("too long for PostgreSQL") != std::string::npos);
+    CHECK(hint.find("shorter path") != std::string::npos);
+  } else {
+    // As root, in a folder that others can't enter, the data is elsewhere.
+    CHECK(trouble.find("too long") == std::string::npos);
+  }
+}
+
+TEST_CASE("yarn from 2 on is not to be had as npm's package of that name") {
+  std::string hint;
+  CHECK_FALSE(judge({"yarn", {{"4.1.0", "package.json"}}}, {"yarn", {}, {}}, hint).empty());
+  CHECK(hint.find("corepack enable yarn") != std::string::npos);
+  CHECK(hint.find("yarn@") == std::string::npos);
+  CHECK_FALSE(judge({"yarn", {{"1.22.19", "package.json"}}}, {"yarn", {}, {}}, hint).empty());
+  CHECK(hint.find("npm install --global yarn@1.22.19") != std::string::npos);
 }
 
 TEST_CASE("linked packages come back after an install") {

@@ -88,6 +88,12 @@ TEST_CASE("missing keys are appended as the example has them, in the file's own 
   SUBCASE("an empty file") { CHECK(plan_one("A=1\n", "").after.text() == "# added by codops setup-dev from .env.example\nA=1\n"); }
 }
 
+TEST_CASE("an empty value before a carriage return is filled before it") {
+  CHECK(plan_one("JWT_SECRET=\r\nA=1\r\n").after.text() == "JWT_SECRET=secret1\r\nA=1\r\n");
+  CHECK(plan_one("JWT_SECRET=  \r\nA=1\r\n", "A=1\r\n").after.value("JWT_SECRET") == "secret1");
+  CHECK(plan_one("JWT_SECRET=").after.text() == "JWT_SECRET=secret1");
+}
+
 TEST_CASE("a second plan over the first one's result changes nothing") {
   const std::string example = "PORT=1\nJWT_SECRET=\nDATABASE_URL=postgres://u:change-me@localhost/d\nDB_PASSWORD=change-me\n";
   const auto made = plan_one(example).after.text();

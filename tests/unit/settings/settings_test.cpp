@@ -285,6 +285,22 @@ TEST_CASE("the project is found from below, not beyond its repository") {
   CHECK(find_project(project.path() / "backend" / "src") == project.path());
 }
 
+TEST_CASE("in a monorepo the project is where its workspace is, or where setup-dev was run") {
+  Fixture project;
+  project.file(".git/HEAD", "").file("package.json", R"({"workspaces": ["apps/*"]})").file("package-lock.json", "{}").file("apps/api/package.json", "{}").file("apps/api/src/x", "");
+  project.file("tools/own/package.json", "{}").file("tools/own/package-lock.json", "{}");
+  CHECK(find_project(project.path() / "apps/api/src") == project.path());
+  CHECK(find_project(project.path() / "apps") == project.path());
+  CHECK(find_project(project.path() / "tools/own") == project.path() / "tools/own");
+  project.file("apps/api/.codops/dev/.gitignore", "*");
+  CHECK(find_project(project.path() / "apps/api/src") == project.path() / "apps/api");
+  Fixture plain;
+  plain.file(".git/HEAD", "").file("backend/x", "");
+  CHECK(find_project(plain.path() / "backend") == plain.path() / "backend");
+  plain.file(".codops/dev/.gitignore", "*");
+  CHECK(find_project(plain.path() / "backend") == plain.path());
+}
+
 TEST_CASE("a project's name follows compose's rule, name: wins") {
   Fixture project;
   project.file("My Shop_1/compose.yaml", "");
