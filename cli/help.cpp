@@ -139,6 +139,9 @@ std::string help_for_verb(const Verb& verb, const std::vector<Verb>& verbs) {
   }
   if (!positionals.empty()) out += "\nArguments\n" + table(positionals);
   if (!options.empty()) out += "\nOptions\n" + table(options);
+  std::vector<Row> variables;
+  for (const auto& variable : verb.variables) variables.push_back({std::string{variable.command}, std::string{variable.meaning}});
+  if (!variables.empty()) out += "\nEnvironment\n" + table(variables);
   if (const auto rows = subverbs_of(std::string{verb.name}, verbs); !rows.empty()) out += "\nMore\n" + table(rows);
   return out + "\n" + global_options();
 }

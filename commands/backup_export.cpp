@@ -27,7 +27,7 @@ class Export final : public Command {
     parameters.positional("ENV", environment_, "the environment");
     parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest");
     parameters.positional("FILE", file_, "to write; it must not exist");
-    parameters.choice("--format", {"custom", "plain"}, format_, "custom for pg_restore (default), plain for psql");
+    parameters.choice("--format", {"custom", "plain"}, format_, "custom for pg_restore (default), plain for psql: one transaction");
     parameters.option("--part", "NAME", part_, "one part as it is: redis (an RDB), a volume or folder (a tar), globals (SQL)");
     parameters.option("--store", "DIR", store_, "instead of backup.store");
   }
@@ -46,7 +46,7 @@ class Export final : public Command {
       const int major = manifest.database ? manifest.database->server_number / 10000 : 0;
       const auto programs = backup::find_programs(major, {}, {}, services.limits());
       backup::export_plain(place.catalogue(), manifest, place.keys(), *programs, writer, services.limits());
-      return {Exit::ok, fmt::format("{} · {}\n  psql -1 -v ON_ERROR_STOP=1 -d DATABASE -f {}\n", file_, format_bytes(writer.size()), file_), {}};
+      return {Exit::ok, fmt::format("{} · {}\n  psql -v ON_ERROR_STOP=1 -d DATABASE -f {}\n", file_, format_bytes(writer.size()), file_), {}};
     }
     backup::export_custom(place.catalogue(), manifest, place.keys(), writer, services.limits());
     return {Exit::ok, fmt::format("{} · {}\n  pg_restore -e -j 2 -d DATABASE {}\n", file_, format_bytes(writer.size()), file_), {}};

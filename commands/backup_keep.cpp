@@ -3,6 +3,7 @@
 
 #include "commands/backup.hpp"
 #include "commands/backup_place.hpp"
+#include "lib/backup/hints.hpp"
 #include "lib/backup/verify.hpp"
 #include "lib/base/units.hpp"
 
@@ -28,6 +29,7 @@ class Verify final : public Command {
     } else {
       entries.push_back(place.find(backup_));
     }
+    if (entries.empty() && broken.empty()) throw Failure{Exit::usage, fmt::format("there are no backups in {}", place.catalogue().store().describe()), backup::see_list(place.catalogue())};
     Result result;
     // Whoever asks for the newest is not well off with an older one: what find() has warned of is why.
     for (const auto& entry : entries) {
@@ -36,7 +38,17 @@ class Verify final : public Command {
     Json json{{"exit", 0}, {"backups", Json::array()}};
     for (const auto& entry : entries) {
       backup::Progress progress{services.reporter(), services.clock(), "verify", entry.manifest.plain_size()};
-      const auto found = backup::verify(place.catalogue(), entry, place.keys(), services.clock().now(), progress, services.limits());
+      backup::Verification found;
+      try {
+        found = backup::verify(place.catalogue(), entry, place.keys(), services.clock().now(), progress, services.limits());
+      } catch (const Failure& failure) {
+        // Of several the others can be read all the same. Nothing is known of this one, so nothing is noted.
+        if (failure.code() != Exit::config || entries.size() == 1) throw;
+        result.text += fmt::format("  {}  NOT READ: {}\n", entry.manifest.label, failure.message());
+        json["backups"].push_back({{"label", entry.manifest.label}, {"whole", nullptr}, {"read", false}, {"rows", 0}, {"damage", ""}, {"why", failure.message()}});
+        result.exit = Exit::unhealthy;
+        continue;
+      }
       if (!found.unrecorded.empty()) services.reporter().warn("that it was verified is not recorded in the store: " + found.unrecorded);
       result.text += fmt::format("  {}  {}\n", entry.manifest.label,
                                  found.untrusted ? "NOT TRUSTED: " + found.damage + "; look at backup.signing_key"

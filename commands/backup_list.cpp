@@ -4,6 +4,7 @@
 #include "commands/backup.hpp"
 #include "commands/backup_place.hpp"
 #include "lib/base/units.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::commands {
 namespace {
@@ -132,12 +133,12 @@ class Show final : public Command {
     text += fmt::format("  state      {}, {}{}\n", entry.sound() ? "verified" : "NOT SOUND", trust_word(entry.trust), manifest.encrypted ? ", encrypted" : ", not encrypted");
     if (!entry.marks.damage.empty()) text += fmt::format("  damage     {}\n", entry.marks.damage);
     for (const auto& part : manifest.parts) {
-      text += fmt::format("  {:<28} {:>9}  sha256 {}…  {}\n", part.name, format_bytes(part.size), part.sha256.substr(0, 12), part.subject);
+      text += fmt::format("  {:<28} {:>9}  sha256 {}…  {}\n", part.name, format_bytes(part.size), part.sha256.substr(0, 12), text::printable(part.subject, 200));
     }
     std::size_t shown = 0;
     for (const auto& table : manifest.tables) {
       if (++shown > 40) break;
-      text += fmt::format("  {:<50} {:>14} rows\n", table.table, table.rows);
+      text += fmt::format("  {:<50} {:>14} rows\n", text::printable(table.table, 200), table.rows);
     }
     if (manifest.tables.size() > 40) text += fmt::format("  and {} tables more: --output json\n", manifest.tables.size() - 40);
     return {Exit::ok, text, json.dump()};

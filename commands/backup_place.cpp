@@ -66,13 +66,25 @@ void BackupPlace::read_keys() {
   for (const auto& recipient : settings.recipients) keys_.recipients.push_back(io::age::parse_recipient(recipient));
   // With recipients it still opens what was encrypted before there were any.
   if (const auto passphrase = services_.variable("CODOPS_BACKUP_PASSPHRASE")) keys_.identities.passphrase = Secret{*passphrase};
+  const auto take = [&](const std::string& name, const std::string& text) {
+    const auto begin = text.find_first_not_of(" \t\r\n");
+    if (begin != std::string::npos && io::age::looks_encrypted(std::string_view{text}.substr(begin))) {
+      keys_.identities.locked = std::make_shared<io::age::ProtectedIdentities>(name, text);
+      return;
+    }
+    try {
+      keys_.identities.identities = io::age::parse_identities(text);
+    } catch (Failure& failure) {
+      failure.add_context(name);
+      throw;
+    }
+  };
   if (const auto identity = services_.variable("CODOPS_BACKUP_IDENTITY")) {
-    keys_.identities.identities = io::age::parse_identities(*identity);
+    take("CODOPS_BACKUP_IDENTITY", *identity);
   } else if (!settings.identity_file.empty()) {
     // A backup host may well have recipients only: the identity is then on another machine.
-    if (const auto text = io::read_file_if_there(absolute(environment_, settings.identity_file))) {
-      keys_.identities.identities = io::age::parse_identities(*text);
-    }
+    const auto file = absolute(environment_, settings.identity_file);
+    if (const auto text = io::read_file_if_there(file)) take(file.string(), *text);
   }
   if (!settings.signing_key.empty()) {
     keys_.signing = parse_signing_key(io::read_file(absolute(environment_, settings.signing_key)));

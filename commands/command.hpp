@@ -65,6 +65,7 @@ struct Verb {
   std::unique_ptr<Command> (*make)();
   // Of a verb that changes something and can't say beforehand what it would be: --dry-run is refused, not passed over.
   bool no_dry_run{};
+  std::vector<Example> variables{};  // of the environment, that it looks at; "command" is the name
 };
 
 template <typename T>

@@ -47,6 +47,7 @@ class Restore final : public Command {
     if (!source_.empty() && is_file() && !parts_.empty() && parts_ != std::vector<std::string>{"database"}) {
       throw Failure{Exit::usage, "--part does not go with a dump file: it has a database only"};
     }
+    if (into_ && !parts_.empty()) throw Failure{Exit::usage, "--into makes another database of the backup: it goes without --part", "codops backup export ENV BACKUP FILE --part NAME takes another part out"};
     if (!tables_.empty() && (into_ || !parts_.empty())) throw Failure{Exit::usage, "--table goes with neither --into nor --part"};
     BackupPlace place{services, environment_, store_};
     const auto subject = place.subject(url_variable_);

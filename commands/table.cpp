@@ -8,6 +8,13 @@
 #include "commands/migrate.hpp"
 
 namespace codops::commands {
+namespace {
+
+constexpr Example identity{"CODOPS_BACKUP_IDENTITY", "the age identity itself, instead of backup.identity_file"};
+constexpr Example passphrase{"CODOPS_BACKUP_PASSPHRASE", "opens what was encrypted with it, and an identity that `age -p` protects"};
+constexpr Example store_keys{"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", "for a store in S3"};
+
+}  // namespace
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> table{
@@ -56,24 +63,24 @@ const std::vector<Verb>& verbs() {
       {"backup", "Database", "takes a backup: verified, encrypted, published at once or not at all",
        {{"backup production", "the database of production, into its store"},
         {"backup production --jobs 2 --label \"before v2\"", "with two workers, and a name to find it by"}},
-       make_backup},
+       make_backup, false, {{"CODOPS_BACKUP_PASSPHRASE", "encrypts it, where backup.recipients is empty"}, store_keys}},
       {"backup list", "Database", "backups with age, size, state, and why each is kept", {{"backup list production", "newest first"}}, make_backup_list},
       {"backup show", "Database", "what one backup holds", {{"backup show production latest", "its parts, tables and rows"}}, make_backup_show},
-      {"backup verify", "Database", "reads a backup to its last byte", {{"backup verify production all", "every one"}}, make_backup_verify},
+      {"backup verify", "Database", "reads a backup to its last byte", {{"backup verify production all", "every one"}}, make_backup_verify, false, {identity, passphrase, store_keys}},
       {"backup drill", "Database", "restores a backup into a scratch server, compares every row, and times it",
-       {{"backup drill production", "the newest one"}}, make_backup_drill, true},
+       {{"backup drill production", "the newest one"}}, make_backup_drill, true, {identity, passphrase, store_keys}},
       {"backup prune", "Database", "removes what no rule keeps", {{"backup prune production --dry-run", "says why each is kept or goes"}}, make_backup_prune},
       {"backup rm", "Database", "removes one backup", {{"backup rm production 20261123-020000F", "that one"}}, make_backup_rm},
       {"backup pin", "Database", "keeps one backup whatever the rules say", {{"backup pin production latest", "until --off"}}, make_backup_pin, true},
       {"backup export", "Database", "one file that pg_restore or psql reads without codops",
        {{"backup export production latest shop.dump", "for pg_restore"}, {"backup export production latest shop.sql --format plain", "for psql"}},
-       make_backup_export, true},
+       make_backup_export, true, {identity, passphrase, store_keys}},
       {"backup keygen", "Database", "keys to encrypt and sign backups with", {{"backup keygen", "and the lines for codops.yaml"}}, make_backup_keygen, true},
       {"restore", "Database", "puts a backup into the place of the live database, which is kept",
        {{"restore production latest", "the newest sound backup"},
         {"restore production 20261123-020000F --into shop_copy", "beside it"},
         {"restore production --undo", "back to what was there before"}},
-       make_restore},
+       make_restore, false, {identity, passphrase, store_keys}},
       {"config show", "Settings", "the settings that hold for an environment, and where each comes from",
        {{"config show production", "what is set for production"},
         {"config show production --origin --all", "every setting with the place it comes from"},

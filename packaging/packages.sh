@@ -52,6 +52,7 @@ tests() {
   tool tmux tmux
   library python3-venv
   library busybox-static
+  library locales
   # The real node of a Kubernetes (tests/support/kube.sh); containerd and runc come with the engine.
   tool conntrack conntrack
   [[ -x /usr/lib/cni/bridge ]] || missing+=(containernetworking-plugins)

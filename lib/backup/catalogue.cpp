@@ -56,11 +56,17 @@ const char* impossible_stamp = "its stamp is of no date that there is, or too fa
 // What verify once left in the marks although only its reader's key was another.
 constexpr std::string_view reader_distrusts = "the manifest is not signed by the trusted key";
 
-// Nobody signs marks: what makes no sense says nothing.
+// What can't be read may have said that it is pinned.
+Marks unreadable_marks() {
+  Marks marks;
+  marks.pinned = marks.unreadable = true;
+  return marks;
+}
+
 Marks parse_marks(const std::string& text) try {
   const auto json = Json::parse(text, nullptr, false);
   Marks marks;
-  if (!json.is_object()) return marks;
+  if (!json.is_object()) return unreadable_marks();
   marks.pinned = json.value("pinned", false);
   marks.verified = parse_rfc3339(json.value("verified", ""));
   marks.damage = json.value("damage", "");
@@ -69,7 +75,7 @@ Marks parse_marks(const std::string& text) try {
   if (json.contains("drill_ms")) marks.drill_took = Milliseconds{json.value("drill_ms", 0)};
   return marks;
 } catch (const nlohmann::json::exception&) {
-  return {};
+  return unreadable_marks();
 }
 
 std::string to_json(const Marks& marks) {

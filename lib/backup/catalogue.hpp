@@ -23,6 +23,7 @@ namespace codops::backup {
 
 struct Marks {
   bool pinned{};
+  bool unreadable{};                   // what is there is no marks: it counts as pinned, which it may have been
   std::optional<WallTime> verified;    // the last time that it was read to its end, and was whole
   std::string damage;                  // what the last verification or drill found, or list() sees; empty: nothing
   std::optional<WallTime> drilled;     // the last time that it was restored and compared

@@ -11,8 +11,8 @@ constexpr std::size_t terminator_size = 8;
 
 }  // namespace
 
-CopyIn::CopyIn(const io::postgres::Target& into, int connections, const Limits& limits)
-    : into_{into}, limits_{limits}, most_queued_{static_cast<std::size_t>(connections) * 3} {
+CopyIn::CopyIn(const io::postgres::Target& into, int connections, const Limits& limits, std::string encoding)
+    : into_{into}, encoding_{std::move(encoding)}, limits_{limits}, most_queued_{static_cast<std::size_t>(connections) * 3} {
   for (int i = 0; i < connections; ++i) {
     workers_.emplace_back([this] {
       try {
@@ -87,7 +87,7 @@ std::optional<CopyIn::Batch> CopyIn::next(const Table* same) {
 }
 
 void CopyIn::work() {
-  auto connection = open_for_load(into_, limits_);
+  auto connection = open_for_load(into_, limits_, encoding_);
   while (auto first = next(nullptr)) {
     const auto table = first->table;
     std::optional<Batch> batch = std::move(first);
@@ -111,11 +111,12 @@ void CopyIn::work() {
   }
 }
 
-io::postgres::Connection open_for_load(const io::postgres::Target& into, const Limits& limits) {
+io::postgres::Connection open_for_load(const io::postgres::Target& into, const Limits& limits, const std::string& encoding) {
   auto connection = open_for_copy(into, limits);
   // Nothing is in use before the swap, whose own commit is synchronous and flushes all of this too.
   connection.run("SET synchronous_commit = off; SET check_function_bodies = off; SET default_transaction_read_only = off",
                  limits);
+  if (!encoding.empty()) connection.run("SET client_encoding = " + io::postgres::quote_literal(encoding), limits);
   return connection;
 }
 

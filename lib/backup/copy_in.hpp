@@ -17,7 +17,7 @@ namespace codops::backup {
 
 class CopyIn {
  public:
-  CopyIn(const io::postgres::Target& into, int connections, const Limits& limits);
+  CopyIn(const io::postgres::Target& into, int connections, const Limits& limits, std::string encoding = {});
   CopyIn(const CopyIn&) = delete;
   CopyIn& operator=(const CopyIn&) = delete;
   ~CopyIn();  // without finish(): gives up
@@ -46,6 +46,7 @@ class CopyIn {
   void stop(std::exception_ptr why);
 
   io::postgres::Target into_;
+  std::string encoding_;
   Limits limits_;
   std::shared_ptr<const Table> table_;
   std::string pending_;
@@ -59,7 +60,7 @@ class CopyIn {
   std::vector<std::jthread> workers_;
 };
 
-// A connection whose COPY FROM reads what open_for_copy() wrote.
-io::postgres::Connection open_for_load(const io::postgres::Target& into, const Limits& limits);
+// A connection whose COPY FROM reads what open_for_copy() wrote. `encoding`: of statements and rows; empty: the database's own.
+io::postgres::Connection open_for_load(const io::postgres::Target& into, const Limits& limits, const std::string& encoding = {});
 
 }  // namespace codops::backup

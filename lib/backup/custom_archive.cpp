@@ -1,5 +1,7 @@
 #include "lib/backup/custom_archive.hpp"
 
+#include "lib/backup/database_settings.hpp"
+
 #include <optional>
 
 #include "lib/base/failure.hpp"
@@ -65,7 +67,7 @@ TocEntry read_entry(HeadReader& in, int minor) {
   entry.description = in.word();
   entry.section = static_cast<int>(in.integer());
   auto definition = in.word();
-  if (entry.section == section_data) entry.definition = std::move(definition);
+  if (entry.section == section_data || entry.description == "ENCODING" || about_database(entry.description, entry.tag)) entry.definition = std::move(definition);
   in.text();  // drop statement
   entry.copy_statement = in.word();
   entry.schema = in.word();
@@ -105,6 +107,11 @@ ArchiveHead read_head(HeadReader& in, std::size_t& int_size) {
   for (auto count = in.integer(); count > 0; --count) {
     const auto at = in.at();
     head.entries.push_back(read_entry(in, head.minor));
+    if (auto& entry = head.entries.back(); entry.description == "ENCODING") {
+      // SET client_encoding = 'UTF8';
+      const auto open = entry.definition.find('\''), close = entry.definition.rfind('\'');
+      if (open != std::string::npos && close > open) head.encoding = entry.definition.substr(open + 1, close - open - 1);
+    }
     if (head.post_data_at == 0 && head.entries.back().section == section_post_data) head.post_data_at = at;
   }
   if (head.post_data_at == 0) head.post_data_at = in.at();

@@ -17,7 +17,7 @@ struct TocEntry {
   std::string tag;             // the table's name
   std::string description;     // "TABLE", "TABLE DATA", "SEQUENCE SET", "BLOBS", …
   int section{};               // 1 none, 2 pre-data, 3 data, 4 post-data
-  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"
+  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"; and of those about the database and the encoding
   std::string copy_statement;  // "COPY public.t (a, b) FROM stdin;\n"
   std::string schema;
   std::string owner;
@@ -29,6 +29,7 @@ struct ArchiveHead {
   int minor{};  // of the archive version 1.minor
   bool compressed{};
   std::string database, server_version, dump_version;
+  std::string encoding;  // of all that is in it: "UTF8"
   std::vector<TocEntry> entries;
   std::size_t int_size{4}, offset_size{8};
   std::size_t count_at{}, post_data_at{};  // in `bytes`: the number of entries, the first entry after the data

@@ -86,21 +86,16 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   auto shape = shape_of(*manifest.database);
   shape.owner.clear();
   shape.tablespace.clear();
-  create_database(server, name, shape, limits);
-  scratch.made();
+  scratch.create(server, shape, limits);
   auto target = server_target;
   target.database = name;
-  // As long as it is there no other drill takes this one for dead; so before the mark.
-  const auto alive = Connection::open(target, limits);
+  // As long as it is there no other drill takes this one for dead; so before the mark. Sessions of ours that work may outlive us.
+  auto watched = target;
+  watched.options["application_name"] = drill_application;
+  const auto alive = Connection::open(watched, limits);
   mark(server, name, {manifest.database->name}, limits);
   roles.make(server, manifest.database->roles, name, limits);
-  if (const auto& money = manifest.database->lc_monetary; !money.empty() && server.query("SELECT pg_catalog.current_setting('lc_monetary')", limits).text(0, 0) != money) {
-    try {
-      server.run(fmt::format("ALTER DATABASE {} SET lc_monetary TO {}", quote_identifier(name), io::postgres::quote_literal(money)), limits);
-    } catch (const io::postgres::DatabaseError& error) {
-      if (error.lost()) throw;  // else a locale that is missing here, which matters to columns of type money only
-    }
-  }
+  speak_money(server, name, manifest.database->lc_monetary, limits);
   Progress progress{reporter, clock, "drill", manifest.plain_size() * 2};
   auto load = options;
   load.no_owner = load.no_tablespaces = true;

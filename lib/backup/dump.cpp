@@ -35,7 +35,8 @@ class Tail {
 };
 
 std::vector<std::string> common_arguments(const Snapshot& snapshot, const DumpOptions& options) {
-  std::vector<std::string> arguments{"--snapshot=" + snapshot.id(), fmt::format("--lock-wait-timeout={}", options.lock_wait.count())};
+  // The database's own encoding, whatever it or the role has set for clients: rows that we read ourselves are in it too.
+  std::vector<std::string> arguments{"--snapshot=" + snapshot.id(), fmt::format("--lock-wait-timeout={}", options.lock_wait.count()), "--encoding=" + snapshot.identity().encoding};
   for (const auto& schema : snapshot.left_out()) arguments.push_back("--exclude-schema=" + io::postgres::quote_identifier(schema));
   return arguments;
 }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/backup/load.hpp"
 #include "lib/backup/sql_script.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/compression.hpp"
@@ -158,10 +159,12 @@ Failure DumpFile::changed() const {
 
 void DumpFile::load(const io::postgres::Target& into, Programs& programs, const LoadOptions& options, const Limits& limits) {
   if (kind_ == Kind::custom) {
+    // `pg_dump -n public` makes that schema, which every new database has.
+    if (needs_.makes_public()) io::postgres::Connection::open(into, limits).run("DROP SCHEMA IF EXISTS public", limits);
     Call call{"pg_restore", {"--exit-on-error"}, into.database};
     if (options.no_owner) call.arguments.emplace_back("--no-owner");
     if (options.no_tablespaces) call.arguments.emplace_back("--no-tablespaces");
-    if (options.jobs > 1 && programs.parallel()) call.arguments.push_back(fmt::format("--jobs={}", options.jobs));
+    if (const int jobs = jobs_possible(into, options.jobs, limits); jobs > 1 && programs.parallel()) call.arguments.push_back(fmt::format("--jobs={}", jobs));
     call.arguments.emplace_back("{file}");
     call.descriptor = fd_.get();
     programs.must(call, Exit::failed, limits);
@@ -178,7 +181,7 @@ void DumpFile::load(const io::postgres::Target& into, Programs& programs, const 
     };
     run_script(sql, into, {options.no_owner, options.no_tablespaces, whole}, limits);
   }
-  if (options.analyze) io::postgres::Connection::open(into, limits).run("ANALYZE", limits);
+  if (options.analyze) analyze(into, limits);
 }
 
 }  // namespace codops::backup

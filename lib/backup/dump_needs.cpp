@@ -57,6 +57,7 @@ void DumpNeeds::statement(std::string_view text) {
   }
   if (creates) {
     // CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public
+    makes_public_ = makes_public_ || (count == 3 && is(words[1], "schema") && name_of(words[2]) == "public");
     if (count < 3 || !is(words[1], "extension")) return;
     const std::size_t at = is(words[2], "if") ? 5 : 2;
     if (at < count) extensions_.insert(name_of(words[at]));

@@ -12,11 +12,13 @@ class DumpNeeds {
  public:
   void begins(std::string_view text);    // its first lines, with the version
   void statement(std::string_view sql);
+  bool makes_public() const { return makes_public_; }
   // As a backup's own manifest says it, for preflight().
   DatabaseIdentity identity(bool no_owner, bool no_tablespaces = false) const;
 
  private:
   int major_{};
+  bool makes_public_{};
   std::set<std::string> owners_, granted_, extensions_, tablespaces_;
 };
 

@@ -1,6 +1,7 @@
 #include "lib/backup/export.hpp"
 
 #include "lib/backup/custom_archive.hpp"
+#include "lib/backup/sql_script.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/channel.hpp"
 
@@ -103,10 +104,12 @@ void export_plain(Catalogue& catalogue, const Manifest& manifest, const Keyring&
                   io::Writer& out, const Limits& limits) {
   if (const auto* sql = manifest.find("sql")) {
     PartReader reader{catalogue.store(), catalogue.folder() + "/" + manifest.label, *sql, keys, limits};
-    io::copy(reader, out);
+    as_one_transaction(reader, out);
+    out.finish();
     return;
   }
-  Call call{"pg_restore", {"--file=-"}, {}};
+  // Without that it would write BEGIN and COMMIT around the large objects alone, and psql's own transaction would end with them.
+  Call call{"pg_restore", {"--single-transaction", "--file=-"}, {}};
   call.connects = false;
   io::stream_between([&](io::Writer& archive) { export_custom(catalogue, manifest, keys, archive, limits); },
                      [&](io::Reader& archive) {

@@ -10,7 +10,7 @@ namespace codops::backup {
 // only when this returns.
 void export_custom(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, io::Writer& out,
                    const Limits& limits);
-// SQL for psql: the stored one, else made of the archive by pg_restore of this machine.
+// SQL for psql, all of it one transaction of its own: the stored one, else made of the archive by pg_restore of this machine.
 void export_plain(Catalogue& catalogue, const Manifest& manifest, const Keyring& keys, Programs& programs,
                   io::Writer& out, const Limits& limits);
 

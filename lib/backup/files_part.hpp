@@ -27,6 +27,7 @@ struct FilesTaken {
   Part part;
   std::uint64_t changed{};   // became shorter or vanished while they were read
   std::uint64_t left_out{};  // sockets, pipes, devices
+  std::uint64_t less_attributes{};  // have extended attributes, such as ACLs and capabilities, which are not stored
 };
 FilesTaken take_files(const FilesPlace& place, std::size_t number, const Destination& destination, int level, Progress& progress, const Limits& limits);
 

@@ -89,9 +89,9 @@ std::vector<std::string> mend_restores(Connection& server, const std::string& li
       continue;  // no mark of ours
     }
     if (!live.empty() && of != live) continue;
-    // A drill takes no lock; while it lives it keeps a session in what it fills.
+    // A drill takes no lock; while it lives it keeps an idle session in what it fills. One that builds an index does not notice a death.
     const bool drills = is_side(name, of, "drill");
-    const bool dead = drills ? server.query("SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usesysid IS NOT NULL", {name}, limits).empty() : alone;
+    const bool dead = drills ? server.query("SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND application_name = $2", {name, drill_application}, limits).empty() : alone;
     if (!dead && !gone) continue;
     if (drills) {
       drop_database(server, name, limits);

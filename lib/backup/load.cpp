@@ -2,10 +2,12 @@
 
 #include "lib/backup/copy_in.hpp"
 #include "lib/backup/custom_archive.hpp"
+#include "lib/backup/database_settings.hpp"
 #include "lib/backup/sql_script.hpp"
 #include "lib/backup/verify.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
+#include "lib/text/sql_lexer.hpp"
 
 namespace codops::backup {
 namespace {
@@ -17,6 +19,17 @@ constexpr std::string_view end_of_copy = "\\.\n\n\n";
 std::string without_semicolon(std::string sql) {
   while (!sql.empty() && (sql.back() == '\n' || sql.back() == ';')) sql.pop_back();
   return sql;
+}
+
+// "(b, a)" of `COPY public.t (b, a) FROM stdin;`; empty: there is none.
+std::string_view column_list(std::string_view copy) {
+  text::sql::Lexer lexer{copy};
+  std::size_t from = std::string_view::npos;
+  while (const auto token = lexer.next()) {
+    if (token->kind == text::sql::Token::Kind::open && from == std::string_view::npos) from = token->begin;
+    if (token->kind == text::sql::Token::Kind::close && from != std::string_view::npos) return copy.substr(from, token->end - from);
+  }
+  return {};
 }
 
 std::vector<std::string> restore_arguments(const LoadOptions& options, std::string_view section) {
@@ -32,17 +45,24 @@ class BackupLoader {
  public:
   BackupLoader(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
                const Limits& limits)
-      : backup_{backup}, manifest_{backup.manifest()}, into_{into}, programs_{programs}, options_{options}, progress_{progress}, limits_{limits} {}
+      : backup_{backup}, manifest_{backup.manifest()}, into_{into}, programs_{programs}, options_{options}, progress_{progress}, limits_{limits} {
+    options_.jobs = jobs_possible(into, options.jobs, limits);
+  }
 
-  void load() {
+  // Returns what the archive says of the database itself.
+  std::vector<std::string> load(std::string_view name) {
     const auto* archive = manifest_.find("archive");
-    if (archive == nullptr) return load_sql();
+    if (archive == nullptr) {
+      load_sql();
+      return {};
+    }
     load_archive(*archive);
     load_row_parts();
     if (auto wrong = difference(manifest_.tables, found()); !wrong.empty()) throw Failure{Exit::data, wrong};
     set_sequences();
     section("post-data", options_.jobs);
     if (options_.analyze) analyze();
+    return statements_about_database(head_, name, options_.no_privileges);
   }
 
   void load_only(const TablesInto& tables) {
@@ -108,11 +128,12 @@ class BackupLoader {
     if (options_.analyze) analyze();
   }
 
-  // Where a table's rows go, as COPY takes it; empty: nowhere.
-  std::string copy_of(const std::string& table, const std::string& usual) const {
+  // The COPY that takes a table's rows; empty: none. `stored` names the columns of its rows, in their order: a partition may have
+  // another than its parent.
+  std::string copy_of(const std::string& table, std::string_view stored, const std::string& usual) const {
     if (only_ == nullptr) return usual;
     const auto found = only_->find(table);
-    return found == only_->end() ? std::string{} : "COPY " + found->second + " FROM STDIN";
+    return found == only_->end() ? std::string{} : fmt::format("COPY {} {} FROM STDIN", found->second, column_list(stored));
   }
 
   void load_archive(const Part& part) {
@@ -126,12 +147,12 @@ class BackupLoader {
         {[&](const ArchiveHead& head) {
            head_ = head;
            if (only_ == nullptr) section("pre-data", 1);
-           copy.emplace(into_, std::max(1, options_.jobs), limits_);
+           copy.emplace(into_, std::max(1, options_.jobs), limits_, head.encoding);
          },
          [&](const TocEntry& entry) {
            progress_.at(entry.table());
            if (entry.description != "TABLE DATA") return;
-           const auto sql = copy_of(entry.table(), without_semicolon(entry.copy_statement));
+           const auto sql = copy_of(entry.table(), entry.copy_statement, without_semicolon(entry.copy_statement));
            if (sql.empty()) return;
            digest = &digests_[entry.table()];
            copy->begin(entry.table(), sql);
@@ -172,7 +193,7 @@ class BackupLoader {
   void load_row_parts() {
     std::vector<const Part*> parts;
     for (const auto& part : manifest_.parts) {
-      if (part.kind == "rows" && !copy_of(part.subject, "x").empty()) parts.push_back(&part);
+      if (part.kind == "rows" && !copy_of(part.subject, part.copy, "x").empty()) parts.push_back(&part);
     }
     std::atomic<std::size_t> next{0};
     std::atomic<bool> failed{false};
@@ -182,7 +203,7 @@ class BackupLoader {
       try {
         std::optional<io::postgres::Connection> connection;
         for (auto i = next++; i < parts.size() && !failed; i = next++) {
-          if (!connection) connection = open_for_load(into_, limits_);
+          if (!connection) connection = open_for_load(into_, limits_, manifest_.database ? manifest_.database->encoding : std::string{});
           load_rows(*parts[i], *connection, mutex);
         }
       } catch (...) {
@@ -203,7 +224,7 @@ class BackupLoader {
     auto reader = backup_.open(part, limits_);
     io::RowDigest digest;
     const auto rows = connection.copy_in(
-        copy_of(part.subject, "COPY " + part.copy + " FROM STDIN"),
+        copy_of(part.subject, part.copy, "COPY " + part.copy + " FROM STDIN"),
         [&](char* into, std::size_t size) {
           const auto got = reader.read(into, size);
           digest.feed({into, got});
@@ -237,21 +258,21 @@ class BackupLoader {
   void set_sequences() {
     std::string sql;
     for (const auto& entry : head_.entries) {
-      if (!entry.has_data && !entry.definition.empty()) sql += entry.definition;
+      if (!entry.has_data && !about_database(entry.description, entry.tag)) sql += entry.definition;
     }
-    if (!sql.empty()) open_for_load(into_, limits_).run(sql, limits_);
+    if (!sql.empty()) open_for_load(into_, limits_, head_.encoding).run(sql, limits_);
   }
 
   void analyze() {
     progress_.at("analyze");
-    io::postgres::Connection::open(into_, limits_).run("ANALYZE", limits_);
+    backup::analyze(into_, limits_);
   }
 
   const CheckedBackup& backup_;
   const Manifest& manifest_;
   const io::postgres::Target& into_;
   Programs& programs_;
-  const LoadOptions& options_;
+  LoadOptions options_;
   Progress& progress_;
   const Limits& limits_;
   const TablesInto* only_{};
@@ -262,9 +283,46 @@ class BackupLoader {
 
 }  // namespace
 
-void load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
-                 const Limits& limits) {
-  BackupLoader{backup, into, programs, options, progress, limits}.load();
+std::vector<std::string> load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                                     const Limits& limits) {
+  return BackupLoader{backup, into, programs, options, progress, limits}.load(into.database);
+}
+
+int jobs_possible(const io::postgres::Target& target, int jobs, const Limits& limits) {
+  if (jobs <= 1) return 1;
+  auto connection = io::postgres::Connection::open(target, limits);
+  // Its own session is over when the jobs begin, so that it makes up for one more than the jobs themselves.
+  const auto room = connection.query(
+      "SELECT LEAST(CASE WHEN rolsuper OR rolconnlimit < 0 THEN 10000 ELSE rolconnlimit - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END,"
+      " pg_catalog.current_setting('max_connections')::bigint - pg_catalog.current_setting('superuser_reserved_connections')::bigint"
+      "  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid IS NOT NULL))"
+      " FROM pg_catalog.pg_roles r WHERE rolname = current_user",
+      limits);
+  return static_cast<int>(std::clamp<std::int64_t>(room.empty() ? jobs : room.number(0, 0), 1, jobs));
+}
+
+void analyze(const io::postgres::Target& target, const Limits& limits) {
+  auto connection = io::postgres::Connection::open(target, limits);
+  // Names as the database has them, be they characters or not.
+  connection.run("SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()", limits);
+  const auto try_one = [&](const std::string& sql) {
+    try {
+      connection.run(sql, limits);
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost()) throw;
+      limits.check("ANALYZE");
+    }
+  };
+  const auto remote = connection.query(
+      "WITH RECURSIVE over(id) AS (SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'f'"
+      "  UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN over ON over.id = i.inhrelid)"
+      " SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid IN (SELECT id FROM over)"
+      " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname <> 'information_schema' ORDER BY 2 DESC, 1",
+      limits);
+  if (remote.empty() || !remote.boolean(0, 1)) return try_one("ANALYZE");
+  for (std::size_t i = 0; i < remote.size(); ++i) {
+    if (!remote.boolean(i, 1)) try_one(fmt::format("ANALYZE {}", remote.text(i, 0)));
+  }
 }
 
 void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,

@@ -20,11 +20,19 @@ struct LoadOptions {
 
 // The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they
 // are decoded, then indexes and constraints by pg_restore. Rows are counted and hashed on the way and must be what the
-// manifest says: Failure{data}.
-void load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
-                 const Limits& limits);
+// manifest says: Failure{data}. Returned are the statements that make its settings and privileges those of the one that was dumped
+// (database_settings.hpp); an SQL part has none.
+std::vector<std::string> load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                                     const Limits& limits);
 
-// Only the rows of some tables: the manifest's name → where they go, as COPY takes it: "side"."orders" ("id", "total"). The
+// Statistics for the planner, without which the database works all the same: what the server refuses is passed over. A table with a
+// foreign one below it is left out, because its rows would be fetched from another server, perhaps the one that is in use.
+void analyze(const io::postgres::Target& target, const Limits& limits);
+
+// As many of `jobs` as the limits of this role, the database and the server leave room for, beside one connection more; at least one.
+int jobs_possible(const io::postgres::Target& target, int jobs, const Limits& limits);
+
+// Only the rows of some tables: the manifest's name → where they go: "side"."orders", in the backup's encoding. The
 // tables must be there. Rows are compared with the manifest as above.
 using TablesInto = std::map<std::string, std::string>;
 void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/crypto.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -10,9 +12,42 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int version = 1;
 
+// A name is bytes in its database's encoding, JSON is UTF-8. What is none goes as two hexadecimal digits behind a NUL, which no name
+// has: the same bytes come back.
+std::string to_utf8(std::string_view name) {
+  std::string text;
+  while (!name.empty()) {
+    const auto length = text::character_length(name);
+    if (length == 0) text.append(1, '\0').append(io::to_hex(name.substr(0, 1)));
+    else text.append(name.substr(0, length));
+    name.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return text;
+}
+
+std::string from_utf8(std::string_view text) {
+  std::string name;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '\0') {
+      name += text[at];
+      continue;
+    }
+    const auto byte = io::from_hex(text.substr(at + 1, 2));
+    if (!byte || byte->size() != 1) throw Failure{Exit::data, "a name in the manifest is no name"};
+    name += *byte;
+    at += 2;
+  }
+  return name;
+}
+
+std::vector<std::string> all_of(std::vector<std::string> names, std::string (*change)(std::string_view)) {
+  for (auto& name : names) name = change(name);
+  return names;
+}
+
 Json write_database(const DatabaseIdentity& it) {
-  Json json{{"name", it.name},
-          {"owner", it.owner},
+  Json json{{"name", to_utf8(it.name)},
+          {"owner", to_utf8(it.owner)},
           {"server_version", it.server_version},
           {"server_number", it.server_number},
           {"system_identifier", it.system_identifier},
@@ -22,7 +57,7 @@ Json write_database(const DatabaseIdentity& it) {
           {"dump_version", it.dump_version},
           {"size", it.size},
           {"extensions", it.extensions},
-          {"roles", it.roles}};
+          {"roles", all_of(it.roles, to_utf8)}};
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) json[name] = value;
   };
@@ -37,8 +72,8 @@ Json write_database(const DatabaseIdentity& it) {
 
 DatabaseIdentity read_database(const Json& json) {
   DatabaseIdentity it;
-  json.at("name").get_to(it.name);
-  it.owner = json.value("owner", "");
+  it.name = from_utf8(json.at("name").get<std::string>());
+  it.owner = from_utf8(json.value("owner", ""));
   json.at("server_version").get_to(it.server_version);
   json.at("server_number").get_to(it.server_number);
   it.system_identifier = json.value("system_identifier", "");
@@ -52,14 +87,14 @@ DatabaseIdentity read_database(const Json& json) {
   it.dump_version = json.value("dump_version", "");
   it.size = json.value("size", std::uint64_t{});
   it.extensions = json.value("extensions", std::vector<std::string>{});
-  it.roles = json.value("roles", std::vector<std::string>{});
+  it.roles = all_of(json.value("roles", std::vector<std::string>{}), from_utf8);
   return it;
 }
 
 Json write_part(const Part& part) {
   Json json{{"name", part.name}, {"kind", part.kind}};
-  if (!part.subject.empty()) json["subject"] = part.subject;
-  if (!part.copy.empty()) json["copy"] = part.copy;
+  if (!part.subject.empty()) json["subject"] = to_utf8(part.subject);
+  if (!part.copy.empty()) json["copy"] = to_utf8(part.copy);
   json["size"] = part.size;
   json["plain_size"] = part.plain_size;
   json["sha256"] = part.sha256;
@@ -81,8 +116,8 @@ Part read_part(const Json& json) {
   json.at("name").get_to(part.name);
   require_plain_name(part.name);
   json.at("kind").get_to(part.kind);
-  part.subject = json.value("subject", "");
-  part.copy = json.value("copy", "");
+  part.subject = from_utf8(json.value("subject", ""));
+  part.copy = from_utf8(json.value("copy", ""));
   json.at("size").get_to(part.size);
   part.plain_size = json.value("plain_size", std::uint64_t{});
   json.at("sha256").get_to(part.sha256);
@@ -170,7 +205,7 @@ std::string to_json(const Manifest& manifest) {
   for (const auto& part : manifest.parts) json["parts"].push_back(write_part(part));
   json["tables"] = Json::array();
   for (const auto& table : manifest.tables) {
-    json["tables"].push_back({{"table", table.table}, {"rows", table.rows}, {"digest", table.digest}});
+    json["tables"].push_back({{"table", to_utf8(table.table)}, {"rows", table.rows}, {"digest", table.digest}});
   }
   return json.dump(1) + "\n";
 }
@@ -199,7 +234,7 @@ Manifest parse_manifest(std::string_view text) try {
   if (json.contains("database")) manifest.database = read_database(json.at("database"));
   for (const auto& part : json.at("parts")) manifest.parts.push_back(read_part(part));
   for (const auto& table : json.at("tables")) {
-    manifest.tables.push_back({table.at("table"), table.at("rows"), table.at("digest")});
+    manifest.tables.push_back({from_utf8(table.at("table").get<std::string>()), table.at("rows"), table.at("digest")});
   }
   return manifest;
 } catch (const nlohmann::json::exception& error) {

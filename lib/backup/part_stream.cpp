@@ -129,6 +129,9 @@ PartReader::PartReader(store::Store& store, const std::string& folder, const Par
   std::string_view name{state.part.name};
   if (name.ends_with(".age")) {
     if (!keys.can_read(true) && !keys.can_read(false)) {
+      if (const auto& locked = keys.identities.locked) {
+        throw Failure{Exit::config, fmt::format("\"{}\" is encrypted, and {} is protected by a passphrase", part.name, locked->name()), "set CODOPS_BACKUP_PASSPHRASE to it"};
+      }
       throw Failure{Exit::config, fmt::format("\"{}\" is encrypted, and no identity is at hand", part.name),
                     "set backup.identity_file, CODOPS_BACKUP_IDENTITY, or CODOPS_BACKUP_PASSPHRASE"};
     }

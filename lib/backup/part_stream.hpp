@@ -22,7 +22,10 @@ struct Keyring {
   std::string trusted;                    // public key that manifests must be signed with; empty: any
 
   bool encrypts() const { return !recipients.empty() || !identities.passphrase.empty(); }
-  bool can_read(bool by_passphrase) const { return by_passphrase ? !identities.passphrase.empty() : !identities.identities.empty(); }
+  bool can_read(bool by_passphrase) const {
+    if (by_passphrase) return !identities.passphrase.empty();
+    return !identities.identities.empty() || (identities.locked && !identities.passphrase.empty());
+  }
 };
 
 struct PartOptions {

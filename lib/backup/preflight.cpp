@@ -49,11 +49,18 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
     findings.push_back({false, fmt::format("the backup is of PostgreSQL {}, the server is {}", backup_major, server_major), {}});
   }
   const auto available = column(server, "SELECT name FROM pg_catalog.pg_available_extensions", limits);
+  // Which only a superuser may make; "trusted" is there from PostgreSQL 13 on.
+  const auto for_superusers = server.query("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", limits).boolean(0, 0)
+                                  ? std::set<std::string>{}
+                                  : column(server, fmt::format("SELECT a.name FROM pg_catalog.pg_available_extensions a JOIN pg_catalog.pg_available_extension_versions v ON v.name = a.name AND"
+                                                               " v.version = a.default_version WHERE v.superuser AND a.name <> 'plpgsql'{}", server_major >= 13 ? " AND NOT v.trusted" : ""), limits);
   for (const auto& extension : backup.extensions) {
     const auto name = extension.substr(0, extension.rfind(' '));
     if (!available.contains(name)) {
       findings.push_back({true, fmt::format("extension \"{}\" is not available on the server", name),
                           fmt::format("install the package with \"{}\" there", name)});
+    } else if (for_superusers.contains(name)) {
+      findings.push_back({true, fmt::format("extension \"{}\" can be made by a superuser only, and role \"{}\" is none", name, server.target().user), "restore with a superuser's URL: --database-url-env NAME"});
     }
   }
   const auto roles = column(server, "SELECT rolname FROM pg_catalog.pg_roles", limits);

@@ -303,7 +303,7 @@ std::string connection_text(const io::postgres::Target& target, const std::strin
   add("user", target.user);
   add("dbname", database);
   for (const auto& [name, value] : target.options) {
-    if (name != "password" && name != "application_name" && name != "connect_timeout") add(name, value);
+    if (name != "password" && name != "application_name" && name != "connect_timeout" && name != "client_encoding") add(name, value);
   }
   return text;
 }

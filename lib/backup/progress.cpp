@@ -1,6 +1,7 @@
 #include "lib/backup/progress.hpp"
 
 #include "lib/base/units.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -10,7 +11,7 @@ constexpr std::int64_t least_measured = 1000;  // before that a rate is a guess
 
 void Progress::at(std::string_view what) {
   const std::lock_guard lock{mutex_};
-  what_ = what;
+  what_ = text::printable(what, 200);  // a table's name is in its database's encoding
 }
 
 void Progress::measure(bool estimates) {

@@ -1,5 +1,6 @@
 #include "lib/backup/restore.hpp"
 
+#include "lib/backup/database_settings.hpp"
 #include "lib/backup/dump_file.hpp"
 #include "lib/backup/half_restored.hpp"
 #include "lib/backup/hints.hpp"
@@ -106,6 +107,7 @@ class Restoring {
       steps_.step("swap", [&] { return swap(); });
       if (hooks_.health) steps_.step("health", [&] { return well(); });
     } else {
+      take_settings_of_backup();
       server_.run(fmt::format("COMMENT ON DATABASE {} IS NULL", io::postgres::quote_identifier(fresh_.name())), limits_);
       fresh_.keep();
       result_.database = fresh_.name();
@@ -197,16 +199,46 @@ class Restoring {
   }
 
   void make_fresh() {
-    create_database(server_, fresh_.name(), shape_, limits_);
-    fresh_.made();
+    fresh_.create(server_, shape_, limits_);
     mark(server_, fresh_.name(), {live_, false}, limits_);
+    speaks_money_ = speak_money(server_, fresh_.name(), money(), limits_);
+  }
+
+  // Of a file nothing is known: most are of the live database.
+  std::string money() {
+    if (entry_) return entry_->manifest.database ? entry_->manifest.database->lc_monetary : std::string{};
+    if (!live_exists_) return {};
+    try {
+      return std::string{Connection::open(in_database(subject_.database, live_), limits_).query("SELECT pg_catalog.current_setting('lc_monetary')", limits_).text(0, 0)};
+    } catch (const io::postgres::DatabaseError&) {
+      limits_.check("a restore");
+      return {};
+    }
+  }
+
+  void forget_money_of_backup() {
+    if (std::exchange(speaks_money_, false)) forget_money(server_, fresh_.name(), limits_);
+  }
+
+  // Where there is no live database to have them from. What the server refuses is no reason to be without the rows.
+  void take_settings_of_backup() {
+    forget_money_of_backup();
+    for (const auto& statement : settings_) {
+      if (!swapping_ && statement_kind(statement).ends_with(" IS_TEMPLATE = true")) continue;  // a copy beside it is none
+      try {
+        server_.run(statement, limits_);
+      } catch (const io::postgres::DatabaseError& error) {
+        if (error.lost()) throw;
+        result_.notes.push_back(fmt::format("a setting of the database that was backed up is left out: {}: {}", statement_kind(statement), error.message()));
+      }
+    }
   }
 
   std::string fill() {
     if (!swapping_) make_fresh();
     Progress progress{reporter_, clock_, "restore", entry_ ? entry_->manifest.plain_size() : 0};
     if (entry_) {
-      load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
+      settings_ = load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
       result_.rows = entry_->manifest.rows();
     } else {
       file_->load(target(), *programs_, request_.load, limits_);
@@ -282,6 +314,7 @@ class Restoring {
 
   std::string swap_database() {
     if (!live_exists_) {
+      take_settings_of_backup();
       server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2}; COMMIT", io::postgres::quote_identifier(fresh_.name()),
                               io::postgres::quote_identifier(live_), comment_.empty() ? "NULL" : io::postgres::quote_literal(comment_)),
                   limits_);
@@ -293,6 +326,7 @@ class Restoring {
       result_.notes.push_back(fmt::format("subscription \"{0}\" is still enabled in \"{1}\" and takes its slot's rows there; in \"{1}\": ALTER SUBSCRIPTION {2} DISABLE; ALTER SUBSCRIPTION {2} SET (slot_name = NONE);"
                                           " then in \"{3}\": ALTER SUBSCRIPTION {2} ENABLE; ALTER SUBSCRIPTION {2} REFRESH PUBLICATION WITH (copy_data = false)", name, result_.aside, quoted, live_));
     }
+    forget_money_of_backup();
     copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_);
     swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_, read_only_.active()}, limits_);
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
@@ -362,6 +396,8 @@ class Restoring {
   std::optional<DumpFile> file_;
   DatabaseShape shape_;
   Beside beside_;
+  std::vector<std::string> settings_;  // of the database that was backed up, as statements for the fresh one
+  bool speaks_money_{};
   std::string comment_;  // of the live database while places change
   std::optional<std::chrono::steady_clock::time_point> held_since_;
   Restored result_;

@@ -73,6 +73,21 @@ void lock_restore(Connection& server, const std::string& live, const Limits& lim
   }
 }
 
+bool speak_money(Connection& server, const std::string& database, const std::string& lc_monetary, const Limits& limits) {
+  if (lc_monetary.empty() || server.query("SELECT pg_catalog.current_setting('lc_monetary')", limits).text(0, 0) == lc_monetary) return false;
+  try {
+    server.run(fmt::format("ALTER ROLE CURRENT_USER IN DATABASE {} SET lc_monetary TO {}", io::postgres::quote_identifier(database), io::postgres::quote_literal(lc_monetary)), limits);
+    return true;
+  } catch (const io::postgres::DatabaseError& error) {
+    if (error.lost()) throw;
+    return false;
+  }
+}
+
+void forget_money(Connection& server, const std::string& database, const Limits& limits) {
+  server.run(fmt::format("ALTER ROLE CURRENT_USER IN DATABASE {} RESET lc_monetary", io::postgres::quote_identifier(database)), limits);
+}
+
 std::vector<const Part*> database_parts(const Manifest& manifest) {
   std::vector<const Part*> parts;
   for (const auto& part : manifest.parts) {
@@ -115,6 +130,17 @@ Fresh::~Fresh() {
   rescue_.attempt(fmt::format("\"{}\", which was being filled, is left", name_),
                   fmt::format("DROP DATABASE {} WITH (FORCE); the next backup or restore does it too", io::postgres::quote_identifier(name_)),
                   [&](Connection& server, const Limits& limits) { drop_database(server, name_, limits); });
+}
+
+void Fresh::create(Connection& server, const DatabaseShape& shape, const Limits& limits) {
+  constexpr std::string_view is_there = "42P04";
+  made_ = true;
+  try {
+    create_database(server, name_, shape, limits);
+  } catch (const io::postgres::DatabaseError& error) {
+    if (error.sqlstate() == is_there) made_ = false;
+    throw;
+  }
 }
 
 ApplicationHeld::~ApplicationHeld() {

@@ -20,6 +20,11 @@ void lock_restore(io::postgres::Connection& server, const std::string& live, con
 bool try_lock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 void unlock_restore(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 
+// Text of type money says what it does by lc_monetary alone: in that database this role's sessions read it as it was written, until
+// they are told to forget it. False: they do anyway, or the server has no such locale, which matters to columns of that type only.
+bool speak_money(io::postgres::Connection& server, const std::string& database, const std::string& lc_monetary, const Limits& limits);
+void forget_money(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+
 // The parts that fill a database: archive and rows, else SQL. Failure{data}: it has none.
 std::vector<const Part*> database_parts(const Manifest& manifest);
 
@@ -58,7 +63,8 @@ class Fresh {
   Fresh(const Fresh&) = delete;
   Fresh& operator=(const Fresh&) = delete;
   ~Fresh();
-  void made() { made_ = true; }  // from here on it is ours to drop
+  // From here on it is ours to drop, also when we don't live to hear that it was made. Failure{failed}: somebody else has made it.
+  void create(io::postgres::Connection& server, const DatabaseShape& shape, const Limits& limits);
   void keep() { made_ = false; }
   const std::string& name() const { return name_; }
 

@@ -5,6 +5,7 @@
 #include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/side_schema.hpp"
+#include "lib/io/crypto.hpp"
 
 namespace codops::backup {
 namespace {
@@ -15,7 +16,7 @@ using io::postgres::quote_identifier;
 struct SideTable {
   std::string name;                // "orders"
   std::string columns;             // of CREATE TABLE
-  std::string copied;              // of COPY: without generated ones
+  std::string stored_name;         // quoted, in the backup's encoding
   std::vector<std::string> parts;  // as the manifest names them: the table itself, or its partitions
 };
 
@@ -42,11 +43,12 @@ std::string full_name(const std::string& asked, const std::string& see, Connecti
 
 SideTable describe(const std::string& full, Connection& scratch, const Limits& limits) {
   SideTable table;
-  const auto id = scratch.query("SELECT c.oid::text, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+  const auto id = scratch.query("SELECT c.oid::text, c.relname, pg_catalog.encode(pg_catalog.convert_to(pg_catalog.quote_ident(c.relname), pg_catalog.getdatabaseencoding()), 'hex') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
                                 " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p')",
                                 {full}, limits);
   const std::string oid{id.text(0, 0)};
   table.name = id.text(0, 1);
+  table.stored_name = io::from_hex(id.text(0, 2)).value_or("");
   const auto columns = scratch.query(
       "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')"
       " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
@@ -57,17 +59,19 @@ SideTable describe(const std::string& full, Connection& scratch, const Limits& l
     const auto name = quote_identifier(columns.text(i, 0));
     table.columns += fmt::format("{}{} {}{}", table.columns.empty() ? "" : ", ", name, columns.text(i, 1),
                                  generated ? fmt::format(" GENERATED ALWAYS AS ({}) STORED", columns.text(i, 3)) : "");
-    if (!generated) table.copied += (table.copied.empty() ? "" : ", ") + name;
   }
   const auto parts = scratch.query(
       "WITH RECURSIVE below AS (SELECT $1::oid AS id UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON i.inhparent = below.id"
       "   JOIN pg_catalog.pg_class c ON c.oid = i.inhparent AND c.relkind = 'p')"
-      " SELECT n.nspname || '.' || c.relname FROM below JOIN pg_catalog.pg_class c ON c.oid = below.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname || '.' || c.relname, pg_catalog.getdatabaseencoding()), 'hex') FROM below JOIN pg_catalog.pg_class c ON c.oid = below.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
       " WHERE c.relkind = 'r'",
       {oid}, limits);
-  for (std::size_t i = 0; i < parts.size(); ++i) table.parts.emplace_back(parts.text(i, 0));
+  for (std::size_t i = 0; i < parts.size(); ++i) table.parts.push_back(io::from_hex(parts.text(i, 0)).value_or(""));
   return table;
 }
+
+// Whoever has made the database refuse writes by default wants these rows all the same.
+constexpr auto writable = "SET default_transaction_read_only = off";
 
 // Dropped unless it was handed over.
 class SideSchema {
@@ -80,13 +84,16 @@ class SideSchema {
     if (!made_) return;
     try {
       const auto limits = Limits{}.within(Milliseconds{20'000});
-      Connection::open(database_, limits).run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(name_)), limits);
+      auto connection = Connection::open(database_, limits);
+      connection.run(writable, limits);
+      connection.run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(name_)), limits);
     } catch (const std::exception&) {
       // Its name says that it is unfinished.
     }
   }
   void make(const std::vector<SideTable>& tables, const Limits& limits) {
     auto connection = Connection::open(database_, limits);
+    connection.run(writable, limits);
     auto sql = fmt::format("BEGIN; CREATE SCHEMA {0}; COMMENT ON SCHEMA {0} IS {1};", quote_identifier(name_), io::postgres::quote_literal(comment_));
     for (const auto& table : tables) {
       sql += fmt::format(" CREATE TABLE {}.{} ({});", quote_identifier(name_), quote_identifier(table.name), table.columns);
@@ -102,6 +109,7 @@ class SideSchema {
   }
   void hand_over(const std::string& name, const Limits& limits) {
     auto connection = Connection::open(database_, limits);
+    connection.run(writable, limits);
     connection.run(fmt::format("ALTER SCHEMA {} RENAME TO {}", quote_identifier(name_), quote_identifier(name)), limits);
     made_ = false;
   }
@@ -111,6 +119,24 @@ class SideSchema {
   std::string name_, comment_;
   bool made_{};
 };
+
+// The live database may say by now that money is written otherwise. Nothing of it is changed for that: only these sessions.
+void read_money_as_written(io::postgres::Target& target, const std::string& lc_monetary, const Limits& limits) {
+  auto connection = Connection::open(target, limits);
+  if (lc_monetary.empty() || connection.query("SELECT pg_catalog.current_setting('lc_monetary')", limits).text(0, 0) == lc_monetary) return;
+  try {
+    connection.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", {lc_monetary}, limits);
+  } catch (const io::postgres::DatabaseError& error) {
+    if (error.lost()) throw;
+    return;  // a locale that is missing here, which matters to columns of that type only
+  }
+  auto& options = target.options["options"];
+  options += " -c lc_monetary=";
+  for (const char c : lc_monetary) {
+    if (c == ' ' || c == '\\') options += '\\';
+    options += c;
+  }
+}
 
 }  // namespace
 
@@ -143,9 +169,9 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     auto shape = manifest.database ? shape_of(*manifest.database) : DatabaseShape{};
     shape.owner.clear();
     shape.tablespace.clear();
-    create_database(server, scratch.name(), shape, limits);
-    scratch.made();
+    scratch.create(server, shape, limits);
     mark(server, scratch.name(), {live}, limits);
+    if (manifest.database) speak_money(server, scratch.name(), manifest.database->lc_monetary, limits);
     const auto target = in_database(subject.database, scratch.name());
     load_definitions(*checked, target, *programs, limits);
     auto connection = Connection::open(target, limits);
@@ -166,14 +192,14 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
 
   auto target = subject.database;
   target.schema.clear();
+  if (manifest.database) read_money_as_written(target, manifest.database->lc_monetary, limits);
   SideSchema side{target, unfinished_side_schema(began), side_schema_comment(result.source)};
   steps.step("restore", [&] {
     side.make(tables, limits);
     TablesInto into;
     for (const auto& table : tables) {
       for (const auto& part : table.parts) {
-        into[part] = fmt::format("{}.{}", quote_identifier(unfinished_side_schema(began)), quote_identifier(table.name));
-        if (!table.copied.empty()) into[part] += " (" + table.copied + ")";  // a table may have no columns at all
+        into[part] = fmt::format("{}.{}", quote_identifier(unfinished_side_schema(began)), table.stored_name);
       }
     }
     for (const auto& content : manifest.tables) {

@@ -68,11 +68,18 @@ Restored undo_restore(const Subject& subject, const std::string& stamp, const Re
       // Its name must not look like something that can be swapped in once more.
       result.aside = side_name(live, database_undone, clock.now());
       const auto comment = comment_of(server, found.aside, limits);
-      mark(server, found.aside, {live, false, false, comment}, limits);
-      swap_databases(server, {live, found.aside, result.aside, comment, false}, limits);
+      if (database_exists(server, live, limits)) {
+        mark(server, found.aside, {live, false, false, comment}, limits);
+        swap_databases(server, {live, found.aside, result.aside, comment, false}, limits);
+      } else {
+        // Somebody has dropped what the restore brought.
+        result.aside.clear();
+        end_sessions(server, found.aside, limits);
+        server.run(fmt::format("ALTER DATABASE {} RENAME TO {}", io::postgres::quote_identifier(found.aside), io::postgres::quote_identifier(live)), limits);
+      }
       result.source = found.aside;
       result.database = live;
-      said = fmt::format("\"{}\" is live again, what was live is \"{}\"", found.aside, result.aside);
+      said = result.aside.empty() ? fmt::format("\"{}\" is live again, there was none", found.aside) : fmt::format("\"{}\" is live again, what was live is \"{}\"", found.aside, result.aside);
     }
     if (found.redis) {
       undo_redis(*subject.redis, found.stamp, limits);

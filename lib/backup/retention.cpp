@@ -20,7 +20,10 @@ std::int64_t year_number(Day day) { return static_cast<int>(std::chrono::year_mo
 class Decision {
  public:
   Decision(const Policy& policy, const std::vector<Candidate>& candidates, WallTime now)
-      : policy_{policy}, candidates_{candidates}, now_{now}, reasons_(candidates.size()) {}
+      : policy_{policy}, candidates_{candidates}, now_{now}, reasons_(candidates.size()) {
+    for (const auto& candidate : candidates_) times_.push_back(candidate.time);
+    correct_times();
+  }
 
   std::vector<Verdict> make() {
     if (keeps_everything()) {
@@ -61,11 +64,34 @@ class Decision {
 
   bool by_clock() const { return policy_.days > 0 || policy_.daily > 0 || policy_.weekly > 0 || policy_.monthly > 0 || policy_.yearly > 0; }
 
+  // Stamps ahead of the clock were wrong, not the clock, when more verified ones than they are have followed them by a clock that ran
+  // evenly up to now: then they are as old as what came next.
+  void correct_times() {
+    const Milliseconds most = std::chrono::days{policy_.days > 0 ? policy_.days : 31};
+    std::size_t ahead = 0, first_after = 0;
+    for (std::size_t i = 0; i < times_.size(); ++i) {
+      if (times_[i] <= now_) continue;
+      ++ahead;
+      first_after = i + 1;
+    }
+    std::size_t verified_after = 0;
+    for (std::size_t i = first_after; i < times_.size(); ++i) {
+      const auto step = (i + 1 < times_.size() ? times_[i + 1] : now_) - times_[i];
+      if (step < Milliseconds{0} || step > most) return;
+      verified_after += verified(i) ? 1U : 0U;
+    }
+    if (verified_after <= ahead) return;
+    for (auto i = times_.size(); i-- > 0;) {
+      if (times_[i] > now_) times_[i] = times_[i + 1];
+    }
+  }
+
   // Which of the two clocks was wrong nobody can tell.
   void clock_behind() {
-    const auto ahead = std::max_element(candidates_.begin(), candidates_.end(), [](const auto& a, const auto& b) { return a.time < b.time; });
-    if (!by_clock() || ahead == candidates_.end() || ahead->time <= now_) return;
-    const auto reason = fmt::format("the clock is behind {}, so days say nothing; set the clock, or remove that one if its date is wrong", ahead->label);
+    const auto ahead = std::max_element(times_.begin(), times_.end());
+    if (!by_clock() || ahead == times_.end() || *ahead <= now_) return;
+    const auto reason = fmt::format("the clock is behind {}, so days say nothing until more backups have followed; set the clock, or remove that one if its date is wrong",
+                                    candidates_[static_cast<std::size_t>(ahead - times_.begin())].label);
     for (auto& reasons : reasons_) reasons.push_back(reason);
   }
 
@@ -86,14 +112,14 @@ class Decision {
     std::vector<bool> leaps(candidates_.size() + 1);  // right before that one; the last: before now
     Milliseconds longest{0};
     for (std::size_t i = 1; i <= candidates_.size(); ++i) {
-      const auto gap = (i < candidates_.size() ? candidates_[i].time : now_) - candidates_[i - 1].time;
+      const auto gap = (i < times_.size() ? times_[i] : now_) - times_[i - 1];
       leaps[i] = gap > most && gap > 3 * longest;
       longest = std::max(longest, gap);
     }
     std::optional<WallTime> after_leap;
     for (std::size_t i = candidates_.size(); i-- > 0;) {
-      if (!after_leap && leaps[i + 1]) after_leap = i + 1 < candidates_.size() ? candidates_[i + 1].time : now_;
-      const auto& time = candidates_[i].time;
+      if (!after_leap && leaps[i + 1]) after_leap = i + 1 < times_.size() ? times_[i + 1] : now_;
+      const auto& time = times_[i];
       if (time > now_) continue;
       if (now_ - time <= most) {
         reasons_[i].push_back(fmt::format("days: within {}", policy_.days));
@@ -107,10 +133,9 @@ class Decision {
     for (const auto with : passes) {
       std::set<std::int64_t> periods;
       for (std::size_t i = candidates_.size(); i-- > 0;) {
-        const auto& candidate = candidates_[i];
-        if (!counts(i, with) || candidate.time > now_) continue;
+        if (!counts(i, with) || times_[i] > now_) continue;
         if (static_cast<std::int64_t>(periods.size()) >= how_many) break;
-        if (periods.insert(number(day_of(candidate.time))).second) {
+        if (periods.insert(number(day_of(times_[i]))).second) {
           keep(i, with, fmt::format("{}: {} of {}", rule, periods.size(), how_many));
         }
       }
@@ -126,7 +151,7 @@ class Decision {
     for (std::size_t i = 0; i < candidates_.size(); ++i) {
       const bool keep = !reasons_[i].empty();
       if (!keep) {
-        reasons_[i].push_back(candidates_[i].time > now_ ? "dated in the future, and newer ones are kept"
+        reasons_[i].push_back(times_[i] > now_ ? "dated in the future, and newer ones are kept"
                               : candidates_[i].standing != Standing::damaged ? "no rule keeps it"
                                                                              : "damaged, and a newer one is verified");
       }
@@ -138,6 +163,7 @@ class Decision {
   const Policy& policy_;
   const std::vector<Candidate>& candidates_;
   WallTime now_;
+  std::vector<WallTime> times_;  // of the candidates, as far as the clock can be believed
   std::vector<std::vector<std::string>> reasons_;
 };
 

@@ -38,7 +38,9 @@ struct Verdict {
 //   verified one is newer.
 // - An untrusted one is kept by the same rules as a verified one, yet takes no verified one's place: whoever can write into the
 //   store pushes nothing out, and a new key drops nothing. The same for a safety one, which holds what somebody wanted to be rid of.
-// - While any is dated in the future the clock says nothing: where days or the calendar decide, nothing is dropped.
+// - While any is dated in the future the clock says nothing: where days or the calendar decide, nothing is dropped. But once more
+//   verified ones than are dated so have followed them, in order and at most `days` (else a month) apart up to now, their stamps were
+//   wrong and not the clock: they are taken to be as old as the next one by sequence.
 // - A gap between two that follow each other (or the last and now) that is longer than `days` and than three times every gap before it
 //   may be a clock that leapt ahead: for what is older than the leap, days count from the first one after it.
 // - A policy without any rule keeps everything.

@@ -23,6 +23,8 @@ Snapshot::Snapshot(const io::postgres::Target& target, Milliseconds lock_wait, c
 }
 
 void Snapshot::read_identity(const Limits& limits) {
+  // What names something on the whole server is read in the encoding that manifests have; tables' names are bytes as the dump has them.
+  connection_.run("SET client_encoding = 'UTF8'", limits);
   const auto row = connection_.query(
       "SELECT datname, pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate,"
       " datctype, pg_catalog.pg_database_size(oid), pg_catalog.current_setting('server_version'),"
@@ -55,6 +57,7 @@ void Snapshot::read_identity(const Limits& limits) {
       " pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) ORDER BY 1",
       limits);
   for (std::size_t i = 0; i < roles.size(); ++i) identity_.roles.emplace_back(roles.text(i, 0));
+  connection_.run("SET client_encoding = " + io::postgres::quote_literal(identity_.encoding), limits);
 }
 
 DatabaseIdentity ask_origin(io::postgres::Connection& connection, const std::string& database, const Limits& limits) {

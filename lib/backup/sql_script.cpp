@@ -125,6 +125,11 @@ void SqlScript::refuse(const std::string& why, const std::string& hint) const {
 
 void SqlScript::consume(std::size_t until) {
   line_ += static_cast<std::size_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_), text_.begin() + static_cast<std::ptrdiff_t>(until), '\n'));
+  pass(until);
+}
+
+void SqlScript::pass(std::size_t until) {
+  if (passed_ != nullptr) passed_->append(text_, at_, until - at_);
   at_ = until;
 }
 
@@ -187,6 +192,7 @@ SqlScript::Found SqlScript::scan(Statement& statement) {
       }
       consume(*start);
       statement = {text_.substr(*start, stop - *start), line_, shape.reads_stdin()};
+      last_size_ = token->end - *start;
       consume(token->end);
       return Found::statement;
     }
@@ -225,6 +231,7 @@ std::optional<SqlScript::Statement> SqlScript::next() {
         grow();
         continue;
       case Found::nothing:
+        consume(text_.size());
         return std::nullopt;
       case Found::skipped:
         continue;
@@ -236,7 +243,10 @@ std::optional<SqlScript::Statement> SqlScript::next() {
     const auto words = first_words(statement.sql);
     if (concerns_database(words)) continue;
     const auto control = transaction_control(words);
-    if (control == Control::ours) continue;
+    if (control == Control::ours) {
+      if (passed_ != nullptr) passed_->resize(passed_->size() - last_size_);
+      continue;
+    }
     if (control == Control::refused) {
       refuse(fmt::format("\"{}\" would end the restore's own transaction", named(statement.sql)), "pg_dump writes no such line: look at who changed the file");
     }
@@ -264,7 +274,7 @@ std::size_t SqlScript::rows(char* into, std::size_t size) {
         if (line == "\\." || line == "\\.\r") {
           const auto taken = static_cast<std::size_t>(at - begin);
           if (taken > 0) std::memcpy(into, begin, taken);
-          at_ += taken + line.size() + (newline != nullptr ? 1 : 0);
+          pass(at_ + taken + line.size() + (newline != nullptr ? 1 : 0));
           ++line_;
           copying_ = false;
           return taken;
@@ -279,7 +289,7 @@ std::size_t SqlScript::rows(char* into, std::size_t size) {
     if (at > begin) {
       const auto taken = static_cast<std::size_t>(at - begin);
       std::memcpy(into, begin, taken);
-      at_ += taken;
+      pass(at_ + taken);
       return taken;
     }
     if (!grow()) refuse("it ends inside the rows of COPY: it is cut off");
@@ -323,6 +333,22 @@ void clean(io::postgres::Connection& connection, const std::string& sql, const L
 
 }  // namespace
 
+void as_one_transaction(io::Reader& sql, io::Writer& out) {
+  std::string passed = "BEGIN;\n\n";
+  SqlScript script{sql, &passed};
+  const auto flush = [&] {
+    out.write(passed);
+    passed.clear();
+  };
+  std::array<char, 65536> ignored;
+  while (script.next()) {
+    flush();
+    while (script.rows(ignored.data(), ignored.size()) > 0) flush();
+  }
+  passed += "\nCOMMIT;\n";
+  flush();
+}
+
 void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptWays& ways, const Limits& limits) {
   auto connection = open_for_load(into, limits);
   connection.run("SET standard_conforming_strings = on; BEGIN", limits);
@@ -335,6 +361,8 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
     const bool may_miss = cleaning && cleans(words);
     cleaning = may_miss || (cleaning && (words[0] == "set" || (words[0] == "select" && words[2] == "set_config")));
     try {
+      // `pg_dump -n public` writes so; every new database has that one, empty.
+      if (words[0] == "create" && words[1] == "schema" && one_of(words[2], {"public", "\"public\""})) connection.run("DROP SCHEMA IF EXISTS public", limits);
       io::postgres::Source rows;
       if (statement->copies) rows = [&](char* at, std::size_t size) { return script.rows(at, size); };
       may_miss ? clean(connection, statement->sql, limits) : static_cast<void>(connection.run(statement->sql, limits, rows));

@@ -19,7 +19,8 @@ namespace codops::backup {
 // (pg_dumpall's), an end inside a statement or rows, text of which quotes can't be told apart for sure.
 class SqlScript {
  public:
-  explicit SqlScript(io::Reader& from) : from_{from} {}
+  // `passed`: gets all that was gone through, byte for byte, but for what of BEGIN and COMMIT is left out; whoever reads on empties it.
+  explicit SqlScript(io::Reader& from, std::string* passed = nullptr) : from_{from}, passed_{passed} {}
 
   struct Statement {
     std::string sql;
@@ -35,15 +36,21 @@ class SqlScript {
   void command(std::string_view line);
   bool grow();
   void consume(std::size_t until);
+  void pass(std::size_t until);
   void begin_rows();
   [[noreturn]] void refuse(const std::string& why, const std::string& hint = {}) const;
 
   io::Reader& from_;
   std::string text_;  // what was read and not yet handed out begins at at_
   std::size_t at_{}, line_{1};
+  std::string* passed_;
+  std::size_t last_size_{};  // of the last statement, with its semicolon
   std::string connected_;  // the line that does so
   bool ended_{}, copying_{}, inside_row_{};
 };
+
+// pg_dump's own SQL, byte for byte but for the BEGIN and COMMIT that it puts around large objects: they stand around all of it instead.
+void as_one_transaction(io::Reader& sql, io::Writer& out);
 
 struct ScriptWays {
   bool no_owner{};                        // ALTER … OWNER TO and SET SESSION AUTHORIZATION are left out, as pg_restore --no-owner does

@@ -6,6 +6,7 @@
 #include "lib/backup/rescue.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -132,7 +133,14 @@ bool is_stamp(std::string_view text) {
 
 std::string side_name(std::string_view database, std::string_view word, WallTime time) {
   const auto suffix = fmt::format("_{}_{}", word, stamp_of(time));
-  return std::string{database.substr(0, longest_name - suffix.size())} + suffix;
+  // Never within a character.
+  std::size_t end = 0;
+  while (end < database.size()) {
+    const auto length = std::max<std::size_t>(1, text::character_length(database.substr(end)));
+    if (end + length > longest_name - suffix.size()) break;
+    end += length;
+  }
+  return std::string{database.substr(0, end)} + suffix;
 }
 
 bool database_exists(Connection& server, const std::string& name, const Limits& limits) {
@@ -207,7 +215,17 @@ void drop_database(Connection& server, const std::string& name, const Limits& li
   if (!server.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate", {name}, limits).empty()) {
     server.run(fmt::format("ALTER DATABASE {} IS_TEMPLATE false", quote_identifier(name)), limits);
   }
-  server.run(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name)), limits);
+  Backoff backoff{Milliseconds{50}, Milliseconds{500}};
+  for (int attempt = 0;; ++attempt) {
+    // A session that has no role yet, as each has when it begins, is nobody's to end: without FORCE the server waits 5 s for it to go.
+    const bool force = attempt % 2 == 0;
+    try {
+      server.run(fmt::format("DROP DATABASE IF EXISTS {}{}", quote_identifier(name), force ? " WITH (FORCE)" : ""), limits);
+      return;
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost() || attempt >= 5 || (error.sqlstate() != not_ours_to_end && error.sqlstate() != object_in_use) || !backoff.wait(limits)) throw;
+    }
+  }
 }
 
 void copy_properties(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {

@@ -66,6 +66,8 @@ struct Mark {
   std::string comment{};
 };
 void mark(io::postgres::Connection& server, const std::string& name, const Mark& mark, const Limits& limits);
+// How the session of a drill is called that is idle in its database as long as the drill lives.
+inline constexpr auto drill_application = "codops drill";
 // Takes back what restores and drills of dead processes left on the server: databases that were being filled, live ones that
 // are closed or read-only. Returns what was done, for people. `live` empty: of every database.
 std::vector<std::string> mend_restores(io::postgres::Connection& server, const std::string& live, const Limits& limits);

@@ -157,6 +157,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
     auto files = take_files(subject.files[i], i + 1, destination, options.dump.level, progress, limits);
     if (files.changed > 0) reporter.warn(fmt::format("{}: {} files changed while they were read", subject.files[i].name, files.changed));
     if (files.left_out > 0) reporter.warn(fmt::format("{}: {} sockets, pipes or devices are left out", subject.files[i].name, files.left_out));
+    if (files.less_attributes > 0) reporter.warn(fmt::format("{}: {} files or folders have extended attributes (ACLs, capabilities), which are not kept", subject.files[i].name, files.less_attributes));
     manifest.parts.push_back(std::move(files.part));
   }
 
@@ -218,6 +219,10 @@ Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry
     candidates.push_back({entry.manifest.label, entry.manifest.started, entry.standing(), entry.marks.pinned});
   }
   Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!entries[i].marks.unreadable) continue;
+    pruning.verdicts[i].reasons = {fmt::format("its marks can't be read, and it may be pinned; codops backup pin {} {} writes them anew, --off without the pin", environment_of(catalogue), entries[i].manifest.label)};
+  }
   pruning.verdicts.insert(pruning.verdicts.end(), others.begin(), others.end());
   std::sort(pruning.verdicts.begin(), pruning.verdicts.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
   if (!dry_run) catalogue.remove_stale(now, limits);

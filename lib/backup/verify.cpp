@@ -7,6 +7,7 @@
 #include "lib/backup/snapshot.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -156,15 +157,16 @@ std::string difference(const std::vector<TableContent>& expected, const std::map
   std::size_t seen = 0;
   for (const auto& table : expected) {
     const auto at = found.find(table.table);
+    const auto name = text::printable(table.table, 200);
     if (at == found.end()) {
       if (table.rows == 0) continue;
-      return fmt::format("\"{}\" is missing", table.table);
+      return fmt::format("\"{}\" is missing", name);
     }
     ++seen;
     if (at->second.rows != table.rows) {
-      return fmt::format("\"{}\" has {} rows instead of {}", table.table, at->second.rows, table.rows);
+      return fmt::format("\"{}\" has {} rows instead of {}", name, at->second.rows, table.rows);
     }
-    if (at->second.digest != table.digest) return fmt::format("\"{}\" has other rows than the manifest says", table.table);
+    if (at->second.digest != table.digest) return fmt::format("\"{}\" has other rows than the manifest says", name);
   }
   if (seen < found.size()) return "there are tables that the manifest does not name";
   return {};

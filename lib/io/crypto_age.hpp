@@ -2,6 +2,7 @@
 // The age file format, version 1 (https://c2sp.org/age): X25519 recipients and passphrases (scrypt), in streams. What
 // is written here is read by the `age` command, and the reverse.
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,9 +41,29 @@ Identity parse_identity(std::string_view text);
 // An identity file: one a line, empty lines and '#' comments left out. Throws Failure{config}, naming the line.
 std::vector<Identity> parse_identities(std::string_view file);
 
+// An identity file that is an age file itself, as `age -p` makes it. It is opened when something can't be read without it: that
+// takes a second and 256 MiB.
+class ProtectedIdentities {
+ public:
+  // `name`: for messages. Nothing is looked at yet.
+  ProtectedIdentities(std::string name, std::string file);
+  ~ProtectedIdentities();
+  ProtectedIdentities(const ProtectedIdentities&) = delete;
+  ProtectedIdentities& operator=(const ProtectedIdentities&) = delete;
+  const std::string& name() const { return name_; }
+  // Any thread; opened once. Failure{config}: another passphrase; what is in it is no identities.
+  const std::vector<Identity>& open(const Secret& passphrase);
+
+ private:
+  std::string name_, file_;
+  std::mutex mutex_;
+  std::vector<Identity> identities_;
+};
+
 struct Keys {
   std::vector<Identity> identities;
   Secret passphrase;  // empty: none
+  std::shared_ptr<ProtectedIdentities> locked{};  // by that passphrase
 };
 
 // Encrypts to every recipient, or to the passphrase alone (age forbids both). The header is written at once.

@@ -134,6 +134,29 @@ std::vector<Identity> parse_identities(std::string_view file) {
   return identities;
 }
 
+ProtectedIdentities::ProtectedIdentities(std::string name, std::string file) : name_{std::move(name)}, file_{std::move(file)} {}
+ProtectedIdentities::~ProtectedIdentities() = default;
+
+const std::vector<Identity>& ProtectedIdentities::open(const Secret& passphrase) {
+  constexpr std::size_t most = 1U << 20U;
+  const std::lock_guard lock{mutex_};
+  if (!identities_.empty()) return identities_;
+  try {
+    TextReader source{file_};
+    AgeReader reader{source, {{}, passphrase}};
+    auto text = read_all(reader, most);
+    identities_ = parse_identities(text);
+    wipe(text);
+  } catch (const AgeFailure& failure) {
+    if (failure.kind() != AgeFailure::Kind::no_match) throw Failure{Exit::config, fmt::format("{}: {}", name_, failure.message()), "look at it: age -d FILE"};
+    throw Failure{Exit::config, fmt::format("the passphrase does not open {}", name_), fmt::format("set CODOPS_BACKUP_PASSPHRASE to the one that it was made with: age -d {}", name_)};
+  } catch (Failure& failure) {
+    failure.add_context(name_);
+    throw;
+  }
+  return identities_;
+}
+
 Stanza wrap_for(const Recipient& recipient, std::string_view file_key) {
   auto ephemeral = random_bytes(32);
   const auto share = x25519_public(ephemeral);
@@ -165,6 +188,7 @@ std::string unwrap(const Header& header, const Keys& keys) {
     }
     if (file_key) break;
   }
+  if (!file_key && !has_scrypt && keys.locked && !keys.passphrase.empty()) return unwrap(header, {keys.locked->open(keys.passphrase), {}});
   if (!file_key) {
     throw AgeFailure{AgeFailure::Kind::no_match,
                      !has_scrypt                 ? "none of the identities opens it"

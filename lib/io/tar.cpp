@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <exception>
 
 #include "lib/base/failure.hpp"
@@ -63,6 +64,10 @@ void write_header(archive* handle, const TarEntry& entry, std::uint64_t size) {
     case TarEntry::Kind::file:
       ::archive_entry_set_filetype(header.get(), AE_IFREG);
       ::archive_entry_set_size(header.get(), static_cast<la_int64_t>(size));
+      if (entry.extents) {
+        for (const auto& extent : *entry.extents) ::archive_entry_sparse_add_entry(header.get(), static_cast<la_int64_t>(extent.offset), static_cast<la_int64_t>(extent.size));
+        if (entry.extents->empty()) ::archive_entry_sparse_add_entry(header.get(), 0, 0);
+      }
       break;
     case TarEntry::Kind::other:
       throw Failure{Exit::data, fmt::format("tar: \"{}\" is neither file, directory nor symlink", entry.path)};
@@ -92,6 +97,9 @@ struct TarReader::State {
   std::array<char, 65536> buffer;
   std::exception_ptr thrown;
   ArchiveHandle handle;
+  Block block{};  // of the current file: what is not handed out yet
+  std::uint64_t at{}, size{};
+  bool ended{};
 
   static la_ssize_t fill(archive* handle, void* self, const void** data) {
     auto& state = *static_cast<State*>(self);
@@ -168,13 +176,42 @@ std::optional<TarEntry> TarReader::next() {
         break;
     }
   }
+  state_->block = {};
+  state_->at = 0;
+  state_->size = entry.kind == TarEntry::Kind::file ? entry.size : 0;
+  state_->ended = false;
   return entry;
 }
 
+// archive_read_data() stops at a hole that begins a file and at one that ends it.
 std::size_t TarReader::read(char* into, std::size_t size) {
-  const auto count = ::archive_read_data(state_->handle.get(), into, size);
-  if (count < 0) state_->fail();
-  return static_cast<std::size_t>(count);
+  auto& state = *state_;
+  while (!state.ended && state.block.bytes.empty()) {
+    if (auto next = next_block()) state.block = *next;
+    else state.ended = true;
+  }
+  const auto hole_until = state.ended ? state.size : state.block.offset;
+  if (state.at < hole_until) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(size, hole_until - state.at));
+    std::memset(into, 0, count);
+    state.at += count;
+    return count;
+  }
+  const auto count = state.block.bytes.copy(into, size);
+  state.block.bytes.remove_prefix(count);
+  state.block.offset += count;
+  state.at += count;
+  return count;
+}
+
+std::optional<TarReader::Block> TarReader::next_block() {
+  const void* bytes = nullptr;
+  std::size_t size = 0;
+  la_int64_t offset = 0;
+  const int result = ::archive_read_data_block(state_->handle.get(), &bytes, &size, &offset);
+  if (result == ARCHIVE_EOF) return std::nullopt;
+  if (result < ARCHIVE_WARN) state_->fail();
+  return Block{{static_cast<const char*>(bytes), size}, static_cast<std::uint64_t>(offset)};
 }
 
 std::vector<TarEntry> read_tar(ByteSource source, std::uint64_t most_bytes) {
@@ -237,13 +274,46 @@ class TarStream {
       left_ = entry.kind == TarEntry::Kind::file ? entry.size : 0;
       path_ = entry.path;
       write_header(handle_.get(), entry, left_);
+      at_ = 0;
+      holes_ = entry.kind == TarEntry::Kind::file ? holes_between(entry) : std::deque<TarExtent>{};
       return;
     }
+    if (!holes_.empty() && holes_.front().offset == at_) {
+      pass_hole(holes_.front().size);
+      holes_.pop_front();
+      return;
+    }
+    const auto until = holes_.empty() ? left_ : std::min(left_, holes_.front().offset - at_);
     std::array<char, 65536> chunk;
-    const auto count = content_(chunk.data(), static_cast<std::size_t>(std::min<std::uint64_t>(left_, chunk.size())));
+    const auto count = content_(chunk.data(), static_cast<std::size_t>(std::min<std::uint64_t>(until, chunk.size())));
     if (count == 0) throw Failure{Exit::data, fmt::format("\"{}\" became shorter while it was read", path_)};
     ::archive_write_data(handle_.get(), chunk.data(), count);
     left_ -= count;
+    at_ += count;
+  }
+
+  static std::deque<TarExtent> holes_between(const TarEntry& entry) {
+    std::deque<TarExtent> holes;
+    if (!entry.extents) return holes;
+    std::uint64_t at = 0;
+    for (const auto& extent : *entry.extents) {
+      if (extent.offset > at) holes.push_back({at, extent.offset - at});
+      at = extent.offset + extent.size;
+    }
+    if (entry.size > at) holes.push_back({at, entry.size - at});
+    return holes;
+  }
+
+  // libarchive wants to be given their bytes too, and stores none of them.
+  void pass_hole(std::uint64_t size) {
+    static const std::string zeros(1U << 20U, '\0');
+    for (auto left = size; left > 0;) {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left, zeros.size()));
+      ::archive_write_data(handle_.get(), zeros.data(), count);
+      left -= count;
+    }
+    left_ -= size;
+    at_ += size;
   }
 
   TarProducer next_;
@@ -251,7 +321,8 @@ class TarStream {
   ArchiveHandle handle_;
   ByteSource content_;
   std::string path_;
-  std::uint64_t left_{0};
+  std::uint64_t left_{0}, at_{0};
+  std::deque<TarExtent> holes_;  // of the current file, from at_ on
   bool ended_{false};
 };
 

@@ -13,6 +13,12 @@
 
 namespace codops::io {
 
+// Bytes of a file that are there; between them are holes.
+struct TarExtent {
+  std::uint64_t offset{}, size{};
+  bool operator==(const TarExtent&) const = default;
+};
+
 struct TarEntry {
   enum class Kind { file, directory, symlink, hardlink, other };
   std::string path;
@@ -24,6 +30,7 @@ struct TarEntry {
   std::uint32_t uid{0}, gid{0};
   std::uint64_t size{0};     // of a file that was read; writing takes the content's
   std::uint32_t mtime_ns{0}; // of the second
+  std::optional<std::vector<TarExtent>> extents{};  // writing: of a file with holes, in order; none at all: it is one hole
 };
 
 std::string write_tar(const std::vector<TarEntry>& entries);
@@ -40,6 +47,12 @@ class TarReader {
   std::optional<TarEntry> next();
   // Of the current entry's content; 0 at its end.
   std::size_t read(char* into, std::size_t size);
+  // The same without the holes; nullopt at its end. It holds until the next call.
+  struct Block {
+    std::string_view bytes;
+    std::uint64_t offset{};
+  };
+  std::optional<Block> next_block();
 
  private:
   struct State;
@@ -51,7 +64,8 @@ std::vector<TarEntry> read_tar(ByteSource source, std::uint64_t most_bytes);
 ByteSource bytes_of(std::string_view text);  // `text` must outlive the source
 
 // A tar stream made while it is read, from entries given one after the other: build contexts.
-// `next` fills the entry and, for a file, a source of exactly entry.size bytes; false: no more.
+// `next` fills the entry and, for a file, a source of exactly entry.size bytes, or of those of its extents one after the other;
+// false: no more.
 using TarProducer = std::function<bool(TarEntry& entry, ByteSource& content)>;
 ByteSource tar_stream(TarProducer next);
 

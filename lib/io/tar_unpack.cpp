@@ -83,10 +83,11 @@ class Unpacking {
 
  private:
   void content(TarReader& reader, const std::string& path) {
-    std::array<char, 65536> chunk;
-    while (const auto count = reader.read(chunk.data(), chunk.size())) {
-      if (::archive_write_data(disk_.get(), chunk.data(), count) < 0) must(ARCHIVE_FATAL, path);
-      if (progress) progress(count);
+    // Block by block with its place, so that holes stay holes.
+    while (const auto block = reader.next_block()) {
+      if (block->bytes.empty()) continue;
+      if (::archive_write_data_block(disk_.get(), block->bytes.data(), block->bytes.size(), static_cast<la_int64_t>(block->offset)) < 0) must(ARCHIVE_FATAL, path);
+      if (progress) progress(block->bytes.size());
     }
   }
   void must(int result, const std::string& path) {

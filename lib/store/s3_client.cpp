@@ -13,8 +13,9 @@ constexpr std::size_t streamed_from = 8U << 20U;  // bytes of a body: more of th
 constexpr std::chrono::minutes most_skew{15};        // S3's own bound
 
 bool worth_another_try(int status, const std::string& code) {
-  static const std::set<std::string, std::less<>> passing{"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"};
-  return status == 429 || status == 409 || status >= 500 || (status == 200 && passing.contains(code));
+  // With 400 come a body that stopped on its way, and one that was changed there.
+  static const std::set<std::string, std::less<>> passing{"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"};
+  return status == 429 || status == 409 || status >= 500 || ((status == 200 || status == 400) && passing.contains(code));
 }
 
 // "200 OK" may come before the server knows: what became of it is in the body.

@@ -187,10 +187,11 @@ expect "setup-dev lets it go on" "$(code setup -o json "${quick[@]}") $(ending p
 
 # ---- how many, and what the compose file is called
 mkdir "$WORK/dev" && cd "$WORK/dev"
+docker tag codops-demo/postgres:15 company/own:1
 cat >docker-compose.dev.yml <<'Y'
 services:
   store: {image: "codops-demo/redis:7", pull_policy: never, env_file: .env, ports: ["127.0.0.1:6390:6379"]}
-  db: {image: "codops-demo/postgres:15", pull_policy: never, environment: {POSTGRES_PASSWORD: "wr1tten"}, ports: ["127.0.0.1:5490:5432"]}
+  db: {image: "company/own:1", pull_policy: never, environment: {POSTGRES_PASSWORD: "wr1tten"}, ports: ["127.0.0.1:5490:5432"]}
   helper: {image: "codops-demo/redis:7", pull_policy: never, deploy: {replicas: 2}, depends_on: [off]}
   off: {image: "codops-demo/redis:7", pull_policy: never, scale: 0}
 Y

@@ -116,10 +116,12 @@ expect "from a folder inside it is the same environment" "$(cd services/api && c
 kill $listener
 wait $listener 2>/dev/null || true
 listener=
+expect "a socket of the machine's own server is left alone" "$(sed -i.bak 's|^DB_HOST=.*|DB_HOST=/var/run/postgresql|' .env; code "$CODOPS" doctor -o json; mv .env.bak .env) $(jq -c '[.steps[].name] | index("database")' "$WORK/code.out")" "0 null"
+expect "one step named by both --only and --skip" "$(code setup --only tools --skip tools)" 64
 expect "--remap keeps what the pieces say" "$(code setup -o json --remap) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
 expect "DB_CONNECTION=mysql is left alone" "$(printf 'DB_CONNECTION=mysql\n' >>.env; code "$CODOPS" doctor -o json) $(jq -c '[.steps[].name] | index("database")' "$WORK/code.out") $(grep -c 'names .*mysql' "$WORK/code.err")" "0 null 1"
 sed -i '/^DB_CONNECTION=/d' .env
-"$CODOPS" setup-dev --down >/dev/null 2>&1
+expect "--down for an engine that is away tells what it stopped all the same" "$(DOCKER_HOST=unix://$WORK/none.sock code setup --down --backend docker) $(words "$WORK/err" | grep -c 'stopped were PostgreSQL, Redis')" "69 1"
 
 # ---- two databases by URLs, and a role that is renamed
 mkdir -p "$WORK/two"/{users,billing,db/migrations} && cd "$WORK/two" && checkouts+=("$PWD")

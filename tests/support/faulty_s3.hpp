@@ -14,7 +14,7 @@ namespace codops::tests {
 
 class FaultyS3 {
  public:
-  enum class Fault { none, internal, slow_down, reset, denied, expired, error_in_200, cut_short, stall, lost };  // lost: done, and nobody is told
+  enum class Fault { none, internal, slow_down, reset, denied, expired, error_in_200, cut_short, stall, lost, bad_request, bad_digest };  // lost: done, and nobody is told
   struct Call {
     std::size_t number;  // from 1
     std::string method, path, query;
@@ -153,6 +153,8 @@ class FaultyS3 {
         case Fault::denied: peer.send(error(403, "AccessDenied")); break;
         case Fault::expired: peer.send(error(400, "ExpiredToken")); break;
         case Fault::error_in_200: peer.send(error(200, "InternalError")); break;
+        case Fault::bad_request: peer.send(error(400, "InvalidRequest")); break;
+        case Fault::bad_digest: peer.send(error(400, "BadDigest")); break;
         case Fault::reset: peer.reset(); return;
         case Fault::lost:
           handle(request);

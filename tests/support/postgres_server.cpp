@@ -166,6 +166,8 @@ void PostgresServer::launch() {
   if (!options_.durable)
     argv.insert(argv.end(), {"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"});
   for (const auto& setting : options_.settings) argv.insert(argv.end(), {"-c", setting});
+  if (!options_.environment.empty()) argv.insert(argv.begin(), options_.environment.begin(), options_.environment.end());
+  if (!options_.environment.empty()) argv.insert(argv.begin(), "env");
   pid_ = spawn(as_postgres(argv, true), folder_ + "/server.log");
   try {
     io::postgres::Connection::open_when_ready(local(), Limits{Deadline::after(std::chrono::seconds{20}), {}});

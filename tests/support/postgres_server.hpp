@@ -14,6 +14,7 @@ namespace codops::tests {
 struct PostgresOptions {
   bool durable{false};                // fsync on
   std::vector<std::string> settings;  // "max_connections=20"
+  std::vector<std::string> environment{};  // "LOCPATH=/tmp/locales"
 };
 
 class PostgresServer {

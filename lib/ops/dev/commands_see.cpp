@@ -153,6 +153,7 @@ std::optional<FoundParts> find_parts(const Workspace& workspace, Store store) {
 }
 
 std::string other_server(const Workspace& workspace, Store store, const FoundParts& found) {
+  if (found.parts.host_value.starts_with('/')) return found.parts.host_value;  // a socket of the machine's own server
   const auto folder = std::filesystem::path{found.file}.parent_path().string();
   if (auto kind = other_kind(found.parts, in_files(workspace, folder)); !kind.empty()) return kind;
   // "DB_" says nothing of the kind; what the packages talk to does.

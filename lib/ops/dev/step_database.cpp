@@ -1,5 +1,6 @@
 // The database inside the server: role and database, migrations, seed.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -96,6 +97,14 @@ std::vector<OtherDatabase> other_databases(const Workspace& workspace, const pg:
   return others;
 }
 
+// In the ledger: those that could not be made.
+constexpr const char* others_failed = "other databases";
+std::string names_of(const std::vector<OtherDatabase>& others) {
+  std::string names;
+  for (const auto& one : others) names += (names.empty() ? "" : " ") + one.target.database;
+  return names;
+}
+
 std::vector<OtherDatabase> missing_databases(const Workspace& workspace, pg::Connection& connection, const Limits& limits) {
   auto others = other_databases(workspace, workspace.database());
   if (others.empty()) return others;
@@ -130,7 +139,7 @@ Finding look_at_database(const Context& context, const Limits& limits) {
     const bool known = is_known_database(context, connection, limits);
     const auto missing = known ? missing_databases(workspace, connection, limits) : std::vector<OtherDatabase>{};
     context.connection.keep(std::move(connection));
-    if (!missing.empty()) return {false, fmt::format("database \"{}\" ({}) is not there yet", missing.front().target.database, missing.front().named), {}, {}};
+    if (!missing.empty() && !context.ledger.is(others_failed, names_of(missing))) return {false, fmt::format("database \"{}\" ({}) is not there yet", missing.front().target.database, missing.front().named), {}, {}};
     if (known) return {true, fmt::format("\"{}\" of \"{}\"", target.database, target.user), {}, {}};
     return {false, "its role, grants and extensions were not looked at yet", {}, {}};
   } catch (const pg::DatabaseError& error) {
@@ -149,11 +158,50 @@ void set_password(pg::Connection& admin, const migrate::Provision& wanted, const
                           pg::quote_literal(admin.password_verifier(wanted.owner, wanted.owner_password))), limits);
 }
 
+// The checkout's own database doesn't wait for these: one that can't be made is told, and tried again once their names change.
+std::vector<std::string> make_others(const Context& context, pg::Connection& connection, const pg::Target& admin, const Limits& limits) {
+  const auto& workspace = context.workspace;
+  const auto main = workspace.database();
+  const auto missing = missing_databases(workspace, connection, limits);
+  std::vector<std::string> all;
+  SilentReporter silent;
+  for (const auto& other : missing) {
+    migrate::Provision more;
+    more.database = other.target.database;
+    more.owner = other.target.user;
+    more.owner_password = other.target.password;
+    try {
+      const auto made = migrate::provision(more, admin, silent, limits.within(Milliseconds{60'000})).made;
+      all.insert(all.end(), made.begin(), made.end());
+      if (workspace.backend != Backend::local || more.owner == main.user) continue;
+      auto as_admin = connect(admin, limits);
+      set_password(as_admin, more, limits);
+    } catch (const Failure& failure) {
+      limits.check("making databases");
+      context.reporter.note(fmt::format("database \"{}\" ({}) was not made: {}", more.database, other.named, failure.message()));
+      context.ledger.put(others_failed, {names_of(missing), {}});
+    }
+  }
+  return all;
+}
+
 std::string make_database(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const auto wanted = provision_of(workspace);
   const auto admin = admin_of(workspace);
   SilentReporter silent;
+  if (context.ledger.find("database")) {
+    // Only others are missing: what the admin's password is need not be known any more.
+    try {
+      auto own = connect(workspace.database(), limits);
+      if (is_known_database(context, own, limits)) {
+        const auto made = make_others(context, own, admin, limits);
+        return made.empty() ? fmt::format("\"{}\" was there", wanted.database) : fmt::format("made {}", fmt::join(made, ", "));
+      }
+    } catch (const Failure&) {
+      limits.check("asking the database");
+    }
+  }
   // Values of the environment count only while a volume is made.
   const auto explain = [&](pg::DatabaseError& error) {
     if (error.sqlstate() == "28P01" && workspace.backend == Backend::docker) error.with_hint(login_hint(workspace));
@@ -188,17 +236,7 @@ std::string make_database(const Context& context, const Limits& limits) {
       throw;
     }
   }();
-  for (const auto& other : missing_databases(workspace, connection, limits)) {
-    migrate::Provision more;
-    more.database = other.target.database;
-    more.owner = other.target.user;
-    more.owner_password = other.target.password;
-    const auto made = migrate::provision(more, admin, silent, limits.within(Milliseconds{60'000})).made;
-    outcome.made.insert(outcome.made.end(), made.begin(), made.end());
-    if (workspace.backend != Backend::local || more.owner == wanted.owner) continue;
-    auto as_admin = connect(admin, limits);
-    set_password(as_admin, more, limits);
-  }
+  for (auto& text : make_others(context, connection, admin, limits)) outcome.made.push_back(std::move(text));
   context.ledger.put("database", {provision_key(workspace) + " " + database_identity(connection, limits), {}});
   if (outcome.made.empty()) return fmt::format("\"{}\" was there", wanted.database);
   return fmt::format("made {}", fmt::join(outcome.made, ", "));

@@ -39,8 +39,10 @@ constexpr std::array<std::string_view, 48> others{
     "oauth",  "oauth2",   "oidc",     "saml",   "okta",   "auth0",    "firebase", "cloudinary", "algolia", "datadog", "newrelic", "pagerduty",
     "npm",    "docker",   "registry", "client", "api",    "webhook",  "razorpay", "shopify", "mapbox",  "recaptcha", "license",  "cloudflare"};
 
-// DB_PWD; alone it is the shell's own folder.
-bool is_short_password(const std::vector<std::string>& words) { return words.size() > 1 && words.back() == "pwd"; }
+// DB_PWD, REDIS_PWD; elsewhere it may be a folder.
+bool is_short_password(const std::vector<std::string>& words) {
+  return words.size() > 1 && words.back() == "pwd" && any_of(words, std::array<std::string_view, 6>{"db", "database", "postgres", "postgresql", "pg", "redis"});
+}
 
 }  // namespace
 

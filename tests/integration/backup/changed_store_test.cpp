@@ -5,6 +5,7 @@
 #include "lib/backup/restore.hpp"
 #include "lib/io/compression.hpp"
 #include "tests/support/backup_fixture.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 using namespace codops;
 using namespace codops::tests;
@@ -13,11 +14,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // A store whose objects are what they are until one of them has been read so often; then somebody puts others in their place.
-class Changing final : public store::Store {
+class Changing final : public ForwardingStore {
  public:
-  Changing(store::Store& real, std::string object, int reads, std::string then) : real_{real}, object_{std::move(object)}, reads_{reads}, then_{std::move(then)} {}
-  std::string describe() const override { return real_.describe(); }
-  std::unique_ptr<store::Upload> create(const std::string& name, const Limits& limits, store::Retain retain) override { return real_.create(name, limits, retain); }
+  Changing(store::Store& real, std::string object, int reads, std::string then) : ForwardingStore{real}, object_{std::move(object)}, reads_{reads}, then_{std::move(then)} {}
   std::unique_ptr<io::Reader> open(const std::string& name, const Limits& limits) override {
     if (name == object_ && reads_-- == 0) {
       real_.put(name, then_, limits);
@@ -25,17 +24,9 @@ class Changing final : public store::Store {
     }
     return real_.open(name, limits);
   }
-  std::optional<store::Object> find(const std::string& name, const Limits& limits) override { return real_.find(name, limits); }
-  std::vector<store::Object> list(const std::string& folder, const Limits& limits) override { return real_.list(folder, limits); }
-  void remove(const std::string& name, const Limits& limits) override { real_.remove(name, limits); }
-  std::optional<WallTime> retained_until(const std::string& name, const Limits& limits) override { return real_.retained_until(name, limits); }
-  void sweep(const std::string& folder, const Limits& limits) override { real_.sweep(folder, limits); }
-  std::unique_ptr<store::StoreLock> try_lock(const std::string& name, const Limits& limits, store::LockHolder* holder) override { return real_.try_lock(name, limits, holder); }
-  bool put_new(const std::string& name, std::string_view content, const Limits& limits) override { return real_.put_new(name, content, limits); }
   bool changed{};
 
  private:
-  store::Store& real_;
   std::string object_;
   int reads_;
   std::string then_;

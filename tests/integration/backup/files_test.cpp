@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "lib/backup/export.hpp"
 #include "lib/backup/restore.hpp"
 #include "lib/backup/verify.hpp"
+#include "lib/io/process.hpp"
 #include "lib/io/tar_special.hpp"
 #include "tests/support/backup_fixture.hpp"
 
@@ -31,7 +34,7 @@ std::map<std::string, std::string> tree(const fs::path& folder) {
     auto& text = all[name] = std::to_string(status.st_mode) + " " + std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + " ";
     if (S_ISREG(status.st_mode)) text += std::to_string(status.st_nlink) + " ";
     if (S_ISLNK(status.st_mode)) text = "-> " + fs::read_symlink(at->path()).string();
-    if (S_ISREG(status.st_mode)) text += io::read_file(at->path());
+    if (S_ISREG(status.st_mode)) text += io::read_file(at->path(), 1U << 30U);
   }
   return all;
 }
@@ -126,6 +129,103 @@ TEST_CASE("files: a folder comes back as it was, beside the database, and goes a
   backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(tree(uploads) == changed);
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "0");
+}
+
+TEST_CASE("files: holes stay holes, in the store and when they come back, and tar reads them") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  const io::TemporaryFolder folder;
+  const auto uploads = folder.path() / "uploads";
+  fs::create_directory(uploads);
+  constexpr std::uintmax_t mega = 1U << 20U;
+  // Bytes at offsets, and the size of the whole: nothing at all, in front, in the middle, at the end, and with small holes only.
+  const auto make = [&](const char* name, std::uintmax_t size, const std::map<std::uintmax_t, std::size_t>& data) {
+    const auto fd = ::open((uploads / name).c_str(), O_CREAT | O_WRONLY, 0644);
+    REQUIRE(fd >= 0);
+    for (const auto& [offset, count] : data) {
+      const auto bytes = io::random_bytes(count);
+      REQUIRE(::pwrite(fd, bytes.data(), count, static_cast<off_t>(offset)) == static_cast<ssize_t>(count));
+    }
+    REQUIRE(::ftruncate(fd, static_cast<off_t>(size)) == 0);
+    ::close(fd);
+  };
+  make("hole", 64 * mega, {});
+  make("front", 16 * mega + 1, {{0, 5000}});
+  make("middle", 16 * mega + 7, {{3 * mega + 11, 200'000}, {9 * mega, 1}});
+  make("end", 16 * mega, {{16 * mega - 3, 3}});
+  make("small", 3 * 12288, {{0, 4096}, {12288, 4096}, {24576, 4096}});
+  make("before data", mega, {{8192, mega - 8192}});
+  make("none", 100'000, {{0, 100'000}});
+  const auto blocks = [](const fs::path& file) {
+    struct stat status {};
+    REQUIRE(::stat(file.c_str(), &status) == 0);
+    return status.st_blocks;
+  };
+  if (blocks(uploads / "hole") != 0) {
+    MESSAGE("the file system has no holes");
+    return;
+  }
+  const auto before = tree(uploads);
+  std::map<std::string, blkcnt_t> used;
+  for (const auto& entry : fs::directory_iterator{uploads}) used[entry.path().filename()] = blocks(entry.path());
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.files.push_back({uploads.string(), uploads, nullptr, {}});
+  const auto taken = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  const auto* part = taken.manifest.find("files");
+  REQUIRE(part != nullptr);
+  CHECK(part->plain_size < 2 * mega);
+  CHECK(part->counts.at("bytes") == 64 * mega + 3 * 16 * mega + 8 + 3 * 12288 + mega + 100'000);
+  backup::Progress progress{backups.reporter, backups.clock, "verify", 0};
+  CHECK(backup::verify(backups.catalogue, backups.catalogue.find("latest", Limits{}), backups.keys, backups.clock.now(), progress, a_minute()).whole);
+  io::TextWriter tar;
+  backup::export_part(backups.catalogue, taken.manifest, uploads.string(), backups.keys, tar, a_minute());
+  io::write_file(folder.path() / "part.tar", tar.text);
+  fs::create_directory(folder.path() / "by tar");
+  io::capture({{"tar", "-xf", (folder.path() / "part.tar").string(), "-C", (folder.path() / "by tar").string()}, {}, {}}, a_minute());
+  CHECK(tree(folder.path() / "by tar") == before);
+  // What passes through a reader that asks for every byte has them too.
+  io::TarReader reader{io::bytes_of(tar.text)};
+  while (const auto entry = reader.next()) {
+    std::uint64_t size = 0;
+    char buffer[70'000];
+    while (const auto got = reader.read(buffer, sizeof buffer)) size += got;
+    CAPTURE(entry->path);
+    CHECK(size == entry->size);
+  }
+
+  for (const auto& entry : fs::directory_iterator{uploads}) fs::resize_file(entry.path(), 1);
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  request.parts = {uploads.string()};
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(tree(uploads) == before);
+  for (const auto& [name, count] : used) {
+    CAPTURE(name);
+    CHECK(blocks(uploads / name) <= count + (name == "small" || name == "before data" ? 64 : 8));
+  }
+}
+
+TEST_CASE("files: attributes that are not kept are told") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT 1 a"};
+  Backups backups;
+  const io::TemporaryFolder folder;
+  make_uploads(folder.path());
+  if (::setxattr((folder.path() / "a.txt").c_str(), "user.note", "x", 1, 0) != 0) {
+    MESSAGE("the file system has no extended attributes");
+    return;
+  }
+  struct Told final : Reporter {
+    void report(const Event& event) override { text += event.text + "\n"; }
+    std::string text;
+  } told;
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.files.push_back({"uploads", folder.path(), nullptr, {}});
+  backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, told, a_minute());
+  CHECK(told.text.find("uploads: 1 files or folders have extended attributes") != std::string::npos);
 }
 
 TEST_CASE("files: killed at any change of a swap, the next restore finds what was live") {

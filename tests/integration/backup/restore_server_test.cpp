@@ -10,6 +10,7 @@
 #include "lib/backup/snapshot.hpp"
 #include "lib/backup/swap.hpp"
 #include "tests/support/backup_fixture.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 using namespace codops;
 using namespace codops::tests;
@@ -292,10 +293,9 @@ TEST_CASE("backup: cut off by a restore's swap it says so") {
   if (server == nullptr) return;
   Shop shop{*server, "CREATE TABLE t AS SELECT 1 AS i"};
   // As a swap does it, at the moment when pg_dump is about to look at the snapshot.
-  class Swapping final : public store::Store {
+  class Swapping final : public ForwardingStore {
    public:
-    Swapping(store::Store& real, Shop& shop) : real_{real}, shop_{shop} {}
-    std::string describe() const override { return real_.describe(); }
+    Swapping(store::Store& real, Shop& shop) : ForwardingStore{real}, shop_{shop} {}
     std::unique_ptr<store::Upload> create(const std::string& name, const Limits& limits, store::Retain retain) override {
       if (name.find("database.dump") != std::string::npos) {
         auto beside = io::postgres::Connection::open(shop_.target("postgres"), limits);
@@ -303,17 +303,8 @@ TEST_CASE("backup: cut off by a restore's swap it says so") {
       }
       return real_.create(name, limits, retain);
     }
-    std::unique_ptr<io::Reader> open(const std::string& name, const Limits& limits) override { return real_.open(name, limits); }
-    std::optional<store::Object> find(const std::string& name, const Limits& limits) override { return real_.find(name, limits); }
-    std::vector<store::Object> list(const std::string& folder, const Limits& limits) override { return real_.list(folder, limits); }
-    void remove(const std::string& name, const Limits& limits) override { real_.remove(name, limits); }
-    std::optional<WallTime> retained_until(const std::string& name, const Limits& limits) override { return real_.retained_until(name, limits); }
-    void sweep(const std::string& folder, const Limits& limits) override { real_.sweep(folder, limits); }
-    std::unique_ptr<store::StoreLock> try_lock(const std::string& name, const Limits& limits, store::LockHolder* holder) override { return real_.try_lock(name, limits, holder); }
-    bool put_new(const std::string& name, std::string_view content, const Limits& limits) override { return real_.put_new(name, content, limits); }
 
    private:
-    store::Store& real_;
     Shop& shop_;
   };
   Restoring it{shop};

@@ -122,6 +122,21 @@ TEST_CASE("restore: what comes back is what was there, swapped in, and out again
   CHECK(code_of([&] { backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute()); }) == Exit::usage);
 }
 
+TEST_CASE("restore: an undo after somebody has dropped what was restored brings the old one back") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 10) AS a"};
+  Restoring it{shop};
+  it.take(shop.target());
+  ask(shop.target(), "DELETE FROM t WHERE a > 3");
+  it.restore({});
+  ask(shop.target("postgres"), "DROP DATABASE " + shop.name + " WITH (FORCE)");
+  const auto undone = backup::undo_restore({"test", shop.target(), {}}, {}, {}, it.clock, it.reporter, a_minute());
+  CHECK(undone.aside.empty());
+  CHECK(answer(shop.target(), "SELECT count(*)::text FROM t") == "3");
+  CHECK(it.databases() == shop.name);
+}
+
 TEST_CASE("restore: an empty search_path and odd ones survive the swap") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -208,6 +208,55 @@ TEST_CASE("backup: an export is what pg_restore and psql read, also of tables th
   CHECK(digest(name) == expected);
 }
 
+TEST_CASE("backup: an export as SQL is one transaction, large objects included, however psql is told to take it") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 1000) a; CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'BEGIN;' $$;"
+                     "SELECT lo_from_bytea(4711, '\\xdeadbeef'); SELECT lo_from_bytea(4712, '\\x00')"};
+  Backups backups;
+  backup::Options options;
+  SUBCASE("made of an archive") {}
+  SUBCASE("stored as SQL") {
+    options.dump.archive = false;
+    options.dump.plain = true;
+  }
+  const auto taken = backups.take(shop.target(), options);
+  io::TextWriter plain;
+  const auto programs = backup::find_programs(15, shop.target(), {}, a_minute());
+  backup::export_plain(backups.catalogue, taken.manifest, backups.keys, *programs, plain, a_minute());
+  CHECK(plain.finished);
+  const io::TemporaryFolder folder;
+  const auto file = (folder.path() / "plain.sql").string();
+  const auto run = [&](const std::string& sql, std::vector<std::string> options) {
+    const auto name = server->create_database("exported");
+    io::write_file(file, sql);
+    options.insert(options.begin(), "psql");
+    options.insert(options.end(), {"-Xq", "-d", "postgresql://postgres@/" + name + "?host=" + server->folder() + "&port=" + std::to_string(server->port()), "-f", file});
+    io::run({options, {}, {}}, {}, a_minute());
+    return answer(shop.target(name), "SELECT concat((SELECT count(*) FROM pg_class WHERE relname = 't'), ' ', (SELECT string_agg(encode(lo_get(oid), 'hex'), ',' ORDER BY oid)"
+                                     " FROM pg_largeobject_metadata), ' ', (SELECT count(*) FROM pg_proc WHERE proname = 'f'))");
+  };
+  const std::vector<std::vector<std::string>> ways{{"-v", "ON_ERROR_STOP=1"}, {"-1", "-v", "ON_ERROR_STOP=1"}, {}};
+  auto broken = plain.text;
+  const auto end = broken.rfind("COMMIT;");
+  REQUIRE(end != std::string::npos);
+  CHECK(broken.find("COMMIT;") == end);
+  broken.insert(end, "SELECT 1 / 0;\n");
+  for (const auto& way : ways) {
+    CHECK(run(plain.text, way) == "1 deadbeef,00 1");
+    CHECK(run(broken, way) == "0  0");
+  }
+  // Cut off at the end of a line; with psql's own transaction around it psql would make that good.
+  CHECK(run(plain.text.substr(0, end), ways[0]) == "0  0");
+  // codops takes it too.
+  backup::RestoreRequest request;
+  io::write_file(file, plain.text);
+  request.file = file;
+  request.into = shop.name + "_copy";
+  backup::restore(backups.catalogue, {"test", shop.target(), {}}, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(answer(shop.target(request.into), "SELECT count(*)::text FROM t") == "1000");
+}
+
 TEST_CASE("backup: what the database or the role has set changes no byte of a row") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

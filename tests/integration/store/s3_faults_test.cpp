@@ -40,7 +40,7 @@ TEST_CASE("S3: the scripted server is a store too, lists in pages included") {
   check_store(store, 5'000'000);
 }
 
-TEST_CASE("S3: any single call may fail once, by 500, 503 or a reset, and nothing is lost") {
+TEST_CASE("S3: any single call may fail once, by 500, 503, a reset or a digest that does not fit, and nothing is lost") {
   FaultyS3 server;
   SystemClock clock;
   const auto bytes = io::random_bytes(2'500'000);
@@ -49,10 +49,14 @@ TEST_CASE("S3: any single call may fail once, by 500, 503 or a reset, and nothin
   CHECK(io::read_all(*store.open("a/large", patience()), bytes.size()) == bytes);
   const auto calls = server.calls().size();
   CHECK(calls > 8);
-  const std::array faults{Fault::internal, Fault::slow_down, Fault::reset};
+  const std::array faults{Fault::internal, Fault::slow_down, Fault::reset, Fault::bad_digest};
   for (std::size_t k = 1; k <= calls; ++k) {
     CAPTURE(k);
-    server.fault([&](const FaultyS3::Call& call) { return call.number == k ? faults.at(k % faults.size()) : Fault::none; });
+    server.fault([&](const FaultyS3::Call& call) {
+      if (call.number != k) return Fault::none;
+      const auto fault = faults.at(k % faults.size());
+      return fault == Fault::bad_digest && call.method != "PUT" ? Fault::internal : fault;  // of what is sent
+    });
     upload(store, "a/large", bytes);
     CHECK(io::read_all(*store.open("a/large", patience()), bytes.size()) == bytes);
     CHECK(server.open_uploads() == 0);
@@ -76,6 +80,7 @@ TEST_CASE("S3: what can't be mended leaves nothing visible and no upload open") 
   const auto is_part = [](const Call& call, const char* number) { return call.method == "PUT" && call.query.find(std::string{"partNumber="} + number) != std::string::npos; };
   CHECK(fails([&](const Call& call) { return is_part(call, "2") ? Fault::denied : Fault::none; }) == Exit::config);
   CHECK(fails([&](const Call& call) { return is_part(call, "2") ? Fault::expired : Fault::none; }) == Exit::config);
+  CHECK(fails([&](const Call& call) { return is_part(call, "2") ? Fault::bad_request : Fault::none; }) == Exit::failed);
   CHECK(fails([&](const Call& call) { return is_part(call, "3") ? Fault::internal : Fault::none; }) == Exit::unavailable);
   CHECK(fails([&](const Call& call) { return call.method == "POST" && call.query.starts_with("uploadId") ? Fault::error_in_200 : Fault::none; }) == Exit::unavailable);
   CHECK(fails([&](const Call& call) { return call.method == "POST" && call.query.starts_with("uploads") ? Fault::denied : Fault::none; }) == Exit::config);

@@ -204,6 +204,26 @@ TEST_CASE("a manifest that somebody changed, or signed with another key, is not 
   CHECK(place.catalogue.list(limits)[0].trust == Trust::invalid);
 }
 
+TEST_CASE("marks that can't be read may have been a pin: the backup stays, and says why, until they are written anew") {
+  Place place;
+  for (const auto* label : {"20261121-100000F", "20261122-100000F", "20261123-100000F"}) place.add(label);
+  Policy policy;
+  policy.days = 0;
+  policy.count = 1;
+  for (const auto* damaged : {"", "{\"pinned\": tr", "[]", "{\"pinned\": 7}"}) {
+    CAPTURE(damaged);
+    place.store.put(place.catalogue.object("20261121-100000F", "marks.json"), damaged, limits);
+    const auto pruning = prune(place.catalogue, policy, now, true, limits);
+    CHECK(pruning.removed == std::vector<std::string>{"20261122-100000F"});
+    CHECK(pruning.verdicts[0].reasons.front().find("can't be read") != std::string::npos);
+    // What a verification notes loses it not.
+    place.catalogue.mark("20261121-100000F", [](Marks& marks) { marks.verified = now; }, limits);
+    CHECK(prune(place.catalogue, policy, now, true, limits).verdicts[0].reasons == std::vector<std::string>{"pinned"});
+  }
+  place.catalogue.mark("20261121-100000F", [](Marks& marks) { marks.pinned = false; }, limits);
+  CHECK(prune(place.catalogue, policy, now, true, limits).removed.size() == 2);
+}
+
 TEST_CASE("marks are kept, and a broken manifest is named without hiding the others") {
   Place place;
   place.add("20261121-100000F");

@@ -33,8 +33,24 @@ std::string period(char kind, WallTime time) {
   return period('d', monday);
 }
 
+// Whether what came after the last stamp ahead outnumbers those ahead and shows that the clock runs evenly.
+bool clock_is_proven(const Policy& policy, const std::vector<Candidate>& all, WallTime now) {
+  const auto ahead = std::count_if(all.begin(), all.end(), [&](const Candidate& one) { return one.time > now; });
+  const auto last = std::find_if(all.rbegin(), all.rend(), [&](const Candidate& one) { return one.time > now; }).base();
+  std::vector<WallTime> since;
+  for (auto it = last; it != all.end(); ++it) since.push_back(it->time);
+  since.push_back(now);
+  const auto even = std::adjacent_find(since.begin(), since.end(), [&](WallTime a, WallTime b) { return b < a || b - a > std::chrono::hours{24 * (policy.days > 0 ? policy.days : 31)}; }) == since.end();
+  return even && std::count_if(last, all.end(), [](const Candidate& one) { return one.standing == Standing::verified; }) > ahead;
+}
+
 // The rules once more, each by its definition and one candidate at a time.
-bool model_keeps(const Policy& policy, const std::vector<Candidate>& all, std::size_t which, WallTime now) {
+bool model_keeps(const Policy& policy, std::vector<Candidate> all, std::size_t which, WallTime now) {
+  if (clock_is_proven(policy, all, now)) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i].time > now) all[i].time = std::find_if(all.begin() + static_cast<std::ptrdiff_t>(i), all.end(), [&](const Candidate& one) { return one.time <= now; })->time;
+    }
+  }
   const auto& candidate = all[which];
   if (candidate.pinned) return true;
   if (!policy.count && policy.days <= 0 && policy.daily <= 0 && policy.weekly <= 0 && policy.monthly <= 0 && policy.yearly <= 0) return true;
@@ -112,6 +128,42 @@ TEST_CASE("a clock that was wrong once does not drop what is newer by sequence")
   policy = {};
   CHECK(kept(policy, candidates, epoch + std::chrono::days{99}) == std::vector<std::string>{"a", "b", "future", "c"});
   CHECK(decide(policy, candidates, epoch + std::chrono::days{99})[0].reasons.front().starts_with("the clock is behind future"));
+}
+
+TEST_CASE("a stamp ahead of the clock stops pruning by days only until what follows outnumbers it") {
+  const auto at = [](int day) { return epoch + std::chrono::days{day}; };
+  for (const auto ahead : {std::chrono::days{20}, std::chrono::days{365}, std::chrono::days{3000}}) {
+    CAPTURE(ahead.count());
+    std::vector<Candidate> candidates;
+    for (int day = -12; day < 0; ++day) candidates.push_back({"b" + std::to_string(day), at(day)});
+    candidates.push_back({"wrong", at(0) + ahead});
+    CHECK(kept({}, candidates, at(0)).size() == 13);
+    candidates.push_back({"b1", at(1)});
+    CHECK(kept({}, candidates, at(1)).size() == 14);
+    candidates.push_back({"b2", at(2)});
+    CHECK(kept({}, candidates, at(2)) == std::vector<std::string>{"b-5", "b-4", "b-3", "b-2", "b-1", "wrong", "b1", "b2"});
+    // It is as old as the one after it.
+    for (int day = 3; day <= 9; ++day) candidates.push_back({"b" + std::to_string(day), at(day)});
+    CHECK(kept({}, candidates, at(9)) == std::vector<std::string>{"b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9"});
+    // What is damaged, or of another key, proves no clock.
+    for (auto& candidate : candidates) candidate.standing = Standing::untrusted;
+    CHECK(kept({}, candidates, at(9)).size() == candidates.size());
+  }
+}
+
+TEST_CASE("a dead clock's few backups do not make the many good ones old") {
+  std::vector<Candidate> candidates{{"first", epoch - std::chrono::days{3000}}};
+  for (int day = -6; day <= 0; ++day) candidates.push_back({"good" + std::to_string(day), epoch + std::chrono::days{day}});
+  const auto dead = epoch - std::chrono::days{2000};
+  // It begins anew with each start of the machine, or stands a year further.
+  candidates.push_back({"dead1", dead});
+  candidates.push_back({"dead2", dead + std::chrono::days{365}});
+  CHECK(kept({}, candidates, dead + std::chrono::days{366}).size() == candidates.size());
+  for (int i = 0; i < 9; ++i) candidates.push_back({"dead", dead});
+  CHECK(kept({}, candidates, dead).size() == candidates.size());
+  // Nor do many that stand apart by more than the days.
+  for (int i = 1; i < 30; ++i) candidates.push_back({"dead", dead + std::chrono::days{8 * i}});
+  CHECK(kept({}, candidates, dead + std::chrono::days{8 * 30}).size() == candidates.size());
 }
 
 TEST_CASE("a clock that goes wrong now drops none of the good ones by days") {
@@ -194,7 +246,7 @@ TEST_CASE("retention agrees with the rules taken one by one on 20,000 histories,
   const auto pick = [&](std::int64_t low, std::int64_t high) {
     return std::uniform_int_distribution<std::int64_t>{low, high}(random);
   };
-  std::size_t dropped = 0;
+  std::size_t dropped = 0, proven = 0;
   for (int round = 0; round < 20'000; ++round) {
     Policy policy;
     if (pick(0, 1) == 1) policy.count = pick(0, 6);
@@ -214,6 +266,7 @@ TEST_CASE("retention agrees with the rules taken one by one on 20,000 histories,
       candidates.push_back({"b" + std::to_string(candidates.size()), time, std::array{Standing::verified, Standing::damaged, Standing::untrusted, Standing::safety}.at(static_cast<std::size_t>(std::max<std::int64_t>(0, pick(-6, 3)))), pick(0, 15) == 0});
     }
     const auto now = time + std::chrono::hours{pick(-50, 500)};
+    proven += clock_is_proven(policy, candidates, now) && std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& one) { return one.time > now; }) ? 1U : 0U;
     const auto verdicts = decide(policy, candidates, now);
     REQUIRE(verdicts.size() == candidates.size());
     std::int64_t verified = 0, verified_kept = 0;
@@ -234,4 +287,5 @@ TEST_CASE("retention agrees with the rules taken one by one on 20,000 histories,
 
   }
   CHECK(dropped > 20'000);
+  CHECK(proven > 300);
 }

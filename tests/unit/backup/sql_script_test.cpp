@@ -49,6 +49,21 @@ std::string refused(const std::string& sql) {
 
 }  // namespace
 
+TEST_CASE("a SQL dump as one transaction: the same bytes, but for the BEGIN and COMMIT around large objects") {
+  const std::string row(5000, 'x');
+  const std::string front = "--\n-- dump; BEGIN;\n\\restrict abc\n\nSET a = 'BEGIN;';\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $_$ COMMIT; $_$;\nCOPY public.t (a) FROM stdin;\nBEGIN;\n" + row +
+                            "\nCOMMIT;\n\\.\n\n\nCREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT 1; END;\n-- Data for Name: BLOBS\n\n",
+                    middle = "\n\nSELECT pg_catalog.lo_open('1', 131072);\nSELECT pg_catalog.lowrite(0, '\\x00');\n\n", back = "\n\nSELECT 1;\n--\n-- complete\n--\n\n\\unrestrict abc\n\n";
+  for (const std::size_t bite : {1U, 3U, 64U, 100000U}) {
+    CAPTURE(bite);
+    const auto dump = front + "BEGIN;" + middle + "COMMIT;" + back;
+    Bites bites{dump, bite};
+    io::TextWriter out;
+    backup::as_one_transaction(bites, out);
+    CHECK(out.text == "BEGIN;\n\n" + front + middle + back + "\nCOMMIT;\n");
+  }
+}
+
 TEST_CASE("a SQL dump: its statements and rows, wherever it is cut while it is read") {
   const std::string dump =
       "--\n-- dump; \\! x\n\\restrict abc\n\nSET a = 'x;\\! id';\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $_$ SELECT '\\! ;' $_$;\n"

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "lib/io/bech32.hpp"
 #include "lib/io/compression.hpp"
@@ -169,6 +171,45 @@ TEST_CASE("age: passphrases") {
   CHECK(decrypt(out.text, {{}, Secret{"correct horse"}}) == "text");
   CHECK_THROWS_AS(decrypt(out.text, {{}, Secret{"wrong horse"}}), age::AgeFailure);
   CHECK_THROWS_AS(decrypt(out.text, {}), age::AgeFailure);
+}
+
+TEST_CASE("age: an identity file that a passphrase protects is opened when it is needed, and only then") {
+  const auto identity = age::new_identity();
+  const auto sealed = [](const std::string& text) {
+    TextWriter out;
+    age::AgeWriter writer{out, Secret{"correct horse"}, 10};
+    writer.write(text);
+    writer.finish();
+    return out.text;
+  };
+  TextWriter out;
+  age::AgeWriter writer{out, {identity.recipient()}};
+  writer.write("text");
+  writer.finish();
+  const auto file = sealed("# made today\n" + identity.text().reveal() + "\n");
+  const auto keys = [&](const std::string& content, const char* passphrase) { return age::Keys{{}, Secret{passphrase}, std::make_shared<age::ProtectedIdentities>("key.age", content)}; };
+  CHECK(decrypt(out.text, keys(file, "correct horse")) == "text");
+  // One of several workers opens it, the others wait for it.
+  const auto shared = keys(file, "correct horse");
+  std::vector<std::jthread> workers;
+  std::atomic<int> read{0};
+  for (int i = 0; i < 4; ++i) workers.emplace_back([&] { read += decrypt(out.text, shared) == "text" ? 1 : 0; });
+  workers.clear();
+  CHECK(read == 4);
+  // What another identity opens does not ask for it.
+  auto beside = keys("no age file", "correct horse");
+  beside.identities = {identity};
+  CHECK(decrypt(out.text, beside) == "text");
+  for (const auto& [content, passphrase] : {std::pair{file, "wrong horse"}, {file.substr(0, file.size() - 1), "correct horse"}, {sealed("nothing"), "correct horse"}}) {
+    try {
+      decrypt(out.text, keys(content, passphrase));
+      FAIL("it was opened");
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::config);
+      CHECK(failure.message().find("key.age") != std::string::npos);
+      CHECK_FALSE(failure.hint().empty());
+    }
+  }
 }
 
 TEST_CASE("age: keys as text, and what is no key") {

@@ -76,7 +76,7 @@ TEST_CASE("one role has one password, whatever its keys are called") {
   CHECK(plan_one("POSTGRES_PASSWORD=\nDB_PASSWORD=\n", "POSTGRES_PASSWORD=changeme\n").after.value("DB_PASSWORD") == "changeme");
   CHECK(plan_one("POSTGRES_PASSWORD=postgres\nDB_PASSWORD=\n").after.value("DB_PASSWORD") == "postgres");
   CHECK(plan_one("DB_ADMIN_PASSWORD=\nDB_PASSWORD=\n").after.text() == "DB_ADMIN_PASSWORD=secret1\nDB_PASSWORD=secret2\n");
-  CHECK(plan_one("DB_PWD=\nPWD=\n").after.text() == "DB_PWD=secret1\nPWD=\n");
+  CHECK(plan_one("DB_PWD=\nPWD=\nAPP_PWD=\n").after.text() == "DB_PWD=secret1\nPWD=\nAPP_PWD=\n");
 }
 
 TEST_CASE("a placeholder in a URL is the password of that store, spelled otherwise there or not") {
