@@ -224,6 +224,7 @@ rc=0
 elsewhere "$CODOPS" resume test >"$WORK/out" 2>&1 || rc=$?
 expect "and a run here is not dead for who can't see it" "$rc" 4
 kill -KILL "$holder"
+wait "$holder" 2>/dev/null || true
 holder=
 try resume test
 expect "but is for who can" "$rc $(converged v1.0.0 || true)" "0 "

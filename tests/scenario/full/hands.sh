@@ -2,7 +2,7 @@
 # The proxy replaced in a run that fails, dies or is stopped; hands on the proxy (paused, renamed, its configuration changed); networks
 # removed while all is stopped; other settings than the run had. One complete release serves afterwards.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"

@@ -2,7 +2,7 @@
 # setup-dev in odd company, with the host's own servers: a hostile example, files that are damaged or no files, other users, hardly any
 # environment, a server of another major version.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/checkout.sh
 source "$SUPPORT/checkout.sh"
 [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null || { skip "servers" "PostgreSQL or Redis is not installed"; finish; }

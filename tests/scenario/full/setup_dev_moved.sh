@@ -2,7 +2,7 @@
 # setup-dev with the host's own servers in a checkout that was moved or copied, with and without its servers running; data behind links
 # and in other hands. Nobody's data is met by another checkout, and every refusal has a way out that works as it is printed.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/checkout.sh
 source "$SUPPORT/checkout.sh"
 [[ -n $(compgen -G '/usr/lib/postgresql/*/bin/postgres') ]] && command -v redis-server >/dev/null || { skip "servers" "PostgreSQL or Redis is not installed"; finish; }

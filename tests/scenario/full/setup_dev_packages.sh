@@ -2,7 +2,7 @@
 # setup-dev and the package managers: each installs by its lockfile, a second run does nothing, what a developer has linked stays,
 # and an install that was killed half way is done again.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/checkout.sh
 source "$SUPPORT/checkout.sh"
 command -v npm >/dev/null || { skip "npm" "npm is not installed"; finish; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo application itself, started by plain docker compose: what the other scenarios build on.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 compose=$("$SUPPORT/compose.sh" 2>/dev/null) || { skip "docker compose" "it can't be had here"; finish; }
 

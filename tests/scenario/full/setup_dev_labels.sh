@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup-dev with an engine when the compose file and the .env files don't say what runs: broken, gone, another profile, another password.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 # shellcheck source=tests/support/checkout.sh
 source "$SUPPORT/checkout.sh"
 need_engine
