@@ -232,7 +232,8 @@ function websocket() {
   };
   const closed = () => {
     // What is seen of a reload or a switch comes a moment after it, hence the half second.
-    const changes = [...switches, ...reloads].map((change) => change.at_ms).filter((at) => at > began);
+    // Nor do nginx's old workers stop accepting at once: 100 ms after the new ones have begun.
+    const changes = [...switches, ...reloads].map((change) => change.at_ms).filter((at) => at > began - 300);
     const since = changes.length ? now() - Math.min(...changes) : undefined;
     const fine = since !== undefined && since >= drainMs - 500;
     if (fine) k.closed_after_drain = (k.closed_after_drain ?? 0) + 1;
