@@ -99,7 +99,7 @@ function success(name, began, headers) {
   if (worker && !workers.has(worker)) {
     workers.add(worker);
     // One reload brings several workers, which are first met within moments of each other.
-    if (t > 1000 && (!reloads.length || t - reloads.at(-1).at_ms > 600)) reloads.push({ at_ms: t, worker });
+    if (t > 400 && (!reloads.length || t - reloads.at(-1).at_ms > 600)) reloads.push({ at_ms: t, worker });
   }
   if (instance) {
     const before = lastSeen.get(instance);
