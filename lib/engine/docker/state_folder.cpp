@@ -114,7 +114,9 @@ bool add(const io::Fd& top, const target::StateStore::File& file) {
   }
   if (::fchmod(fd.get(), 0600) != 0 || ::fsync(fd.get()) != 0) return false;
   if (::linkat(fd.get(), "", folder.get(), name_of(file.path).c_str(), AT_EMPTY_PATH) != 0) return false;
-  return ::fsync(folder.get()) == 0;
+  if (::fsync(folder.get()) == 0) return true;
+  ::unlinkat(folder.get(), name_of(file.path).c_str(), 0);
+  return false;
 }
 
 }  // namespace
