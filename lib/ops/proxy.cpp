@@ -88,10 +88,13 @@ bool put_and_signal(RunContext& context, const std::string& proxy, const std::st
   const auto master = nginx_master(context, proxy, limits);
   if (!master) return false;
   const auto folder = master->folder(context.proxy.upstreams);
-  const auto before = workers_of(*master);
+  const auto within = limits.within(signal_time);
+  auto before = workers_of(*master);
+  // It starts still, and its first worker would prove nothing.
+  for (; before.empty() && !within.deadline.expired(); before = workers_of(*master)) within.within(look_again).wait(-1, 0);
+  if (before.empty()) return false;
   context.require_lock();
   if (!folder || !replace_file(folder, upstream_temp_name, upstream_file_name, text) || !master->signal(SIGHUP)) return false;
-  const auto within = limits.within(signal_time);
   for (;;) {
     for (const auto pid : workers_of(*master)) {
       if (std::find(before.begin(), before.end(), pid) == before.end()) return true;

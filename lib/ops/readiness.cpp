@@ -6,6 +6,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/proxy.hpp"
 
 namespace codops::ops {
 namespace {
@@ -95,6 +96,13 @@ bool probe_answers(RunContext& context, const ContainerDetails& details, const A
 
 namespace {
 
+// A proxy that was just started has a published port before nginx has a socket: a caller in between is reset. nginx opens its sockets before
+// it makes its workers, whatever they are asked for then.
+bool listens(RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Limits& limits) {
+  if (awaited.service->role != Role::proxy || details.health != HealthState::none) return true;
+  return !accepting_workers(context, awaited.member.container, limits).empty();
+}
+
 // Returns when all are ready; `shown` is how far they were, also when it throws.
 void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, const std::function<void(const std::string&)>& progress,
                   std::string& shown, const Limits& within) {
@@ -119,6 +127,10 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
           awaited[index].service->role != Role::one_shot) {
         if (probe_answers(context, *details, awaited[index], ready[index], within)) judgement.verdict = Verdict::ready;
         else probing = true;
+      }
+      if (judgement.verdict == Verdict::ready && !listens(context, *details, awaited[index], within)) {
+        judgement.verdict = Verdict::waiting;
+        probing = true;
       }
       verdicts[index] = judgement.verdict;
     }

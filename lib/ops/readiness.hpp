@@ -17,7 +17,7 @@ struct Awaited {
 };
 
 // Docker's health check where there is one, else the HTTP probe or the TCP connect that service.ready names, else that it
-// runs; a one-shot: that it exits with 0. Throws Failure{failed} at once when one of them stops or turns unhealthy, and
+// runs, a proxy with nginx's workers; a one-shot: that it exits with 0. Throws Failure{failed} at once when one of them stops or turns unhealthy, and
 // when service.ready's or the context's time is over. `progress` gets "backend 2/3 healthy · 1 starting".
 void wait_ready(RunContext& context, const std::vector<Awaited>& awaited, const std::function<void(const std::string&)>& progress,
                 const Limits& limits);

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <future>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include "lib/base/retry.hpp"
@@ -26,20 +27,31 @@ std::string first_line_of(const char* path) {
   return line;
 }
 
-// proc(5), field 22: the fields after the command's name, which is in parentheses and may hold anything. 0: it can't be read.
-std::uint64_t start_time_of(std::int64_t pid) {
+// What proc(5) says in /proc/PID/stat of a process; start_time 0: it can't be read.
+struct Stat {
+  char state{};
+  std::int64_t threads{};
+  std::uint64_t start_time{};
+
+  // A zombie whose last thread is gone writes nothing any more; its parent may take its time to hear of it (an init that doesn't, in a
+  // container of CI). One thread that hangs in the kernel keeps it alive.
+  bool dead() const { return state == 'Z' && threads <= 1; }
+};
+
+// Fields 3, 20 and 22: those after the command's name, which is in parentheses and may hold anything.
+Stat stat_of(std::int64_t pid) {
   const auto line = first_line_of(fmt::format("/proc/{}/stat", pid).c_str());
+  Stat stat;
   const auto close = line.rfind(')');
-  if (close == std::string::npos) return 0;
-  std::size_t position = close + 1;
-  for (int field = 3; field <= 22; ++field) {
-    position = line.find_first_not_of(' ', position);
-    if (position == std::string::npos) return 0;
-    if (field == 22) return std::strtoull(line.c_str() + position, nullptr, 10);
-    position = line.find(' ', position);
-    if (position == std::string::npos) return 0;
+  if (close == std::string::npos) return stat;
+  std::istringstream fields{line.substr(close + 1)};
+  std::string field;
+  for (int number = 3; number <= 22 && fields >> field; ++number) {
+    if (number == 3) stat.state = field.front();
+    if (number == 20) stat.threads = std::strtoll(field.c_str(), nullptr, 10);
+    if (number == 22) stat.start_time = std::strtoull(field.c_str(), nullptr, 10);
   }
-  return 0;
+  return stat;
 }
 
 std::string owner_name() {
@@ -79,12 +91,12 @@ target::LockOwner this_process(std::string command) {
   const auto length = ::readlink("/proc/self/ns/pid", link.data(), link.size() - 1);
   owner.pid_namespace = length > 0 ? std::string{link.data(), static_cast<std::size_t>(length)} : std::string{};
   owner.pid = ::getpid();
-  owner.start_time = start_time_of(owner.pid);
+  owner.start_time = stat_of(owner.pid).start_time;
   return owner;
 }
 
 bool process_alive(std::int64_t pid, std::uint64_t start_time) {
-  if (const auto found = start_time_of(pid); found != 0) return found == start_time;
+  if (const auto found = stat_of(pid); found.start_time != 0) return found.start_time == start_time && !found.dead();
   // Not there, or hidden from this user (/proc with hidepid): the kernel tells the two apart.
   return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
 }

@@ -1,9 +1,11 @@
 #include "lib/release/lock.hpp"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -75,6 +77,25 @@ TEST_CASE("a lock is judged by its process where that can be seen, else by its h
   if (child == 0) ::_exit(0);
   ::waitpid(child, nullptr, 0);
   CHECK_FALSE(process_alive(child, 1));  // not there at all (that one which can't be looked at is: scenario/lock.sh)
+  // Killed, and its parent has not heard of it yet.
+  std::array<int, 2> birth{};
+  REQUIRE(::pipe(birth.data()) == 0);
+  const auto zombie = ::fork();
+  if (zombie == 0) {
+    const auto born = this_process({}).start_time;
+    (void)!::write(birth[1], &born, sizeof born);
+    ::pause();
+  }
+  std::uint64_t born{};
+  REQUIRE(::read(birth[0], &born, sizeof born) == sizeof born);
+  CHECK(process_alive(zombie, born));
+  ::kill(zombie, SIGKILL);
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT);
+  CHECK_FALSE(process_alive(zombie, born));
+  ::waitpid(zombie, nullptr, 0);
+  ::close(birth[0]);
+  ::close(birth[1]);
   const auto alive = [](auto, auto) { return true; };
   const auto dead = [](auto, auto) { return false; };
   CHECK(judge(state_of(here, std::chrono::seconds{3}), here, alive) == Verdict::fresh);
