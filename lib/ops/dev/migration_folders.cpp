@@ -158,6 +158,16 @@ class Choice {
 
   void take(const Folder& folder) {
     const auto& word = *folder.word;
+    // Whatever it says: its own step tells what is wrong with it.
+    if (word.url == workspace_.url(workspace_.postgres)) {
+      MigrationPlan plan;
+      plan.folder = folder.path;
+      plan.subject = subject_of(workspace_, folder, word.file, true);
+      plan.named = word.named();
+      plan.own = true;
+      add(folder, std::move(plan), {});
+      return;
+    }
     const auto place = url_place(word.url);
     const auto server = place ? own_server(workspace_, *place) : std::nullopt;
     if (!server) {
@@ -179,7 +189,7 @@ class Choice {
     }
     try {
       const auto target = workspace_.database_of(plan);
-      plan.own = server->main && (!main_ ? folder.word->file == workspace_.postgres.file : target.database == main_->database && schema_of(target) == schema_of(*main_));
+      plan.own = server->main && main_ && target.database == main_->database && schema_of(target) == schema_of(*main_);
       add(folder, std::move(plan), fmt::format("{} {} {}", server->step, target.database, schema_of(target)));
     } catch (const Failure& failure) {
       note_once(workspace_, fmt::format("migrations of {} are not applied: {}", folder.path, failure.message()));
