@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "commands/host.hpp"
+#include "lib/migrate/folders.hpp"
 
 namespace codops::commands {
 
@@ -36,9 +35,7 @@ void MigrateOptions::declare_running(Parameters& parameters) {
 fs::path MigrateOptions::folder(const settings::Environment& environment) const {
   if (folder_) return fs::absolute(*folder_);
   if (!environment.migrate.path.empty()) return environment.directory / environment.migrate.path;
-  constexpr std::array usual{"prisma/migrations", "backend/prisma/migrations", "server/prisma/migrations", "api/prisma/migrations", "db/migrations",
-                             "migrations", "backend/migrations", "db/migration", "src/main/resources/db/migration"};
-  for (const auto* candidate : usual) {
+  for (const auto* candidate : migrate::usual_folders) {
     if (fs::is_directory(environment.directory / candidate)) return environment.directory / candidate;
   }
   throw Failure{Exit::config, fmt::format("no migrations folder is found in {}", environment.directory.string()), fmt::format("migrate: {{path: PATH}} in codops.yaml, --folder PATH, or out of an image: codops migrate VERB {} VERSION", environment.name)};

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "commands/host.hpp"
 #include "commands/releases.hpp"
@@ -40,6 +41,7 @@ class Exec final : public Command {
     const auto engine = open_engine(services, environment_);
     const auto containers = engine->containers().list(service_, false, services.limits());
     const auto index = static_cast<std::size_t>(index_.value_or(1));
+    if (containers.empty()) require_service(*engine, services.limits());
     if (index < 1 || index > containers.size()) {
       throw Failure{Exit::failed, containers.empty() ? fmt::format("no container of \"{}\" runs", service_)
                                                      : fmt::format("\"{}\" has {} containers, not {}", service_, containers.size(), index),
@@ -58,6 +60,16 @@ class Exec final : public Command {
   }
 
  private:
+  // One whose containers are stopped is another matter.
+  void require_service(ops::Engine& engine, const Limits& limits) const {
+    std::set<std::string> known;
+    for (const auto& container : engine.containers().list({}, true, limits)) {
+      if (!container.service.empty()) known.insert(container.service);
+    }
+    if (known.contains(service_) || known.empty()) return;
+    throw Failure{Exit::usage, fmt::format("{} has no service \"{}\"", environment_, service_), fmt::format("there are: {}", fmt::join(known, ", "))};
+  }
+
   std::string environment_, service_;
   std::optional<std::int64_t> index_;
   std::optional<std::string> user_;

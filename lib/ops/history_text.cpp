@@ -83,15 +83,21 @@ std::string history_text(const Snapshot& snapshot, const std::string& environmen
   std::string harm;
   for (const auto& path : snapshot.damaged) harm += fmt::format("damaged: {} can't be read\n", path);
   if (snapshot.history.empty()) return harm + fmt::format("nothing was deployed to {} yet\n", environment);
-  std::string text = "    N  ACTION    RELEASE  VERSION       RESULT             TOOK      WHEN       BY\n";
-  std::size_t shown = 0;
+  const auto shown = std::min(last, snapshot.history.size());
+  std::size_t action = 8, version = 12, result = 17;
+  for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rbegin() + static_cast<std::ptrdiff_t>(shown); ++entry) {
+    action = std::max(action, entry->action.size());
+    version = std::max(version, entry->version.size());
+    result = std::max(result, outcome_word(*entry).size());
+  }
+  auto text = fmt::format("    N  {:<{}}  RELEASE  {:<{}}  {:<{}}  TOOK      WHEN       BY\n", "ACTION", action, "VERSION", version, "RESULT", result);
   const auto* current = snapshot.current();
   bool marked = false;
-  for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend() && shown < last; ++entry, ++shown) {
+  for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rbegin() + static_cast<std::ptrdiff_t>(shown); ++entry) {
     const bool serves = !marked && current != nullptr && entry->result == "ok" && entry->release == current->number;
     marked = marked || serves;
-    text += fmt::format("{} {:>3}  {:<8}  {:>7}  {:<12}  {:<17}  {:<8}  {:<9}  {}\n", serves ? "*" : " ", entry->number, entry->action, entry->release,
-                        entry->version, outcome_word(*entry), format_duration(entry->ended - entry->started), format_age(now - entry->ended), entry->by);
+    text += fmt::format("{} {:>3}  {:<{}}  {:>7}  {:<{}}  {:<{}}  {:<8}  {:<9}  {}\n", serves ? "*" : " ", entry->number, entry->action, action,
+                        entry->release, entry->version, version, outcome_word(*entry), result, format_duration(entry->ended - entry->started), format_age(now - entry->ended), entry->by);
   }
   const auto broken = release::broken_links(snapshot.history);
   if (!broken.empty()) text += fmt::format("altered, or what came before them was removed: entries {}\n", fmt::join(broken, ", "));

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/engine/docker/types.hpp"
 #include "lib/ops/run_context.hpp"
 
 namespace codops::ops {

@@ -111,7 +111,16 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* relea
   const auto name = make_one_off(host, one_off, one_off.argv, release, limits);
   const RemovedAfterwards guard{api, name};
   const auto drop = [](std::string_view) {};
-  api.start_container(name, limits);
+  try {
+    api.start_container(name, limits);
+  } catch (const Failure&) {
+    const auto details = api.find_container(name, limits);
+    const bool no_such_command = details && (details->exit_code == 126 || details->exit_code == 127);
+    if (!no_such_command) throw;
+    // As a shell has it, and as on Kubernetes.
+    if (streams.err) streams.err(fmt::format("{} can't be run in {}: {}\n", one_off.argv.front(), one_off.service, details->error));
+    return static_cast<int>(details->exit_code);
+  }
   api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, streams.out ? streams.out : drop,
            streams.err ? streams.err : drop, limits);
   return api.wait_container(name, "not-running", limits);

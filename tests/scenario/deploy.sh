@@ -116,6 +116,12 @@ expect "its output" "$(cat "$WORK/out")" inside
 check "exec reads standard input" sh -c "[ \"\$(echo through | '$CODOPS' -C '$APP' exec demo backend -- cat)\" = through ]"
 before=$(docker ps -aq | sort)
 # shellcheck disable=SC2016 # the container's
+for verb in exec run; do
+  exits "$verb: a service that is none" 64 "$verb" demo nosuch -- true
+  check "$verb: says which there are" grep -q 'there are: .*backend' "$WORK/err"
+done
+exits "run: a command that is none" 127 run demo backend -- nosuch
+check "run: and says which" grep -q "nosuch can't be run in backend" "$WORK/err"
 exits "run" 3 run demo backend -- sh -c 'echo "$DATABASE_URL" | cut -c1-10; exit 3'
 expect "has the service's environment" "$(cat "$WORK/out")" postgresql
 expect "leaves no container" "$(docker ps -aq | sort)" "$before"

@@ -21,6 +21,8 @@ check "a second" tiny_deploy v1.1.0
 try maintenance test on
 expect "on" "$rc $(answers) $(status)" "0 503 [true,true,0]"
 expect "the history has it" "$("$CODOPS" history test -o json | jq -c '[.broken, (.entries | last | [.action, .result, .version])]')" '[[],["maintenance on","done","v1.1.0"]]'
+expect "and every row of it has its columns under their heads" \
+  "$("$CODOPS" history test | awk 'NR == 1 {at = index($0, "RESULT")} NR > 1 {print substr($0, at - 1, 1), substr($0, at, 1) != " "}' | sort -u)" "  1"
 fingerprint >"$WORK/before"
 for command in "deploy test v1.0.0" "rollback test" "scale test web=3" "restart test web" "deploy test v1.0.0 --dry-run"; do
   read -ra words <<<"$command"

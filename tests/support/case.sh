@@ -26,9 +26,14 @@ declare -A load_pids=()
 case_failures=0
 case_finished=
 
+# How long a case took, since the one before, is said where it counts for the whole suite.
+case_began=${EPOCHREALTIME/[.,]/}
 record() { # pass|fail|skip NAME REASON
+  local now=${EPOCHREALTIME/[.,]/} took
+  took=$(((now - case_began) / 100000))
+  case_began=$now
   printf '%s\t%s: %s\t%s\n' "$1" "$SCENARIO" "$2" "${3:-}" >>"$CODOPS_RESULTS"
-  printf '  %-4s  %s%s\n' "$1" "$SCENARIO: $2" "${3:+ ($3)}"
+  printf '  %-4s  %s%s%s\n' "$1" "$SCENARIO: $2" "${3:+ ($3)}" "$( ((took < 20)) || echo "   $((took / 10)).$((took % 10)) s")"
 }
 pass() { record pass "$1"; }
 fail() {

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -26,12 +25,6 @@ namespace {
 using namespace scaffold::dev;
 namespace docker = engine::docker;
 
-std::uint16_t number(std::string_view text) {
-  std::uint16_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 // "POSTGRES_PORT" of "127.0.0.1:${POSTGRES_PORT:-5432}:5432": the last variable before the container's port.
 std::string variable_in(const std::string& text) {
   auto at = text.rfind("${");
@@ -47,7 +40,7 @@ std::vector<PortPlan> docker_ports(const Workspace& workspace) {
   for (const auto& [name, service] : workspace.compose->services) {
     if (service.replicas() == 0) continue;
     for (const auto& port : service.ports) {
-      const auto published = number(port.published);
+      const auto published = port_number(port.published);
       if (published == 0 || port.protocol == "udp") continue;
       PortPlan plan;
       plan.service = name;
@@ -177,7 +170,7 @@ void move(Workspace& workspace, Move move, PortPlan* plan, const std::string& re
 void point_here(Workspace& workspace, StorePlan& store, const Agree& agree) {
   const auto place = named_place(workspace, store);
   if (!store.wanted || !place || is_loopback(place->host)) return;
-  const auto port = place->port.empty() ? default_port(store.store) : number(place->port);
+  const auto port = place->port.empty() ? default_port(store.store) : port_number(place->port);
   move(workspace, {store.store, place->host, port, "127.0.0.1", store.port, {}}, nullptr,
        fmt::format("{} in {} names \"{}\", which only containers know.", store.variable, store.file, place->host), agree);
 }
@@ -195,7 +188,7 @@ std::optional<bool> leads_to(const std::filesystem::path& file, Store store, std
     const auto value = line.find_first_not_of("'\" ", line.find('=') + 1);
     if (line.starts_with('#') || line.find('=') == std::string::npos || value == std::string::npos) continue;
     const auto place = url_place(line.substr(value));
-    if (place && is_loopback(place->host) && store_of_scheme(place->scheme) == store && (place->port.empty() ? default_port(store) : number(place->port)) == port) return true;
+    if (place && is_loopback(place->host) && store_of_scheme(place->scheme) == store && (place->port.empty() ? default_port(store) : port_number(place->port)) == port) return true;
   }
   return false;
 }

@@ -60,10 +60,12 @@ Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, 
   tell_notes(workspace, reporter);
   KeptConnection connection;
   StartedCommands commands{ledger};
-  const Context context{workspace, ledger, reporter, clock, request.caller_umask, connection, commands};
-  const auto steps = choose_steps(all_steps(context), request.only, request.skip);
+  Context context{workspace, ledger, reporter, clock, request.caller_umask, connection, commands};
+  const auto chosen = choose_steps(all_steps(context), request.only, request.skip);
+  context.server_is_looked_at = std::any_of(chosen.steps.begin(), chosen.steps.end(), [&](const Step& step) { return step.name == workspace.postgres.name; });
   Outcome outcome;
-  outcome.steps = run_steps(steps, {request.check_only, 4}, reporter, clock, limits);
+  outcome.left_out = chosen.left_out;
+  outcome.steps = run_steps(chosen.steps, {request.check_only, 4}, reporter, clock, limits);
   outcome.exit = exit_of(outcome.steps, request.check_only);
   commands.over();
   if (!request.check_only) ledger.save();

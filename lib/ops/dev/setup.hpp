@@ -29,6 +29,7 @@ struct Request {
 struct Outcome {
   Exit exit{Exit::ok};
   std::vector<scaffold::dev::StepResult> steps;
+  std::vector<std::string> left_out;  // steps that --skip took out of what would have been looked at
   std::string text;  // the end: what is true now, what to type next
   std::string json;
 };

@@ -77,27 +77,40 @@ void add_left(const Workspace& workspace, DevStatus& status, const Limits& limit
   for (const auto& one : containers_here(workspace, limits)) status.services.push_back({one.service, one.state, {}, one.name + ", and the compose file is gone", false});
 }
 
-void add_database(const Workspace& workspace, DevStatus& status, const Limits& limits) {
-  if (!workspace.postgres.wanted || workspace.migrations.empty()) return;
+// How the migrations of one folder stand; `good` is left as it is when they are well.
+std::string migrations_text(const Workspace& workspace, const MigrationPlan& plan, bool& good, const Limits& limits) {
   try {
-    require_own_server(workspace, workspace.postgres, limits);
-    auto connection = io::postgres::Connection::open(workspace.database(), limits.within(Milliseconds{3'000}));
-    const auto source = migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
+    auto connection = io::postgres::Connection::open(workspace.database_of(plan), limits.within(Milliseconds{3'000}));
+    const auto source = migrate::recognise(migrate::read_folder((workspace.project / plan.folder).string()), migrate::layout_named(workspace.environment.migrate.source));
     const auto ledger = migrate::status(source, connection, true, limits);
     const auto pending = ledger.count(migrate::State::pending) + ledger.count(migrate::State::unfinished);
     const auto failed = ledger.count(migrate::State::failed);
     const auto edited = ledger.count(migrate::State::edited), missing = ledger.count(migrate::State::missing);
-    if (edited + missing != 0) {
-      status.database_good = false;
-      status.database = fmt::format("{} applied migrations were changed, {} are gone: codops migrate status development", edited, missing);
-      return;
-    }
-    status.database_good = pending + failed == 0;
-    status.database = status.database_good ? fmt::format("up to date ({} migrations)", ledger.items.size()) : fmt::format("{} pending, {} failed: codops setup-dev", pending, failed);
+    if (edited + missing + pending + failed == 0) return fmt::format("up to date ({} migrations)", ledger.items.size());
+    good = false;
+    if (edited + missing != 0) return fmt::format("{} applied migrations were changed, {} are gone: codops migrate status {}", edited, missing, plan.subject);
+    return fmt::format("{} pending, {} failed: codops setup-dev", pending, failed);
+  } catch (const Failure& failure) {
+    limits.check("asking the database");
+    good = false;
+    return failure.message();
+  }
+}
+
+void add_database(const Workspace& workspace, DevStatus& status, const Limits& limits) {
+  if (!workspace.postgres.wanted || workspace.migrations.empty()) return;
+  try {
+    require_own_server(workspace, workspace.postgres, limits);
   } catch (const Failure& failure) {
     limits.check("asking the database");
     status.database_good = false;
     status.database = failure.message();
+    return;
+  }
+  status.database_good = true;
+  for (const auto& plan : workspace.migrations) {
+    const auto text = migrations_text(workspace, plan, status.database_good, limits);
+    status.database += workspace.migrations.size() == 1 ? text : fmt::format("{}{}: {}", status.database.empty() ? "" : "; ", plan.folder, text);
   }
 }
 

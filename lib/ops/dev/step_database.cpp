@@ -1,4 +1,4 @@
-// The database inside the server: role and database, migrations, seed.
+// The databases inside the server, and their roles.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -6,9 +6,8 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
-#include "lib/migrate/migrate.hpp"
 #include "lib/migrate/provision.hpp"
-#include "lib/ops/dev/seed_rows.hpp"
+#include "lib/ops/dev/status.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 
@@ -18,9 +17,7 @@ namespace {
 using namespace scaffold::dev;
 namespace pg = io::postgres;
 
-constexpr Milliseconds connect_time{10'000};
-
-pg::Connection connect(const pg::Target& target, const Limits& limits) { return pg::Connection::open(target, limits.within(connect_time)); }
+pg::Connection connect(const pg::Target& target, const Limits& limits) { return pg::Connection::open(target, limits.within(database_connect_time)); }
 
 pg::Target admin_of(const Workspace& workspace) {
   if (workspace.backend == Backend::local) return LocalPostgres{workspace.project}.admin(workspace.postgres.port);
@@ -70,33 +67,6 @@ std::string login_hint(const Workspace& workspace) {
                      file, workspace.compose->name, workspace.postgres.service, admin.user);
 }
 
-// Other databases that the .env files name on this very server: of a second back end, of tests, Prisma's shadow.
-struct OtherDatabase {
-  pg::Target target;
-  std::string named;  // "DATABASE_URL in users/.env"
-};
-std::vector<OtherDatabase> other_databases(const Workspace& workspace, const pg::Target& main) {
-  std::vector<OtherDatabase> others;
-  for (const auto& file : workspace.env) {
-    for (const auto& statement : file.after.statements()) {
-      const auto place = statement.value ? url_place(*statement.value) : std::nullopt;
-      if (!place || store_of_scheme(place->scheme) != Store::postgres) continue;
-      const bool here = is_loopback(place->host) ? (place->port.empty() ? "5432" : place->port) == main.port : is_container_name(workspace, Store::postgres, place->host);
-      if (!here) continue;
-      try {
-        auto target = pg::parse_target(*statement.value);
-        const bool own = target.database.empty() || target.user.empty() || target.database == main.database || target.database == "postgres" || target.database.starts_with("template");
-        if (own || target.password.empty() || target.user == LocalPostgres::superuser) continue;
-        if (std::any_of(others.begin(), others.end(), [&](const OtherDatabase& one) { return one.target.database == target.database; })) continue;
-        others.push_back({std::move(target), fmt::format("{} in {}", statement.name, file.path)});
-      } catch (const Failure&) {
-        // The main one's is told by its own step; the others are their programs' to read.
-      }
-    }
-  }
-  return others;
-}
-
 // In the ledger: those that could not be made.
 constexpr const char* others_failed = "other databases";
 std::string names_of(const std::vector<OtherDatabase>& others) {
@@ -134,8 +104,9 @@ Finding look_at_database(const Context& context, const Limits& limits) {
   const auto& workspace = context.workspace;
   const auto target = workspace.database();
   require_usable(workspace, target);
+  require_own_database(context, limits);
   try {
-    auto connection = context.connection.take(target, limits.within(connect_time));
+    auto connection = context.connection.take(target, limits.within(database_connect_time));
     const bool known = is_known_database(context, connection, limits);
     const auto missing = known ? missing_databases(workspace, connection, limits) : std::vector<OtherDatabase>{};
     context.connection.keep(std::move(connection));
@@ -242,140 +213,6 @@ std::string make_database(const Context& context, const Limits& limits) {
   return fmt::format("made {}", fmt::join(outcome.made, ", "));
 }
 
-migrate::Source source_of(const Workspace& workspace) {
-  return migrate::recognise(migrate::read_folder(workspace.migrations.string()), migrate::layout_named(workspace.environment.migrate.source));
-}
-
-bool is_empty(pg::Connection& connection, const Limits& limits) {
-  return !connection.query("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND "
-                           "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%')", limits).boolean(0, 0);
-}
-
-// A seed is due from before the first migration of an empty database until it has run: whatever dies in between, it comes.
-void note_seed(const Context& context, pg::Connection& connection, const Limits& limits) {
-  if (context.workspace.environment.setup_dev.seed.empty() || !is_empty(connection, limits)) return;
-  context.ledger.drop(rows_before_seed);
-  context.ledger.put("seed", {database_identity(connection, limits), "due"});
-}
-
-bool is_seed(const Context& context, const std::string& identity, std::string_view note) {
-  const auto known = context.ledger.find("seed");
-  return known && known->inputs == identity && known->note == note;
-}
-
-// Are the rows that are there those that the migrations brought, and nobody's else?
-bool has_no_data(const Context& context, pg::Connection& connection, const Limits& limits) {
-  const auto known = context.ledger.find(rows_before_seed);
-  return rows_of(connection, limits) == (known ? known->inputs : std::string{});
-}
-
-std::string seed_by_hand(const Context& context) {
-  std::string text;
-  for (const auto& command : context.workspace.environment.setup_dev.seed) {
-    const auto where = command.directory.empty() ? std::string{} : fmt::format("cd {} && ", command.directory);
-    text += fmt::format("{}({}{})", text.empty() ? "" : " && ", where, fmt::join(command.run, " "));
-  }
-  return text;
-}
-
-std::vector<std::string> names_in(const migrate::Ledger& ledger, const std::vector<migrate::State>& states) {
-  std::vector<std::string> names;
-  for (const auto& item : ledger.items) {
-    if (std::find(states.begin(), states.end(), item.state) != states.end()) names.push_back(fmt::format("\"{}\"", item.name));
-  }
-  return names;
-}
-
-Finding look_at_migrations(const Context& context, const Limits& limits) {
-  auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
-  const auto ledger = migrate::status(source_of(context.workspace), connection, true, limits);
-  context.connection.keep(std::move(connection));
-  using migrate::State;
-  const auto pending = ledger.count(State::pending) + ledger.count(State::unfinished);
-  const auto failed = ledger.count(State::failed);
-  const auto edited = ledger.count(State::edited), missing = ledger.count(State::missing);
-  if (edited + missing != 0) {
-    const auto names = names_in(ledger, {State::edited, State::missing});
-    throw Failure{Exit::data, fmt::format("{} {} applied, and {} since: {}", fmt::join(names, ", "), names.size() == 1 ? "was" : "were",
-                                          edited == 0 ? "the file is gone" : missing == 0 ? "the file was changed" : "files were changed or are gone", "the database and the files differ"),
-                  "codops migrate status development; put the files back as they were, and write a new migration for the change"};
-  }
-  if (pending + failed == 0) return {true, fmt::format("up to date ({})", ledger.items.size()), {}, {}};
-  return {false, fmt::format("{} pending{}", pending, failed == 0 ? "" : fmt::format(", {} failed", failed)), {}, {}};
-}
-
-class Forwarding final : public Reporter {
- public:
-  explicit Forwarding(const Progress& progress) : progress_{progress} {}
-  void report(const Event& event) override {
-    if (!event.text.empty()) progress_(event.text);
-  }
-
- private:
-  const Progress& progress_;
-};
-
-std::string run_migrations(const Context& context, const Progress& progress, const Limits& limits) {
-  const auto& settings = context.workspace.environment.migrate;
-  auto connection = connect(context.workspace.database(), limits);
-  note_seed(context, connection, limits);
-  const bool seed_is_due = is_seed(context, database_identity(connection, limits), "due") && has_no_data(context, connection, limits);
-  migrate::Options options;
-  options.subject = "development";
-  options.lock_wait = settings.lock_wait;
-  options.lock_timeout = settings.lock_timeout;
-  options.statement_timeout = settings.statement_timeout;
-  Forwarding reporter{progress};
-  const auto outcome = migrate::apply(source_of(context.workspace), connection, options, reporter, limits);
-  // A migration may bring rows: they are no reason against the seed.
-  if (seed_is_due) context.ledger.put(rows_before_seed, {rows_of(connection, limits), {}});
-  if (outcome.applied.empty()) return "up to date";
-  return fmt::format("{} applied, the last is {}", outcome.applied.size(), outcome.applied.back().name);
-}
-
-// Rows go into what the seed's own command sees: where that is not the checkout's own database, it doesn't run.
-std::string why_not_seeded(const Context& context, const Limits& limits) {
-  const auto& workspace = context.workspace;
-  for (const auto& command : workspace.environment.setup_dev.seed) {
-    if (auto other = sees_another(workspace, command.directory); !other.empty()) return other;
-  }
-  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
-    if (store->wanted && !is_own_now(workspace, *store, limits)) return fmt::format("what is on {}:{} is not this checkout's own {}", store->host, store->port, store->name);
-  }
-  return {};
-}
-
-Finding look_at_seed(const Context& context, const Limits& limits) {
-  if (auto other = why_not_seeded(context, limits); !other.empty()) {
-    context.reporter.note(fmt::format("seed: not run: {}; by hand: {}", other, seed_by_hand(context)));
-    return {true, "not run: " + other, "by hand: " + seed_by_hand(context), {}};
-  }
-  auto connection = context.connection.take(context.workspace.database(), limits.within(connect_time));
-  const auto identity = database_identity(connection, limits);
-  const bool empty = context.workspace.migrations.empty() && !context.ledger.is("seed", identity) && is_empty(connection, limits);
-  const bool due = is_seed(context, identity, "due"), begun = is_seed(context, identity, "begun");
-  const bool no_data = (due || begun) && has_no_data(context, connection, limits);
-  context.connection.keep(std::move(connection));
-  if (empty) return {false, "the database is empty", {}, {}};
-  if (no_data) return {false, due ? "is due: the database has no data" : "began once, did not end, and left no data", {}, {}};
-  if (due || begun) {
-    const auto why = due ? "not run: the database has data of somebody's by now" : "began once and did not end: what it wrote may be half of it";
-    const auto hint = fmt::format("by hand: {}; anew, without any of the data: codops setup-dev --reset", seed_by_hand(context));
-    context.reporter.note(fmt::format("seed: {}; {}", why, hint));
-    return {true, why, hint, {}};
-  }
-  return {true, is_seed(context, identity, "done") ? "done" : "not due: the database was there before", {}, {}};
-}
-
-std::string run_seed(const Context& context, const Progress& progress, const Limits& limits) {
-  auto connection = connect(context.workspace.database(), limits);
-  const auto identity = database_identity(connection, limits);
-  context.ledger.put("seed", {identity, "begun"});
-  for (const auto& command : context.workspace.environment.setup_dev.seed) run_tool(context, command.run, command.directory, progress, limits);
-  context.ledger.put("seed", {identity, "done"});
-  return fmt::format("{}", fmt::join(context.workspace.environment.setup_dev.seed.front().run, " "));
-}
-
 }  // namespace
 
 std::string database_identity(pg::Connection& connection, const Limits& limits) {
@@ -384,6 +221,11 @@ std::string database_identity(pg::Connection& connection, const Limits& limits) 
 
 bool is_known_database(const Context& context, pg::Connection& connection, const Limits& limits) {
   return context.ledger.is("database", provision_key(context.workspace) + " " + database_identity(connection, limits));
+}
+
+void require_own_database(const Context& context, const Limits& limits) {
+  if (context.server_is_looked_at) return;
+  require_own_server(context.workspace, context.workspace.postgres, limits);
 }
 
 pg::Connection KeptConnection::take(const pg::Target& target, const Limits& limits) {
@@ -405,17 +247,8 @@ void add_database(const Context& context, Steps& steps) {
   if (!workspace.postgres.wanted) return;
   steps.push_back({"database", {workspace.postgres.name}, [&context](const Limits& limits) { return look_at_database(context, limits); },
                    [&context](const Progress&, const Limits& limits) { return make_database(context, limits); }});
-  if (!workspace.migrations.empty()) {
-    steps.push_back({"migrate", {"database"}, [&context](const Limits& limits) { return look_at_migrations(context, limits); },
-                     [&context](const Progress& progress, const Limits& limits) { return run_migrations(context, progress, limits); }});
-  }
-  if (workspace.environment.setup_dev.seed.empty()) return;
-  std::vector<std::string> needs{"database", "migrate"};
-  if (workspace.redis.wanted) needs.push_back(workspace.redis.name);
-  for (const auto& name : install_steps(workspace)) needs.push_back(name);
-  for (const auto& name : generate_steps(workspace)) needs.push_back(name);
-  steps.push_back({"seed", needs, [&context](const Limits& limits) { return look_at_seed(context, limits); },
-                   [&context](const Progress& progress, const Limits& limits) { return run_seed(context, progress, limits); }});
+  add_migrations(context, steps);
+  add_seed(context, steps);
 }
 
 }  // namespace codops::ops::dev

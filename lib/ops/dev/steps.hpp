@@ -32,6 +32,7 @@ struct Context {
   unsigned caller_umask{022};
   KeptConnection& connection;
   scaffold::dev::StartedCommands& commands;
+  bool server_is_looked_at{true};  // false: PostgreSQL's own step is left out, and whose server answers has to be asked
 };
 
 using Steps = std::vector<scaffold::dev::Step>;
@@ -43,7 +44,9 @@ Steps all_steps(const Context& context);
 void add_tools(const Context& context, Steps& steps);
 void add_env(const Context& context, Steps& steps);      // env, ports
 void add_stores(const Context& context, Steps& steps);   // services of the compose file, or the local servers
-void add_database(const Context& context, Steps& steps); // database, migrate, seed
+void add_database(const Context& context, Steps& steps); // database, and the next two
+void add_migrations(const Context& context, Steps& steps); // migrate, migrate:*
+void add_seed(const Context& context, Steps& steps);
 void add_packages(const Context& context, Steps& steps); // install:*, generate:*, build:*
 
 // Names of the steps that later ones need, as far as they exist.
@@ -56,6 +59,11 @@ std::vector<settings::DevCommand> generate_commands(const Workspace& workspace);
 // it means that it failed, whatever it ends with. `more`: variables over the checkout's.
 void run_tool(const Context& context, const std::vector<std::string>& argv, const std::string& directory, const scaffold::dev::Progress& progress, const Limits& limits,
               std::string_view fatal = {}, const std::map<std::string, std::string>& more = {});
+// Before the first migration of a database: is a seed due in it, and has it no rows but those of earlier migrations?
+bool note_seed(const Context& context, io::postgres::Connection& connection, const Limits& limits);
+inline constexpr Milliseconds database_connect_time{10'000};
+// Failure{unavailable} where another server has the port, and no step has looked.
+void require_own_database(const Context& context, const Limits& limits);
 // Tells a database from every other, whatever its name.
 std::string database_identity(io::postgres::Connection& connection, const Limits& limits);
 // Is it the one that an earlier run prepared, with nothing of its role or extensions changed since?

@@ -60,6 +60,11 @@ std::vector<Line> places(const Workspace& workspace) {
     }
     lines.push_back({"database", where, credentials(workspace.postgres)});
   }
+  for (const auto& plan : workspace.migrations) {
+    if (plan.own) continue;
+    const auto target = workspace.database_of(plan);
+    lines.push_back({"database", fmt::format("postgresql://{}@{}:{}/{}", target.user, target.host, target.port, target.database), plan.named});
+  }
   if (workspace.redis.wanted) lines.push_back({"redis", fmt::format("redis://{}:{}", workspace.redis.host, workspace.redis.reach()), credentials(workspace.redis)});
   for (const auto& package : workspace.packages) {
     const auto port = port_of(workspace, package);
@@ -103,16 +108,16 @@ std::size_t count(const Outcome& outcome, Ending ending) {
 }
 
 // What may be said of a checkout that was looked at in part.
-std::string claim(const Request& request) {
-  if (!request.only.empty()) return fmt::format("well as far as --only {} goes, the rest was not looked at", fmt::join(request.only, ","));
-  return request.skip.empty() ? std::string{"ready"} : fmt::format("ready without {}", fmt::join(request.skip, ", "));
+std::string claim(const Outcome& outcome, const Request& request) {
+  if (request.only.empty()) return request.skip.empty() ? std::string{"ready"} : fmt::format("ready without {}", fmt::join(request.skip, ", "));
+  return fmt::format("well as far as --only {} goes, {}the rest was not looked at", fmt::join(request.only, ","), outcome.left_out.empty() ? "" : fmt::format("but without {}; it and ", fmt::join(outcome.left_out, ", ")));
 }
 
 std::string headline(const Workspace& workspace, const Outcome& outcome, const Request& request) {
   if (outcome.exit == Exit::ok) {
     const auto done = count(outcome, Ending::done);
-    if (request.check_only || done == 0) return fmt::format("{} · {} backend · nothing to do", claim(request), name_of(workspace.backend));
-    return fmt::format("{} · {} backend · {} of {} steps done, {} were", claim(request), name_of(workspace.backend), done, outcome.steps.size(), count(outcome, Ending::unchanged));
+    if (request.check_only || done == 0) return fmt::format("{} · {} backend · nothing to do", claim(outcome, request), name_of(workspace.backend));
+    return fmt::format("{} · {} backend · {} of {} steps done, {} were", claim(outcome, request), name_of(workspace.backend), done, outcome.steps.size(), count(outcome, Ending::unchanged));
   }
   const auto bad = count(outcome, Ending::failed) + count(outcome, Ending::wanted);
   return fmt::format("not ready · {} backend · {} of {} steps {}{}", name_of(workspace.backend), bad, outcome.steps.size(), request.check_only ? "have something to do" : "failed",
@@ -172,6 +177,7 @@ std::string summary_json(const Workspace& workspace, const Outcome& outcome, con
   json["checked_only"] = request.check_only;
   json["only"] = request.only;
   json["skipped"] = request.skip;
+  json["not_looked_at"] = outcome.left_out;
   json["backend"] = name_of(workspace.backend);
   if (!workspace.backend_why.empty()) json["backend_because"] = workspace.backend_why;
   json["steps"] = Json::array();

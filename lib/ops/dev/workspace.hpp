@@ -15,6 +15,7 @@
 #include "lib/io/postgres.hpp"
 #include "lib/io/redis_probe.hpp"
 #include "lib/scaffold/dev/env_plan.hpp"
+#include "lib/scaffold/dev/env_text.hpp"
 #include "lib/scaffold/dev/ledger.hpp"
 #include "lib/scaffold/dev/packages.hpp"
 #include "lib/scaffold/dev/ports.hpp"
@@ -69,6 +70,18 @@ struct PortPlan {
   std::uint16_t moved_to{};      // 0: it stays
 };
 
+// A folder of migrations and the database that it is for.
+struct MigrationPlan {
+  std::string folder;            // relative to the project: "users/prisma/migrations"
+  std::string step;              // "migrate" for the checkout's own database, "migrate:users" for another
+  bool own{};                    // the checkout's own database; the rest is of another one
+  std::string url, named;        // what it is, and where that stands: "DATABASE_URL in users/.env"
+  std::string host;              // of another service of the compose file; empty: on the checkout's own server
+  std::uint16_t port{};
+  std::string server{};          // that service's step
+  std::string subject{"development"};  // behind the verb of `codops migrate`, in the project's folder: "development -C users"
+};
+
 struct Workspace {
   settings::Environment environment;
   std::map<std::string, std::string> shell;
@@ -87,7 +100,7 @@ struct Workspace {
   StorePlan postgres{Store::postgres}, redis{Store::redis};
   std::vector<PortPlan> ports;
   std::vector<std::string> pending_changes;  // "DATABASE_URL in .env": existing values that a move would change; not agreed to
-  std::filesystem::path migrations;          // empty: none
+  std::vector<MigrationPlan> migrations;     // the checkout's own database first
   std::vector<std::string> notes;
 
   // The value that holds for the checkout, by scaffold/dev/env_order.hpp. Empty values count as absent.
@@ -96,6 +109,7 @@ struct Workspace {
   std::string url(const StorePlan& store) const;
   // What the database and Redis are asked with. Throw Failure{config}.
   io::postgres::Target database() const;     // the application's role, at host and port
+  io::postgres::Target database_of(const MigrationPlan& plan) const;
   std::optional<io::postgres::Target> compose_admin() const;  // of the compose file's container
   io::RedisTarget redis_target() const;
   // For a command in `directory`: the caller's variables with those of the .env files over them, and what leads to this checkout's own
@@ -113,6 +127,25 @@ void require_something(const Workspace& workspace);
 // --- pieces
 // .env files that are there in folders of commands, which need be no packages.
 void add_command_folders(const std::filesystem::path& project, const std::vector<settings::DevCommand>& commands, std::vector<scaffold::dev::EnvSource>& sources);
+void load_compose(Workspace& workspace);
+void note_once(Workspace& workspace, std::string note);
+// Which folders of migrations go to which database; those of which that can't be told become notes, with the command to type.
+void plan_migrations(Workspace& workspace);
+// Tells URLs that lead to a port of this machine where nobody is.
+void note_strangers(Workspace& workspace);
+// A PostgreSQL of this checkout that a URL leads to; nullopt: it leads elsewhere.
+struct OwnServer {
+  bool main{};            // the checkout's own; the rest is of another service of the compose file
+  std::string host, step;
+  std::uint16_t port{};
+};
+std::optional<OwnServer> own_server(const Workspace& workspace, const scaffold::dev::UrlPlace& place);
+// Databases beside `main` that the .env files name on the very same server: of a second back end, of tests, Prisma's shadow.
+struct OtherDatabase {
+  io::postgres::Target target;
+  std::string named;      // "DATABASE_URL in users/.env"
+};
+std::vector<OtherDatabase> other_databases(const Workspace& workspace, const io::postgres::Target& main);
 // A store's pieces as a program in `directory` reads them.
 std::optional<scaffold::dev::StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory);
 // Those that count for the checkout, and the file that has the first of them.
@@ -129,10 +162,19 @@ void note_shell(Workspace& workspace);
 std::string sees_another(const Workspace& workspace, const std::string& directory);
 // Has this checkout's own server or container the store's port, now?
 bool is_own_now(const Workspace& workspace, const StorePlan& store, const Limits& limits);
+// Where programs usually are: one level down, and in services/, apps/, packages/.
+std::vector<std::string> program_folders(const std::filesystem::path& project);
 // Existing .env files and those that an example makes, the project's own first.
 // `folders_too`: of folders that are no packages, as well.
 std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages, bool folders_too);
 Store store_of_image(const std::string& image);
+// The compose file's service that is the checkout's store; null: it has none.
+const compose::Service* service_of(const Workspace& workspace, Store store);
+std::string variable_of_service(const compose::Service& service, const std::string& name);
+// The port that it has on this machine; 0: none, or of the engine's choice.
+std::uint16_t published_port(const compose::Service& service, std::uint16_t target);
+// 0: no number.
+std::uint16_t port_number(std::string_view text);
 // By its image, else by what it listens at and how it is configured.
 Store store_of_service(const compose::Service& service);
 // A host that only containers know.

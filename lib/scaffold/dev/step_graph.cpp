@@ -186,6 +186,25 @@ void require_known(const std::vector<Step>& steps, const std::vector<std::string
   }
 }
 
+// The names of those that `is_root` says, and of all that they need.
+template <class IsRoot>
+std::set<std::string> with_needs(const std::vector<Step>& steps, const IsRoot& is_root) {
+  std::set<std::string> found;
+  std::vector<std::string> open;
+  for (const auto& step : steps) {
+    if (is_root(step)) open.push_back(step.name);
+  }
+  while (!open.empty()) {
+    const auto name = open.back();
+    open.pop_back();
+    if (!found.insert(name).second) continue;
+    for (const auto& step : steps) {
+      if (step.name == name) open.insert(open.end(), step.needs.begin(), step.needs.end());
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 bool is_full_disk(std::string_view evidence) {
@@ -208,31 +227,32 @@ std::vector<StepResult> run_steps(const std::vector<Step>& steps, const GraphOpt
   return Run{steps, options, reporter, clock, limits}.go();
 }
 
-std::vector<Step> choose_steps(std::vector<Step> steps, const std::vector<std::string>& only, const std::vector<std::string>& skip) {
+Chosen choose_steps(std::vector<Step> steps, const std::vector<std::string>& only, const std::vector<std::string>& skip) {
   require_known(steps, only, {});
   require_known(steps, skip, {"tools", "ports", "env", "postgres", "redis", "install", "generate", "build", "database", "migrate", "seed"});
   const auto in = [](const std::vector<std::string>& words, const std::string& name) {
     return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return matches(name, word); });
   };
   for (const auto& one : only) {
-    if (in(skip, one)) throw Failure{Exit::usage, fmt::format("--only and --skip both name \"{}\"", one), "leave one of them out"};
+    const bool left = std::any_of(steps.begin(), steps.end(), [&](const Step& step) { return matches(step.name, one) && !in(skip, step.name); });
+    if (!left) throw Failure{Exit::usage, fmt::format("--only names \"{}\", and --skip leaves nothing of it", one), "leave one of them out"};
   }
-  std::set<std::string> wanted;
-  std::vector<std::string> open;
+  const auto wanted = with_needs(steps, [&](const Step& step) { return only.empty() || in(only, step.name); });
+  Chosen chosen;
   for (const auto& step : steps) {
-    if (only.empty() || in(only, step.name)) open.push_back(step.name);
-  }
-  while (!open.empty()) {
-    const auto name = open.back();
-    open.pop_back();
-    if (!wanted.insert(name).second) continue;
-    for (const auto& step : steps) {
-      if (step.name == name) open.insert(open.end(), step.needs.begin(), step.needs.end());
+    if (wanted.count(step.name) == 0) continue;
+    if (in(skip, step.name)) {
+      chosen.left_out.push_back(step.name);
+      continue;
     }
-  }
-  std::vector<Step> chosen;
-  for (auto& step : steps) {
-    if (wanted.count(step.name) != 0 && !in(skip, step.name)) chosen.push_back(std::move(step));
+    auto taken = step;
+    // What a step that is left out waits for, those behind it wait for as well.
+    const auto before = with_needs(steps, [&](const Step& one) { return one.name == step.name; });
+    for (const auto& other : steps) {
+      const bool is_new = other.name != step.name && before.count(other.name) != 0 && std::find(taken.needs.begin(), taken.needs.end(), other.name) == taken.needs.end();
+      if (is_new && !in(skip, other.name)) taken.needs.push_back(other.name);
+    }
+    chosen.steps.push_back(std::move(taken));
   }
   return chosen;
 }

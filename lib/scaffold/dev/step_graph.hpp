@@ -53,8 +53,12 @@ struct GraphOptions {
 // Results in the order of `steps`. Never throws for a step; a cancellation shows as failures with its code.
 std::vector<StepResult> run_steps(const std::vector<Step>& steps, const GraphOptions& options, Reporter& reporter, const Clock& clock, const Limits& limits);
 
+struct Chosen {
+  std::vector<Step> steps;
+  std::vector<std::string> left_out;  // by `skip`, of what would have been run
+};
 // The steps to run: `only` (a name, or the part before ":") with all they need; without `skip`. Throws Failure{usage} for an
-// unknown name.
-std::vector<Step> choose_steps(std::vector<Step> steps, const std::vector<std::string>& only, const std::vector<std::string>& skip);
+// unknown name, and where `skip` leaves nothing of one that `only` names.
+Chosen choose_steps(std::vector<Step> steps, const std::vector<std::string>& only, const std::vector<std::string>& skip);
 
 }  // namespace codops::scaffold::dev

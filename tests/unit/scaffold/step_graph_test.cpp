@@ -109,8 +109,21 @@ TEST_CASE("choosing steps") {
     return out;
   };
   const std::vector<Step> all{step("tools", {}, true), step("env", {}, true), step("db", {"env"}, true), step("install:a", {"tools"}, true), step("install:b", {"tools"}, true)};
-  CHECK(names(choose_steps(all, {"db"}, {})) == std::vector<std::string>{"env", "db"});
-  CHECK(names(choose_steps(all, {"install"}, {})) == std::vector<std::string>{"tools", "install:a", "install:b"});
-  CHECK(names(choose_steps(all, {}, {"install:a", "tools"})) == std::vector<std::string>{"env", "db", "install:b"});
+  CHECK(names(choose_steps(all, {"db"}, {}).steps) == std::vector<std::string>{"env", "db"});
+  CHECK(names(choose_steps(all, {"install"}, {}).steps) == std::vector<std::string>{"tools", "install:a", "install:b"});
+  CHECK(names(choose_steps(all, {}, {"install:a", "tools"}).steps) == std::vector<std::string>{"env", "db", "install:b"});
   CHECK_THROWS_AS(choose_steps(all, {"dv"}, {}), Failure);
+}
+
+TEST_CASE("what a step that is left out waits for, those behind it wait for as well") {
+  const std::vector<Step> all{step("env", {}, true), step("server", {"env"}, true), step("db", {"server"}, true), step("migrate", {"db"}, true), step("other", {"env"}, true)};
+  const auto chosen = choose_steps(all, {"migrate"}, {"db"});
+  CHECK(chosen.left_out == std::vector<std::string>{"db"});
+  REQUIRE(chosen.steps.size() == 3);
+  const auto& needs = chosen.steps.back().needs;
+  CHECK(std::find(needs.begin(), needs.end(), "server") != needs.end());
+  CHECK(std::find(needs.begin(), needs.end(), "other") == needs.end());
+  CHECK(choose_steps(all, {}, {"seed"}).left_out.empty());
+  // Nothing of what was asked for would be looked at.
+  CHECK_THROWS_AS(choose_steps(all, {"migrate"}, {"migrate"}), Failure);
 }
