@@ -19,6 +19,7 @@ class DrillCommand final : public Command {
     parameters.positional("BACKUP", backup_, "a label (its newest), a stamp, or latest", false);
     parameters.option("--store", "DIR", store_, "instead of backup.store");
     parameters.option("--server-env", "NAME", server_variable_, "the variable with the URL of a server to restore on; without it a temporary one is started here");
+    parameters.flag("--same-server", same_server_, "restore beside the live database, on its server and with its container's programs; the scratch database is dropped");
     parameters.number("--jobs", "N", jobs_, "connections that load rows and build indexes");
   }
 
@@ -27,7 +28,13 @@ class DrillCommand final : public Command {
     const auto entry = place.find(backup_);
     std::unique_ptr<backup::ScratchServer> scratch;
     io::postgres::Target server;
-    if (server_variable_) {
+    std::optional<backup::ContainerPlace> container;
+    if (same_server_ && server_variable_) throw Failure{Exit::usage, "--same-server does not go with --server-env", "one of them"};
+    if (same_server_) {
+      const auto subject = place.subject({});
+      container = subject.container;
+      server = backup::server_of(subject, services.limits());
+    } else if (server_variable_) {
       const auto url = services.variable(*server_variable_);
       if (!url) throw Failure{Exit::config, fmt::format("{} is not set", *server_variable_)};
       server = io::postgres::parse_target(*url, *server_variable_);
@@ -38,7 +45,7 @@ class DrillCommand final : public Command {
     }
     backup::LoadOptions load;
     load.jobs = static_cast<int>(std::clamp<std::int64_t>(jobs_.value_or(2), 1, 64));
-    const auto result = backup::drill(place.catalogue(), entry, server, scratch != nullptr, load, place.keys(), services.clock(), services.reporter(), services.limits());
+    const auto result = backup::drill(place.catalogue(), entry, server, scratch != nullptr, load, place.keys(), services.clock(), services.reporter(), services.limits(), container);
     const auto rto = place.environment().backup.rto;
     const bool in_time = result.took <= rto;
     const auto text = !result.same ? fmt::format("{} did not come back: {}\n", entry.manifest.label, result.difference)
@@ -56,6 +63,7 @@ class DrillCommand final : public Command {
   std::string environment_, backup_{"latest"};
   std::optional<std::string> store_, server_variable_;
   std::optional<std::int64_t> jobs_;
+  bool same_server_{};
 };
 
 }  // namespace

@@ -61,15 +61,17 @@ void sweep_roles(Connection& server, const Limits& limits) {
 
 }  // namespace
 
+io::postgres::Target server_of(const Subject& subject, const Limits& limits) { return open_beside(subject.database, subject.database.database, limits).target(); }
+
 Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target& server_target, bool own,
             const LoadOptions& options, const Keyring& keys, const Clock& clock, Reporter& reporter,
-            const Limits& limits) {
+            const Limits& limits, const std::optional<ContainerPlace>& container) {
   const auto& manifest = entry.manifest;
   if (!manifest.database) throw Failure{Exit::data, fmt::format("backup {} has no database to drill", manifest.label)};
   const auto started = clock.steady();
   const Reading reading{catalogue, manifest.label, limits};
   auto server = Connection::open(server_target, limits);
-  const auto programs = find_programs(server.server_version() / 10000, server_target, {}, limits);
+  const auto programs = find_programs(server.server_version() / 10000, server_target, container, limits);
   auto findings = preflight(*manifest.database, server, limits);
   // Whose the objects are makes no difference to their content.
   std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \"") || finding.message.starts_with("tablespace \""); });

@@ -83,8 +83,10 @@ struct Drill {
   Milliseconds took{};  // until the database would have served
 };
 // Restores into a scratch database of `server`, reads every table back, compares, drops it, and marks the backup. `own`:
-// the server is there for this drill only, so roles that the backup names may be made on it.
+// the server is there for this drill only, so roles that the backup names may be made on it. `container`: the server's, for its programs.
 Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target& server, bool own, const LoadOptions& options,
-            const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits);
+            const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits, const std::optional<ContainerPlace>& container = {});
+// The server of what is backed up, by another database of it.
+io::postgres::Target server_of(const Subject& subject, const Limits& limits);
 
 }  // namespace codops::backup

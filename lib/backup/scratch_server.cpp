@@ -22,7 +22,7 @@ fs::path server_folder(int major) {
     }
   }
   throw Failure{Exit::unavailable, fmt::format("no PostgreSQL {} server is installed here for a drill", major),
-                fmt::format("apt-get install postgresql-{}, or name a server with --server-env", major)};
+                fmt::format("apt-get install postgresql-{}, name a server with --server-env, or take the environment's own with --same-server", major)};
 }
 
 // postgres refuses to run as root. Who changes its user loses the signal that ends it with us, unless it is set again.

@@ -63,6 +63,11 @@ for file in plain.dump plain.sql plain.sql.gz; do
   exits "restore of $file" 0 restore demo "$WORK/$file" --yes --no-safety-backup
   expect "$file: all of it is back" "$(state)" "$saved"
 done
+exits "a drill, where no server can be started" 69 backup drill demo
+expect "says where else" "$(grep -c '^hint: .*--server-env.*--same-server' "$WORK/err")" 1
+exits "a drill on the server itself" 0 backup drill demo --same-server -o json
+expect "compares every row" "$(result .rows)" "$("$CODOPS" -C "$APP" backup show demo latest -o json | jq .marks.rows)"
+expect "and leaves nothing there" "$(psql "SELECT count(*) FROM pg_database WHERE datname ~ '_drill_'") $(state)" "0 $saved"
 exits "restore with a safety backup" 0 restore demo latest --yes
 expect "all of it is there" "$(state)" "$saved"
 exits "into another database" 0 restore demo latest --into other
