@@ -112,6 +112,9 @@ expect "dev psql, dev redis-cli, dev status" "$("$CODOPS" dev psql -- -Atc "SELE
 expect "a shell's own pieces are told" "$(DB_PORT=1 code "$CODOPS" doctor) $(words "$WORK/code.err" | grep -c 'with DB_PORT of this shell .*unset DB_PORT')" "0 1"
 expect "the example of a program in another language, with its line ends" "$(grep -cE $'^JWT_SECRET=[0-9a-f]{32}\r$' services/api/.env) $(sed -n 's/^DB_PASSWORD=//p' services/api/.env | tr -d '\r')" "1 $(sed -n 's/^DB_PASSWORD=//p' .env)"
 expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+expect "migrate and health-check understand the pieces too" "$(PGHOST=192.0.2.1 code "$CODOPS" migrate status development) $(code "$CODOPS" health-check development -o json) $(jq -c '[.checks[] | [.name, .status]] | sort' "$WORK/code.out")" '0 0 [["database","ok"],["redis","ok"]]'
+expect "a URL goes before them" "$(cp .env .env.bak; echo 'DATABASE_URL=postgresql://shop:x@127.0.0.1:1/shop' >>.env; code "$CODOPS" migrate status development --wait 100ms; mv .env.bak .env) $(grep -c '127.0.0.1:1' "$WORK/code.err")" "69 1"
+expect "those of a shell are no application's" "$(cd "$WORK/empty" && touch docker-compose.prod.yml && PGHOST=127.0.0.1 PGPORT=5433 PGUSER=shop DB_HOST=127.0.0.1 code "$CODOPS" migrate status production --folder "$WORK/pieces/db/migrations"; rm docker-compose.prod.yml) $(words "$WORK/code.err" | grep -c 'neither DATABASE_URL is set, nor DB_HOST')" "78 1"
 expect "from a folder inside it is the same environment" "$(cd services/api && code "$CODOPS" dev status) $(test -e services/api/.codops; echo $?)" "0 1"
 kill $listener
 wait $listener 2>/dev/null || true

@@ -78,7 +78,7 @@ std::string write_all(const Context& context) {
   }
   for (const auto& file : workspace.env) {
     if (!file.changes()) continue;
-    write_env(workspace.project, file, workspace.folder / "replaced");
+    write_env(workspace.project, file, workspace.folder);
     done.push_back(told(file));
   }
   return fmt::format("{}", fmt::join(done, "; "));
