@@ -46,6 +46,10 @@ class Backup final : public Command {
       auto& place = *opened;
       taken = backup::take(place.catalogue(), place.subject(url_variable_), options(place), place.keys(), services.clock(), services.reporter(),
                            services.limits());
+    } catch (Failure& failure) {
+      failed(services, environment, opened.get(), ping);
+      failure.with_hint(fmt::format("nothing was published, and earlier backups are as they were; once that is mended: codops backup {}{}", environment_, same_place(services.options(), store_, url_variable_)));
+      throw;
     } catch (...) {
       failed(services, environment, opened.get(), ping);
       throw;

@@ -52,7 +52,7 @@ class List final : public Command {
     const auto now = services.clock().now();
     std::vector<backup::Broken> broken;
     const auto entries = place.catalogue().list(services.limits(), &broken);
-    const auto verdicts = backup::prune(place.catalogue(), place.policy(), now, true, services.limits()).verdicts;
+    const auto verdicts = backup::prune(place.catalogue(), place.policy(), now, true, services.limits(), place.origin()).verdicts;
     std::map<std::string, backup::Verdict> by_label;
     for (const auto& verdict : verdicts) by_label[verdict.label] = verdict;
 

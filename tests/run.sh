@@ -5,7 +5,7 @@
 #
 #   --full          the long ones too (tests/scenario/full, tests/bench)
 #   --only PATTERN  only the steps whose name matches (unit, integration, scripts, or a scenario's path)
-#   --lanes N       so many scenarios side by side, each lane with an engine and a network of its own (2); what has tight
+#   --lanes N       so many scenarios side by side, each lane with an engine and a network of its own (3); what has tight
 #                   bars of time (unit, integration, health_check, cli, --full's) runs alone before and after them
 #   --no-packages   takes what is installed
 #   --keep          leaves the engine and its directory for a look afterwards
@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() { sed -n '2,13s/^# \{0,1\}//p' tests/run.sh >&2; exit 64; }
-full='' only='' packages=1 keep='' inside='' lanes=2 lane=''
+full='' only='' packages=1 keep='' inside='' lanes=3 lane=''
 while (($#)); do
   case $1 in
     --full) full=1 ;;

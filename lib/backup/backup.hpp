@@ -1,6 +1,6 @@
 #pragma once
 // A backup from beginning to end. `deploy` calls take() before it migrates: what it returns is published and verified;
-// a Failure means that nothing was published and that every earlier backup is as it was.
+// a Failure means that nothing was published and that every earlier backup is as it was, unless it says that only pruning failed.
 #include <functional>
 #include <optional>
 #include <string>
@@ -52,7 +52,8 @@ struct Pruning {
 using AskOrigin = std::function<std::optional<DatabaseIdentity>()>;
 AskOrigin origin_of(io::postgres::Target database, const Limits& limits);
 // Removes what the policy does not keep, oldest first, and what killed runs left. With `dry_run` only says so. Backups of another
-// database in the same folder are counted by no rule and stay; all do when there are several databases' and none can be asked.
+// database in the same folder are counted by no rule and stay; all do when there are several databases' and none can be asked. It is
+// asked only where its answer can keep something: a list of backups is wanted most while the database's machine is away.
 Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits, const AskOrigin& own = {});
 
 }  // namespace codops::backup

@@ -6,6 +6,7 @@
 #include "lib/backup/hints.hpp"
 #include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
+#include "lib/backup/restore_beside.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/base/units.hpp"
 
@@ -13,69 +14,6 @@ namespace codops::backup {
 namespace {
 
 using io::postgres::Connection;
-
-// Writable again unless the swap saw to it.
-class ReadOnly {
- public:
-  // `fresh` has the mark that says so to whoever comes after our death.
-  ReadOnly(Rescue& rescue, std::string database, Fresh& fresh) : rescue_{rescue}, database_{std::move(database)}, fresh_{fresh} {}
-  ReadOnly(const ReadOnly&) = delete;
-  ReadOnly& operator=(const ReadOnly&) = delete;
-  ~ReadOnly() {
-    if (!active_) return;
-    const auto done = rescue_.attempt(fmt::format("\"{}\" still refuses writes", database_),
-                                      fmt::format("ALTER DATABASE {} RESET {}, then reconnect; the next backup or restore does it too", io::postgres::quote_identifier(database_), read_only_setting),
-                                      [&](Connection& server, const Limits& limits) { make_writable(server, database_, limits); });
-    // Without its mark the next run would not know.
-    if (!done) fresh_.keep();
-  }
-  void begin(Connection& server, const Limits& limits) {
-    if (is_read_only(server, database_, limits)) return;  // by somebody else's will
-    active_ = true;
-    make_read_only(server, database_, limits);
-  }
-  void ended() { active_ = false; }
-  bool active() const { return active_; }
-
- private:
-  Rescue& rescue_;
-  std::string database_;
-  Fresh& fresh_;
-  bool active_{};
-};
-
-// What stands beside the database in the backup, and has a place here.
-struct Beside {
-  const Part* redis{};
-  std::vector<std::pair<const Part*, const FilesPlace*>> files;
-};
-
-Beside beside_database(const Manifest& manifest, const Subject& subject, const RestoreRequest& request, const std::string& see, std::vector<std::string>& notes) {
-  Beside found;
-  for (const auto& part : manifest.parts) {
-    if (part.kind == "redis" && request.wants("redis")) {
-      if (subject.redis) found.redis = &part;
-      else notes.push_back("the backup has Redis, which backup.redis does not name here: it is left out");
-    }
-    if (part.kind != "files" || !request.wants(part.subject)) continue;
-    const auto place = std::find_if(subject.files.begin(), subject.files.end(), [&](const auto& one) { return one.name == part.subject; });
-    if (place != subject.files.end()) found.files.emplace_back(&part, &*place);
-    else notes.push_back(fmt::format("the backup has \"{}\", which backup.volumes does not name here: it is left out", part.subject));
-  }
-  for (const auto& name : request.parts) {
-    const bool known = name == "database" || (name == "redis" && found.redis != nullptr) ||
-                       std::any_of(found.files.begin(), found.files.end(), [&](const auto& one) { return one.first->subject == name; });
-    if (!known) throw Failure{Exit::usage, fmt::format("the backup has no part \"{}\" that could be restored here", name), see};
-  }
-  return found;
-}
-
-std::vector<const Part*> needed_parts(const Manifest& manifest, const Beside& beside, bool with_database) {
-  auto parts = with_database ? database_parts(manifest) : std::vector<const Part*>{};
-  if (beside.redis != nullptr) parts.push_back(beside.redis);
-  for (const auto& [part, place] : beside.files) parts.push_back(part);
-  return parts;
-}
 
 class Restoring {
  public:
@@ -150,7 +88,7 @@ class Restoring {
       result_.source = manifest.label;
       if (swapping_) beside_ = beside_database(manifest, subject_, request_, see_backup(catalogue_, manifest.label), result_.notes);
       if (swapping_ && manifest.database) note(preflight_origin(*manifest.database, server_, subject_.database, request_.other_database, limits_));
-      checked_.emplace(catalogue_, manifest, needed_parts(manifest, beside_, with_database_), keys_, limits_);
+      checked_.emplace(catalogue_, manifest, parts_to_read(manifest, beside_, with_database_), keys_, limits_);
       if (manifest.database && with_database_) {
         auto identity = *manifest.database;
         if (request_.load.no_tablespaces) identity.tablespaces.clear();
@@ -159,9 +97,7 @@ class Restoring {
       }
       if (beside_.redis != nullptr) redis_.emplace(*subject_.redis, *beside_.redis, limits_);
     }
-    if (!request_.into.empty() && database_exists(server_, request_.into, limits_)) {
-      throw Failure{Exit::usage, fmt::format("database \"{}\" exists", request_.into), "name one that does not, with --into"};
-    }
+    if (const auto taken = into_taken(request_, server_, limits_)) throw Failure{*taken};
     return fmt::format("{} is whole", result_.source);
   }
 
@@ -404,50 +340,6 @@ class Restoring {
 };
 
 }  // namespace
-
-bool live_exists(const Subject& subject, const Limits& limits) {
-  auto server = open_beside(subject.database, subject.database.database, limits);
-  return database_exists(server, subject.database.database, limits);
-}
-
-std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request,
-                                   const Keyring& keys, const Limits& limits) {
-  const auto& live = subject.database.database;
-  auto server = open_beside(subject.database, live, limits);
-  require_primary(server, limits);
-  const bool whole = request.into.empty() && request.tables.empty();
-  const bool swapping = whole && request.wants("database") && database_exists(server, live, limits);
-  auto findings = swapping ? preflight_swap(server, live, limits) : std::vector<Finding>{};
-  const auto add = [&](std::vector<Finding> found) { findings.insert(findings.end(), found.begin(), found.end()); };
-  if (!request.file.empty()) {
-    const auto programs = find_programs(server.server_version() / 10000, subject.database, subject.container, limits);
-    DumpFile file{request.file};
-    file.check(*programs, limits);
-    add(preflight(file.needs().identity(request.load.no_owner, request.load.no_tablespaces), server, limits));
-    return findings;
-  }
-  const auto entry = catalogue.find(request.backup, limits);
-  auto notes = entry.passed_over;
-  const auto others = whole ? beside_database(entry.manifest, subject, request, see_backup(catalogue, entry.manifest.label), notes) : Beside{};
-  const CheckedBackup checked{catalogue, entry.manifest, needed_parts(entry.manifest, others, !whole || request.wants("database")), keys, limits};
-  if (entry.manifest.database) {
-    auto identity = *entry.manifest.database;
-    // Rows of single tables go where their schema is.
-    if (request.load.no_tablespaces || !request.tables.empty()) identity.tablespaces.clear();
-    if (whole) add(preflight_origin(identity, server, subject.database, request.other_database, limits));
-    if (!whole || request.wants("database")) add(preflight(identity, server, limits));
-  }
-  if (const auto half = half_restored(server, subject.database.database, limits)) findings.push_back({false, half->text(subject.database.database), half->remedy(subject.environment)});
-  for (auto& note : notes) findings.push_back({false, std::move(note), {}});
-  if (others.redis != nullptr) {
-    try {
-      const RedisRestore looked{*subject.redis, *others.redis, limits};
-    } catch (const Failure& failure) {
-      findings.push_back({true, failure.message(), failure.hint()});
-    }
-  }
-  return findings;
-}
 
 Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety,
                  const RestoreHooks& hooks, const Keyring& keys, const Clock& clock, Reporter& reporter,

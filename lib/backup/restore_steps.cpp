@@ -102,6 +102,11 @@ std::vector<const Part*> database_parts(const Manifest& manifest) {
   return parts;
 }
 
+std::optional<Failure> into_taken(const RestoreRequest& request, Connection& server, const Limits& limits) {
+  if (request.into.empty() || !database_exists(server, request.into, limits)) return std::nullopt;
+  return Failure{Exit::usage, fmt::format("database \"{}\" exists", request.into), "name one that does not, with --into"};
+}
+
 void Steps::step(const std::string& name, const std::function<std::string()>& work) {
   const auto started = clock_.steady();
   const auto elapsed = [&] { return std::chrono::duration_cast<Milliseconds>(clock_.steady() - started); };
@@ -160,6 +165,21 @@ void ApplicationHeld::stop(const Limits& limits) {
 void ApplicationHeld::start(const Limits& limits) {
   if (!std::exchange(active_, false)) return;
   if (hooks_.start) hooks_.start(limits);
+}
+
+ReadOnly::~ReadOnly() {
+  if (!active_) return;
+  const auto done = rescue_.attempt(fmt::format("\"{}\" still refuses writes", database_),
+                                    fmt::format("ALTER DATABASE {} RESET {}, then reconnect; the next backup or restore does it too", io::postgres::quote_identifier(database_), read_only_setting),
+                                    [&](Connection& server, const Limits& limits) { make_writable(server, database_, limits); });
+  // Without its mark the next run would not know.
+  if (!done) fresh_.keep();
+}
+
+void ReadOnly::begin(Connection& server, const Limits& limits) {
+  if (is_read_only(server, database_, limits)) return;  // by somebody else's will
+  active_ = true;
+  make_read_only(server, database_, limits);
 }
 
 }  // namespace codops::backup

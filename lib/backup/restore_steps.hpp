@@ -28,6 +28,9 @@ void forget_money(io::postgres::Connection& server, const std::string& database,
 // The parts that fill a database: archive and rows, else SQL. Failure{data}: it has none.
 std::vector<const Part*> database_parts(const Manifest& manifest);
 
+// --into makes a database: nullopt unless there is one of that name.
+std::optional<Failure> into_taken(const RestoreRequest& request, io::postgres::Connection& server, const Limits& limits);
+
 class Steps {
  public:
   Steps(Reporter& reporter, const Clock& clock) : reporter_{reporter}, clock_{clock} {}
@@ -72,6 +75,25 @@ class Fresh {
   Rescue& rescue_;
   std::string name_;
   bool made_{};
+};
+
+// The live database, while what it would be told would not stay: writable again unless the swap saw to it.
+class ReadOnly {
+ public:
+  // `fresh` has the mark that says so to whoever comes after our death.
+  ReadOnly(Rescue& rescue, std::string database, Fresh& fresh) : rescue_{rescue}, database_{std::move(database)}, fresh_{fresh} {}
+  ReadOnly(const ReadOnly&) = delete;
+  ReadOnly& operator=(const ReadOnly&) = delete;
+  ~ReadOnly();
+  void begin(io::postgres::Connection& server, const Limits& limits);
+  void ended() { active_ = false; }
+  bool active() const { return active_; }
+
+ private:
+  Rescue& rescue_;
+  std::string database_;
+  Fresh& fresh_;
+  bool active_{};
 };
 
 }  // namespace codops::backup

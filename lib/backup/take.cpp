@@ -169,82 +169,18 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   unpublished.published();
 
   Taken taken{std::move(manifest), {}, {}};
-  if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits, [&] { return taken.manifest.database; }).removed;
+  try {
+    if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits, [&] { return taken.manifest.database; }).removed;
+  } catch (Failure& failure) {
+    failure.add_context(fmt::format("backup {} is published and verified, but what the rules no longer keep could not be removed", taken.manifest.label));
+    failure.with_hint(fmt::format("once that is mended: codops backup prune {}{}", subject.environment, catalogue.reached_by()));
+    throw;
+  }
   taken.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   report(reporter, Event::Kind::done,
          fmt::format("{} · {} · {}", taken.manifest.label, format_bytes(taken.manifest.size()), taken.manifest.contents()),
          taken.took);
   return taken;
-}
-
-AskOrigin origin_of(io::postgres::Target database, const Limits& limits) {
-  return [database = std::move(database), &limits]() -> std::optional<DatabaseIdentity> {
-    try {
-      auto connection = io::postgres::Connection::open(database, limits.within(Milliseconds{10'000}));
-      return ask_origin(connection, database.database, limits.within(Milliseconds{10'000}));
-    } catch (const Failure&) {
-      limits.check("asking the database who it is");
-      return std::nullopt;
-    }
-  };
-}
-
-namespace {
-
-// Those that are not of `own`, with why they stay. Without it: all, as soon as they are of several.
-std::vector<Verdict> of_others(std::vector<Entry>& entries, const std::optional<DatabaseIdentity>& own) {
-  std::vector<Verdict> others;
-  const auto reference = own ? own : entries.empty() ? std::nullopt : entries.back().manifest.database;
-  const auto differs = [&](const Entry& entry) { return reference && entry.manifest.database && !same_database(*entry.manifest.database, *reference); };
-  if (std::none_of(entries.begin(), entries.end(), differs)) return others;
-  const auto stays = [&](const Entry& entry) { return !own || differs(entry); };
-  for (const auto& entry : entries) {
-    if (!stays(entry)) continue;
-    const auto whose = entry.manifest.database ? origin_text(*entry.manifest.database) : std::string{"no database"};
-    others.push_back({entry.manifest.label, true, {own ? fmt::format("of {}, another database: no rule of this one removes it", whose)
-                                                       : fmt::format("of {}: there are backups of several databases here, and this environment's can't be asked who it is", whose)}});
-  }
-  std::erase_if(entries, stays);
-  return others;
-}
-
-}  // namespace
-
-Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry_run, const Limits& limits, const AskOrigin& own) {
-  std::vector<Broken> broken;
-  std::vector<Candidate> candidates;
-  auto entries = catalogue.list(limits, &broken);
-  const auto others = of_others(entries, own ? own() : std::nullopt);
-  for (const auto& entry : entries) {
-    candidates.push_back({entry.manifest.label, entry.manifest.started, entry.standing(), entry.marks.pinned});
-  }
-  Pruning pruning{decide(policy, candidates, now), {}, std::move(broken)};
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (!entries[i].marks.unreadable) continue;
-    pruning.verdicts[i].reasons = {fmt::format("its marks can't be read, and it may be pinned; codops backup pin {} {} writes them anew, --off without the pin", environment_of(catalogue), entries[i].manifest.label)};
-  }
-  pruning.verdicts.insert(pruning.verdicts.end(), others.begin(), others.end());
-  std::sort(pruning.verdicts.begin(), pruning.verdicts.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
-  if (!dry_run) catalogue.remove_stale(now, limits);
-  for (auto& verdict : pruning.verdicts) {
-    if (verdict.keep) continue;
-    auto why = catalogue.held_by(verdict.label, limits);
-    if (why.empty() && !dry_run) {
-      try {
-        catalogue.remove(verdict.label, limits);
-      } catch (const Failure& failure) {
-        if (failure.code() != Exit::locked) throw;  // since we looked
-        why = failure.message();
-      }
-    }
-    if (why.empty()) {
-      pruning.removed.push_back(verdict.label);
-    } else {
-      verdict.keep = true;
-      verdict.reasons = {why};
-    }
-  }
-  return pruning;
 }
 
 }  // namespace codops::backup

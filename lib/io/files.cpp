@@ -100,16 +100,25 @@ void AtomicFile::give_to(unsigned uid, unsigned gid) {
 }
 
 void AtomicFile::commit(Existing existing) {
+  if (!put_in_place(existing)) refuse("write", path_, EEXIST);
+}
+
+bool AtomicFile::commit_new() { return put_in_place(Existing::refuse); }
+
+bool AtomicFile::put_in_place(Existing existing) {
   if (::fsync(fd_.get()) != 0) refuse("write", path_);
   const unsigned flags = existing == Existing::refuse ? RENAME_NOREPLACE : 0U;
   if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), flags) != 0) {
     // File systems without RENAME_NOREPLACE (NFS) still have link(2), which refuses a taken name.
-    if (flags == 0U || errno != EINVAL || ::link(temporary_.c_str(), path_.c_str()) != 0) refuse("write", path_);
+    const bool linked = flags != 0U && errno == EINVAL && ::link(temporary_.c_str(), path_.c_str()) == 0;
+    if (!linked && flags != 0U && errno == EEXIST) return false;
+    if (!linked) refuse("write", path_);
     ::unlink(temporary_.c_str());
   }
   temporary_.clear();
   fd_.reset();
   sync_folder(folder_of(path_));
+  return true;
 }
 
 void remove_unfinished(const std::filesystem::path& folder, std::string_view name) {

@@ -35,8 +35,11 @@ class AtomicFile {
   enum class Existing { replace, refuse };
   // fsync of the file, rename, fsync of the folder. With `refuse`, Failure{failed} when the name is taken.
   void commit(Existing existing = Existing::replace);
+  // The same; false when the name is taken, which is not to be mixed up with what fails.
+  bool commit_new();
 
  private:
+  bool put_in_place(Existing existing);
   std::filesystem::path path_, temporary_;
   Fd fd_;
   std::uint64_t size_{};

@@ -52,6 +52,7 @@ Json labels_of(const RunContext& context, const ServiceRecord& service, const Me
   labels[label_hash] = service.hash;
   labels[label_role] = to_string(service.role);
   labels[label_token] = context.token;
+  labels[label_container] = member.container;
   return labels;
 }
 

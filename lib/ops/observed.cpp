@@ -50,6 +50,14 @@ const ObservedContainer* Observed::container(const std::string& name) const {
   return nullptr;
 }
 
+const ObservedContainer* Observed::renamed(const std::string& name) const {
+  if (container(name) != nullptr) return nullptr;
+  for (const auto& one : containers) {
+    if (label_of(one, label_container) == name) return &one;
+  }
+  return nullptr;
+}
+
 bool is_edited(const ObservedContainer& container, WallTime written) {
   constexpr auto start_takes = std::chrono::seconds{10};
   if (written.time_since_epoch().count() == 0) return false;

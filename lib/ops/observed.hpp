@@ -17,6 +17,7 @@ inline constexpr const char* label_version = "codops.version";
 inline constexpr const char* label_hash = "codops.hash";
 inline constexpr const char* label_token = "codops.token";
 inline constexpr const char* label_role = "codops.role";
+inline constexpr const char* label_container = "codops.container";  // the name that a member was made with
 inline constexpr const char* label_owner = "codops.owner";  // of `codops run`: the process that waits for it
 inline constexpr const char* one_off_token = "run";  // of `codops run`, which is no run with a journal
 
@@ -64,6 +65,9 @@ struct Observed {
   WallTime now{};  // the engine's clock
 
   const ObservedContainer* container(const std::string& name) const;
+  // What was made as `name` and has another name since; nullptr where `name` is there, or nothing says that it was made so (before codops
+  // wrote it on each). Not by release and number: a service that was scaled down and up again has had several of those.
+  const ObservedContainer* renamed(const std::string& name) const;
 };
 
 // Whether a file of a container was changed by hand: what codops put there has no date (1970), and what an image's own start script made of

@@ -41,8 +41,12 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
              std::vector<std::string>& drift) {
   const auto* container = observed.container(member.container);
   if (container == nullptr) {
-    drift.push_back(fmt::format("{} was removed", member.container));
-    return;
+    container = observed.renamed(member.container);
+    if (container == nullptr) {
+      drift.push_back(fmt::format("{} was removed", member.container));
+      return;
+    }
+    drift.push_back(fmt::format("{} was renamed to {}: the next changing command gives it its name again", member.container, container->name));
   }
   if (container->state == target::RunState::paused) {
     drift.push_back(fmt::format("{} is paused (docker unpause {})", member.container, member.container));
@@ -116,6 +120,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
     ServiceStatus one{service.name, service.role, static_cast<int>(service.members.size()), 0, 0, false, service.image, service.image_id, {}, {}};
     for (const auto& member : service.members) {
       wanted.insert(member.container);
+      if (const auto* container = observed.renamed(member.container)) wanted.insert(container->name);
       compare(observed, service, member, one, status.drift);
       status.led_astray = status.led_astray || (service.role == Role::proxy && is_cut_off(observed, member));
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
@@ -64,28 +65,14 @@ void Transaction::release_lock() {
 void Transaction::observe_again(const Limits& limits) { observed_ = observe(host_.api(), host_.store(), host_.project(), host_.environment().proxy.upstreams, limits); }
 
 void Transaction::restore_names(const Limits& limits) {
-  std::vector<std::pair<std::string, std::string>> renamed;
+  std::set<std::pair<std::string, std::string>> renamed;
   for (const auto& [number, release] : observed_.snapshot.releases) {
     for (const auto& service : release.services) {
       for (const auto& member : service.members) {
-        if (observed_.container(member.container) != nullptr) continue;
-        for (const auto& container : observed_.containers) {
-          const auto label = [&](const char* name) {
-            const auto found = container.labels.find(name);
-            return found == container.labels.end() ? std::string{} : found->second;
-          };
-          if (label(label_token).empty() || container.service != service.name || label(label_release) != std::to_string(service.set) ||
-              label("com.docker.compose.container-number") != std::to_string(member.number)) {
-            continue;
-          }
-          renamed.emplace_back(container.name, member.container);
-          break;
-        }
+        if (const auto* container = observed_.renamed(member.container)) renamed.emplace(container->name, member.container);
       }
     }
   }
-  std::sort(renamed.begin(), renamed.end());
-  renamed.erase(std::unique(renamed.begin(), renamed.end()), renamed.end());
   for (const auto& [name, was] : renamed) {
     lock_->check(release::just_now);
     host_.api().rename_container(name, was, limits);

@@ -89,13 +89,7 @@ bool DirectoryStore::put_new(const std::string& name, std::string_view content, 
   io::make_folders((root_ / name).parent_path());
   io::AtomicFile file{root_ / name};
   file.write(content);
-  try {
-    file.commit(io::AtomicFile::Existing::refuse);
-  } catch (const Failure&) {
-    if (find(name, limits)) return false;
-    throw;
-  }
-  return true;
+  return file.commit_new();
 }
 
 std::unique_ptr<io::Reader> DirectoryStore::open(const std::string& name, const Limits& limits) {

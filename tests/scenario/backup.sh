@@ -64,6 +64,14 @@ check "export reads without codops" "$CODOPS" backup export test latest "$WORK/o
 check "pg_restore lists the export" "$pg_bin/pg_restore" -f /dev/null "$WORK/out.dump"
 check "drill" "$CODOPS" backup drill test
 expect "a drill is recorded" "$("$CODOPS" backup list test -o json | jq '[.backups[] | select(.drilled)] | length')" 1
+rc=0
+"$CODOPS" backup drill test --set backup.rto=1ms >"$WORK/out" 2>&1 || rc=$?
+expect "one that takes longer than the RTO is not well" "$rc $(grep -c 'RTO .*, MISSED' "$WORK/out")" "2 1"
+export_without() { env "$@" "$CODOPS" backup export test latest "$WORK/out2.dump" --set "backup.identity_file=$WORK/nowhere"; }
+check "the identity may come from the environment" export_without CODOPS_BACKUP_IDENTITY="$(<"$WORK/identity")"
+expect "and reads the same" "$(sha256sum <"$WORK/out2.dump")" "$(sha256sum <"$WORK/out.dump")"
+rm "$WORK/out2.dump"
+expect "without any nothing is read" "$(export_without A=b >/dev/null 2>&1 || echo $?) $(find "$WORK" -maxdepth 1 -name 'out2.dump*' | wc -l)" "78 0"
 
 # ---- a small schema, a role, and somebody else's SQL
 sql postgres "CREATE ROLE reader"
@@ -139,6 +147,30 @@ expect "has one of its own, after the last" "$([[ $(turned list test -o json | j
 expect "the impossible one is told" "$(turned list test -o json | jq -r '.backups[] | select(.label == "99999999-999999F") | .state')" damaged
 check "and goes by its stamp" turned rm test 99999999-999999F --yes
 expect "an option before the command is told where it belongs" "$("$CODOPS" --store /x backup list 2>&1 | grep -c 'comes before the command')" 1
+
+# ---- backups of two databases in one folder: what list says of each is what prune does
+sql postgres 'CREATE DATABASE twin'
+for twin in small twin; do
+  mkdir -p "$WORK/twins/$twin"
+  sed "s,/shop\$,/$twin," .env.test >"$WORK/twins/$twin/.env.test"
+  sed "s,store: .*,store: $WORK/store-of-twins,; s/count: 50/count: 1/" codops.yaml >"$WORK/twins/$twin/codops.yaml"
+done
+of_twin() { "$CODOPS" backup "${@:2}" -C "$WORK/twins/$1"; }
+told() { # TWIN: what list keeps, newest first, then where a prune would differ
+  of_twin "$1" list test -o json | jq -c '[.backups[] | {label, keep, reasons}] | sort_by(.label)' >"$WORK/listed"
+  of_twin "$1" list test -o json | jq -c '[.backups[].keep]'
+  of_twin "$1" prune test --dry-run -o json | jq -c '[.backups[] | {label, keep, reasons}] | sort_by(.label)' | diff "$WORK/listed" -
+}
+for twin in small small twin; do of_twin "$twin" test --no-prune >/dev/null 2>&1; done
+expect "another database's are kept" "$(told twin)" "[true,true,true]"
+expect "of its own what no rule keeps is not" "$(told small)" "[true,true,false]"
+sed -i "s,:$PGPORT_OWN/,:1/," "$WORK/twins/small/.env.test"
+expect "where it can't be asked which are its own, all are" "$(told small)" "[true,true,true]"
+sed -i "s,:1/,:$PGPORT_OWN/," "$WORK/twins/small/.env.test"
+expect "one would go" "$(of_twin small list test | grep -c 'next prune removes it')" 1
+check "and goes" of_twin small prune test
+expect "so that two are left" "$(told twin)" "[true,true]"
+sql postgres 'DROP DATABASE twin'
 
 # ---- an identity that a passphrase protects, as `age -p` makes it
 cat >"$WORK/protect.py" <<'PY'
@@ -216,30 +248,46 @@ check "the next run" "$CODOPS" backup test
 expect "it sweeps what killed runs left" "$(unfinished)" ""
 expect "folders without a manifest are gone" "$(find "$WORK/store/shop/test" -mindepth 1 -maxdepth 1 -type d | wc -l)" "$(count)"
 
-# ---- kill -9 at each step of publication: every rename, sync and removal. With --full only: strace counts calls per thread,
-# so which call of a run the N-th is depends on which thread makes it, and a run can end without having met its fault.
+# ---- each step of publication: every folder, rename, sync and removal is killed, then fails. With --full only.
+# strace counts each call by its own number: glibc's renameat2 without flags is renameat; the manifest's, which takes nobody's place,
+# is a renameat2. A run that ends well was beyond the last one.
+every() { # CALL FAULT LEAST: fault at the first CALL of a run, at the second of the next …; LEAST of them must be met
+  local call=$1 fault=$2 least=$3 k rc ignored=''
+  for ((k = 1; k <= 60; ++k)); do
+    rc=0
+    strace -f -qq -o "$WORK/trace" -e trace="$call" -e inject="$call:$fault:when=$k" "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
+    if ((rc == 0)) && grep -q INJECTED "$WORK/trace"; then ignored+=" $k"; elif ((rc == 0)); then break; fi
+    if [[ $fault == error=* && -n $(unfinished) ]]; then fail "$call:$fault:when=$k leaves nothing" "$(unfinished)"; fi
+  done
+  if ((k > least && k <= 60)); then pass "$call:$fault was met"; else fail "$call:$fault was met" "$((k - 1)) times, not $least"; fi
+  expect "$call:$fault ends with an error, wherever it is" "$ignored" ""
+}
 if [[ -z ${CODOPS_FULL:-} ]]; then
   :
 elif command -v strace >/dev/null; then
   before=$(count)
-  # glibc's renameat2 without flags is the system call renameat.
-  for call in renameat fsync unlink; do
-    for when in 1 2 3 4 5 6 8 10 12; do
-      strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$when" "$CODOPS" backup test >/dev/null 2>&1 || true
-    done
-  done
-  invariant "kill -9 at each rename, fsync and unlink" "$before"
+  every mkdir signal=SIGKILL 1
+  every renameat signal=SIGKILL 4
+  every renameat2 signal=SIGKILL 1
+  every fsync signal=SIGKILL 11
+  every unlink signal=SIGKILL 1
+  invariant "kill -9 at each folder, rename, fsync and unlink" "$before"
   check "the run after those" "$CODOPS" backup test
   expect "nothing unfinished stays" "$(unfinished)" ""
-  # The k-th write, sync or rename fails with an error instead.
   before=$(count)
-  for fault in write:error=ENOSPC:when=40 fsync:error=EIO:when=1 fsync:error=EIO:when=5 renameat:error=EIO:when=2 renameat:error=ENOSPC:when=4 renameat:error=EIO:when=5; do
-    rc=0
-    strace -f -qq -o /dev/null -e trace="${fault%%:*}" -e inject="$fault" "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
-    if ((rc != 0)); then pass "$fault is a failure"; else fail "$fault is a failure" "exit 0: $(tail -n 1 "$WORK/out")"; fi
-  done
+  every mkdir error=ENOSPC 1
+  every renameat error=EIO 4
+  every renameat2 error=EIO 1
+  every fsync error=EIO 11
+  every unlink error=EIO 1
+  rc=0
+  strace -f -qq -o "$WORK/trace" -e trace=write -e inject=write:error=ENOSPC:when=40 "$CODOPS" backup test >"$WORK/out" 2>&1 || rc=$?
+  expect "a write that fails is a failure" "$((rc != 0)) $(grep -q INJECTED "$WORK/trace" && echo met)" "1 met"
   invariant "failing system calls" "$before"
   expect "a failed run leaves nothing" "$(unfinished)" ""
+  # It was in place when its folder could not be synced: no other backup's name is taken.
+  strace -f -qq -o "$WORK/trace" -e trace=renameat2,fsync -e inject=fsync:error=EIO:when=10 "$CODOPS" backup test >"$WORK/out" 2>&1 || true
+  expect "what fails after the manifest's rename is told as that" "$(grep -A 1 renameat2 "$WORK/trace" | grep -c INJECTED) $(grep -c '^error: cannot sync .*: Input/output error' "$WORK/out")" "1 1"
 else
   skip "publication steps" "no strace"
 fi
@@ -284,8 +332,13 @@ if mount -t tmpfs -o size=12m tmpfs "$WORK/small-store"; then
   for _ in 1 2 3 4 5; do "$CODOPS" backup test --store "$WORK/small-store" >"$WORK/out" 2>"$WORK/err" || { rc=$?; break; }; done
   expect "a full disk is a failure" "$rc" 1
   check "it is named" grep -q "No space left" "$WORK/err"
+  check "with the state of things, and what to type" grep -q "^hint: nothing was published, and earlier backups are as they were; once that is mended: codops backup test --store $WORK/small-store" "$WORK/err"
   check "what was there is whole" "$CODOPS" backup verify test all --store "$WORK/small-store"
   expect "nothing half-written stays" "$(find "$WORK/small-store" -name '*.tmp' | wc -l)" 0
+  before=$(count --store "$WORK/small-store")
+  rc=0
+  "$CODOPS" backup test --store "$WORK/small-store" --set backup.retention.count=1 >"$WORK/out" 2>&1 || rc=$?
+  expect "and nothing is pruned for one that failed" "$rc $(count --store "$WORK/small-store")" "1 $before"
   mount -o remount,ro "$WORK/small-store"
   check "and in a store that takes no notes" sh -c "'$CODOPS' backup verify test all --store '$WORK/small-store' 2>'$WORK/err'"
   check "which is told" grep -q "that it was verified is not recorded in the store" "$WORK/err"
@@ -350,6 +403,14 @@ if [[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 ]]; then
   newest=$(labels | tail -n 1)
   check "a clock that is a year behind" env LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=-365d "$CODOPS" backup test
   if [[ $(labels | tail -n 1) > $newest ]]; then pass "its label still sorts last"; else fail "its label still sorts last" "$(labels | tail -n 1)"; fi
+  before=$(count)
+  week() { "$@" "$CODOPS" backup test --set backup.retention.days=7 --set backup.retention.count=0; }
+  check "a clock that is a year ahead" week env LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+365d
+  newest=$(labels | tail -n 1)
+  check "and right again" week env
+  expect "drops none of the good ones by days" "$(count)" "$((before + 2))"
+  if [[ $(labels | tail -n 1) > $newest ]]; then pass "and the newest still sorts last"; else fail "and the newest still sorts last" "$(labels | tail -n 1)"; fi
+  check "all of them are whole" "$CODOPS" backup verify test all
 else
   skip "the clock" "no libfaketime" || true
 fi

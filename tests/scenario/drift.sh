@@ -30,11 +30,20 @@ drifted "another limit" "$victim has CpuShares 512 by hand (docker update)"
 victim=$(web)
 docker network disconnect "${PROJECT}_default" "$victim"
 drifted "off its own network" "$victim was taken off the network ${PROJECT}_default"
+victim=$(web)
+docker rename "$victim" "$PROJECT-other"
+drifted "renamed" "$victim was renamed to $PROJECT-other"
 docker run -d --name "$PROJECT-web-7" --label "com.docker.compose.project=$PROJECT" --label com.docker.compose.service=web --label com.docker.compose.oneoff=False \
   --label com.docker.compose.config-hash=x --label com.docker.compose.container-number=7 codops-demo/frontend:v1.0.0 >/dev/null
 drifted "one more" "$PROJECT-web-7 was not made by codops"
 load_stop drift
 expect "no request failed (of $(load_value drift .sent))" "$(load_value drift '[.failed, .reasons]')" "[0,{}]"
+
+# Members that came and went under one number are no renamed ones.
+for count in 3 1 3 1 3 2; do
+  check "scaled to $count" "$CODOPS" scale test "web=$count"
+  expect "nothing else is touched" "$("$CODOPS" resume test 2>&1) $(converged v1.0.0 || true)" "nothing is unfinished "
+done
 
 # What takes a container away from under the proxy may cost the request that is in it; what comes after goes to the other one.
 load_start taken --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0

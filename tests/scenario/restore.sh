@@ -85,6 +85,29 @@ tidy
 rc=0
 "$CODOPS" restore test "$WORK/dump.sql" --part redis --yes >/dev/null 2>&1 || rc=$?
 expect "a dump file has no Redis" "$rc" 64
+rc=0
+"$CODOPS" restore test good --part database --into beside --yes >"$WORK/out" 2>&1 || rc=$?
+expect "--part goes not with --into, and nothing is made" "$rc $(grep -c '^error: --into makes another database of the backup: it goes without --part' "$WORK/out") $(sql postgres "SELECT count(*) FROM pg_database WHERE datname = 'beside'")" "64 1 0"
+rc=0
+"$CODOPS" restore test good --into shop --dry-run >"$WORK/out" 2>&1 || rc=$?
+expect "a dry run says that --into names a database that is there" "$rc $(grep -c '! database "shop" exists' "$WORK/out")" "65 1"
+
+# ---- every backup verified, the damaged one told and the others read
+cp -r "$WORK/store" "$WORK/flipped"
+many=$("$CODOPS" backup list test -o json | jq '.backups | length')
+flipped=$(find "$WORK/flipped" -name database.dump.zst.age | sort | head -n 1)
+printf '\xff' | dd of="$flipped" bs=1 seek=$(($(stat -c %s "$flipped") / 2)) conv=notrunc status=none
+verified() { "$CODOPS" backup verify test all --store "$1" -o json | jq -c '[.exit, ([.backups[] | select(.whole and .read)] | length), ([.backups[] | select(.whole | not) | .label] | join(","))]'; }
+expect "verify all reads every one" "$(verified "$WORK/store")" "[0,$many,\"\"]"
+expect "of which one with a flipped byte is damaged" "$(verified "$WORK/flipped")" "[2,$((many - 1)),\"$(basename "$(dirname "$flipped")")\"]"
+
+# ---- what pg_dump makes of one schema, which every new database has already
+for format in custom plain; do
+  "$pg_bin/pg_dump" --format "$format" -n public -h "$PGSOCK" -p "$PGPORT_OWN" -U postgres -d shop -f "$WORK/schema.$format"
+  check "a $format dump of -n public restores" "$CODOPS" restore test "$WORK/schema.$format" --into only_public --yes
+  expect "with every row" "$(sql only_public 'SELECT count(*) FROM orders')" "$(sql shop 'SELECT count(*) FROM orders')"
+  sql postgres 'DROP DATABASE only_public'
+done
 check "the RDB alone" "$CODOPS" backup export test good "$WORK/dump.rdb" --part redis
 if command -v redis-check-rdb >/dev/null; then check "is one for Redis" redis-check-rdb "$WORK/dump.rdb"; fi
 check "the files alone" "$CODOPS" backup export test good "$WORK/files.tar" --part "$WORK/uploads"

@@ -106,6 +106,30 @@ TEST_CASE("backup origin: no rule of one database removes another's backups") {
   CHECK(pruning.verdicts[0].reasons.front().find(others.name) != std::string::npos);
 }
 
+TEST_CASE("backup origin: the database is asked only where its answer can keep something") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop mine{*server, small};
+  Places places;
+  const auto first = places.take(mine.target()).manifest.label;
+  places.take(mine.target());
+  const auto limits = a_minute();
+  int asked = 0;
+  const auto another = [&]() -> std::optional<backup::DatabaseIdentity> {
+    ++asked;
+    return backup::DatabaseIdentity{.name = "another"};
+  };
+  backup::Policy policy;
+  policy.days = 0;
+  policy.count = 2;
+  CHECK(backup::prune(places.catalogue, policy, places.clock.now(), true, limits, another).removed.empty());
+  CHECK(asked == 0);
+  policy.count = 1;
+  CHECK(backup::prune(places.catalogue, policy, places.clock.now(), true, limits, another).removed.empty());
+  CHECK(asked == 1);
+  CHECK(backup::prune(places.catalogue, policy, places.clock.now(), true, limits).removed == std::vector<std::string>{first});
+}
+
 TEST_CASE("backup drill: roles and tablespaces that its server lacks are no difference, and are not left there") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -9,6 +9,7 @@
 #include "lib/io/process.hpp"
 #include "lib/io/row_digest.hpp"
 #include "tests/support/backup_fixture.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 using namespace codops;
 using namespace codops::tests;
@@ -145,6 +146,41 @@ TEST_CASE("backup: pruning follows publication, and a second run is kept out whi
     CHECK(failure.message().find(fmt::format("pid {} on ", ::getpid())) != std::string::npos);
     CHECK(failure.hint().find(fmt::format("kill {}", ::getpid())) != std::string::npos);
   }
+}
+
+TEST_CASE("backup: what can't be pruned is told apart from a backup that failed") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  backup::Options options;
+  options.prune = backup::Policy{};
+  options.prune->days = 0;
+  options.prune->count = 1;
+  const auto first = backups.take(shop.target(), options).manifest.label;
+  struct Holding final : ForwardingStore {
+    using ForwardingStore::ForwardingStore;
+    std::string held;
+    void remove(const std::string& name, const Limits& limits) override {
+      if (name.find(held) != std::string::npos) throw Failure{Exit::failed, "cannot remove it"};
+      real_.remove(name, limits);
+    }
+  };
+  Holding store{backups.store};
+  store.held = first;
+  backup::Catalogue catalogue{store, "shop/test"};
+  catalogue.reach_by(" --store /backups");
+  try {
+    backup::take(catalogue, {"test", shop.target(), {}}, options, backups.keys, backups.clock, backups.reporter, a_minute());
+    FAIL("it was pruned");
+  } catch (const Failure& failure) {
+    const auto all = backups.labels();
+    REQUIRE(all.size() == 2);
+    CHECK(failure.code() == Exit::failed);
+    CHECK(failure.message() == "backup " + all[1] + " is published and verified, but what the rules no longer keep could not be removed: cannot remove it");
+    CHECK(failure.hint() == "once that is mended: codops backup prune test --store /backups");
+  }
+  CHECK(backups.strays().empty());
 }
 
 TEST_CASE("backup: a role that owns only its own things can take one, without others' passwords") {

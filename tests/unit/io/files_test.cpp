@@ -45,6 +45,7 @@ TEST_CASE("a file appears whole, with its mode, or not at all") {
   CHECK(io::read_file(path) == "two");
   io::AtomicFile again{path};
   again.write("three");
+  CHECK_FALSE(again.commit_new());
   CHECK_THROWS_AS(again.commit(io::AtomicFile::Existing::refuse), Failure);
   CHECK(io::read_file(path) == "two");
 }

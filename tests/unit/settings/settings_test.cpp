@@ -60,6 +60,10 @@ TEST_CASE("without codops.yaml the seed's layout works") {
   CHECK(production.compose_files == std::vector{(project.path() / "docker-compose.prod.yml").string()});
   CHECK(production.env_files == std::vector{(project.path() / ".env.production").string()});
   CHECK(production.backup.before_deploy);
+  CHECK(production.backup.store == "/backups");
+  CHECK(production.backup.retention.days == 7);
+  CHECK_FALSE(production.backup.retention.count);
+  CHECK(production.backup.retention.keep_min == 1);
   CHECK(production.timeouts.ready == std::chrono::seconds{60});
   CHECK_FALSE(production.timeouts.stop);
 
