@@ -64,7 +64,7 @@ full
 expect "a full disk: .env under two names is as it was" "$(code setup --remap --only env) $(cmp .env "$WORK/was" && stat -c %h .env)" "1 2"
 rm "$disk/filler"
 expect "killed in the middle of it" "$(CODOPS_TEST_KILL=within:env code setup --remap --only env) $(grep -c ':5433/' .env) $(grep -c ':5432/' .env)" "137 1 1"
-expect "doctor tells, and changes nothing" "$(code setup --check --remap --only env; sha256sum <.env) $(words "$WORK/err" | grep -c 'a run that died wrote a part of ".env"')" "2
+expect "doctor tells, and changes nothing" "$(code setup --check --remap --only env; sha256sum <.env) $(words "$WORK/out" | grep -c 'a run that died wrote a part of ".env"')" "2
 $(sha256sum <.env) 1"
 cp .env "$WORK/half"
 expect "the next run puts it back, and moves the whole of it" "$(code setup --remap --only env) $(words "$WORK/err" | grep -c '".env" is as it was') $(grep -c ':5433/' .env) $(cmp .env other && stat -c %h .env)" "0 1 2 2"

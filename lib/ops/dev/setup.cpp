@@ -141,9 +141,6 @@ Outcome set_up(const Request& request, Reporter& reporter, const Clock& clock, c
   if (request.check_only) {
     auto workspace = observe(request.inputs, request.remap ? agreement(request) : Agree{}, limits);
     require_something(workspace);
-    for (const auto& file : half_written(workspace.project, workspace.folder / unfinished_writes)) {
-      reporter.note(fmt::format("a run that died wrote a part of \"{}\": codops setup-dev puts it back as it was", file));
-    }
     Ledger ledger{dev_folder(request.inputs.environment.directory)};
     return run(request, workspace, ledger, reporter, clock, limits);
   }
