@@ -3,9 +3,8 @@
 #include <array>
 #include <cstring>
 
-#include "lib/backup/copy_in.hpp"
+#include "lib/backup/sql_words.hpp"
 #include "lib/base/failure.hpp"
-#include "lib/base/known_secrets.hpp"
 #include "lib/base/units.hpp"
 #include "lib/text/printable.hpp"
 #include "lib/text/sql_shape.hpp"
@@ -16,26 +15,6 @@ namespace {
 
 constexpr std::size_t least_buffered = 256U << 10U;
 constexpr std::size_t longest_statement = 128U << 20U;  // about three times that is the memory it takes
-constexpr std::size_t shown = 60;
-
-// The first words of a statement, in small letters.
-std::vector<std::string> first_words(std::string_view sql) {
-  constexpr std::size_t enough = 12, most_tokens = 60;
-  std::vector<std::string> words;
-  sql::Lexer lexer{sql};
-  for (std::size_t i = 0; i < most_tokens && words.size() < enough; ++i) {
-    const auto token = lexer.next();
-    if (!token) break;
-    if (token->kind == sql::Token::Kind::word) words.push_back(sql::lower_case(token->of(sql)));
-    if (token->kind == sql::Token::Kind::quoted_name || token->kind == sql::Token::Kind::string) words.emplace_back(token->of(sql));
-  }
-  words.resize(std::max<std::size_t>(words.size(), 3));
-  return words;
-}
-
-bool one_of(const std::string& word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 bool concerns_database(const std::vector<std::string>& words) {
   if (one_of(words[0], {"create", "drop", "alter"}) && words[1] == "database") return true;
@@ -60,29 +39,6 @@ Control transaction_control(const std::vector<std::string>& words) {
   return words[1] == "prepared" || std::find(words.begin(), words.end(), "chain") != words.end() ? Control::refused : Control::ours;
 }
 
-// ALTER … OWNER TO x, SET SESSION AUTHORIZATION x
-bool sets_owner(const std::string& sql, const std::vector<std::string>& words) {
-  if (words[0] == "set") return words[1] == "session" && words[2] == "authorization";
-  if (words[0] != "alter") return false;
-  std::array<std::string, 3> last{};
-  sql::Lexer lexer{sql};
-  while (const auto token = lexer.next()) {
-    if (token->trivia()) continue;
-    std::rotate(last.begin(), last.begin() + 1, last.end());
-    last.back() = token->kind == sql::Token::Kind::word ? sql::lower_case(token->of(sql)) : "x";
-  }
-  return last[0] == "owner" && last[1] == "to";
-}
-
-// What pg_dump --clean begins with. Without --if-exists it takes for granted that everything is there already.
-bool cleans(const std::vector<std::string>& words) {
-  return one_of(words[0], {"drop", "alter"}) || (words[0] == "select" && (words[1] == "lo_unlink" || words[2] == "lo_unlink"));
-}
-
-bool is_missing(const std::string& sqlstate) {
-  return one_of(sqlstate, {"42P01", "42704", "42883", "42703", "3F000"});  // table, object, function, column, schema
-}
-
 // Settings under which a quote or a backslash may be something else than it looks like.
 bool changes_quotes(const std::vector<std::string>& words) {
   if (words[0] != "set" || words.size() < 3) return false;
@@ -93,28 +49,8 @@ bool changes_quotes(const std::vector<std::string>& words) {
 
 std::string first_line(std::string_view text) {
   const auto line = text.substr(0, text.find_first_of("\r\n"));
-  const bool more = line.size() <= shown && text.find_first_not_of("\r\n", line.size()) != std::string_view::npos;
-  return text::printable(line, shown) + (more ? "…" : "");
-}
-
-// Its kind and names, up to its first value: that may be the password of a subscription or a user mapping.
-std::string named(std::string_view statement) {
-  using Kind = sql::Token::Kind;
-  sql::Lexer lexer{statement};
-  std::size_t end = 0;
-  while (end <= shown) {
-    auto token = lexer.next();
-    if (!token) return text::printable(statement, shown);
-    if (token->trivia()) continue;
-    if (token->kind == Kind::open && (token = lexer.next())) {
-      if (token->kind != Kind::close) break;
-    } else if (token->kind != Kind::word && token->kind != Kind::quoted_name && token->of(statement) != "." && token->of(statement) != "=") {
-      break;
-    }
-    end = token->end;
-  }
-  const auto front = text::printable(statement.substr(0, end), shown);
-  return front + (front.ends_with("…") ? "" : "…");
+  const bool more = line.size() <= words_shown && text.find_first_not_of("\r\n", line.size()) != std::string_view::npos;
+  return text::printable(line, words_shown) + (more ? "…" : "");
 }
 
 }  // namespace
@@ -176,7 +112,7 @@ SqlScript::Found SqlScript::scan(Statement& statement) {
     if (!token->complete) refuse("it ends inside a quote or a comment: it is cut off");
     if (token->trivia()) continue;
     if (token->kind == sql::Token::Kind::backslash) {
-      if (start) refuse(fmt::format("\"{}\" holds a command of psql, and none is run", named(std::string_view{text_}.substr(*start, token->end - *start))));
+      if (start) refuse(fmt::format("\"{}\" holds a command of psql, and none is run", statement_name(std::string_view{text_}.substr(*start, token->end - *start))));
       const auto newline = text_.find('\n', token->begin);
       if (newline == std::string::npos && !ended_) return Found::more;
       const auto end = newline == std::string::npos ? text_.size() : newline + 1;
@@ -248,7 +184,7 @@ std::optional<SqlScript::Statement> SqlScript::next() {
       continue;
     }
     if (control == Control::refused) {
-      refuse(fmt::format("\"{}\" would end the restore's own transaction", named(statement.sql)), "pg_dump writes no such line: look at who changed the file");
+      refuse(fmt::format("\"{}\" would end the restore's own transaction", statement_name(statement.sql)), "pg_dump writes no such line: look at who changed the file");
     }
     if (changes_quotes(words)) {
       refuse(fmt::format("\"{}\": with that setting its quotes can't be told apart for sure", first_line(statement.sql)), "make a custom one: pg_dump -Fc DATABASE > FILE");
@@ -296,43 +232,6 @@ std::size_t SqlScript::rows(char* into, std::size_t size) {
   }
 }
 
-namespace {
-
-// The server may quote a part of what it could not read: 'missing "=" after "…" in connection info string'.
-KnownSecrets secrets_of(std::string_view statement, const std::vector<std::string>& words) {
-  KnownSecrets secrets;
-  if (!one_of(words[0], {"create", "alter"}) || !one_of(words[1], {"subscription", "user", "server", "role"})) return secrets;
-  sql::Lexer lexer{statement};
-  while (const auto token = lexer.next()) {
-    if (token->kind != sql::Token::Kind::string) continue;
-    auto value = token->of(statement);
-    value.remove_prefix(std::min(value.find('\'') + 1, value.size()));
-    if (value.ends_with('\'')) value.remove_suffix(1);
-    secrets.add(value);
-    while (!value.empty()) {
-      const auto space = std::min(value.find(' '), value.size());
-      const auto pair = value.substr(0, space);
-      secrets.add(pair.substr(pair.find('=') + 1));  // all of it without one
-      value.remove_prefix(std::min(space + 1, value.size()));
-    }
-  }
-  return secrets;
-}
-
-// Undone alone when what it drops is not there.
-void clean(io::postgres::Connection& connection, const std::string& sql, const Limits& limits) {
-  connection.run("SAVEPOINT cleaning", limits);
-  try {
-    connection.run(sql, limits);
-  } catch (const io::postgres::DatabaseError& error) {
-    if (error.lost() || !is_missing(error.sqlstate())) throw;
-    connection.run("ROLLBACK TO SAVEPOINT cleaning", limits);
-  }
-  connection.run("RELEASE SAVEPOINT cleaning", limits);
-}
-
-}  // namespace
-
 void as_one_transaction(io::Reader& sql, io::Writer& out) {
   std::string passed = "BEGIN;\n\n";
   SqlScript script{sql, &passed};
@@ -347,36 +246,6 @@ void as_one_transaction(io::Reader& sql, io::Writer& out) {
   }
   passed += "\nCOMMIT;\n";
   flush();
-}
-
-void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptWays& ways, const Limits& limits) {
-  auto connection = open_for_load(into, limits);
-  connection.run("SET standard_conforming_strings = on; BEGIN", limits);
-  SqlScript script{sql};
-  bool cleaning = true;  // until the first statement that makes something
-  while (const auto statement = script.next()) {
-    const auto words = first_words(statement->sql);
-    if (ways.no_owner && sets_owner(statement->sql, words)) continue;
-    if (ways.no_tablespaces && words[0] == "set" && words[1] == "default_tablespace") continue;
-    const bool may_miss = cleaning && cleans(words);
-    cleaning = may_miss || (cleaning && (words[0] == "set" || (words[0] == "select" && words[2] == "set_config")));
-    try {
-      // `pg_dump -n public` writes so; every new database has that one, empty.
-      if (words[0] == "create" && words[1] == "schema" && one_of(words[2], {"public", "\"public\""})) connection.run("DROP SCHEMA IF EXISTS public", limits);
-      io::postgres::Source rows;
-      if (statement->copies) rows = [&](char* at, std::size_t size) { return script.rows(at, size); };
-      may_miss ? clean(connection, statement->sql, limits) : static_cast<void>(connection.run(statement->sql, limits, rows));
-    } catch (Failure& failure) {
-      if (failure.code() != Exit::failed) throw;
-      Failure told{failure.code(), secrets_of(statement->sql, words).hide(failure.message()), failure.hint()};
-      told.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, named(statement->sql)));
-      throw told;
-    }
-  }
-  if (ways.before_commit) ways.before_commit();
-  // Whatever it was that ended ours: what is in the database now is not what the dump has.
-  const bool whole = connection.transaction() == io::postgres::Transaction::in_transaction && connection.run("COMMIT", limits).last.command() == "COMMIT";
-  if (!whole) throw Failure{Exit::data, "the dump ended the restore's own transaction, so it is not known to be whole", "make a custom one: pg_dump -Fc DATABASE > FILE"};
 }
 
 }  // namespace codops::backup

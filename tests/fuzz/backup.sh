@@ -9,10 +9,10 @@ rm -f build/fuzz/*-crash-* build/fuzz/*-timeout-* build/fuzz/*-oom-*
 CXXFLAGS='-std=c++20 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFMT_HEADER_ONLY -include cmake/precompiled.hpp -I.'
 export CXXFLAGS
 # shellcheck disable=SC2016
-printf '%s\n' tests/fuzz/backup_fuzzer.cpp lib/backup/custom_archive.cpp lib/backup/manifest.cpp lib/backup/rdb.cpp lib/backup/sql_script.cpp \
-  lib/backup/dump_needs.cpp lib/backup/copy_in.cpp lib/backup/half_restored.cpp lib/backup/metrics.cpp lib/base/*.cpp lib/text/sql_*.cpp lib/text/printable.cpp \
-  lib/io/crypto*.cpp lib/io/compression.cpp lib/io/byte_stream.cpp lib/io/bech32.cpp lib/io/row_digest.cpp lib/io/files.cpp lib/io/tar.cpp lib/io/postgres*.cpp \
-  lib/store/lock_text.cpp lib/store/process_identity.cpp lib/store/s3_xml.cpp |
+printf '%s\n' tests/fuzz/backup_fuzzer.cpp lib/backup/custom_archive.cpp lib/backup/manifest.cpp lib/backup/rdb.cpp lib/backup/sql_script.cpp lib/backup/sql_words.cpp \
+  lib/backup/dump_needs.cpp lib/backup/database_settings.cpp lib/backup/metrics.cpp lib/base/*.cpp lib/text/sql_*.cpp lib/text/printable.cpp \
+  lib/io/crypto*.cpp lib/io/compression.cpp lib/io/byte_stream.cpp lib/io/bech32.cpp lib/io/row_digest.cpp lib/io/files.cpp lib/io/fd.cpp lib/io/tar.cpp \
+  lib/io/postgres_target.cpp lib/store/lock_text.cpp lib/store/process_identity.cpp lib/store/s3_xml.cpp |
   xargs -P "${CODOPS_FUZZ_JOBS:-2}" -I '{}' sh -c 'object=build/fuzz/objects/$(echo "$1" | tr / _).o
     [ "$object" -nt "$1" ] || ${CLANG:-clang++} $CXXFLAGS -I/usr/include/postgresql -c "$1" -o "$object"' sh '{}'
 ${CLANG:-clang++} -fsanitize=fuzzer,address,undefined build/fuzz/objects/*.o -lcrypto -lz -lzstd -larchive -lpqxx -lpq -lxxhash -lpthread -o build/fuzz/backup_fuzzer

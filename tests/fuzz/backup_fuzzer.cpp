@@ -7,7 +7,6 @@
 
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/dump_needs.hpp"
-#include "lib/backup/half_restored.hpp"
 #include "lib/backup/manifest.hpp"
 #include "lib/backup/metrics.hpp"
 #include "lib/backup/rdb.hpp"
@@ -113,7 +112,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 10:
         codops::store::parse_lock_text(std::string{text});
         codops::backup::from_exposition(text, "test");
-        codops::backup::parse_half_restored(std::string{text});
         break;
       case 11:
         codops::io::from_bech32(text);

@@ -349,7 +349,8 @@ TEST_CASE("restore: a SQL dump that runs commands of psql, or is one of pg_dumpa
     CAPTURE(line);
     refused(std::string{dump}.insert(end, line + owned.string() + "\n"));
   }
-  refused(io::capture({{"pg_dumpall", "-h", server->folder(), "-p", std::to_string(server->port()), "-U", "postgres", "--no-role-passwords"}, {}, {}}, a_minute(), 1U << 30U));
+  // Names that other tests have made in encodings of their own are too much for it.
+  refused(io::capture({{"pg_dumpall", "-h", server->folder(), "-p", std::to_string(server->port()), "-U", "postgres", "--no-role-passwords", "--exclude-database=odd*"}, {}, {}}, a_minute(), 1U << 30U));
   // What the server refuses is told with its line, and nothing stays.
   io::write_file(request.file, std::string{dump}.insert(end, "SELECT no_such_function();\n"));
   try {
