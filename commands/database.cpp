@@ -34,6 +34,20 @@ std::unique_ptr<ops::Engine> engine_if_any(Services& services, const settings::E
   }
 }
 
+std::map<std::string, std::string> variables_in_files(Services& services, const settings::Environment& environment) {
+  std::map<std::string, std::string> variables;
+  for (const auto& file : environment.env_files) {
+    const auto path = environment.directory / file;
+    const auto text = io::read_file_if_there(path);
+    if (!text) continue;
+    const auto outside = [&](std::string_view variable) { return services.variable(variable); };
+    for (const auto& assignment : text::parse_dotenv(*text, path.filename().string(), outside)) {
+      if (assignment.value) variables[assignment.name] = *assignment.value;
+    }
+  }
+  return variables;
+}
+
 bool resolves(const std::string& host) {
   addrinfo* found = nullptr;
   const bool known = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found) == 0;
@@ -44,17 +58,19 @@ bool resolves(const std::string& host) {
 }  // namespace
 
 std::optional<std::string> variable_in_files(Services& services, const settings::Environment& environment, const std::string& name) {
-  std::optional<std::string> value;
-  for (const auto& file : environment.env_files) {
-    const auto path = environment.directory / file;
-    const auto text = io::read_file_if_there(path);
-    if (!text) continue;
-    const auto outside = [&](std::string_view variable) { return services.variable(variable); };
-    for (const auto& assignment : text::parse_dotenv(*text, path.filename().string(), outside)) {
-      if (assignment.name == name && assignment.value) value = assignment.value;
-    }
-  }
-  return value;
+  const auto variables = variables_in_files(services, environment);
+  const auto found = variables.find(name);
+  return found == variables.end() ? std::nullopt : std::optional{found->second};
+}
+
+std::optional<ops::InPieces> pieces_in_files(Services& services, const settings::Environment& environment, io::Store store, const compose::Project* project, bool asked) {
+  const auto variables = variables_in_files(services, environment);
+  const auto look = [&](const std::string& name) {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional{found->second};
+  };
+  const bool is_compose = project != nullptr && !project->services.empty();
+  return ops::in_pieces(store, look, project == nullptr ? ops::KindOfHost{} : ops::kinds_in(*project), {is_compose || environment.engine == settings::Engine::kubernetes, asked});
 }
 
 ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable) {
@@ -93,6 +109,15 @@ std::optional<ReachedRedis> reach_redis(Services& services, const settings::Envi
       if (!url && found != service.environment.end() && found->second) url = found->second;
     }
   }
+  if (!url) {
+    auto pieces = pieces_in_files(services, environment, io::Store::redis, project ? &*project : nullptr, true);
+    if (project) {
+      for (const auto& [_, service] : project->services) {
+        if (!pieces) pieces = ops::in_pieces(io::Store::redis, *project, service, true);
+      }
+    }
+    if (pieces) url = std::move(pieces->url);
+  }
   if (!url) url = services.variable(variable);
   if (!url) return std::nullopt;
   ReachedRedis reached;
@@ -114,16 +139,26 @@ std::optional<ReachedRedis> reach_redis(Services& services, const settings::Envi
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable) {
   const auto wanted = url_variable.value_or(environment.database.url_variable.empty() ? "DATABASE_URL" : environment.database.url_variable);
   std::optional<std::string> url;
-  if (!url_variable) url = variable_in_files(services, environment, wanted);
-  if (!url && !url_variable) {
-    if (const auto engine = engine_if_any(services, environment)) url = engine->defined_url(wanted);
+  auto named = wanted;
+  if (!url_variable) {
+    const auto engine = engine_if_any(services, environment);
+    url = variable_in_files(services, environment, wanted);
+    if (!url && engine) url = engine->defined_url(wanted);
+    if (!url) {
+      const auto project = compose_project(services, environment);
+      if (auto pieces = pieces_in_files(services, environment, io::Store::postgres, project ? &*project : nullptr, true)) {
+        url = std::move(pieces->url);
+        named = std::move(pieces->variable);
+      }
+    }
+    if (!url && engine) url = engine->defined_in_pieces(true);
   }
   if (!url) url = services.variable(wanted);
   if (!url) {
-    throw Failure{Exit::config, fmt::format("\"{}\" says nowhere which database it has: {} is not set", environment.name, wanted),
+    throw Failure{Exit::config, fmt::format("\"{}\" says nowhere which database it has: {}", environment.name, url_variable ? wanted + " is not set" : fmt::format("neither {} is set, nor DB_HOST and its like", wanted)),
                   url_variable ? fmt::format("export {}", wanted) : fmt::format("set {} in .env.{}, or name another variable: --database-url-env NAME", wanted, environment.name)};
   }
-  auto target = io::postgres::parse_target(*url, wanted);
+  auto target = io::postgres::parse_target(*url, named);
   if (!environment.migrate.schema.empty()) target.schema = environment.migrate.schema;
   return target;
 }

@@ -9,11 +9,13 @@
 #include "lib/io/redis_probe.hpp"
 #include "lib/ops/database.hpp"
 #include "lib/ops/engine.hpp"
+#include "lib/ops/store_kind.hpp"
 
 namespace codops::commands {
 
 // From the variable `url_variable` (--database-url-env) of codops' own environment; without it database.url_variable
-// (DATABASE_URL) of the environment's files, then of the compose file's services, then of codops' own environment.
+// (DATABASE_URL) of the environment's files, then of the compose file's services; else pieces of it (DB_HOST, PGHOST, …) there; then the
+// variable of codops' own environment, whose pieces are psql's and no application's.
 // migrate.schema goes over the URL's. Failure{config} names what to set.
 io::postgres::Target database_target(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
 
@@ -33,7 +35,10 @@ struct ReachedDatabase {
 // exec in it; without one that runs as the name resolves. Failure{unavailable} says how to start it.
 ReachedDatabase reach_database(Services& services, const settings::Environment& environment, const std::optional<std::string>& url_variable);
 
-// Redis, found and reached the same way: redis.url_variable (REDIS_URL). nullopt: nothing names one.
+// What the environment's files say in pieces; the last file's values hold. `asked`: as in_pieces() of lib/ops/store_kind.hpp has it.
+std::optional<ops::InPieces> pieces_in_files(Services& services, const settings::Environment& environment, io::Store store, const compose::Project* project, bool asked);
+
+// Redis, found and reached the same way: redis.url_variable (REDIS_URL), or REDIS_HOST and its like. nullopt: nothing names one.
 struct ReachedRedis {
   io::RedisTarget target;
   std::unique_ptr<ops::Host> host;

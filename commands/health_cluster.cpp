@@ -48,6 +48,7 @@ health::Convention checks_of_cluster(Services& services, const settings::Environ
   facts.front_door_ca = environment.front_door.ca;
   const auto& variable = environment.database.url_variable;
   facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
+  if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
   if (!facts.database_url.empty()) {
     const auto target = io::postgres::parse_target(facts.database_url, variable);
     wiring.reach(target.host, static_cast<std::uint16_t>(target.port.empty() ? 5432 : std::atoi(target.port.c_str())), facts.database_via);

@@ -132,7 +132,16 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
   };
 }
 
-health::ConventionFacts facts_of(const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
+// DB_HOST and its like of a service, else of the files.
+std::string url_in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store) {
+  for (const auto& [_, service] : project.services) {
+    if (auto pieces = ops::in_pieces(store, project, service, false)) return std::move(pieces->url);
+  }
+  auto pieces = pieces_in_files(services, environment, store, &project, false);
+  return pieces ? std::move(pieces->url) : std::string{};
+}
+
+health::ConventionFacts facts_of(Services& services, const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
                                  const std::function<std::optional<std::string>(const std::string&)>& defined) {
   health::ConventionFacts facts;
   for (const auto& [name, service] : project.services) {
@@ -153,6 +162,8 @@ health::ConventionFacts facts_of(const compose::Project& project, const settings
   const auto& redis = environment.redis.url_variable;
   facts.database_url = defined(database.empty() ? "DATABASE_URL" : database).value_or("");
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
+  if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
+  if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
   if (!facts.database_url.empty()) {
     const auto target = io::postgres::parse_target(facts.database_url, database);
     wiring.reach(target.host, target.port.empty() ? std::uint16_t{5432} : number(target.port), facts.database_via);
@@ -221,7 +232,7 @@ health::Convention checks_of(Services& services, const settings::Environment& en
   wiring.no_workload = "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;
-    auto facts = facts_of(project, environment, wiring, defined);
+    auto facts = facts_of(services, project, environment, wiring, defined);
     facts.engine_address = address;
     auto found = conventional_checks(facts);
     out.checks = std::move(found.checks);

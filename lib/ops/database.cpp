@@ -12,6 +12,7 @@
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/images.hpp"
 #include "lib/ops/render.hpp"
+#include "lib/ops/store_kind.hpp"
 
 namespace codops::ops {
 namespace {
@@ -38,14 +39,14 @@ std::vector<std::string> usual_places(const std::optional<engine::docker::ImageD
   return places;
 }
 
-std::optional<std::string> variable_of(const Secret& spec, const std::string& name) {
+std::map<std::string, std::string> variables_of(const Secret& spec) {
   const auto body = Json::parse(spec.reveal());
-  if (!body.contains("Env")) return std::nullopt;
-  for (const auto& entry : body.at("Env")) {
+  std::map<std::string, std::string> variables;
+  for (const auto& entry : body.value("Env", Json::array())) {
     const auto text = entry.get<std::string>();
-    if (text.size() > name.size() && text[name.size()] == '=' && text.starts_with(name)) return text.substr(name.size() + 1);
+    if (const auto equals = text.find('='); equals != std::string::npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
-  return std::nullopt;
+  return variables;
 }
 
 std::string url_variable(const settings::Environment& environment) {
@@ -99,23 +100,37 @@ class ImageView {
 std::optional<DatabaseAccess> find_database(const Host& host, const Desired& desired, const release::Release& next) {
   const auto& settings = host.environment();
   const auto variable = url_variable(settings);
-  for (const auto& service : next.services) {
-    if (!settings.migrate.service.empty() && service.name != settings.migrate.service) continue;
-    const auto spec = desired.specs.find(service.name);
-    if (spec == desired.specs.end()) continue;
-    const auto url = variable_of(spec->second, variable);
-    if (!url || !names_postgres(*url)) continue;
+  const auto access_to = [&](const std::string& service, const std::string& url, const std::string& named) {
     DatabaseAccess access;
-    access.service = service.name;
-    access.inside = io::postgres::parse_target(*url, fmt::format("{} of {}", variable, service.name));
+    access.service = service;
+    access.inside = io::postgres::parse_target(url, fmt::format("{} of {}", named, service));
     if (!settings.migrate.schema.empty()) access.inside.schema = settings.migrate.schema;
     const auto& wanted = settings.database.service.empty() ? access.inside.host : settings.database.service;
     if (const auto* database = next.service(wanted); database != nullptr && !database->members.empty()) {
       access.container = database->members.front().container;
     }
     return access;
+  };
+  const auto kind = [&](const std::string& name) -> std::optional<io::Store> {
+    const auto* service = next.service(name);
+    const auto store = service == nullptr ? io::Store::none : store_of_image(service->image);
+    return store == io::Store::none ? std::nullopt : std::optional{store};
+  };
+  std::optional<DatabaseAccess> by_pieces;
+  for (const auto& service : next.services) {
+    if (!settings.migrate.service.empty() && service.name != settings.migrate.service) continue;
+    const auto spec = desired.specs.find(service.name);
+    if (spec == desired.specs.end()) continue;
+    const auto variables = variables_of(spec->second);
+    if (const auto url = variables.find(variable); url != variables.end() && names_postgres(url->second)) return access_to(service.name, url->second, variable);
+    if (by_pieces || store_of_image(service.image) != io::Store::none) continue;
+    const auto look = [&](const std::string& name) {
+      const auto found = variables.find(name);
+      return found == variables.end() ? std::nullopt : std::optional{found->second};
+    };
+    if (const auto pieces = in_pieces(io::Store::postgres, look, kind, {})) by_pieces = access_to(service.name, pieces->url, pieces->variable);
   }
-  return std::nullopt;
+  return by_pieces;
 }
 
 void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
@@ -156,15 +171,24 @@ std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, co
   return std::nullopt;
 }
 
+std::optional<DefinedUrl> pieces_in_definitions(const compose::Project& project, const settings::Environment& environment, bool asked) {
+  for (const auto& [name, service] : project.services) {
+    if (!environment.migrate.service.empty() && name != environment.migrate.service) continue;
+    if (auto pieces = in_pieces(io::Store::postgres, project, service, asked)) return DefinedUrl{name, std::move(pieces->url)};
+  }
+  return std::nullopt;
+}
+
 std::vector<migrate::File> migrations_of_version(Host& host, const std::string& version, bool may_pull, const Limits& limits) {
   const auto& environment = host.environment();
   require_version(version);
   const auto project = load_compose(environment, version, host.shell());
   auto service = environment.migrate.service;
   if (service.empty()) {
-    const auto url = url_in_definitions(project, environment, url_variable(environment));
+    auto url = url_in_definitions(project, environment, url_variable(environment));
+    if (!url) url = pieces_in_definitions(project, environment, false);
     if (!url) {
-      throw Failure{Exit::config, fmt::format("no service of the compose file has {}, so it is not known whose image has the migrations", url_variable(environment)),
+      throw Failure{Exit::config, fmt::format("no service of the compose file has {}, or DB_HOST and its like, so it is not known whose image has the migrations", url_variable(environment)),
                     "migrate: {service: SERVICE} in codops.yaml"};
     }
     service = url->service;

@@ -24,7 +24,8 @@ struct DatabaseAccess {
   std::shared_ptr<target::Endpoint> endpoint;  // keeps the way open
 };
 
-// From the variable database.url_variable (DATABASE_URL) of the definitions. nullopt: no service has one, or it is no PostgreSQL.
+// From the variable database.url_variable (DATABASE_URL) of the definitions, else from pieces (DB_HOST, …) that are a PostgreSQL's. nullopt:
+// no service has either.
 std::optional<DatabaseAccess> find_database(const Host& host, const Desired& desired, const release::Release& next);
 // The target by way of an endpoint: its host and port, or its Unix socket.
 void go_by(const target::Endpoint& endpoint, io::postgres::Target& target);
@@ -44,6 +45,9 @@ struct DefinedUrl {
   std::string service, value;
 };
 std::optional<DefinedUrl> url_in_definitions(const compose::Project& project, const settings::Environment& environment, const std::string& variable);
+
+// The same of pieces: DB_HOST and its like. `asked`: as in_pieces() has it.
+std::optional<DefinedUrl> pieces_in_definitions(const compose::Project& project, const settings::Environment& environment, bool asked);
 
 // nullopt: none runs.
 std::optional<ReachedContainer> reach_service(target::Containers& containers, target::Dialer& dialer, const std::string& service, io::postgres::Target& target, const Limits& limits);

@@ -54,6 +54,11 @@ class DockerEngine final : public Engine {
     const auto defined = project ? url_in_definitions(*project, host_.environment(), variable) : std::nullopt;
     return defined ? std::optional{defined->value} : std::nullopt;
   }
+  std::optional<std::string> defined_in_pieces(bool asked) override {
+    const auto project = compose();
+    const auto defined = project ? pieces_in_definitions(*project, host_.environment(), asked) : std::nullopt;
+    return defined ? std::optional{defined->value} : std::nullopt;
+  }
   bool is_inside(const std::string& host) override {
     const auto project = compose();
     return project && project->services.contains(host);

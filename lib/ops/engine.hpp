@@ -48,6 +48,8 @@ class Engine {
 
   // A PostgreSQL's URL by the name of its variable in the application's definitions; nullopt: none has it.
   virtual std::optional<std::string> defined_url(const std::string& variable) = 0;
+  // The same, where it is in pieces (DB_HOST, …). `asked`: as in_pieces() of store_kind.hpp has it.
+  virtual std::optional<std::string> defined_in_pieces(bool asked) = 0;
   // Whether a host name of such a URL means something of the environment, and a way from here to a container behind it; nullopt:
   // none runs. `target` then goes that way.
   virtual bool is_inside(const std::string& host) = 0;

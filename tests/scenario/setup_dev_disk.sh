@@ -48,9 +48,40 @@ expect "a full disk: .env is as it was, nothing is left over" "$(code setup --on
 check "and that is told" grep -q 'No space left on device' "$WORK/out" "$WORK/err"
 rm "$disk/filler" .env
 
+# ---- .env under two names: it stays one file, so it is written over. Longer than a page, it can be cut off in the middle.
+two="$disk/two"
+mkdir "$two" && cd "$two" && checkouts+=("$two")
+cp "$REPO/tests/app/docker-compose.yml" .
+{
+  printf 'POSTGRES_PORT=5432\nDATABASE_URL=postgresql://shop:s3cret@127.0.0.1:5432/shop\n'
+  seq -f 'MINE_%g=what somebody wrote' 400
+  printf 'LAST_URL=postgresql://shop:s3cret@127.0.0.1:5432/shop\n'
+} >.env
+ln .env other
+cp .env "$WORK/was"
+listen_on 5432
+full
+expect "a full disk: .env under two names is as it was" "$(code setup --remap --only env) $(cmp .env "$WORK/was" && stat -c %h .env)" "1 2"
+rm "$disk/filler"
+expect "killed in the middle of it" "$(CODOPS_TEST_KILL=within:env code setup --remap --only env) $(grep -c ':5433/' .env) $(grep -c ':5432/' .env)" "137 1 1"
+expect "doctor tells, and changes nothing" "$(code setup --check --remap --only env; sha256sum <.env) $(words "$WORK/out" | grep -c 'a run that died wrote a part of ".env"')" "2
+$(sha256sum <.env) 1"
+cp .env "$WORK/half"
+expect "the next run puts it back, and moves the whole of it" "$(code setup --remap --only env) $(words "$WORK/err" | grep -c '".env" is as it was') $(grep -c ':5433/' .env) $(cmp .env other && stat -c %h .env)" "0 1 2 2"
+sed 's/:5432/:5433/; s/^POSTGRES_PORT=5432/POSTGRES_PORT=5433/' "$WORK/was" >"$WORK/moved"
+expect "nothing else of it changed, what it was and its half are kept" "$(cmp .env "$WORK/moved" && sha256sum .codops/dev/replaced/.env.* | cut -c1-64 | grep -cF -e "$(sha256sum <"$WORK/was" | cut -c1-64)" -e "$(sha256sum <"$WORK/half" | cut -c1-64)") $(find .codops/dev/unfinished -type f | wc -l)" "2 0"
+cp "$WORK/was" .env
+expect "killed again, and then somebody wrote into it" "$(CODOPS_TEST_KILL=within:env code setup --remap --only env; echo 'MINE=now' >>.env; code setup --remap --only env) $(grep -c '^MINE=now$' .env) $(words "$WORK/err" | grep -c 'was changed since a run died.*replaced/.env')" "137
+0 1 1"
+kill "$listener"
+wait "$listener" 2>/dev/null || true
+listener=
+cd "$disk" && rm -rf "$two"
+
 # ---- the database: initdb writes 40 MB
 room 16M
 clone "$app"
+cd "$app"
 before=$(fingerprint .)
 expect "a disk that is too small for a database" "$(code setup -o json "${quick[@]}") $(ending env) $(ending postgres) $(ending migrate)" "1 done failed blocked"
 check "is told as that" grep -q 'No space left on device' "$WORK/out"

@@ -52,7 +52,7 @@ expect "again: nothing to do" "$(code setup -o json --skip tools) $(json '[.step
 expect "dev status names each folder" "$(code "$CODOPS" dev status -o json) $(jq -r .database "$WORK/code.out" | grep -o 'up to date' | wc -l)" "0 5"
 
 # ---- what is printed can be typed
-expect "the command for what can't be told" "$(API=postgresql://orders:0rd3r@localhost:5432/orders?schema=api code "$CODOPS" migrate status development --folder api/prisma/migrations --database-url-env API)" 2
+expect "the command for what can't be told" "$(API="postgresql://orders:0rd3r@localhost:5432/orders?schema=api" code "$CODOPS" migrate status development --folder api/prisma/migrations --database-url-env API)" 2
 printf 'DATABASE_URL=postgresql://api:4p1@localhost:5432/api\n' >api/.env
 expect "or its own .env" "$(code setup -o json --skip tools) $(ending migrate:api) $(sql api:4p1 api "SELECT to_regclass('of_the_api')")" "0 done of_the_api"
 printf '\n' >>services/users/prisma/migrations/20240101000000_first/migration.sql

@@ -112,6 +112,9 @@ expect "dev psql, dev redis-cli, dev status" "$("$CODOPS" dev psql -- -Atc "SELE
 expect "a shell's own pieces are told" "$(DB_PORT=1 code "$CODOPS" doctor) $(words "$WORK/code.err" | grep -c 'with DB_PORT of this shell .*unset DB_PORT')" "0 1"
 expect "the example of a program in another language, with its line ends" "$(grep -cE $'^JWT_SECRET=[0-9a-f]{32}\r$' services/api/.env) $(sed -n 's/^DB_PASSWORD=//p' services/api/.env | tr -d '\r')" "1 $(sed -n 's/^DB_PASSWORD=//p' .env)"
 expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+expect "migrate and health-check understand the pieces too" "$(PGHOST=192.0.2.1 code "$CODOPS" migrate status development) $(code "$CODOPS" health-check development -o json) $(jq -c '[.checks[] | [.name, .status]] | sort' "$WORK/code.out")" '0 0 [["database","ok"],["redis","ok"]]'
+expect "a URL goes before them" "$(cp .env .env.bak; echo 'DATABASE_URL=postgresql://shop:x@127.0.0.1:1/shop' >>.env; code "$CODOPS" migrate status development --wait 100ms; mv .env.bak .env) $(grep -c '127.0.0.1:1' "$WORK/code.err")" "69 1"
+expect "those of a shell are no application's" "$(cd "$WORK/empty" && touch docker-compose.prod.yml && PGHOST=127.0.0.1 PGPORT=5433 PGUSER=shop DB_HOST=127.0.0.1 code "$CODOPS" migrate status production --folder "$WORK/pieces/db/migrations"; rm docker-compose.prod.yml) $(words "$WORK/code.err" | grep -c 'neither DATABASE_URL is set, nor DB_HOST')" "78 1"
 expect "from a folder inside it is the same environment" "$(cd services/api && code "$CODOPS" dev status) $(test -e services/api/.codops; echo $?)" "0 1"
 kill $listener
 wait $listener 2>/dev/null || true
@@ -119,13 +122,21 @@ listener=
 expect "a socket of the machine's own server is left alone" "$(sed -i.bak 's|^DB_HOST=.*|DB_HOST=/var/run/postgresql|' .env; code "$CODOPS" doctor -o json; mv .env.bak .env) $(jq -c '[.steps[].name] | index("database")' "$WORK/code.out")" "0 null"
 expect "one step named by both --only and --skip" "$(code setup --only tools --skip tools)" 64
 expect "--remap keeps what the pieces say" "$(code setup -o json --remap) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 []"
+# Killed while a migration runs that no transaction takes back.
+printf -- '-- migrate:up transaction:false\nCREATE TABLE cut (id int);\nSELECT pg_sleep(2);\nCREATE TABLE behind (id int);\n' >db/migrations/20240103000000_cut.sql
+"$CODOPS" setup-dev >/dev/null 2>&1 </dev/null & victim=$!
+sleeps() { [[ $("$CODOPS" dev psql -- -Atc "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%pg_sleep(2)%'") == 1 ]]; }
+check "a migration is in the middle" wait_for 20 sleeps
+kill -KILL $victim
+wait $victim 2>/dev/null || true
+expect "half applied by a run that was killed: the next one goes on behind it" "$(code setup -o json) $(ending migrate) $("$CODOPS" dev psql -- -Atc "SELECT to_regclass('cut'), to_regclass('behind')") $(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]')" "0 done cut|behind 0 []"
 expect "DB_CONNECTION=mysql is left alone" "$(printf 'DB_CONNECTION=mysql\n' >>.env; code "$CODOPS" doctor -o json) $(jq -c '[.steps[].name] | index("database")' "$WORK/code.out") $(grep -c 'names .*mysql' "$WORK/code.err")" "0 null 1"
 sed -i '/^DB_CONNECTION=/d' .env
 expect "--down for an engine that is away tells what it stopped all the same" "$(DOCKER_HOST=unix://$WORK/none.sock code setup --down --backend docker) $(words "$WORK/err" | grep -c 'stopped were PostgreSQL, Redis')" "69 1"
 
 # ---- two databases by URLs, and a role that is renamed
 mkdir -p "$WORK/two"/{users,billing,db/migrations} && cd "$WORK/two" && checkouts+=("$PWD")
-cp "$WORK/pieces/db/migrations"/* db/migrations/
+cp "$WORK/pieces/db/migrations"/20240101* db/migrations/
 printf 'DATABASE_URL=postgresql://billing:b1ll@localhost:5432/billing\n' >billing/.env
 printf 'DATABASE_URL=postgresql://users:us3r@localhost:5432/users\n' >users/.env
 echo '{"name":"x"}' | tee users/package.json >billing/package.json

@@ -25,14 +25,14 @@ std::string variable_of(const Workspace& workspace, Store store) {
   return !setting.empty() ? setting : store == Store::postgres ? "DATABASE_URL" : "REDIS_URL";
 }
 
-PartLookup in_files(const Workspace& workspace, const std::string& directory) {
+io::PartLookup in_files(const Workspace& workspace, const std::string& directory) {
   return [&workspace, directory](const std::string& name) {
     const auto found = named_in(workspace.env, name, directory);
     return found ? std::optional{found->value} : std::nullopt;
   };
 }
 
-PartLookup in_variables(const std::map<std::string, std::string>& variables) {
+io::PartLookup in_variables(const std::map<std::string, std::string>& variables) {
   return [&variables](const std::string& name) {
     const auto found = variables.find(name);
     return found == variables.end() ? std::nullopt : std::optional{found->second};
@@ -111,7 +111,7 @@ std::string own_place(const Workspace& workspace, const StorePlan& store) {
 void note_parts_of_shell(Workspace& workspace, const StorePlan& store) {
   auto seen = workspace.child_environment("");
   std::string names;
-  for (const auto& name : part_names(store.store)) {
+  for (const auto& name : io::part_names(store.store)) {
     const auto said = workspace.shell.find(name);
     if (said == workspace.shell.end() || said->second.empty()) continue;
     if (const auto own = seen.find(name); own != seen.end() && own->second == said->second) continue;
@@ -119,7 +119,7 @@ void note_parts_of_shell(Workspace& workspace, const StorePlan& store) {
     names += (names.empty() ? "" : " ") + name;
   }
   if (names.empty()) return;
-  const auto parts = store_parts(store.store, in_variables(seen), false);
+  const auto parts = io::store_parts(store.store, in_variables(seen), false);
   try {
     const auto other = parts ? other_place(workspace, store, parts->url) : std::string{};
     if (other.empty()) return;
@@ -136,8 +136,8 @@ std::optional<std::string> Workspace::value(const std::string& name) const {
   return found ? std::optional{found->value} : std::nullopt;
 }
 
-std::optional<StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory) {
-  return store_parts(store, in_files(workspace, directory), is_a_service(workspace, store));
+std::optional<io::StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory) {
+  return io::store_parts(store, in_files(workspace, directory), is_a_service(workspace, store));
 }
 
 std::optional<FoundParts> find_parts(const Workspace& workspace, Store store) {
@@ -155,7 +155,7 @@ std::optional<FoundParts> find_parts(const Workspace& workspace, Store store) {
 std::string other_server(const Workspace& workspace, Store store, const FoundParts& found) {
   if (found.parts.host_value.starts_with('/')) return found.parts.host_value;  // a socket of the machine's own server
   const auto folder = std::filesystem::path{found.file}.parent_path().string();
-  if (auto kind = other_kind(found.parts, in_files(workspace, folder)); !kind.empty()) return kind;
+  if (auto kind = io::other_kind(found.parts, in_files(workspace, folder)); !kind.empty()) return kind;
   // "DB_" says nothing of the kind; what the packages talk to does.
   const auto uses = [&](const auto& names) -> std::string {
     for (const auto& package : workspace.packages) {
@@ -195,7 +195,7 @@ std::map<std::string, std::string> Workspace::child_environment(const std::strin
   }
   for (const auto* store : {&postgres, &redis}) {
     if (!store->wanted || !store->in_parts) continue;
-    for (const auto& name : part_names(store->store)) variables.erase(name);
+    for (const auto& name : io::part_names(store->store)) variables.erase(name);
   }
   const auto files = files_for(env, directory);
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
@@ -239,7 +239,7 @@ std::string sees_another(const Workspace& workspace, const std::string& director
   const auto seen = workspace.child_environment(directory);
   for (const auto* store : {&workspace.postgres, &workspace.redis}) {
     if (!store->wanted) continue;
-    if (const auto parts = store->in_parts ? store_parts(store->store, in_variables(seen), false) : std::nullopt) {
+    if (const auto parts = store->in_parts ? io::store_parts(store->store, in_variables(seen), false) : std::nullopt) {
       if (const auto other = other_place(workspace, *store, parts->url); !other.empty()) {
         const auto from = named_in(workspace.env, parts->first(), directory);
         return fmt::format("{} of {} leads to {}, and this checkout's own is {}", parts->first(), from ? from->file : store->file, other, own_place(workspace, *store));

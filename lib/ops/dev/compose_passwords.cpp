@@ -4,7 +4,6 @@
 
 #include "lib/io/http.hpp"
 #include "lib/ops/dev/workspace.hpp"
-#include "lib/scaffold/dev/store_parts.hpp"
 
 namespace codops::ops::dev {
 namespace {
@@ -16,10 +15,10 @@ std::vector<std::string> invented(const std::vector<EnvFile>& files, Store store
   std::vector<std::string> values;
   for (const auto& file : files) {
     for (const auto& name : file.generated) {
-      const auto family = password_family(name);
+      const auto family = io::password_family(name);
       if (family.empty() || store_of_name(name) != store) continue;
       std::string login;
-      for (const auto& key : user_names(family)) login = login.empty() ? file.after.value(key).value_or("") : login;
+      for (const auto& key : io::user_names(family)) login = login.empty() ? file.after.value(key).value_or("") : login;
       if (!login.empty() && !user.empty() && login != user) continue;
       if (const auto value = file.after.value(name); value && !value->empty()) values.push_back(*value);
     }

@@ -10,6 +10,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
 #include "lib/ops/dev/steps.hpp"
+#include "lib/scaffold/dev/in_place.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/ports.hpp"
 
@@ -124,6 +125,7 @@ Outcome change(const Request& request, Reporter& reporter, const Clock& clock, c
   const auto lock = RunLock::take(folder, request.command, request.lock_wait, reporter, limits);
   Ledger ledger{folder};
   if (const auto left = end_left_commands(ledger, limits); !left.empty()) reporter.note(fmt::format("ended, left running by a run that was killed: {}", fmt::join(left, ", ")));
+  for (const auto& text : put_back(request.inputs.environment.directory, folder / unfinished_writes, folder / "replaced")) reporter.note(text);
   if (request.reset) {
     auto before = observe(request.inputs, {}, limits);
     reset(request, before, ledger, reporter, limits);

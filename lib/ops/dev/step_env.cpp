@@ -5,6 +5,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/env_write.hpp"
+#include "lib/scaffold/dev/in_place.hpp"
 #include "lib/scaffold/dev/tools.hpp"
 
 namespace codops::ops::dev {
@@ -46,6 +47,8 @@ Finding check_env(const Context& context) {
   const auto& workspace = context.workspace;
   std::vector<std::string> wanted, refused, names;
   std::string hint;
+  // Only a look finds one: a run puts it back before anything else.
+  for (const auto& file : half_written(workspace.project, workspace.folder / unfinished_writes)) wanted.push_back(fmt::format("a run that died wrote a part of \"{}\", which is put back as it was", file));
   for (const auto& file : workspace.env) {
     names.push_back(file.path);
     if (!file.changes()) continue;
@@ -78,7 +81,7 @@ std::string write_all(const Context& context) {
   }
   for (const auto& file : workspace.env) {
     if (!file.changes()) continue;
-    write_env(workspace.project, file, workspace.folder / "replaced");
+    write_env(workspace.project, file, workspace.folder);
     done.push_back(told(file));
   }
   return fmt::format("{}", fmt::join(done, "; "));

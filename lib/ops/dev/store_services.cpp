@@ -43,30 +43,6 @@ std::uint16_t published_port(const compose::Service& service, std::uint16_t targ
   return 0;
 }
 
-Store store_of_service(const compose::Service& service) {
-  if (const auto known = store_of_image(service.image); known != Store::none) return known;
-  // One that somebody builds, or a company's own: it listens where such a server does, and is called so or configured as one.
-  const auto listens_at = [&](Store store) { return std::any_of(service.ports.begin(), service.ports.end(), [&](const compose::Port& port) { return port.target == default_port(store); }); };
-  const bool configured = std::any_of(service.environment.begin(), service.environment.end(), [](const auto& variable) {
-    return variable.first == "POSTGRES_PASSWORD" || variable.first == "POSTGRES_USER" || variable.first == "POSTGRES_DB" || variable.first == "POSTGRES_HOST_AUTH_METHOD";
-  });
-  if (listens_at(Store::postgres) && (configured || store_of_name(service.name) == Store::postgres)) return Store::postgres;
-  return listens_at(Store::redis) && store_of_name(service.name) == Store::redis ? Store::redis : Store::none;
-}
-
-Store store_of_image(const std::string& image) {
-  auto name = image.substr(0, image.find('@'));
-  if (const auto slash = name.rfind('/'); slash != std::string::npos) name.erase(0, slash + 1);
-  name = name.substr(0, name.find(':'));
-  for (const auto* known : {"postgres", "postgresql", "postgis", "timescaledb", "pgvector"}) {
-    if (name == known) return Store::postgres;
-  }
-  for (const auto* known : {"redis", "valkey", "keydb", "redis-stack", "redis-stack-server"}) {
-    if (name == known) return Store::redis;
-  }
-  return Store::none;
-}
-
 bool is_container_name(const Workspace& workspace, Store store, const std::string& host) {
   if (workspace.compose && workspace.compose->services.count(host) != 0) return true;
   return host == (store == Store::postgres ? "postgres" : "redis") || host == "db" || host == "cache";

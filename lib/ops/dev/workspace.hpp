@@ -14,12 +14,13 @@
 #include "lib/compose/model.hpp"
 #include "lib/io/postgres.hpp"
 #include "lib/io/redis_probe.hpp"
+#include "lib/io/server_parts.hpp"
+#include "lib/ops/store_kind.hpp"
 #include "lib/scaffold/dev/env_plan.hpp"
 #include "lib/scaffold/dev/env_text.hpp"
 #include "lib/scaffold/dev/ledger.hpp"
 #include "lib/scaffold/dev/packages.hpp"
 #include "lib/scaffold/dev/ports.hpp"
-#include "lib/scaffold/dev/store_parts.hpp"
 #include "lib/settings/environment.hpp"
 
 namespace codops::engine::docker {
@@ -28,7 +29,7 @@ class Api;
 
 namespace codops::ops::dev {
 
-using scaffold::dev::Store;
+using io::Store;
 
 enum class Backend { docker, local };
 std::string_view name_of(Backend backend);
@@ -46,7 +47,7 @@ struct StorePlan {
   std::string name;              // of its step: the compose service, else "postgres", "redis"
   std::string service;           // the compose service; empty: the local backend runs it
   std::string variable, file;    // what names it: "DATABASE_URL" in ".env"; empty: derived from the compose file
-  bool in_parts{};               // they give it in pieces (scaffold/dev/store_parts.hpp): `variable` is the first of them
+  bool in_parts{};               // they give it in pieces (io/server_parts.hpp): `variable` is the first of them
   std::string elsewhere;         // the host that the variable names, which is neither this machine nor a service: hands off
   std::string host{"127.0.0.1"}; // where programs of this machine reach it
   std::uint16_t port{};
@@ -147,10 +148,10 @@ struct OtherDatabase {
 };
 std::vector<OtherDatabase> other_databases(const Workspace& workspace, const io::postgres::Target& main);
 // A store's pieces as a program in `directory` reads them.
-std::optional<scaffold::dev::StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory);
+std::optional<io::StoreParts> parts_in(const Workspace& workspace, Store store, const std::string& directory);
 // Those that count for the checkout, and the file that has the first of them.
 struct FoundParts {
-  scaffold::dev::StoreParts parts;
+  io::StoreParts parts;
   std::string file;
 };
 std::optional<FoundParts> find_parts(const Workspace& workspace, Store store);
@@ -167,7 +168,6 @@ std::vector<std::string> program_folders(const std::filesystem::path& project);
 // Existing .env files and those that an example makes, the project's own first.
 // `folders_too`: of folders that are no packages, as well.
 std::vector<scaffold::dev::EnvSource> find_env_sources(const std::filesystem::path& project, const std::vector<scaffold::dev::Package>& packages, bool folders_too);
-Store store_of_image(const std::string& image);
 // The compose file's service that is the checkout's store; null: it has none.
 const compose::Service* service_of(const Workspace& workspace, Store store);
 std::string variable_of_service(const compose::Service& service, const std::string& name);
@@ -175,8 +175,6 @@ std::string variable_of_service(const compose::Service& service, const std::stri
 std::uint16_t published_port(const compose::Service& service, std::uint16_t target);
 // 0: no number.
 std::uint16_t port_number(std::string_view text);
-// By its image, else by what it listens at and how it is configured.
-Store store_of_service(const compose::Service& service);
 // A host that only containers know.
 bool is_container_name(const Workspace& workspace, Store store, const std::string& host);
 // A compose service's step: its name, but for those that setup-dev's own steps have ("service:migrate").

@@ -65,7 +65,8 @@ Companies plan_companions(Cluster& cluster, const Desired& desired, const Observ
   }
   if (!with_backup || !environment.backup.before_deploy || observed.snapshot.current() == nullptr) return companies;
   // What serves is what is backed up, whatever the manifests say by now.
-  const auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service);
+  auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service);
+  if (!named) named = database_in_pieces(observed.current_objects, environment.migrate.service, false);
   if (!named) return companies;
   companies.database = io::postgres::parse_target(named->url, fmt::format("{} of {}", database_variable(environment), named->workload));
   const auto& host = companies.database->host;

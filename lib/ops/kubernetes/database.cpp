@@ -7,6 +7,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/kube/summary.hpp"
+#include "lib/ops/store_kind.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -54,18 +55,35 @@ std::optional<std::string> variable_in(const std::vector<kube::Object>& objects,
   return found;
 }
 
-}  // namespace
-
-std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted) {
+// The first that `url_of` has an answer for, in the environment of a container of each workload.
+template <class UrlOf>
+std::optional<NamedDatabase> first_named(const std::vector<kube::Object>& objects, const std::string& wanted, const UrlOf& url_of) {
   for (const auto& object : objects) {
     const auto pointer = kube::pod_spec_pointer(object);
     if (pointer.empty() || (!wanted.empty() && object.name() != wanted)) continue;
     for (const auto& container : object.json().at(Json::json_pointer{pointer}).value("containers", Json::array())) {
-      const auto url = variable_in(objects, object.namespace_(), container, variable);
-      if (url && names_a_postgres(*url)) return NamedDatabase{object.name(), *url};
+      const auto look = [&](const std::string& variable) { return variable_in(objects, object.namespace_(), container, variable); };
+      if (const auto url = url_of(look, container)) return NamedDatabase{object.name(), *url};
     }
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted) {
+  return first_named(objects, wanted, [&](const auto& look, const Json&) {
+    auto url = look(variable);
+    return url && names_a_postgres(*url) ? url : std::nullopt;
+  });
+}
+
+std::optional<NamedDatabase> database_in_pieces(const std::vector<kube::Object>& objects, const std::string& wanted, bool asked) {
+  return first_named(objects, wanted, [&](const auto& look, const Json& container) -> std::optional<std::string> {
+    if (store_of_image(container.value("image", "")) != io::Store::none) return std::nullopt;
+    const auto pieces = in_pieces(io::Store::postgres, look, {}, {true, asked});
+    return pieces ? std::optional{pieces->url} : std::nullopt;
+  });
 }
 
 std::optional<nlohmann::json> service_of(Cluster& cluster, const std::string& host, const Limits& limits) {

@@ -20,6 +20,9 @@ struct NamedDatabase {
 // `wanted`: that workload alone; empty: the first that has it. nullopt: none has a PostgreSQL's.
 std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted);
 
+// The same where it is in pieces (DB_HOST, …). `asked`: as in_pieces() of store_kind.hpp has it.
+std::optional<NamedDatabase> database_in_pieces(const std::vector<kube::Object>& objects, const std::string& wanted, bool asked);
+
 struct ServicePod {
   std::string container;  // id, as lib/engine/kubernetes/containers.hpp names it
   std::string name;

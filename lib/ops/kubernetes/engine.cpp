@@ -66,17 +66,8 @@ class KubernetesEngine final : public Engine {
 
   std::string rendered(const std::string& version, const Limits& limits) override { return kubernetes::rendered(cluster_, version, limits); }
 
-  std::optional<std::string> defined_url(const std::string& variable) override {
-    const auto& environment = cluster_.environment();
-    std::vector<kube::Object> objects;
-    try {
-      objects = cluster_.manifests().objects;
-    } catch (const Failure&) {
-      return std::nullopt;  // deploy says what is wrong with them
-    }
-    const auto named = database_of(objects, variable, environment.migrate.service);
-    return named ? std::optional{named->url} : std::nullopt;
-  }
+  std::optional<std::string> defined_url(const std::string& variable) override { return defined([&](const auto& objects, const auto& workload) { return database_of(objects, variable, workload); }); }
+  std::optional<std::string> defined_in_pieces(bool asked) override { return defined([&](const auto& objects, const auto& workload) { return database_in_pieces(objects, workload, asked); }); }
   // Names of Services, as pods say them.
   bool is_inside(const std::string& host) override {
     return host.find('.') == std::string::npos || host.ends_with(".svc") || host.find(".svc.") != std::string::npos || host.ends_with("." + cluster_.namespace_());
@@ -122,6 +113,18 @@ class KubernetesEngine final : public Engine {
   }
 
  private:
+  template <class Find>
+  std::optional<std::string> defined(const Find& find) {
+    std::vector<kube::Object> objects;
+    try {
+      objects = cluster_.manifests().objects;
+    } catch (const Failure&) {
+      return std::nullopt;  // deploy says what is wrong with them
+    }
+    const auto named = find(objects, cluster_.environment().migrate.service);
+    return named ? std::optional{named->url} : std::nullopt;
+  }
+
   Cluster cluster_;
 };
 

@@ -9,7 +9,6 @@
 
 #include "lib/base/percent.hpp"
 #include "lib/io/http.hpp"
-#include "lib/scaffold/dev/store_parts.hpp"
 
 namespace codops::scaffold::dev {
 namespace {
@@ -34,7 +33,7 @@ class Pool {
       if (!statement.value) continue;
       learn(statement, text.raw(statement));
       // A store's password that looks like nobody's is in use all the same.
-      const bool in_use = !statement.value->empty() && !is_command(*statement.value) && !password_family(statement.name).empty();
+      const bool in_use = !statement.value->empty() && !is_command(*statement.value) && !io::password_family(statement.name).empty();
       if (!is_own_secret(statement.name) || (is_placeholder(*statement.value) && !in_use)) continue;
       values_.emplace(statement.name, Known{*statement.value, text.written(statement)});
     }
@@ -48,7 +47,7 @@ class Pool {
   // An example's own password for a store is the one, where no file has another.
   void know_example(const EnvText& text) {
     for (const auto& statement : text.statements()) {
-      if (!statement.value || password_family(statement.name).empty() || is_placeholder(*statement.value) || text.raw(statement).find('$') != std::string::npos) continue;
+      if (!statement.value || io::password_family(statement.name).empty() || is_placeholder(*statement.value) || text.raw(statement).find('$') != std::string::npos) continue;
       examples_.emplace(statement.name, Known{*statement.value, text.written(statement)});
     }
   }
@@ -88,7 +87,7 @@ class Pool {
     for (const auto* known : {&values_, &examples_}) {
       std::set<std::string> found;
       for (const auto& [name, password] : *known) {
-        if (store_of_name(name) != store || password_family(name).empty()) continue;
+        if (store_of_name(name) != store || io::password_family(name).empty()) continue;
         if (const auto login = login_of(name); login.empty() || user.empty() || login == user) found.insert(password.value);
       }
       if (found.size() > 1) return std::nullopt;
@@ -122,18 +121,18 @@ class Pool {
 
   // The user beside this password; empty: none is named.
   std::string login_of(const std::string& name) const {
-    for (const auto& user : user_names(password_family(name))) {
+    for (const auto& user : io::user_names(io::password_family(name))) {
       if (const auto found = logins_.find(user); found != logins_.end()) return found->second;
     }
     return {};
   }
   // DB_PASSWORD and POSTGRES_PASSWORD are one, unless they are said to be two roles'.
   const Known* of_same_role(const std::string& name) const {
-    if (password_family(name).empty()) return nullptr;
+    if (io::password_family(name).empty()) return nullptr;
     const auto own = login_of(name);
     for (const auto* all : {&values_, &examples_}) {
       for (const auto& [other, known] : *all) {
-        if (password_family(other).empty() || store_of_name(other) != store_of_name(name)) continue;
+        if (io::password_family(other).empty() || store_of_name(other) != store_of_name(name)) continue;
         if (const auto login = login_of(other); own.empty() || login.empty() || own == login) return &known;
       }
     }

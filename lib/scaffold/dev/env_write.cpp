@@ -1,7 +1,6 @@
 #include "lib/scaffold/dev/env_write.hpp"
 
 #include <fmt/format.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -10,9 +9,8 @@
 #include <cstring>
 
 #include "lib/base/failure.hpp"
-#include "lib/io/crypto.hpp"
-#include "lib/io/fd.hpp"
 #include "lib/io/files.hpp"
+#include "lib/scaffold/dev/in_place.hpp"
 #include "lib/scaffold/dev/ports.hpp"
 
 namespace codops::scaffold::dev {
@@ -70,40 +68,6 @@ std::optional<Unwritable> refused(const fs::path& project, const EnvFile& file, 
   return std::nullopt;
 }
 
-[[noreturn]] void cannot_write(const EnvFile& file, int why, bool is_back) {
-  throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}; {}", file.path, why == 0 ? "no room" : std::strerror(why), is_back ? "it is as it was" : "its last lines may be torn")};
-}
-
-bool write_whole(int fd, std::string_view bytes, off_t at) { return ::pwrite(fd, bytes.data(), bytes.size(), at) == static_cast<ssize_t>(bytes.size()); }
-
-// Over what is there, for one that has other names: a copy of it was kept before. All of it, or as it was.
-void overwrite(const fs::path& path, const EnvFile& file) {
-  const io::Fd fd{::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
-  const auto& before = *file.before;
-  const auto& after = file.after.text();
-  std::string now(before.size() + 1, '\0');
-  if (!fd) throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}", file.path, std::strerror(errno))};
-  const auto got = ::pread(fd.get(), now.data(), now.size(), 0);
-  if (got < 0 || std::string_view{now}.substr(0, static_cast<std::size_t>(got)) != before) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
-  errno = 0;
-  if (write_whole(fd.get(), after, 0) && ::ftruncate(fd.get(), static_cast<off_t>(after.size())) == 0 && ::fsync(fd.get()) == 0) return;
-  const int why = errno;
-  cannot_write(file, why, write_whole(fd.get(), before, 0) && ::ftruncate(fd.get(), static_cast<off_t>(before.size())) == 0);
-}
-
-// A new file in its place would lose its other names, labels and access lists. All of it, or as it was.
-void append(const fs::path& path, const EnvFile& file, std::string_view more) {
-  const io::Fd fd{::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)};
-  const auto size = static_cast<off_t>(file.before->size());
-  struct stat status {};
-  if (!fd || ::fstat(fd.get(), &status) != 0) throw Failure{Exit::failed, fmt::format("cannot write \"{}\": {}", file.path, std::strerror(errno))};
-  if (status.st_size != size) throw Failure{Exit::failed, fmt::format("\"{}\" was changed meanwhile", file.path), "codops setup-dev"};
-  const auto written = ::write(fd.get(), more.data(), more.size());
-  if (written == static_cast<ssize_t>(more.size()) && ::fsync(fd.get()) == 0) return;
-  const int why = written >= 0 ? 0 : errno;
-  cannot_write(file, why, ::ftruncate(fd.get(), size) == 0);
-}
-
 }  // namespace
 
 std::optional<Unwritable> why_not_writable(const fs::path& project, const EnvFile& file) {
@@ -111,7 +75,7 @@ std::optional<Unwritable> why_not_writable(const fs::path& project, const EnvFil
   return refused(project, file, place);
 }
 
-void write_env(const fs::path& project, const EnvFile& file, const fs::path& copies) {
+void write_env(const fs::path& project, const EnvFile& file, const fs::path& dev_folder) {
   Place place;
   if (auto no = refused(project, file, place)) throw Failure{Exit::failed, std::move(no->why), std::move(no->hint)};
   const auto now = io::read_file_if_there(place.path);
@@ -120,21 +84,11 @@ void write_env(const fs::path& project, const EnvFile& file, const fs::path& cop
   struct stat status {};
   const bool there = ::stat(place.path.c_str(), &status) == 0;
   if (!there && ::stat(place.path.parent_path().c_str(), &status) != 0) status = {};
-  if (now && !file.changed.empty()) {
-    io::make_folders(copies);
-    auto name = file.path;
-    for (char& c : name) c = c == '/' ? '_' : c;
-    io::AtomicFile copy{copies / fmt::format("{}.{}", name, io::sha256_hex(*now).substr(0, 12))};
-    copy.write(*now);
-    copy.commit();
-  }
-  const bool grows = now && file.after.text().starts_with(*now);
-  if (grows && (status.st_nlink > 1 || ::listxattr(place.path.c_str(), nullptr, 0) > 0)) {
-    append(place.path, file, std::string_view{file.after.text()}.substr(now->size()));
-    return;
-  }
-  if (now && status.st_nlink > 1) {
-    overwrite(place.path, file);
+  if (now && !file.changed.empty()) keep_copy(dev_folder / "replaced", file.path, *now);
+  // A new file in its place would lose its other names, its labels and access lists.
+  if (now && (status.st_nlink > 1 || ::listxattr(place.path.c_str(), nullptr, 0) > 0)) {
+    const auto root = fs::canonical(project);
+    write_in_place({root, place.path.lexically_relative(root).string(), *now, file.after.text()}, dev_folder / unfinished_writes);
     return;
   }
   io::AtomicFile written{place.path, there ? status.st_mode & 07777U : 0600U};

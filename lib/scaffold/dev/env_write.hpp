@@ -16,7 +16,7 @@ struct Unwritable {
 std::optional<Unwritable> why_not_writable(const std::filesystem::path& project, const EnvFile& file);
 
 // Mode and owner of a file that is there are kept; a new one is 0600 and its folder's owner's. A copy of what is changed
-// (not of what only grows) goes to `copies` first. Throws Failure{failed} and leaves the file as it was.
-void write_env(const std::filesystem::path& project, const EnvFile& file, const std::filesystem::path& copies);
+// (not of what only grows) goes to `dev_folder`/replaced first. Throws Failure{failed} and leaves the file as it was.
+void write_env(const std::filesystem::path& project, const EnvFile& file, const std::filesystem::path& dev_folder);
 
 }  // namespace codops::scaffold::dev

@@ -2,6 +2,8 @@
 // Which keys of an example are secrets that a developer's machine may simply invent. Pure.
 #include <string_view>
 
+#include "lib/io/server_parts.hpp"
+
 namespace codops::scaffold::dev {
 
 // POSTGRES_PASSWORD, JWT_SECRET, SESSION_KEY: a value that only this application knows. STRIPE_SECRET_KEY and its like
@@ -15,7 +17,7 @@ bool is_placeholder(std::string_view value);
 bool is_command(std::string_view value);
 
 // What a URL's scheme and the name of a key have in common.
-enum class Store { none, postgres, redis };
+using io::Store;
 Store store_of_scheme(std::string_view scheme);  // "postgresql", "rediss"
 Store store_of_name(std::string_view name);      // POSTGRES_PORT, DB_PASSWORD, REDIS_URL
 

@@ -22,3 +22,19 @@ TEST_CASE("kubernetes: the database's URL stands in a Secret, in lines as kustom
   CHECK(found->url == url);
   CHECK_FALSE(ops::kubernetes::database_of(objects, "DATABASE_URL", "frontend"));
 }
+
+TEST_CASE("kubernetes: a database in pieces, from a ConfigMap and a Secret") {
+  const std::vector<kube::Object> objects{
+      kube::Object::parse(R"({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"shop"},"stringData":{"DB_PASSWORD":"p"}})"),
+      kube::Object::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"shop"},"data":{"DB_HOST":"postgres","DB_USER":"u","DB_NAME":"d"}})"),
+      kube::Object::parse(R"({"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a-store","namespace":"shop"},
+        "spec":{"template":{"spec":{"containers":[{"name":"postgres","image":"postgres:15","envFrom":[{"configMapRef":{"name":"c"}}]}]}}}})"),
+      kube::Object::parse(R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"backend","namespace":"shop"},
+        "spec":{"template":{"spec":{"containers":[{"name":"backend","image":"shop/backend:1","envFrom":[{"configMapRef":{"name":"c"}},{"secretRef":{"name":"s"}}]}]}}}})"),
+  };
+  const auto found = ops::kubernetes::database_in_pieces(objects, "", false);
+  REQUIRE(found);
+  CHECK(found->workload == "backend");
+  CHECK(found->url == "postgresql://u:p@postgres/d");
+  CHECK_FALSE(ops::kubernetes::database_of(objects, "DATABASE_URL", ""));
+}

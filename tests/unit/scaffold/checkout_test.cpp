@@ -124,7 +124,7 @@ TEST_CASE("a value that is changed leaves a copy of the file as it was") {
   write_env(checkout.root, files.front(), checkout.root / "copies");
   CHECK(checkout.get(".env") == "DATABASE_URL=postgres://u:p@localhost:5433/d\n");
   int copies = 0;
-  for (const auto& entry : fs::directory_iterator{checkout.root / "copies"}) {
+  for (const auto& entry : fs::directory_iterator{checkout.root / "copies/replaced"}) {
     ++copies;
     CHECK(io::read_file(entry.path()) == "DATABASE_URL=postgres://u:p@localhost:5432/d\n");
     CHECK(mode_of(entry.path()) == 0600);
@@ -141,7 +141,7 @@ TEST_CASE("a file with another name keeps it when a value is changed") {
   write_env(checkout.root, files.front(), checkout.root / "copies");
   CHECK(checkout.get("other") == "REDIS_URL=redis://localhost:10000\nMINE=1\n");
   CHECK(fs::hard_link_count(checkout.root / ".env") == 2);
-  CHECK_FALSE(fs::is_empty(checkout.root / "copies"));
+  CHECK_FALSE(fs::is_empty(checkout.root / "copies/replaced"));
   // A shorter text leaves nothing of the longer one.
   files = {planned(checkout, ".env", "")};
   apply_move(files, {Store::redis, {}, 10000, {}, 6379, {}});

@@ -1,5 +1,5 @@
 #pragma once
-// A server that the .env files give in pieces instead of a URL: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME, or PGHOST and its
+// A server that an application is told in pieces instead of a URL: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME, or PGHOST and its
 // like, or REDIS_HOST and REDIS_PORT. Pure.
 #include <functional>
 #include <optional>
@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "lib/scaffold/dev/secret_names.hpp"
+namespace codops::io {
 
-namespace codops::scaffold::dev {
+enum class Store { none, postgres, redis };
 
 struct StoreParts {
   std::string family;                                   // "DB_", "PG", "REDIS_"
@@ -29,6 +29,9 @@ using PartLookup = std::function<std::optional<std::string>(const std::string& n
 std::optional<StoreParts> store_parts(Store store, const PartLookup& look, bool host_needed);
 // DB_CONNECTION=mysql, DB_PORT=3306: these pieces are another kind of server's. Empty: nothing says so.
 std::string other_kind(const StoreParts& parts, const PartLookup& look);
+// Are these pieces that kind of server's, by what they say themselves? "DB_" alone says nothing.
+enum class Said { yes, no, nothing };
+Said is_kind(Store store, const StoreParts& parts, const PartLookup& look);
 // Every variable that may lead to such a server.
 std::vector<std::string> part_names(Store store);
 
@@ -36,4 +39,4 @@ std::vector<std::string> part_names(Store store);
 std::string password_family(std::string_view name);
 std::vector<std::string> user_names(const std::string& family);
 
-}  // namespace codops::scaffold::dev
+}  // namespace codops::io

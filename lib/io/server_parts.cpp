@@ -1,4 +1,4 @@
-#include "lib/scaffold/dev/store_parts.hpp"
+#include "lib/io/server_parts.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "lib/io/http.hpp"
 
-namespace codops::scaffold::dev {
+namespace codops::io {
 namespace {
 
 using Words = std::vector<std::string_view>;
@@ -45,6 +45,20 @@ std::string named_anywhere(const PartLookup& look, const std::string& family, co
   return {};
 }
 
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// DB_CONNECTION=pgsql, DB_DIALECT=mysql, …
+std::vector<std::string> kinds_said(const std::string& family, const PartLookup& look) {
+  std::vector<std::string> kinds;
+  for (const auto* ending : {"CONNECTION", "TYPE", "DIALECT", "DRIVER", "CLIENT", "ENGINE", "KIND"}) {
+    if (auto kind = value_of(look, family + ending)) kinds.push_back(lower_case(std::move(*kind)));
+  }
+  return kinds;
+}
+
 }  // namespace
 
 std::optional<StoreParts> store_parts(Store store, const PartLookup& look, bool host_needed) {
@@ -76,18 +90,27 @@ std::optional<StoreParts> store_parts(Store store, const PartLookup& look, bool 
 
 std::string other_kind(const StoreParts& parts, const PartLookup& look) {
   if (parts.family != "DB_" && parts.family != "DATABASE_") return {};
-  for (const auto* ending : {"CONNECTION", "TYPE", "DIALECT", "DRIVER", "CLIENT", "ENGINE", "KIND"}) {
-    auto kind = value_of(look, parts.family + ending);
-    if (!kind) continue;
-    std::transform(kind->begin(), kind->end(), kind->begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const auto& kind : kinds_said(parts.family, look)) {
     for (const auto* other : {"mysql", "maria", "sqlite", "mssql", "sqlserver", "oracle", "mongo", "better-sqlite3", "tedious"}) {
-      if (kind->find(other) != std::string::npos) return *kind;
+      if (kind.find(other) != std::string::npos) return kind;
     }
   }
   for (const auto* port : {"3306", "1433", "1521", "27017"}) {
     if (parts.port_value == port) return fmt::format("port {}", port);
   }
   return {};
+}
+
+Said is_kind(Store store, const StoreParts& parts, const PartLookup& look) {
+  if (!other_kind(parts, look).empty()) return Said::no;
+  if (store != Store::postgres || (parts.family != "DB_" && parts.family != "DATABASE_")) return Said::yes;
+  for (const auto& kind : kinds_said(parts.family, look)) {
+    if (kind.find("postgres") != std::string::npos || kind.starts_with("pg")) return Said::yes;
+  }
+  // PostgreSQL's own ports, and those of pgbouncer and of a hoster's pooler.
+  if ((parts.port_value.size() == 4 && parts.port_value.starts_with("543")) || parts.port_value == "6432" || parts.port_value == "6543") return Said::yes;
+  const auto host = lower_case(parts.host_value);
+  return host.find("postgres") != std::string::npos || host.starts_with("pg") ? Said::yes : Said::nothing;
 }
 
 std::vector<std::string> part_names(Store store) {
@@ -114,4 +137,4 @@ std::string password_family(std::string_view name) {
 
 std::vector<std::string> user_names(const std::string& family) { return {family + "USER", family + "USERNAME"}; }
 
-}  // namespace codops::scaffold::dev
+}  // namespace codops::io

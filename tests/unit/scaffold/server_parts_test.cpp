@@ -4,9 +4,10 @@
 
 #include <map>
 
+#include "lib/io/server_parts.hpp"
 #include "lib/scaffold/dev/env_plan.hpp"
-#include "lib/scaffold/dev/store_parts.hpp"
 
+using namespace codops::io;
 using namespace codops::scaffold::dev;
 
 namespace {
@@ -99,4 +100,23 @@ TEST_CASE("a host without a port gets one when its server moves") {
   const auto effect = apply_move(there, {Store::postgres, "db", 5432, "127.0.0.1", 5432, {}});
   CHECK(there[0].after.text() == "DB_HOST=127.0.0.1\nDB_PORT=5432\n");
   CHECK(effect.existing == std::vector<std::string>{"DB_HOST in .env"});
+}
+
+TEST_CASE("what pieces say of their kind") {
+  const auto said = [](std::map<std::string, std::string> values) {
+    values.emplace("DB_HOST", "database.example.com");
+    const Variables variables{std::move(values)};
+    return is_kind(Store::postgres, *store_parts(Store::postgres, variables.look(), true), variables.look());
+  };
+  CHECK(said({}) == Said::nothing);
+  CHECK(said({{"DB_PORT", "5433"}}) == Said::yes);
+  CHECK(said({{"DB_PORT", "6543"}}) == Said::yes);
+  CHECK(said({{"DB_PORT", "3307"}}) == Said::nothing);
+  CHECK(said({{"DB_PORT", "3306"}}) == Said::no);
+  CHECK(said({{"DB_CONNECTION", "pgsql"}}) == Said::yes);
+  CHECK(said({{"DB_DIALECT", "mysql"}, {"DB_PORT", "5432"}}) == Said::no);
+  CHECK(said({{"DB_HOST", "shop-postgres.internal"}}) == Said::yes);
+  const Variables own{{{"PGHOST", "db"}, {"PGUSER", "u"}}}, redis{{{"REDIS_HOST", "cache"}}};
+  CHECK(is_kind(Store::postgres, *store_parts(Store::postgres, own.look(), true), own.look()) == Said::yes);
+  CHECK(is_kind(Store::redis, *store_parts(Store::redis, redis.look(), true), redis.look()) == Said::yes);
 }
