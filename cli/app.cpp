@@ -9,6 +9,7 @@
 #include "cli/parse.hpp"
 #include "cli/services.hpp"
 #include "lib/base/units.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::cli {
 namespace {
@@ -122,7 +123,16 @@ int fail(const Failure& failure, bool json, bool color, Stream& out, Stream& err
   return static_cast<int>(failure.code());
 }
 
+// JSON, YAML and the engines' interfaces are UTF-8: what isn't would fail somewhere on the way.
+void require_utf8(const std::vector<std::string>& arguments) {
+  for (const auto& argument : arguments) {
+    if (!text::invalid_utf8(argument)) continue;
+    throw Failure{Exit::usage, fmt::format("\"{}\" is not UTF-8", text::printable(argument, 80)), "type it in a terminal whose encoding is UTF-8; nothing was done"};
+  }
+}
+
 int run_invocation(const Process& process, const std::vector<Verb>& verbs, Stream& out, Stream& err) {
+  require_utf8(process.arguments);
   auto invocation = parse(process.arguments, verbs);
   if (invocation.version) {
     out.write("codops " CODOPS_VERSION "\n");

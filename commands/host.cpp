@@ -57,7 +57,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
     json["undone"] = run.outcome.undone;
     json["remains"] = run.outcome.not_undone;
   }
-  return json.dump();
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string success_text(const ops::DeployResult& result, const std::string& environment) {

@@ -9,6 +9,7 @@
 
 #include "lib/compose/canonical.hpp"
 #include "lib/compose/loader.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::compose {
 
@@ -68,7 +69,8 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
     if (lines.empty()) return;
     if (!service.find(section)) service.set(section, Node::make_mapping(entry.at));
     for (const auto& line : lines) {
-      if (line.value) gathered.set(line.name, text_node(*line.value, line.at));
+      if (line.value && text::invalid_utf8(*line.value)) with.problems.add(line.at, fmt::format("the value of {} is not UTF-8", line.name), "save the file as UTF-8");
+      else if (line.value) gathered.set(line.name, text_node(*line.value, line.at));
     }
   } catch (const Failure& failure) {
     const auto& message = failure.message();

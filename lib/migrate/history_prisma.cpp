@@ -5,6 +5,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/migrate/history.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::migrate {
 
@@ -13,7 +14,7 @@ namespace pg = io::postgres;
 namespace {
 
 // Keeps what an error text may contain out of the column's encoding troubles and within reason.
-std::string shortened(const std::string& logs) { return logs.size() > 8000 ? replace_invalid_utf8(logs.substr(0, 8000)) : logs; }
+std::string shortened(const std::string& logs) { return logs.size() > 8000 ? text::replace_invalid_utf8(logs.substr(0, 8000)) : logs; }
 
 class PrismaHistory final : public History {
  public:

@@ -1,4 +1,5 @@
 #include "lib/migrate/mode.hpp"
+#include "lib/text/utf8.hpp"
 
 #include <fmt/format.h>
 
@@ -114,12 +115,12 @@ Script prepared(std::string_view text, std::string path, std::size_t first_line,
     throw Failure{Exit::data, fmt::format("{}: a NUL byte, which no SQL may have", script.place(nul)),
                   "a file in UTF-16 has them everywhere: iconv -f UTF-16 -t UTF-8; else delete it: tr -d '\\000'"};
   }
-  if (const auto bad = invalid_utf8(script.text)) {
+  if (const auto bad = text::invalid_utf8(script.text)) {
     if (!reading.allow_invalid_utf8) {
       throw Failure{Exit::data, fmt::format("{}: a byte that is not UTF-8", script.place(*bad)),
                     "convert the file: iconv -f LATIN1 -t UTF-8; or --allow-invalid-utf8 to put U+FFFD in its place, as Prisma does"};
     }
-    script.text = replace_invalid_utf8(script.text);
+    script.text = text::replace_invalid_utf8(script.text);
   }
   if (reading.placeholders) require_no_placeholders(script);
   for (const auto& statement : split(script.text, reading.escapes)) {

@@ -67,10 +67,6 @@ int version_compare(std::string_view a, std::string_view b);
 // How a key is compared with others: for Flyway 1, 1.0 and 01 are one version.
 std::string matching_key(Layout layout, std::string_view key);
 
-// Offset of the first byte that is not UTF-8.
-std::optional<std::size_t> invalid_utf8(std::string_view text);
-// As Node reads a file: every ill-formed part becomes one U+FFFD.
-std::string replace_invalid_utf8(std::string_view text);
 std::string_view without_bom(std::string_view text);
 
 // Prisma: lower-case hex SHA-256 of the text. Flyway: decimal CRC32 of the lines. Others: empty.

@@ -44,7 +44,7 @@ class Switch final : public plan::Action {
       bring_back_traffic(context_, limits);
       context_.had_traffic = true;
     }
-    const auto details = context_.api.find_container(proxy, limits);
+    const auto details = find_member(context_, proxy, limits);
     if (!details) return;  // removed by hand: it is made again when all is undone
     if (details->state != target::RunState::running) return put_upstreams(context_, proxy, back, limits);
     const auto leaving = lead(proxy, back, context_.current ? &*context_.current : nullptr, args.at("files"), limits);

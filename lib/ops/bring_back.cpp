@@ -47,7 +47,8 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
     const bool bereft = std::any_of(woken.begin(), woken.end(), [&](const std::string& name) { return depends_on(service, name); });
     for (const auto& member : service.members) {
       if (!which(service, member)) continue;
-      const auto details = context.api.find_container(member.container, limits);
+      const auto details = find_member(context, member.container, limits);
+      if (details) rejoin(context, service, *details, limits);
       const bool reached = !details || member.address.empty() || details->networks.count(context.traffic.name) != 0;
       if (details && details->state == target::RunState::running && reached && !stop_under_way(context, *details, service.restart)) {
         const bool unready = bereft || details->health == target::HealthState::starting;

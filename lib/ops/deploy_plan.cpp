@@ -236,7 +236,7 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
   return planned;
 }
 
-bool was_rolled_back(const Recovery& recovery) { return recovery.undone == "deploy"; }
+bool was_rolled_back(const Recovery& recovery) { return recovery.undone == "deploy" || recovery.undone == "scale" || recovery.undone == "restart"; }
 
 DeployResult rolled_back_already(const Recovery& recovery, const std::optional<Release>& serving) {
   DeployResult result;

@@ -43,7 +43,7 @@ Planned plan_rollback(const release::Release& target, const ProxySettings& proxy
 
 // The release that `rollback` goes to: N, a version, or the newest other one that served. Failure{usage} names what there is.
 const release::Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to);
-// Who types `rollback` after a deploy that died means that deploy: where recovery has undone it, nothing more is taken back.
+// Who types `rollback` after a deploy, a scale or a restart that died means that run: where recovery has undone it, nothing more is taken back.
 bool was_rolled_back(const Recovery& recovery);
 DeployResult rolled_back_already(const Recovery& recovery, const std::optional<release::Release>& serving);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/docker/api.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::ops {
 namespace {
@@ -16,7 +17,6 @@ using engine::docker::ContainerDetails;
 constexpr std::size_t log_lines = 100;
 constexpr std::size_t longest_line = 2000;
 constexpr Milliseconds silence{150};
-std::string valid_utf8(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json describe(RunContext& context, const ContainerDetails& details, const KnownSecrets& secrets, const Limits& limits) {
   Json json{{"container", details.name},
@@ -32,7 +32,7 @@ Json describe(RunContext& context, const ContainerDetails& details, const KnownS
   for (const auto& probe : details.probes) {
     json["health"].push_back({{"at", probe.start ? to_rfc3339(*probe.start) : ""},
                               {"exit_code", probe.exit_code},
-                              {"output", Json::parse(valid_utf8(secrets.hide(probe.output).substr(0, longest_line)))}});
+                              {"output", text::replace_invalid_utf8(secrets.hide(probe.output).substr(0, longest_line))}});
   }
   json["log"] = Json::array();
   try {
@@ -45,7 +45,7 @@ Json describe(RunContext& context, const ContainerDetails& details, const KnownS
     while (start < text.size()) {
       auto end = text.find('\n', start);
       if (end == std::string::npos) end = text.size();
-      json["log"].push_back(Json::parse(valid_utf8(text.substr(start, std::min(end - start, longest_line)))));
+      json["log"].push_back(text::replace_invalid_utf8(text.substr(start, std::min(end - start, longest_line))));
       start = end + 1;
     }
   } catch (const Failure& failure) {

@@ -7,6 +7,7 @@
 #include "lib/ops/one_off.hpp"
 #include "lib/ops/release_secrets.hpp"
 #include "lib/plan/fault.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::ops {
 namespace {
@@ -100,7 +101,7 @@ std::map<std::string, std::string> hook_variables(const HookFacts& facts, const 
 std::string last_words(const HiddenTail& tail, const std::function<KnownSecrets()>& secrets) {
   if (tail.empty()) return {};
   try {
-    const auto text = tail.text(secrets());
+    const auto text = text::replace_invalid_utf8(tail.text(secrets()));
     return text.empty() ? text : ": " + text;
   } catch (const Failure& failure) {
     // What can't be told from a secret is not shown.

@@ -66,6 +66,42 @@ std::string image_name_for(RunContext& context, const ServiceRecord& service, co
 
 bool rolls(Role role) { return role == Role::stateless; }
 
+engine::docker::EndpointSpec endpoint_from(const Json& endpoint) {
+  engine::docker::EndpointSpec spec;
+  if (endpoint.contains("Aliases") && endpoint.at("Aliases").is_array()) spec.aliases = endpoint.at("Aliases");
+  if (endpoint.contains("IPAMConfig")) spec.address = endpoint.at("IPAMConfig").value("IPv4Address", "");
+  return spec;
+}
+
+void rejoin(RunContext& context, const ServiceRecord& service, const engine::docker::ContainerDetails& container, const Limits& limits) {
+  const auto networks = service.networks.empty() ? Json::object() : Json::parse(service.networks);
+  for (const auto& [name, endpoint] : networks.items()) {
+    if (container.networks.count(name) != 0) continue;
+    context.require_lock();
+    context.api.connect_network(name, container.name, endpoint_from(endpoint), limits);
+    context.reporter.note(fmt::format("{} had been taken off the network {}: it is on it again", container.name, name));
+  }
+}
+
+std::string policy_name(const std::string& text) { return text.empty() ? "no" : text.substr(0, text.find(':')); }
+
+void keep_running(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
+  context.require_lock();
+  const auto policy = parse_policy(service.restart);
+  context.api.set_restart_policy(member.container, policy.name, policy.retries, limits);
+}
+
+std::optional<engine::docker::ContainerDetails> find_member(RunContext& context, const std::string& name, const Limits& limits) {
+  if (auto found = context.api.find_container(name, limits)) return found;
+  for (const auto& other : context.api.containers({{"label", {fmt::format("{}={}", label_container, name)}}}, true, limits)) {
+    context.require_lock();
+    context.api.rename_container(other.id, name, limits);
+    context.reporter.note(fmt::format("{} had been renamed to {}: it has its name again", name, other.name));
+    return context.api.find_container(name, limits);
+  }
+  return std::nullopt;
+}
+
 void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits) {
   if (files.empty()) return;
   std::vector<io::TarEntry> entries;
@@ -83,7 +119,7 @@ void put_files(RunContext& context, const std::string& container, const std::vec
 
 void make_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   context.require_lock();
-  if (const auto existing = context.api.find_container(member.container, limits)) {
+  if (const auto existing = find_member(context, member.container, limits)) {
     const auto label = existing->labels.find(label_environment);
     if (label == existing->labels.end() || label->second != context.environment) {
       throw Failure{Exit::failed, fmt::format("the name \"{}\" is taken by a container that codops did not make", member.container),
@@ -115,10 +151,7 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
   first = true;
   for (const auto& [name, endpoint] : networks.items()) {
     if (!first) {
-      engine::docker::EndpointSpec spec_of_endpoint;
-      if (endpoint.contains("Aliases") && endpoint.at("Aliases").is_array()) spec_of_endpoint.aliases = endpoint.at("Aliases");
-      if (endpoint.contains("IPAMConfig")) spec_of_endpoint.address = endpoint.at("IPAMConfig").value("IPv4Address", "");
-      context.api.connect_network(name, member.container, spec_of_endpoint, limits);
+      context.api.connect_network(name, member.container, endpoint_from(endpoint), limits);
     }
     first = false;
   }

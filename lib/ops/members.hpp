@@ -1,5 +1,7 @@
 #pragma once
 // Containers of a release: making, starting, joining, stopping and removing them. Every call bears being repeated.
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,5 +38,15 @@ void remove_member(RunContext& context, const std::string& container, const Limi
 void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits);
 
 bool rolls(release::Role role);
+// A container by the name that it was made with: one that somebody renamed gets its name again.
+std::optional<engine::docker::ContainerDetails> find_member(RunContext& context, const std::string& name, const Limits& limits);
+// Of ServiceRecord::networks: {"Aliases": […], "IPAMConfig": {"IPv4Address": …}}.
+engine::docker::EndpointSpec endpoint_from(const nlohmann::json& endpoint);
+// The networks of its service that somebody took it off; traffic's is join_traffic's.
+void rejoin(RunContext& context, const release::ServiceRecord& service, const engine::docker::ContainerDetails& container, const Limits& limits);
+// "on-failure:5" → "on-failure"; an engine says both "no" and nothing for none.
+std::string policy_name(const std::string& policy);
+// The restart policy that the release gives it.
+void keep_running(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
 
 }  // namespace codops::ops

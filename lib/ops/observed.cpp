@@ -2,14 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "lib/ops/members.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
 namespace {
 
+using Json = nlohmann::json;
 using release::Release;
 using release::Role;
 using release::ServiceRecord;
@@ -112,8 +115,26 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
   return release;
 }
 
+std::optional<std::size_t> switch_of(const plan::Plan& plan) {
+  for (std::size_t index = 0; index < plan.steps.size(); ++index) {
+    if (plan.steps[index].name == "switch") return index;
+  }
+  return std::nullopt;
+}
+
+bool traffic_moved(const plan::Plan& plan, const Observed& observed) {
+  const auto index = switch_of(plan);
+  if (!index || !observed.upstreams || observed.snapshot.maintenance) return false;
+  const auto actual = effective(*observed.upstreams);
+  const auto is_at = [&](const plan::Step& step, const char* where) {
+    return actual == effective(Json::parse(step.args).at(where).get_ref<const std::string&>());
+  };
+  if (is_at(plan.steps[*index], "back")) return false;
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const auto& step) { return (step.name == "switch" || step.name == "settle") && is_at(step, "to"); });
+}
+
 std::string altered(const Observed& observed, const ServiceRecord& service, const release::Member& member, const ObservedContainer& container) {
-  if (!member.address.empty() && observed.traffic.exists) {
+  if (!member.address.empty()) {
     const auto joined = container.addresses.find(observed.traffic.name);
     if (joined == container.addresses.end()) return fmt::format("{} was taken off the network {}, where traffic reaches it", container.name, observed.traffic.name);
     // The proxy's own address leads nobody anywhere.
@@ -125,10 +146,8 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   for (const auto& [network, endpoint] : networks.items()) {
     if (!container.addresses.contains(network)) return fmt::format("{} was taken off the network {}", container.name, network);
   }
-  // An engine says both "no" and nothing for none.
-  const auto policy = [](const std::string& text) { return text.empty() ? std::string{"no"} : text.substr(0, text.find(':')); };
-  if (service.has_spec && policy(container.restart_policy) != policy(service.restart)) {
-    return fmt::format("{} has the restart policy {} instead of {}", container.name, policy(container.restart_policy), policy(service.restart));
+  if (service.has_spec && policy_name(container.restart_policy) != policy_name(service.restart)) {
+    return fmt::format("{} has the restart policy {} instead of {}", container.name, policy_name(container.restart_policy), policy_name(service.restart));
   }
   if (service.has_spec && service.limits) {
     for (const auto& [name, value] : container.limits) {
@@ -143,7 +162,7 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
 
 bool is_cut_off(const Observed& observed, const release::Member& member) {
   const auto* container = observed.container(member.container);
-  return container != nullptr && container->running() && observed.traffic.exists && !member.address.empty() && !container->addresses.contains(observed.traffic.name);
+  return container != nullptr && container->running() && !member.address.empty() && !container->addresses.contains(observed.traffic.name);
 }
 
 bool leads_elsewhere(const Observed& observed, const Release& release) {

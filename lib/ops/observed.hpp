@@ -78,6 +78,11 @@ bool is_edited(const ObservedContainer& container, WallTime written);
 // labels and what runs; nullopt: nothing is deployed.
 std::optional<release::Release> serving(const Observed& observed, const std::string& project);
 
+// The step that moves traffic to the new set, by its index.
+std::optional<std::size_t> switch_of(const plan::Plan& plan);
+// Whether the proxy leads where the run's switch led it, with the old set behind it or without.
+bool traffic_moved(const plan::Plan& plan, const Observed& observed);
+
 // What somebody changed of a running container that its release wants as it was made, for people; empty: nothing.
 std::string altered(const Observed& observed, const release::ServiceRecord& service, const release::Member& member,
                     const ObservedContainer& container);

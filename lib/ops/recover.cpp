@@ -47,23 +47,6 @@ std::string running_proxy(const Release& release, const Observed& observed) {
   return {};
 }
 
-// The step that moves traffic to the new set.
-std::optional<std::size_t> switch_of(const plan::Plan& plan) {
-  for (std::size_t index = 0; index < plan.steps.size(); ++index) {
-    if (plan.steps[index].name == "switch") return index;
-  }
-  return std::nullopt;
-}
-
-// Whether the proxy leads where the run's switch led it.
-bool traffic_moved(const plan::Plan& plan, const Observed& observed) {
-  const auto index = switch_of(plan);
-  if (!index || !observed.upstreams || observed.snapshot.maintenance) return false;
-  const auto args = Json::parse(plan.steps[*index].args);
-  const auto actual = effective(*observed.upstreams);
-  return actual == effective(args.at("to").get_ref<const std::string&>()) && actual != effective(args.at("back").get_ref<const std::string&>());
-}
-
 // From which step on a run is finished whose new set runs; nullopt: it is undone. Proven ones go on where they died. Where the old set runs
 // no more there is nothing to go back to: traffic is led to the new one and it has to prove itself. The same where entries are damaged and
 // the run had come so far: doing a switch twice does no harm.

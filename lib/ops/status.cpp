@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ops/maintenance.hpp"
@@ -113,6 +115,11 @@ Status status_of(const Observed& observed, const std::string& project, const std
     status.unfinished = plan ? fmt::format("{} {} (release {}) {}", plan->verb, plan->version, plan->release,
                                            last ? "is at or died at step " + plan->steps[*last].name : "died before it changed anything")
                              : "a run that left no readable plan";
+    // Its own doing is no drift, and what people are served is what counts.
+    if (plan && traffic_moved(*plan, observed)) {
+      status.release = release::release_from_json(nlohmann::json::parse(plan->context).at("next").dump());
+      status.last.reset();
+    }
   }
   if (!status.release) return status;
   std::set<std::string> wanted;

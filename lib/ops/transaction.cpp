@@ -14,6 +14,7 @@
 #include "lib/ops/observe.hpp"
 #include "lib/ops/release_secrets.hpp"
 #include "lib/ops/run_record.hpp"
+#include "lib/ops/surroundings.hpp"
 #include "lib/plan/fault.hpp"
 
 namespace codops::ops {
@@ -42,6 +43,7 @@ Transaction::Transaction(Host& host, std::string command, const release::Acquire
     else observe_again(limits);
     host_.require_owner(observed_.snapshot);
     restore_names(limits);
+    restore_surroundings(limits);
     recover(way, limits);
     settle_maintenance(limits);
   } catch (...) {
@@ -79,6 +81,24 @@ void Transaction::restore_names(const Limits& limits) {
     host_.reporter().note(fmt::format("{} had been renamed to {}: it has its name again", was, name));
   }
   if (!renamed.empty()) observe_again(limits);
+}
+
+void Transaction::restore_surroundings(const Limits& limits) {
+  const auto* current = observed_.snapshot.current();
+  if (current == nullptr || observed_.snapshot.maintenance) return;
+  const auto missing = missing_around(*current, observed_);
+  if (missing.whole()) return;
+  auto run_context = context(*current, *current, {});
+  for (const auto& record : observed_.snapshot.journals) {  // the newest one that says it counts
+    const auto plan = record.plan();
+    const auto extra = plan ? Json::parse(plan->context.empty() ? "{}" : plan->context) : Json::object();
+    if (const auto subnet = extra.value("subnet", std::string{}); !subnet.empty() && !observed_.traffic.exists) run_context.traffic.subnet = subnet;
+    if (!extra.contains("networks")) continue;
+    run_context.networks.clear();
+    for (const auto& network : extra.at("networks")) run_context.networks.push_back({network.at("name"), network.at("body"), false});
+  }
+  put_right(run_context, missing, limits);
+  observe_again(limits);
 }
 
 void Transaction::choose_subnet(const Limits& limits) {

@@ -69,6 +69,8 @@ class Transaction {
   void settle_maintenance(const Limits& limits);
   // A container that somebody renamed is in the way of the one that would be made in its place.
   void restore_names(const Limits& limits);
+  // Networks and restart policies of what serves, which recovery and every plan take for given.
+  void restore_surroundings(const Limits& limits);
   // The history has the end of the newest run, its journal does not: the disk was full between the two.
   void close_journal(const Limits& limits);
   // After an undo: what served before it and was stopped or removed by somebody meanwhile runs again; returns what could not be had.

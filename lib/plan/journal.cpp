@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/io/crypto.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::plan {
 namespace {
@@ -42,6 +43,8 @@ std::string encode(const Entry& entry) {
             {"event", entry.event},     {"step", entry.step}, {"text", entry.text}};
   if (entry.prev > 0) json["prev"] = entry.prev;
   if (!entry.plan.empty()) json["plan"] = Json::parse(entry.plan);
+  // What somebody else said may stand in a text: a journal that can't be written would leave the run without an end.
+  json["text"] = text::replace_invalid_utf8(entry.text);
   json["sum"] = io::sha256_hex(json.dump());
   return json.dump() + "\n";
 }

@@ -7,6 +7,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/plan/plan.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace codops::release {
 namespace {
@@ -118,7 +119,7 @@ Json unsealed(const HistoryEntry& entry) {
           {"host", entry.host},
           {"result", entry.result},
           {"exit", entry.exit},
-          {"message", entry.message},
+          {"message", text::replace_invalid_utf8(entry.message)},
           {"failed_step", entry.failed_step},
           {"run", entry.run},
           {"previous", entry.previous}};

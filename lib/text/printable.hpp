@@ -4,12 +4,11 @@
 #include <string>
 #include <string_view>
 
+#include "lib/text/utf8.hpp"
+
 namespace codops::text {
 
 // "?" in place of each control character and of each byte that is no UTF-8. More than `most` bytes are cut between characters, and "…" says so.
-// Bytes of the character that begins here; 0: it is no UTF-8, or there is nothing.
-std::size_t character_length(std::string_view text);
-
 std::string printable(std::string_view text, std::size_t most);
 
 }  // namespace codops::text

@@ -74,6 +74,17 @@ outlives_the_stop "and all is as before" v1.1.0
 expect "rollback after a deploy that died" "$(code_of rollback test)" 0
 expect "takes back that deploy" "$(grep -c 'undid deploy v1.0.0.* which was the rollback' "$WORK/out") $(converged v1.1.0 || true)" "1 "
 expect "once more goes further" "$(code_of rollback test) $(converged v1.0.0 || true)" "0 "
+for run in "scale test web=3" "restart test"; do
+  read -ra words <<<"$run"
+  { CODOPS_TEST_KILL=after:start "$CODOPS" "${words[@]}" >/dev/null 2>&1 || true; } 2>/dev/null
+  expect "rollback after a ${words[0]} that died takes back that alone" "$(code_of rollback test) $(converged v1.0.0 || true)" "0 "
+done
+# The new set serves and the old one was stopped: people are served well, and that is what status says.
+{ CODOPS_TEST_KILL=after:stop "$CODOPS" deploy test v1.1.0 >/dev/null 2>&1 || true; } 2>/dev/null
+expect "a run that died after its last step: status says what is served" \
+  "$("$CODOPS" status test -o json | jq -c '[.version, (.services | map(.running == .wanted) | all), .drift, (.unfinished != null)]') $(served)" '["v1.1.0",true,[],true] v1.1.0'
+expect "and resume finishes it" "$(code_of resume test) $(converged v1.1.0 || true)" "0 "
+check "and back" tiny_deploy v1.0.0
 
 # ---- codops run, killed
 "$CODOPS" run test web -- sleep 600 >/dev/null 2>&1 </dev/null &

@@ -45,6 +45,41 @@ for count in 3 1 3 1 3 2; do
   expect "nothing else is touched" "$("$CODOPS" resume test 2>&1) $(converged v1.0.0 || true)" "nothing is unfinished "
 done
 
+# The networks themselves, and what is on them.
+all() { docker ps --filter "label=com.docker.compose.project=$PROJECT" --format '{{.Names}}'; }
+for network in codops default; do
+  for name in $(all); do docker network disconnect -f "${PROJECT}_$network" "$name" 2>/dev/null || true; done
+  docker network rm "${PROJECT}_$network" >/dev/null
+  rc=0
+  "$CODOPS" status test --check >"$WORK/out" 2>&1 || rc=$?
+  expect "the network $network is gone: status --check" "$rc $(grep -c "was taken off the network ${PROJECT}_$network" "$WORK/out")" "2 3"
+  rc=0
+  "$CODOPS" deploy test v1.0.0 >"$WORK/out" 2>&1 || rc=$?
+  expect "the network $network is gone: the next deploy makes it, and all is on it" "$rc $(converged v1.0.0 || true)" "0 "
+done
+front=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.service=front --format '{{.Names}}')
+docker network disconnect -f "${PROJECT}_default" "$front"
+drifted "the proxy off its network" "$front was taken off the network ${PROJECT}_default"
+docker update --restart no "$front" >/dev/null
+drifted "the proxy's restart policy" "$front has the restart policy no instead of unless-stopped"
+# Both, and a run that died: there is nothing to go back to but what can be put right.
+{ CODOPS_TEST_KILL=after:switch "$CODOPS" deploy test v1.1.0 >/dev/null 2>&1 || true; } 2>/dev/null
+for network in codops default; do
+  for name in $(all); do docker network disconnect -f "${PROJECT}_$network" "$name" 2>/dev/null || true; done
+  docker network rm "${PROJECT}_$network" >/dev/null
+done
+rc=0
+"$CODOPS" resume test >"$WORK/out" 2>&1 || rc=$?
+expect "all networks gone after a run had died: resume" "$rc $(converged "$(served || true)" || true)" "0 "
+[[ $rc == 0 ]] || tail -n 8 "$WORK/out"
+check "back to the first" tiny_deploy v1.0.0
+# Renamed while a run goes on.
+hold before:settle deploy test v1.1.0
+docker rename "$front" "$PROJECT-elsewhere"
+go_on
+expect "the proxy renamed in a run: undone, under its own name" "$holder_rc $(converged v1.0.0 || true)" "5 "
+[[ $holder_rc == 5 ]] || tail -n 8 "$WORK/holder.out"
+
 # What takes a container away from under the proxy may cost the request that is in it; what comes after goes to the other one.
 load_start taken --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
 victim=$(web)

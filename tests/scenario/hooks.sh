@@ -99,6 +99,13 @@ expect "and so has the result as text" "$rc $(said 'hook:  post_deploy: .*exited
 hooks '  on_failure: [{ run: [sh, -c, "echo nor here >&2; exit 4"] }]'
 CODOPS_TEST_FAIL=after:switch try deploy test v1.1.0 --progress none
 expect "on_failure fails: said, on the journal's record" "$rc $(said 'on_failure: .*exited with 4: nor here') $("$CODOPS" history test "$(last .number)" | grep -c 'with 4: nor here')" "5 1 1"
+# Bytes of another encoding, in what it says and in what is typed.
+hooks '  post_deploy: [{ run: [sh, -c, "printf \"stra\\337e\" >&2; exit 4"] }]'
+try deploy test v1.1.0 --progress none
+expect "a hook whose words are no UTF-8" "$rc $(said 'exited with 4: stra.*e') $(last .result) $(converged v1.1.0 || true)" '0 1 "ok" '
+try deploy test $'v\xff'
+expect "arguments that are none" "$rc $(said 'is not UTF-8')" "64 1"
+try deploy test v1.0.0 --progress none
 
 # ---- a signal in it: the release stays; killed in it: the next command says so
 in_hook() { # SIGNAL: sent to a deploy of v1.1.0 within its hook; its exit code in $rc

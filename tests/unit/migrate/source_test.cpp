@@ -7,6 +7,7 @@
 #include "lib/migrate/mode.hpp"
 #include "lib/migrate/source.hpp"
 #include "lib/migrate/source_archive.hpp"
+#include "lib/text/utf8.hpp"
 
 using namespace codops;
 using namespace codops::migrate;
@@ -101,12 +102,12 @@ TEST_CASE("migrate checksum: Prisma's rules and Flyway's") {
 }
 
 TEST_CASE("migrate text: ill-formed UTF-8 is found and replaced as Node does") {
-  CHECK_FALSE(invalid_utf8("aü€𐍈"));
-  CHECK(invalid_utf8("a\xE9z") == 1);
-  CHECK(replace_invalid_utf8("a\xE9z") == "a\xEF\xBF\xBDz");
-  CHECK(replace_invalid_utf8("\xF0\x9F\x98") == "\xEF\xBF\xBD");                              // one maximal subpart
-  CHECK(replace_invalid_utf8("\xC0\xAF") == "\xEF\xBF\xBD\xEF\xBF\xBD");                        // overlong
-  CHECK(replace_invalid_utf8("\xED\xA0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");        // a surrogate
+  CHECK_FALSE(text::invalid_utf8("aü€𐍈"));
+  CHECK(text::invalid_utf8("a\xE9z") == 1);
+  CHECK(text::replace_invalid_utf8("a\xE9z") == "a\xEF\xBF\xBDz");
+  CHECK(text::replace_invalid_utf8("\xF0\x9F\x98") == "\xEF\xBF\xBD");                              // one maximal subpart
+  CHECK(text::replace_invalid_utf8("\xC0\xAF") == "\xEF\xBF\xBD\xEF\xBF\xBD");                        // overlong
+  CHECK(text::replace_invalid_utf8("\xED\xA0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");        // a surrogate
 }
 
 TEST_CASE("migrate source: out of an image's archive, as out of the checkout") {
