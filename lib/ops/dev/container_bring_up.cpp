@@ -22,7 +22,7 @@ using target::HealthState;
 using target::RunState;
 
 constexpr const char* before_suffix = "-before";
-constexpr Milliseconds ready_time{180'000}, recovery_time{10'000};
+constexpr Milliseconds ready_time{180'000}, recovery_time{10'000}, first_moments{2'000};
 
 std::string tail_of(const Workspace& workspace, const std::string& container, const Limits& limits) {
   std::string text;
@@ -174,9 +174,13 @@ void wait_up(const Workspace& workspace, const compose::Service& service, const 
     wait_for(*workspace.api, {id}, [&](const Present& present) { return !present.begin()->second.gone && judge(present.begin()->second.details); }, {}, within);
     const auto details = workspace.api->find_container(id, within);
     if (!details || details->state != RunState::running || has_healthcheck(service, *details)) return;
-    // Nobody says when it is well: a program that can't run ends within its first second.
-    within.within(Milliseconds{1'000}).wait(-1, 0);
-    if (const auto still = workspace.api->find_container(id, within)) judge(*still);
+    // Nobody says when it is well: a program that can't run ends within its first moments.
+    const auto moments = within.within(first_moments);
+    try {
+      wait_for(*workspace.api, {id}, [&](const Present& present) { return present.begin()->second.gone || !judge(present.begin()->second.details); }, {}, moments);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::deadline || within.deadline.expired()) throw;
+    }
   } catch (const Failure& failure) {
     if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
     throw Failure{Exit::failed, fmt::format("{} is not ready after {}:{}", service.name, format_duration(ready_time), tail_of(workspace, id, limits)), "codops dev logs " + service.name};
