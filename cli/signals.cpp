@@ -33,12 +33,17 @@ Signals::Signals(CancelSource& source) {
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
+  sigset_t wanted;
+  sigemptyset(&wanted);
   for (const int number : stopping) {
+    sigaddset(&wanted, number);
     struct sigaction before {};
     // nohup and background jobs have them ignored: they stay so.
     if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
     ::sigaction(number, &action, nullptr);
   }
+  // Who started us may have blocked them for itself, as threads of other programs do: then nobody could end us.
+  ::pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
 }
