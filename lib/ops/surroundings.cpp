@@ -50,6 +50,7 @@ Surroundings missing_around(const release::Release& current, const Observed& obs
   }
   if (!any) return {};  // all of it is gone: a deploy makes it
   for (const auto& network : networks_of(current)) {
+    if (network.external) continue;  // whoever made it knows what it has to be
     if (std::find(observed.networks.begin(), observed.networks.end(), network.name) == observed.networks.end()) missing.networks.push_back(network.name);
   }
   missing.traffic = pinned && !observed.traffic.exists;
@@ -57,28 +58,27 @@ Surroundings missing_around(const release::Release& current, const Observed& obs
 }
 
 void put_right(RunContext& context, const Surroundings& missing, const Limits& limits) {
-  const auto attempt = [&](const std::string& what, const auto& act) {
+  const auto attempt = [&](const std::string& what, const char* mended, const auto& act) {
+    context.require_lock();
     try {
       act();
-      context.reporter.note(what);
+      context.reporter.note(fmt::format("{}: {}", what, mended));
     } catch (const Failure& failure) {
       if (failure.code() != Exit::failed) throw;
-      context.reporter.warn(fmt::format("{}: that failed: {}", what, failure.message()));
+      context.reporter.warn(fmt::format("{}, and that could not be put right: {}", what, failure.message()));
     }
   };
   for (const auto& name : missing.networks) {
-    context.require_lock();
-    attempt(fmt::format("the network {} was gone: made again", name), [&] { make_network(context, name, limits); });
+    attempt(fmt::format("the network {} was gone", name), "made again", [&] { make_network(context, name, limits); });
   }
   if (missing.traffic && !context.traffic.subnet.empty()) {
-    context.require_lock();
-    attempt(fmt::format("the network {} was gone: made again", context.traffic.name), [&] { make_traffic(context, context.traffic.subnet, limits); });
+    attempt(fmt::format("the network {} was gone", context.traffic.name), "made again", [&] { make_traffic(context, context.traffic.subnet, limits); });
   }
   for (const auto& one : missing.off) {
-    attempt(fmt::format("{} had been taken off the network {}: it is on it again", one.member.container, one.network), [&] { connect(context, one, limits); });
+    attempt(fmt::format("{} had been taken off the network {}", one.member.container, one.network), "it is on it again", [&] { connect(context, one, limits); });
   }
   for (const auto& one : missing.policies) {
-    attempt(fmt::format("{} has its restart policy {} again", one.member.container, one.service->restart), [&] { keep_running(context, *one.service, one.member, limits); });
+    attempt(fmt::format("{} had another restart policy", one.member.container), "it has the release's again", [&] { keep_running(context, *one.service, one.member, limits); });
   }
 }
 
