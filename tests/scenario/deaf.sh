@@ -21,6 +21,8 @@ code_of() { # COMMAND...: its exit code; its words in out
 }
 # In the middle of its stop, as the engine tells it: the signal was sent, nothing has ended yet.
 in_the_stop() { # COMMAND...: leaves its pid in $run
+  # Not the one of before: a signal to a program that bash has not started yet may be lost.
+  rm -f "$WORK/kills"
   docker events --filter "label=com.docker.compose.service=web" --filter event=kill --format '{{.ID}}' >"$WORK/kills" &
   local events=$!
   "$CODOPS" --progress plain "$@" >"$WORK/out" 2>&1 &

@@ -81,6 +81,7 @@ demo() { # DIR [KEY=VALUE...]
 load_start() { # NAME [OPTIONS...]
   local name=$1
   shift
+  rm -f "$WORK/load.$name.ready"
   node "$SUPPORT/load.mjs" --ready "$WORK/load.$name.ready" "$@" >"$WORK/load.$name.json" 2>"$WORK/load.$name.err" &
   load_pids[$name]=$!
   if ! wait_for 30 test -e "$WORK/load.$name.ready"; then

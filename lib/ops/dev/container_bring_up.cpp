@@ -173,8 +173,10 @@ void wait_up(const Workspace& workspace, const compose::Service& service, const 
   try {
     wait_for(*workspace.api, {id}, [&](const Present& present) { return !present.begin()->second.gone && judge(present.begin()->second.details); }, {}, within);
     const auto details = workspace.api->find_container(id, within);
-    if (!details || details->state != RunState::running || has_healthcheck(service, *details)) return;
-    // Nobody says when it is well: a program that can't run ends within its first moments.
+    if (!details || has_healthcheck(service, *details)) return;
+    // Nobody says when it is well: a program that can't run ends within its first moments, as it may have since it was seen to run.
+    judge(*details);
+    if (details->state != RunState::running) return;
     const auto moments = within.within(first_moments);
     try {
       wait_for(*workspace.api, {id}, [&](const Present& present) { return present.begin()->second.gone || !judge(present.begin()->second.details); }, {}, moments);

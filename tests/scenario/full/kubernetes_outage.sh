@@ -15,6 +15,7 @@ beside_a_rollout() {
   local from to rc=0 served got=$WORK/beside.txt pid
   from=$("$CODOPS" status test -o json | jq -r .version)
   to=$([[ $from == v1.0.0 ]] && echo v1.1.0 || echo v1.0.0)
+  rm -f "$got"
   "$CODOPS" deploy test "$to" >"$got" 2>&1 &
   pid=$!
   wait_for 30 grep -q rollout "$got" || true
