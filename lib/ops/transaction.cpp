@@ -152,6 +152,10 @@ std::string Transaction::mend_after_undo(RunContext& context, const std::functio
     return {};
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) return {};
+    if (failure.code() == Exit::interrupted || failure.code() == Exit::terminated) {
+      host_.reporter().warn(fmt::format("cut off before release {} was seen whole: codops status {}", context.current->number, host_.environment().name));
+      return fmt::format("cut off before release {} was seen whole", context.current->number);
+    }
     host_.reporter().warn(fmt::format("release {} is not whole: {}; to mend it: codops deploy {} {}", context.current->number, failure.message(),
                                       host_.environment().name, context.current->version));
     return fmt::format("release {} is not whole: {}", context.current->number, failure.message());
