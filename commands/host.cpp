@@ -16,7 +16,7 @@ double seconds_of(Milliseconds time) { return static_cast<double>(time.count()) 
 
 Json json_of(const ops::TimeAccount& account) {
   return {{"total", seconds_of(account.total)}, {"waited", seconds_of(account.waited)}, {"engine", seconds_of(account.engine)}, {"boot", seconds_of(account.boot)},
-          {"companions", seconds_of(account.companions)}, {"drain", seconds_of(account.drain)}, {"monitor", seconds_of(account.monitor)},
+          {"companions", seconds_of(account.companions)}, {"hooks", seconds_of(account.hooks)}, {"drain", seconds_of(account.drain)}, {"monitor", seconds_of(account.monitor)},
           {"own", seconds_of(account.own)}};
 }
 

@@ -148,6 +148,7 @@ Project load(const LoadOptions& options) {
   project.document = std::make_shared<const nlohmann::json>(document_of(root));
   read_model(*project.document, project);
   project.environment = variables;
+  project.used = loader.used();
   return project;
 }
 

@@ -58,7 +58,10 @@ const std::vector<Node>& Loader::documents(const std::string& path) {
 }
 
 Node Loader::interpolated(Node document, const Variables& variables) {
-  const auto lookup = lookup_in(variables);
+  const text::Lookup lookup = [this, find = lookup_in(variables)](std::string_view name) {
+    used_.emplace(name);
+    return find(name);
+  };
   const auto replace = [&](const Node& node) {
     return text::interpolate(node.text, lookup, [&](std::string_view name) {
       warnings_.push_back(

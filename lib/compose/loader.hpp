@@ -1,6 +1,7 @@
 #pragma once
 // From files to one merged, canonical tree: documents, extends, include, several files.
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,9 @@ class Loader {
 
   // The files merged in order; relative paths in them are relative to `base`.
   text::Node files(const std::vector<std::string>& paths, const std::string& base, const Variables& variables);
+
+  // Names of the variables that stood in the files.
+  const std::set<std::string>& used() const { return used_; }
 
   // A project's own name as its files give it (the last one that has `name:`), with variables replaced; else "".
   std::string name_in(const std::vector<std::string>& paths, const Variables& variables);
@@ -42,6 +46,7 @@ class Loader {
   std::vector<std::string>& warnings_;
   std::string home_;
   std::map<std::string, std::vector<text::Node>> parsed_;
+  std::set<std::string> used_;
   std::vector<std::string> including_;  // the files that include one another, outermost first
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -204,6 +205,7 @@ struct Project {
   Texts warnings;                       // "file:line:column: …": keys that codops does not act on, unset variables
   Texts overridden;                     // names whose shell value an environment file replaced
   std::map<std::string, std::string> environment;  // what variables were looked up in: shell, files, extra
+  std::set<std::string> used;           // names of those that stood in the files
 
   // The normalised document: what docker compose prints, before it doubles dollar signs.
   std::shared_ptr<const nlohmann::json> document;

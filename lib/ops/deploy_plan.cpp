@@ -176,7 +176,7 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   const bool on_record = observed.snapshot.current() != nullptr;
   if (current && current->adopted && !on_record) current = as_adopted(std::move(*current), desired.environment, desired.services);
   Release& next = planned.next;
-  next.number = std::max(observed.snapshot.last_number(), current ? current->number : 0) + 1;
+  next.number = std::max(highest_release(observed), current ? current->number : 0) + 1;
   next.version = desired.version;
   next.environment = desired.environment;
   next.project = desired.project;

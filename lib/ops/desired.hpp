@@ -33,6 +33,7 @@ struct Desired {
   std::vector<NamedObject> networks;
   std::vector<NamedObject> volumes;
   ProxySettings proxy;
+  std::map<std::string, std::string> variables;  // that stood in the compose file, with their values: some are secrets
   std::vector<std::string> notes;
   std::vector<std::string> warnings;
 };

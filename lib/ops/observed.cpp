@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/ops/members.hpp"
 #include "lib/ops/upstreams.hpp"
@@ -35,16 +36,52 @@ Role role_from_label(const std::string& text) {
   return Role::stateless;
 }
 
-// The highest release that all labels of running containers name; 0: made by docker compose.
-int newest_labelled(const Observed& observed) {
-  int newest = 0;
+int release_of(const ObservedContainer& container) { return number_in(label_of(container, label_release)); }
+
+// Of a lost state: the release that the proxy was led to, else the newest that runs; 0: made by docker compose.
+WrittenFor served_by_labels(const Observed& observed) {
+  const ObservedContainer* newest = nullptr;
+  const ObservedContainer* led = nullptr;
+  const auto written = observed.upstreams ? written_for(*observed.upstreams) : std::nullopt;
   for (const auto& container : observed.containers) {
-    if (container.running()) newest = std::max(newest, number_in(label_of(container, label_release)));
+    const auto release = container.running() ? release_of(container) : 0;
+    if (release != 0 && (newest == nullptr || release > release_of(*newest))) newest = &container;
+    if (written && release != 0 && release <= written->release) led = &container;
   }
-  return newest;
+  if (newest == nullptr) return {};
+  return led != nullptr ? *written : WrittenFor{release_of(*newest), label_of(*newest, label_version)};
+}
+
+// Of one service of a lost state the containers that belong together: of a run that died there may be others beside them.
+std::vector<const ObservedContainer*> set_that_serves(const Observed& observed, const std::string& service, int newest) {
+  std::vector<const ObservedContainer*> all, set;
+  const ObservedContainer* last = nullptr;
+  for (const auto& container : observed.containers) {
+    if (!container.running() || container.service != service || release_of(container) > newest) continue;
+    all.push_back(&container);
+    if (last == nullptr || release_of(container) > release_of(*last)) last = &container;
+  }
+  if (last == nullptr || release_of(*last) == 0) return all;
+  const auto primaries = observed.upstreams ? primaries_in(*observed.upstreams, service) : std::vector<std::string>{};
+  const auto is_led_to = [&](const ObservedContainer* one) {
+    const auto address = one->addresses.find(observed.traffic.name);
+    return address != one->addresses.end() && std::find(primaries.begin(), primaries.end(), address->second) != primaries.end();
+  };
+  if (const auto first = std::find_if(all.begin(), all.end(), is_led_to); first != all.end()) last = *first;
+  for (const auto* one : all) {
+    const bool same = one->image_id == last->image_id && label_of(*one, label_hash) == label_of(*last, label_hash);
+    if (same && (is_led_to(one) || !is_led_to(last))) set.push_back(one);
+  }
+  return set;
 }
 
 }  // namespace
+
+int highest_release(const Observed& observed) {
+  int highest = observed.snapshot.last_number();
+  for (const auto& container : observed.containers) highest = std::max(highest, release_of(container));
+  return highest;
+}
 
 const ObservedContainer* Observed::container(const std::string& name) const {
   for (const auto& candidate : containers) {
@@ -77,34 +114,32 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
       }
     }
   }
-  const int newest = newest_labelled(observed);
+  const auto [newest, version] = served_by_labels(observed);
   Release release;
   release.adopted = true;
   release.project = project;
   release.number = newest != 0 ? newest : observed.snapshot.last_number() + 1;
-  release.version = newest != 0 ? "" : "from docker compose";
+  release.version = newest != 0 ? version : "from docker compose";
+  std::set<std::string> seen;
   for (const auto& container : observed.containers) {
-    if (!container.running() || container.service.empty()) continue;
-    ServiceRecord* service = nullptr;
-    for (auto& candidate : release.services) {
-      if (candidate.name == container.service) service = &candidate;
+    if (!container.running() || container.service.empty() || !seen.insert(container.service).second) continue;
+    const auto set = set_that_serves(observed, container.service, newest);
+    if (set.empty()) continue;  // only of a run that died
+    const auto& first = *set.front();
+    auto& service = release.services.emplace_back();
+    service.name = first.service;
+    service.image = first.image;
+    service.image_id = first.image_id;
+    service.hash = label_of(first, label_hash);
+    service.has_spec = false;
+    service.role = role_from_label(label_of(first, label_role));
+    service.set = release.number;
+    service.restart = first.restart_policy.empty() ? "no" : first.restart_policy;
+    for (const auto* one : set) {
+      const auto address = one->addresses.find(observed.traffic.name);
+      service.members.push_back({one->name, address == one->addresses.end() ? "" : address->second, number_in(label_of(*one, "com.docker.compose.container-number"))});
     }
-    if (service == nullptr) {
-      service = &release.services.emplace_back();
-      service->name = container.service;
-      service->image = container.image;
-      service->image_id = container.image_id;
-      service->hash = label_of(container, label_hash);
-      service->has_spec = false;
-      service->role = role_from_label(label_of(container, label_role));
-      service->set = release.number;
-      service->restart = container.restart_policy.empty() ? "no" : container.restart_policy;
-    }
-    if (newest != 0 && release.version.empty()) release.version = label_of(container, label_version);
-    const auto address = container.addresses.find(observed.traffic.name);
-    service->members.push_back({container.name, address == container.addresses.end() ? "" : address->second,
-                                number_in(label_of(container, "com.docker.compose.container-number"))});
-    service->replicas = static_cast<int>(service->members.size());
+    service.replicas = static_cast<int>(service.members.size());
   }
   if (release.services.empty()) return std::nullopt;
   // Where its traffic goes is in the proxy still: without it a later rollback to this release would lead nowhere.
@@ -146,6 +181,7 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   for (const auto& [network, endpoint] : networks.items()) {
     if (!container.addresses.contains(network)) return fmt::format("{} was taken off the network {}", container.name, network);
   }
+  if (!service.image_id.empty() && !container.image_id.empty() && container.image_id != service.image_id) return fmt::format("{} runs another image than the release", container.name);
   if (service.has_spec && policy_name(container.restart_policy) != policy_name(service.restart)) {
     return fmt::format("{} has the restart policy {} instead of {}", container.name, policy_name(container.restart_policy), policy_name(service.restart));
   }

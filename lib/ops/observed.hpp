@@ -75,8 +75,11 @@ struct Observed {
 bool is_edited(const ObservedContainer& container, WallTime written);
 
 // The release that serves: by record; without one (taken over from docker compose, or the state was lost) made up from
-// labels and what runs; nullopt: nothing is deployed.
+// labels, what runs and where the proxy leads; nullopt: nothing is deployed.
 std::optional<release::Release> serving(const Observed& observed, const std::string& project);
+
+// The highest number that a release on record has, or that a container was made for: below it a name may be taken.
+int highest_release(const Observed& observed);
 
 // The step that moves traffic to the new set, by its index.
 std::optional<std::size_t> switch_of(const plan::Plan& plan);

@@ -68,6 +68,19 @@ void restore_networks(RunContext& context, const std::string& subnet, const Limi
   if (!subnet.empty() && make_traffic(context, subnet, limits)) context.reporter.note(fmt::format("the network {} was gone: made again", context.traffic.name));
 }
 
+// Back to their networks, those that were made again too: the new set serves by them.
+void reattach(RunContext& context, const Limits& limits) {
+  for (const auto& service : context.next.services) {
+    if (!rolls(service.role)) continue;
+    for (const auto& member : service.members) {
+      const auto details = context.api.find_container(member.container, limits);
+      if (!details || details->state != target::RunState::running) continue;
+      rejoin(context, service, *details, limits);
+      if (!member.address.empty() && !details->networks.contains(context.traffic.name)) join_traffic(context, service, member, limits);
+    }
+  }
+}
+
 constexpr Milliseconds evidence_time{8'000};
 constexpr Milliseconds mend_time{60'000};
 
@@ -160,6 +173,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
     run_context.old_workers = leaving_workers(run_context, proxy, limits);
   }
   if (recovery_.forward) {
+    reattach(run_context, limits);
     // An engine that came back may have started them a moment ago.
     std::vector<std::string> names;
     for (const auto& service : next.services) {

@@ -22,12 +22,19 @@ std::optional<release::Release> release_before(const plan::Plan& plan) {
   return release::release_from_json(extra.at("current").dump());
 }
 
+// A removal that was begun may not have come to its first container.
+bool all_there(const plan::Step& step, const Observed& observed) {
+  const auto args = Json::parse(step.args);
+  if (!args.contains("containers")) return false;
+  return std::all_of(args.at("containers").begin(), args.at("containers").end(), [&](const auto& name) { return observed.container(name.template get<std::string>()) != nullptr; });
+}
+
 }  // namespace
 
 void Transaction::recover_down(const plan::Record& found, const plan::Plan& plan, std::size_t last, plan::Journal journal, RecoveryWay way, const Limits& limits) {
   const auto current = release_before(plan);
   const auto& died_at = plan.steps[last].name;
-  const bool removed = last >= point_of_no_return(plan);
+  const bool removed = last >= point_of_no_return(plan) && !(last == point_of_no_return(plan) && all_there(plan.steps[last], observed_));
   const bool wants_back = way == RecoveryWay::back || had_turned_back(found);
   recovery_.forward = removed || !wants_back;
   host_.reporter().note(fmt::format("an earlier down of {} (release {}) died at step {}: {}", plan.version, plan.release, died_at,

@@ -9,6 +9,7 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/ops/release_secrets.hpp"
 #include "lib/ops/travelling_files.hpp"
 #include "lib/ops/upstreams.hpp"
 
@@ -142,6 +143,9 @@ class Renderer {
     add_networks();
     add_volumes();
     desired_.warnings.insert(desired_.warnings.end(), project_.warnings.begin(), project_.warnings.end());
+    for (const auto& name : project_.used) {
+      if (const auto found = project_.environment.find(name); found != project_.environment.end()) desired_.variables.insert(*found);
+    }
     for (const auto& name : project_.overridden) {
       desired_.notes.push_back(fmt::format("{} is set in the shell too; the environment's file wins", name));
     }
@@ -313,7 +317,19 @@ bool is_known_database(const std::string& image) {
 }
 
 Project load_compose(const settings::Environment& environment, const std::string& version, const std::map<std::string, std::string>& shell) {
-  auto project = compose::load(load_options(environment, version, shell));
+  auto project = [&] {
+    try {
+      return compose::load(load_options(environment, version, shell));
+    } catch (const Failure& failure) {
+      // A value that is none where it stands may be a secret in the wrong place.
+      KnownSecrets secrets;
+      add_secrets_of(environment, shell, secrets);
+      for (const auto& [name, value] : shell) {
+        if (is_secret_variable(name)) secrets.add_variable(name, value);
+      }
+      throw Failure{failure.code(), secrets.hide(failure.message()), failure.hint()};
+    }
+  }();
   for (const auto& [name, pattern] : environment.images) {
     const auto service = project.services.find(name);
     if (service == project.services.end()) {

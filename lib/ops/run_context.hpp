@@ -69,6 +69,8 @@ struct RunContext {
   KnownSecrets environment_secrets;  // of the environment's own files
   // Those and the release's, found out when first asked for.
   const KnownSecrets& secrets(const Limits& limits);
+  // The same for words that must be said whatever the engine answers: without those of files that it has and we don't, if need be.
+  const KnownSecrets& secrets_at_hand();
   std::optional<KnownSecrets> found_secrets;
 };
 

@@ -68,7 +68,6 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
   if (container->health == target::HealthState::healthy || container->health == target::HealthState::none) ++status.healthy;
   else drift.push_back(fmt::format("{} is {}", member.container, container->health == target::HealthState::starting ? "still starting" : "unhealthy"));
   if (auto change = altered(observed, service, member, *container); !change.empty() && !is_done) drift.push_back(std::move(change));
-  if (container->image_id != service.image_id && !service.image_id.empty()) drift.push_back(fmt::format("{} runs another image than the release", member.container));
   if (container->restart_count > 0) {
     if (container->started > settled(observed)) {
       drift.push_back(fmt::format("{} was restarted by the engine{}, {}", member.container,

@@ -17,19 +17,20 @@ Milliseconds engine_part(const RunResult& run, const std::string& call) {
 TimeAccount time_account(const RunResult& run) {
   TimeAccount account;
   account.total = run.elapsed;
-  account.companions = run.after_hooks;
+  account.hooks = run.after_hooks;
   account.waited = run.waited;
   for (const auto& [call, time] : run.engine_time) account.engine += time;
   Milliseconds starting{};
   for (const auto& [step, elapsed] : run.outcome.timings) {
     if (step == "data" || step == "task" || step == "start" || step == "swap" || step == "front" || step == "rollout") starting += elapsed;
-    if (step == "backup" || step == "migrate" || step == "hook") account.companions += elapsed;
+    if (step == "backup" || step == "migrate") account.companions += elapsed;
+    if (step == "hook") account.hooks += elapsed;
     if (step == "drain") account.drain = elapsed;
     if (step == "monitor") account.monitor = elapsed;
   }
   const auto calls = engine_part(run, "create") + engine_part(run, "start") + engine_part(run, "join");
   account.boot = std::max(Milliseconds{}, starting - calls);
-  const auto others = account.engine + account.boot + account.waited + account.companions + account.drain + account.monitor;
+  const auto others = account.engine + account.boot + account.waited + account.companions + account.hooks + account.drain + account.monitor;
   account.own = std::max(Milliseconds{}, account.total - others);
   return account;
 }
@@ -43,6 +44,7 @@ std::string to_text(const TimeAccount& account) {
   add("boot", account.boot);
   add("engine", account.engine);
   add("backup and migrations", account.companions);
+  add("hooks", account.hooks);
   add("drain", account.drain);
   add("monitor", account.monitor);
   add("codops", account.own);

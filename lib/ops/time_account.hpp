@@ -11,7 +11,8 @@ struct TimeAccount {
   Milliseconds waited{};      // for the lock, for images, for an answer
   Milliseconds engine{};      // its create, start, join, stop and remove calls
   Milliseconds boot{};        // the new set's, until it was ready
-  Milliseconds companions{};  // backup, migrations, hooks
+  Milliseconds companions{};  // backup, migrations
+  Milliseconds hooks{};       // before and after
   Milliseconds drain{}, monitor{};
   Milliseconds own{};         // observation, plan, preflight, switches of the proxy and their proof, journal, record
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/base/hiding_reporter.hpp"
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
@@ -139,6 +140,7 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   context.blobs = desired.blobs;
   add_secrets_of(environment, host_.shell(), context.environment_secrets);
   host_.api().registry_auth().add_secrets(context.environment_secrets);
+  for (const auto& [name, value] : desired.variables) context.environment_secrets.add_variable(name, value);
   context.networks = desired.networks;
   context.volumes = desired.volumes;
   return context;
@@ -152,6 +154,10 @@ std::string Transaction::mend_after_undo(RunContext& context, const std::functio
     return {};
   } catch (const Failure& failure) {
     if (failure.code() == Exit::locked) return {};
+    if (failure.code() == Exit::interrupted || failure.code() == Exit::terminated) {
+      host_.reporter().warn(fmt::format("cut off before release {} was seen whole: codops status {}", context.current->number, host_.environment().name));
+      return fmt::format("cut off before release {} was seen whole", context.current->number);
+    }
     host_.reporter().warn(fmt::format("release {} is not whole: {}; to mend it: codops deploy {} {}", context.current->number, failure.message(),
                                       host_.environment().name, context.current->version));
     return fmt::format("release {} is not whole: {}", context.current->number, failure.message());
@@ -223,9 +229,14 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
     result.evidence = collect_evidence(run_context, step.name, failure.message(), suspects(plan, step), within);
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  plan::Run run{plan, actions.table(), run_journal, host_.reporter(), host_.clock(), limits, run_context.require_lock, save_evidence};
+  HidingReporter told{host_.reporter(), [&]() -> const KnownSecrets& { return run_context.secrets_at_hand(); }};
+  plan::Run run{plan, actions.table(), run_journal, told, host_.clock(), limits, run_context.require_lock, save_evidence};
   run.first_written = first.mutates;
   result.outcome = plan::run(run);
+  if (auto& failure = result.outcome.failure) {
+    const auto& secrets = run_context.secrets_at_hand();
+    failure = Failure{failure->code(), secrets.hide(failure->message()), secrets.hide(failure->hint())};
+  }
   if (!result.outcome.done && result.outcome.exit != Exit::locked && result.outcome.exit != Exit::undo_failed) {
     const bool by_signal = result.outcome.exit == Exit::interrupted || result.outcome.exit == Exit::terminated;
     const auto ran = [&](const std::string& name) {

@@ -2,14 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <sstream>
 
 namespace codops::ops {
 
+namespace {
+
+constexpr std::string_view written_prefix = "# Written by codops for release ";
+
+}  // namespace
+
 std::string render(const UpstreamFile& file) {
-  auto text = fmt::format("# Written by codops for release {} ({}); changes here are lost at the next switch.\n",
-                          file.release, file.version);
+  auto text = fmt::format("{}{} ({}); changes here are lost at the next switch.\n", written_prefix, file.release, file.version);
   // A dead address answers nothing: without this a request waits a minute before it tries the next server.
   if (file.set_connect_timeout) text += "proxy_connect_timeout 500ms;\n";
   for (const auto& upstream : file.upstreams) {
@@ -30,6 +36,34 @@ std::string render(const UpstreamFile& file) {
 }
 
 std::string_view effective(std::string_view file) { return file.substr(std::min(file.find('\n'), file.size())); }
+
+std::optional<WrittenFor> written_for(std::string_view file) {
+  if (!file.starts_with(written_prefix)) return std::nullopt;
+  auto rest = file.substr(written_prefix.size(), file.find('\n') - written_prefix.size());
+  WrittenFor found;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), found.release);
+  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  const auto close = rest.rfind("); ");
+  if (error != std::errc{} || !rest.starts_with(" (") || close == std::string_view::npos) return std::nullopt;
+  found.version = rest.substr(2, close - 2);
+  return found;
+}
+
+std::vector<std::string> primaries_in(std::string_view file, const std::string& service) {
+  constexpr std::string_view server = "    server ";
+  const auto opening = fmt::format("\nupstream {} {{\n", service);
+  std::vector<std::string> addresses;
+  const auto start = file.find(opening);
+  if (start == std::string_view::npos) return addresses;
+  file = file.substr(start + opening.size());
+  file = file.substr(0, file.find('}'));
+  while (!file.empty()) {
+    const auto line = file.substr(0, file.find('\n'));
+    file.remove_prefix(std::min(line.size() + 1, file.size()));
+    if (line.starts_with(server) && !line.ends_with(" backup;")) addresses.emplace_back(line.substr(server.size(), line.rfind(':') - server.size()));
+  }
+  return addresses;
+}
 
 int port_in(const std::string& file, const std::string& service) {
   const auto start = file.find(fmt::format("\nupstream {} {{\n", service));

@@ -1,6 +1,7 @@
 #pragma once
 // The one file that codops writes for the proxy: every upstream of every service behind it, by address, so that
 // `nginx -t` never depends on who is alive and a crash or reboot without codops leaves it true.
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,16 @@ std::string render(const UpstreamFile& file);
 
 // What nginx acts on: without the first line, which only names the release.
 std::string_view effective(std::string_view file);
+
+// The release that a rendered file was written for; nullopt: it does not say.
+struct WrittenFor {
+  int release{};
+  std::string version;
+};
+std::optional<WrittenFor> written_for(std::string_view file);
+
+// The addresses that a rendered file gives a service's servers, but for backups.
+std::vector<std::string> primaries_in(std::string_view file, const std::string& service);
 
 // The port that a rendered file gives a service's servers; 0: it has none.
 int port_in(const std::string& file, const std::string& service);

@@ -88,6 +88,21 @@ traced story history test "$("$CODOPS" history test -o json | jq '.entries[-1].n
 expect "the story of the failure is told" "$(cat "$WORK/story.rc")" 0
 traced config config show test --origin --all
 expect "what it said is told, but for the values" "$(($(grep -c 'PIN_SECRET=\*\*\*' "$WORK/story.out") > 0)) $(grep -c 'bare:\*\*\*' "$WORK/story.out")" "1 1"
+# The caller's shell, as a CI system fills it; in a command and in an error of the engine's; where no secret can stand.
+cp docker-compose.prod.yml "$WORK/compose"
+export CI_TOKEN=$canary-ci
+sed -i 's,^    command: \["sh".*,    command: ["sh"\, "-c"\, "echo with ${CI_TOKEN}; exit 1"],' docker-compose.prod.yml
+traced interpolated deploy test v1.1.0 -vv
+expect "one that says what the shell had" "$(cat "$WORK/interpolated.rc") $(grep -c 'with \*\*\*' "$WORK/interpolated.out" | awk '{print ($1 > 0)}')" "1 1"
+sed -i 's,^    command: \["sh".*,    entrypoint: ["/opt/${CI_TOKEN}/run"],' docker-compose.prod.yml
+traced quoted deploy test v1.1.0 --progress json -o json
+expect "one whose error the engine tells with it" "$(cat "$WORK/quoted.rc") $(grep -c '/opt/\*\*\*/run' "$WORK/quoted.out" | awk '{print ($1 > 0)}')" "1 1"
+traced quoted_story history test "$("$CODOPS" history test -o json | jq '.entries[-1].number')" -o json
+sed -i 's,^    entrypoint: .*,    mem_limit: "${CI_TOKEN}",' docker-compose.prod.yml
+traced misplaced deploy test v1.1.0
+expect "one that stands where none can" "$(cat "$WORK/misplaced.rc") $(grep -c 'mem_limit is "\*\*\*"' "$WORK/misplaced.out")" "78 1"
+cp "$WORK/compose" docker-compose.prod.yml
+unset CI_TOKEN
 # Hooks that tell all that they know, and fail; one that runs afterwards too.
 sed -i '/^    command: \["sh"/d' docker-compose.prod.yml
 sed -i '/^hooks:/,$d' codops.yaml

@@ -52,7 +52,11 @@ try abort test
 expect "abort: what it had stopped runs again" "$rc $(said 'undid down of v1.1.0') $(converged v1.1.0 || true)" "0 1 "
 { CODOPS_TEST_KILL=before:remove try down test --yes; } 2>/dev/null
 try abort test
-expect "abort, when removal was begun: it can't be undone, and is finished" "$rc $(said 'finished down of v1.1.0')" "0 1"
+expect "abort, when removal was begun and nothing is removed: it runs again" "$rc $(said 'undid down of v1.1.0') $(converged v1.1.0 || true)" "0 1 "
+{ CODOPS_TEST_KILL=before:remove try down test --yes; } 2>/dev/null
+docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter label=com.docker.compose.service=web | head -n 1 | xargs docker rm -f >/dev/null
+try abort test
+expect "abort, when a part is removed: it can't be undone, and is finished" "$rc $(said 'finished down of v1.1.0')" "0 1"
 gone "abort, too late"
 
 # ---- what it removes is what is there under the lock

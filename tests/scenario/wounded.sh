@@ -149,6 +149,29 @@ rc=0
 expect "and what it said is kept can be gone back to" "$rc $(served)" "0 v1.1.0"
 ((rc == 0)) || tail -n 3 "$WORK/out"
 
+# Beside what serves there may be what a dead run had begun, before its switch and after it.
+for point in after:start after:switch; do
+  served=$(served)
+  if [[ $served == v1.0.0 ]]; then other=v1.1.0; else other=v1.0.0; fi
+  CODOPS_TEST_KILL=$point "$CODOPS" deploy test "$other" >/dev/null 2>&1 || true
+  docker ps -aq --filter "name=^/codops-$PROJECT-" | xargs docker rm -f >/dev/null
+  docker volume rm "codops-$PROJECT-state" >/dev/null
+  check "killed $point, the state is lost: the next deploy" tiny_deploy "$other"
+  expect "one release serves alone" "$(converged "$other" || true)" ""
+done
+
+# The networks went with it.
+served=$(served)
+if [[ $served == v1.0.0 ]]; then other=v1.1.0; else other=v1.0.0; fi
+CODOPS_TEST_KILL=after:settle "$CODOPS" deploy test "$other" >/dev/null 2>&1 || true
+for network in codops default; do
+  for name in $(docker ps --filter "label=com.docker.compose.project=$PROJECT" --format '{{.Names}}'); do docker network disconnect -f "${PROJECT}_$network" "$name" 2>/dev/null || true; done
+  docker network rm "${PROJECT}_$network" >/dev/null
+done
+began=$SECONDS
+"$CODOPS" resume test >"$WORK/out" 2>&1 || true
+expect "killed after the switch, both networks removed: the new set is on them again, and resume goes forward" "$(converged "$other" || true) $((SECONDS - began < 30))" " 1"
+
 # ---- what a dead run leaves to whoever recovers it
 cat >>codops.yaml <<'YAML'
 hooks:

@@ -32,3 +32,17 @@ TEST_CASE("runs sort by when they came, even where the clock was put back") {
   CHECK(back < later);
   CHECK(back.substr(back.rfind('-') + 1) == "000000000001");
 }
+
+TEST_CASE("upstreams: who a file was written for and where it leads can be read back") {
+  ops::UpstreamFile file{7, "v1.2.0 (rc); 2", true, {{"web", 80, {"10.0.0.2", "10.0.0.3"}, {"10.0.0.4"}, false}, {"api", 3000, {"10.0.0.9"}, {}, false}}};
+  const auto text = ops::render(file);
+  const auto written = ops::written_for(text);
+  REQUIRE(written);
+  CHECK(written->release == 7);
+  CHECK(written->version == "v1.2.0 (rc); 2");
+  CHECK(ops::primaries_in(text, "web") == std::vector<std::string>{"10.0.0.2", "10.0.0.3"});
+  CHECK(ops::primaries_in(text, "api") == std::vector<std::string>{"10.0.0.9"});
+  CHECK(ops::primaries_in(text, "we").empty());
+  CHECK_FALSE(ops::written_for("upstream web {\n}\n"));
+  CHECK_FALSE(ops::written_for("# Written by codops for release x (v); changes"));
+}
