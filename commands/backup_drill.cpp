@@ -54,7 +54,7 @@ class DrillCommand final : public Command {
         services.limits().check("the drill");
         const auto why = where.in_container ? where.in_container->ended() : std::string{};
         if (why.empty()) throw;
-        throw Failure{failure.code(), fmt::format("{}; {}", failure.message(), why), failure.hint()};
+        throw Failure{failure.code(), fmt::format("{}\n{}", failure.message(), why), failure.hint()};
       }
     }();
     const auto rto = place.environment().backup.rto;

@@ -36,7 +36,7 @@ constexpr std::size_t shown_lines = 12;
 constexpr auto keeper =
     "for name in postgres pg_isready; do command -v \"$name\" >/dev/null || { echo none; exit; }; done\n"
     "{ \"$@\" >&2; echo \"ended $?\"; } &\n"
-    "{ until pg_isready -q -h 127.0.0.1; do sleep 0.2; done; echo ready; } &\n"
+    "{ until pg_isready -q -h 127.0.0.1 -U postgres -d postgres; do sleep 0.2; done; echo ready; } &\n"
     "cat >/dev/null";
 
 std::string label_of(const std::map<std::string, std::string>& labels, std::string_view name) {
@@ -112,13 +112,14 @@ class ContainerServer final : public DrillServer {
 
   std::string ended() override {
     try {
-      while (const auto said = word({})) {
-        if (said->starts_with("ended")) return end_of(*said);
+      // A client may know before the engine does.
+      const auto soon = Limits{}.within(Milliseconds{500});
+      for (;;) {
+        if (const auto said = word(soon); said.starts_with("ended")) return end_of(said);
       }
     } catch (const Failure& failure) {
-      return fmt::format("the drill's container is gone: {}", failure.message());
+      return failure.code() == Exit::deadline ? std::string{} : failure.message();
     }
-    return {};
   }
 
   void start(const ImageDetails& image, const Limits& limits) {
@@ -146,7 +147,10 @@ class ContainerServer final : public DrillServer {
   void make(const ImageDetails& image, const Limits& limits) {
     auto argv = image.entrypoint;
     argv.insert(argv.end(), image.cmd.begin(), image.cmd.end());
-    for (const auto& setting : backup::scratch_settings()) {
+    auto settings = backup::scratch_settings();
+    // Neither statements nor the lines of a COPY: last_lines() may show what is logged.
+    settings.insert(settings.end(), {"log_min_error_statement=panic", "log_error_verbosity=terse"});
+    for (const auto& setting : settings) {
       argv.emplace_back("-c");
       argv.push_back(setting);
     }
@@ -187,7 +191,7 @@ class ContainerServer final : public DrillServer {
           {"ShmSize", 1U << 30U},
           // What an image of one's own would fill a new cluster with is no part of the backup.
           {"Tmpfs", {{"/docker-entrypoint-initdb.d", ""}}},
-          // A statement in its log has rows: nowhere but here, and gone with it.
+          // What it logs all the same is nowhere but here, and gone with it.
           {"LogConfig", {{"Type", "json-file"}, {"Config", {{"max-size", "1m"}}}}}}}};
     // Not broken off in between: whoever is not told of the container can't remove it.
     made_ = true;
@@ -198,7 +202,7 @@ class ContainerServer final : public DrillServer {
   // Until it serves.
   void await(const Limits& limits) {
     const auto patience = limits.within(start_patience);
-    std::optional<std::string> said;
+    std::string said;
     try {
       said = word(patience);
     } catch (const Failure& failure) {
@@ -210,11 +214,11 @@ class ContainerServer final : public DrillServer {
     if (said == "none") {
       throw Failure{Exit::unavailable, fmt::format("\"{}\" is no image of PostgreSQL: it has no postgres and pg_isready in its PATH{}", shown_, last_lines()), "name another: --image IMAGE"};
     }
-    throw Failure{Exit::unavailable, end_of(*said), "what it says; or another image: --image IMAGE"};
+    throw Failure{Exit::unavailable, end_of(said), "what it says; or another image: --image IMAGE"};
   }
 
-  // The next of keeper's words. Without limits it does not wait, and nullopt is none. Failure{unavailable}: the container is gone.
-  std::optional<std::string> word(const std::optional<Limits>& limits) {
+  // The next of keeper's words. Failure{unavailable}: the container is gone.
+  std::string word(const Limits& limits) {
     std::array<char, 4096> buffer;
     for (;;) {
       if (const auto end = said_.find('\n'); end != std::string::npos) {
@@ -222,10 +226,9 @@ class ContainerServer final : public DrillServer {
         said_.erase(0, end + 1);
         return found;
       }
-      const auto count = limits ? input_->read(buffer.data(), buffer.size(), *limits) : input_->try_read(buffer.data(), buffer.size());
-      if (!count) return std::nullopt;
-      if (*count == 0) throw Failure{Exit::unavailable, fmt::format("the container of \"{}\" ended", shown_)};
-      frames_.feed({buffer.data(), *count});
+      const auto count = input_->read(buffer.data(), buffer.size(), limits);
+      if (count == 0) throw Failure{Exit::unavailable, fmt::format("the container of \"{}\" has ended", shown_)};
+      frames_.feed({buffer.data(), count});
     }
   }
 
@@ -238,7 +241,7 @@ class ContainerServer final : public DrillServer {
     std::string text;
     try {
       for (const auto& line : host_.containers().last_logs(id_, shown_lines, Limits{}.within(log_patience))) {
-        if (line != "none" && !line.starts_with("ended ")) text += "\n  │ " + without_secret(line, password_);
+        if (line != "none" && line != "ready" && !line.starts_with("ended ")) text += "\n  │ " + without_secret(line, password_);
       }
     } catch (const Failure&) {
       return {};
