@@ -115,9 +115,9 @@ for signal in KILL:137 INT:130 ${CODOPS_FULL:+TERM:143 HUP:143}; do
 done
 
 none=codops-drill-none:1
-docker build -q -t "$none" - <<<'FROM codops-demo/postgres:15
+docker build -q -t "$none" - >/dev/null 2>&1 <<<'FROM codops-demo/postgres:15
 LABEL com.docker.compose.project=somebody
-CMD ["postgres", "-c", "nonsense=1"]' >/dev/null
+CMD ["postgres", "-c", "nonsense=1"]'
 exits "an image whose server does not start" 69 backup drill demo --image "$none"
 expect "what it said is told" "$(grep -c '│ .*nonsense' "$WORK/err")" 1
 exits "an image of something else" 69 backup drill demo --image codops-demo/redis:7
