@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/retry.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/containers.hpp"
@@ -101,16 +103,58 @@ std::map<std::uint16_t, Published> published_on(const Workspace& workspace, cons
   return found;
 }
 
+constexpr Milliseconds start_time{20'000};
+
+// Who listens in an engine's name; root's, where this user can't see it.
+bool may_be_engine(const Holder& holder) {
+  if (holder.pid == 0) return holder.user == "root";
+  return holder.name == "docker-proxy" || holder.name == "dockerd" || holder.name.starts_with("rootless");
+}
+
+// In what it asks for: what it has, the engine says of a container that runs.
+bool own_container_wants(const Workspace& workspace, std::uint16_t port, const Limits& limits) {
+  for (const auto& summary : workspace.api->containers(of_project(workspace), true, limits)) {
+    const auto details = workspace.api->find_container(summary.id, limits);
+    if (!details) continue;
+    const auto bindings = details->raw->value("/HostConfig/PortBindings"_json_pointer, nlohmann::json{});
+    if (!bindings.is_object()) continue;
+    for (const auto& [_, all] : bindings.items()) {
+      for (const auto& one : all) {
+        if (port_number(one.value("HostPort", "")) == port) return true;
+      }
+    }
+  }
+  return false;
+}
+
+void take_published(PortPlan& plan, const std::map<std::uint16_t, Published>& published) {
+  const auto container = published.find(plan.port);
+  if (container == published.end()) return;
+  plan.ours = container->second.ours;
+  if (!plan.ours) plan.holder_container = container->second.container;
+  plan.left_over = container->second.left_over;
+}
+
+// A run that was ended while the engine started a container: the engine goes on, and its proxy listens before the container counts as one
+// that runs. Is the port this checkout's own, or free, once that is over?
+bool becomes_own(const Workspace& workspace, PortPlan& plan, const Limits& limits) {
+  const auto bounded = limits.within(start_time);
+  Backoff backoff{Milliseconds{50}, Milliseconds{500}};
+  do {
+    if (!own_container_wants(workspace, plan.port, limits)) return false;
+    take_published(plan, published_on(workspace, limits));
+    if (!plan.holder_container.empty()) return false;
+    if (plan.ours || is_free(plan.address, plan.port)) return true;
+  } while (backoff.wait(bounded));
+  return false;
+}
+
 void find_holders(Workspace& workspace, const Limits& limits) {
   std::map<std::uint16_t, Published> published;
   if (workspace.backend == Backend::docker && workspace.compose && !workspace.engine_failure) published = published_on(workspace, limits);
   for (auto& plan : workspace.ports) {
     if (workspace.backend == Backend::docker) {
-      if (const auto container = published.find(plan.port); container != published.end()) {
-        plan.ours = container->second.ours;
-        if (!plan.ours) plan.holder_container = container->second.container;
-        plan.left_over = container->second.left_over;
-      }
+      take_published(plan, published);
       if (workspace.remote_engine) continue;
     } else {
       const auto process = plan.store == Store::postgres ? LocalPostgres{workspace.project}.process() : LocalRedis{workspace.project}.process();
@@ -124,7 +168,10 @@ void find_holders(Workspace& workspace, const Limits& limits) {
       }
     }
     if (plan.ours || is_free(plan.address, plan.port)) continue;
-    plan.holder = holder_of(plan.port, plan.address).value_or(Holder{0, {}, "?"});
+    const auto holder = holder_of(plan.port, plan.address).value_or(Holder{0, {}, "?"});
+    const bool by_engine = workspace.backend == Backend::docker && workspace.compose && !workspace.engine_failure && plan.holder_container.empty() && may_be_engine(holder);
+    if (by_engine && becomes_own(workspace, plan, limits)) continue;
+    plan.holder = holder;
   }
 }
 
