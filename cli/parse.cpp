@@ -192,9 +192,15 @@ class Parser {
     return made;
   }
 
-  static void assign(const std::vector<Bound>& bound) {
+  void assign(const std::vector<Bound>& bound) {
     for (const auto& [parameter, option] : bound) {
-      if (option->count() > 0) parameter.assign(option->results());
+      if (option->count() == 0) continue;
+      // A script's variable that is not set must not ask for something else than was meant.
+      const auto& values = option->results();
+      if (parameter.takes_value() && std::find(values.begin(), values.end(), "") != values.end()) {
+        throw Failure{Exit::usage, fmt::format("{} is empty", parameter.is_positional() ? parameter.names : parameter.long_name()), "a variable that is not set? Give it a value, or leave it out"};
+      }
+      parameter.assign(values);
     }
   }
 

@@ -154,6 +154,21 @@ class Restore final : public Command {
     return fmt::format("{}", fmt::join(all, ", "));
   }
 
+  // What the backup replaces beside the database.
+  static std::string others_of(BackupPlace& place, const backup::Subject& subject, const backup::RestoreRequest& request) {
+    if (!request.file.empty()) return {};
+    const auto parts = place.find(request.backup).manifest.parts;
+    std::vector<std::string> others;
+    if (subject.redis && request.wants("redis") && std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part.kind == "redis"; })) {
+      others.push_back(subject.redis->names_database ? fmt::format("Redis (database {})", subject.redis->database) : "Redis (all its databases)");
+    }
+    for (const auto& one : subject.files) {
+      const bool has = std::any_of(parts.begin(), parts.end(), [&](const auto& part) { return part.kind == "files" && part.subject == one.name; });
+      if (has && request.wants(one.name)) others.push_back(one.name);
+    }
+    return fmt::format("{}", fmt::join(others, ", "));
+  }
+
   std::string undoing(Services& services) const { return fmt::format("codops restore {} --undo{}", environment_, same_place(services.options(), store_, url_variable_)); }
 
   // The restore itself is done: an application that is unwell is told, and is no reason to swap back by ourselves.
@@ -213,6 +228,7 @@ class Restore final : public Command {
         if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");
         if (!exists) step("swap", fmt::format("the new one becomes \"{}\", which does not exist yet", live));
         else step("swap", fmt::format("\"{0}\" is renamed and kept, the new one becomes \"{0}\"   undo: {1}", live, undoing(services)));
+        if (const auto others = others_of(place, subject, request); !others.empty()) step("", fmt::format("{}: what is live is kept beside it   undo: the same", others));
       } else {
         step("swap", fmt::format("{}: what is live is kept beside it; the database is not touched   undo: {}", subject_of(subject, request), undoing(services)));
       }

@@ -110,6 +110,15 @@ class RedisServer {
   int count{16};
 };
 
+// Of several environments on one server each has its own: an address that names one speaks of no other. nullopt: all are meant.
+std::optional<int> own_database(const io::RedisTarget& target) { return target.names_database ? std::optional{target.database} : std::nullopt; }
+
+// `what`: the content of aside_key, "STAMP DATABASE".
+bool is_own(const io::RedisTarget& target, const std::string& what) {
+  const auto own = own_database(target);
+  return !own || what.substr(what.find(' ') + 1) == std::to_string(*own);
+}
+
 std::set<int> databases_of(const Part& part) {
   std::set<int> all;
   for (const auto& [name, keys] : part.counts) {
@@ -182,11 +191,12 @@ void check_redis(io::Reader& reader, const Part& part) {
 }
 
 std::optional<std::map<int, int>> spare_databases(int count, const std::map<int, std::uint64_t>& sizes, const std::set<int>& aside,
-                                                  const std::set<int>& wanted) {
+                                                  const std::set<int>& wanted, std::optional<int> own) {
   std::set<int> replaced = wanted;
   for (const auto& [database, size] : sizes) {
     if (size > 0 && !aside.contains(database)) replaced.insert(database);
   }
+  if (own) std::erase_if(replaced, [&](int database) { return database != *own; });
   std::map<int, int> spare;
   int next = count - 1;
   for (const int database : replaced) {
@@ -205,13 +215,14 @@ std::optional<std::map<int, int>> spare_databases(int count, const std::map<int,
 struct RedisRestore::State {
   RedisServer server;
   Part part;
+  std::optional<int> own;
   std::map<int, int> spare;
   std::vector<std::string> functions;
   bool filled{}, swapped{};
 };
 
 RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, const Limits& limits)
-    : state_{new State{{target, limits}, part, {}, {}}} {
+    : state_{new State{{target, limits}, part, own_database(target), {}, {}}} {
   auto& state = *state_;
   auto& server = state.server;
   std::vector<std::string> done;
@@ -220,7 +231,7 @@ RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, cons
   for (const auto* key : {aside_key, undone_key}) {
     for (const auto& [database, when] : server.having(key, sizes, limits)) aside.insert(database);
   }
-  const auto spare = spare_databases(server.count, sizes, aside, databases_of(part));
+  const auto spare = spare_databases(server.count, sizes, aside, databases_of(part), state.own);
   if (!spare) {
     const auto kept = aside.empty() ? std::string{} : fmt::format("; {} hold what earlier restores replaced", fmt::join(aside, ", "));
     throw Failure{Exit::data, fmt::format("Redis has {} databases, too few empty ones to restore into{}", server.count, kept),
@@ -272,6 +283,7 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
   };
   const auto summary = read_rdb(rdb,
                                 {[&](const RdbKey& key, std::string_view payload) {
+                                   if (!state.spare.contains(key.database)) return;
                                    if (selected != key.database) connection.send({"SELECT", number(state.spare.at(key.database))});
                                    selected = key.database;
                                    // With REPLACE and a time that has passed the key is not made: as Redis itself loads it.
@@ -280,7 +292,9 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
                                    if (pending > most_pending || connection.unanswered() > 2000) collect();
                                    progress.advance(payload.size());
                                  },
-                                 [&](std::string_view code) { state.functions.emplace_back(code); }},
+                                 [&](std::string_view code) {
+                                   if (!state.own) state.functions.emplace_back(code);  // they are the whole server's
+                                 }},
                                 true);
   collect();
   for (const auto& [live, spare] : state.spare) {
@@ -329,6 +343,14 @@ std::string RedisRestore::kept() const {
   return text;
 }
 
+std::string RedisRestore::note() const {
+  if (!state_->own) return {};
+  auto others = databases_of(state_->part);
+  others.erase(*state_->own);
+  if (others.empty()) return {};
+  return fmt::format("Redis: the address names database {}; what the backup has of {} stays as it is on the server", *state_->own, fmt::join(others, ", "));
+}
+
 std::vector<std::string> mend_redis(const io::RedisTarget& target, const Limits& limits) {
   std::vector<std::string> done;
   io::RedisConnection looking{target, limits};
@@ -344,6 +366,7 @@ std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits)
   std::string newest;
   for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
     auto stamp = what.substr(0, what.find(' '));
+    if (!is_own(target, what)) continue;
     if (is_stamp(stamp)) newest = std::max(newest, std::move(stamp));
   }
   return newest;
@@ -354,7 +377,7 @@ void undo_redis(const io::RedisTarget& target, const std::string& stamp, const L
   std::vector<std::vector<std::string>> commands;
   for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
     const auto space = what.find(' ');
-    if (what.substr(0, space) != stamp || space == std::string::npos) continue;
+    if (what.substr(0, space) != stamp || space == std::string::npos || !is_own(target, what)) continue;
     commands.push_back({"SELECT", number(database)});
     commands.push_back({"DEL", aside_key});
     commands.push_back({"SWAPDB", what.substr(space + 1), number(database)});

@@ -20,10 +20,10 @@ Part take_redis(const io::RedisTarget& target, const Destination& destination, i
 void check_redis(io::Reader& reader, const Part& part);
 
 // What a restore does with Redis: a pure decision. `sizes`: keys of the server's databases; `aside`: those that hold what an
-// earlier restore replaced; `wanted`: databases of the backup. Live database → the empty one to fill for it, the highest
-// first. nullopt: there are not enough.
+// earlier restore replaced; `wanted`: databases of the backup; `own`: the only one that may be replaced. Live database → the empty one to
+// fill for it, the highest first. nullopt: there are not enough.
 std::optional<std::map<int, int>> spare_databases(int count, const std::map<int, std::uint64_t>& sizes, const std::set<int>& aside,
-                                                  const std::set<int>& wanted);
+                                                  const std::set<int>& wanted, std::optional<int> own = {});
 
 class RedisRestore {
  public:
@@ -40,6 +40,8 @@ class RedisRestore {
   // Back again, of this very object.
   void swap_back(const Limits& limits);
   std::string kept() const;  // "database 15", where what was live is
+  // What of the backup is left out, for people: an address that names a database speaks of that one alone. Empty: nothing.
+  std::string note() const;
 
  private:
   struct State;

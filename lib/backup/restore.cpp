@@ -95,7 +95,10 @@ class Restoring {
         note(preflight(identity, server_, limits_));
         shape_ = shape_of(identity);
       }
-      if (beside_.redis != nullptr) redis_.emplace(*subject_.redis, *beside_.redis, limits_);
+      if (beside_.redis != nullptr) {
+        redis_.emplace(*subject_.redis, *beside_.redis, limits_);
+        if (auto note = redis_->note(); !note.empty()) result_.notes.push_back(std::move(note));
+      }
     }
     if (const auto taken = into_taken(request_, server_, limits_)) throw Failure{*taken};
     return fmt::format("{} is whole", result_.source);

@@ -47,6 +47,7 @@ Findings check_replacement(Catalogue& catalogue, const Manifest& manifest, const
   if (beside.redis == nullptr) return findings;
   try {
     const RedisRestore looked{*subject.redis, *beside.redis, limits};
+    if (auto note = looked.note(); !note.empty()) findings.push_back({false, std::move(note), {}});
   } catch (const Failure& failure) {
     findings.push_back({true, failure.message(), failure.hint()});
   }

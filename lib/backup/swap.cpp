@@ -6,6 +6,7 @@
 #include "lib/backup/rescue.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
+#include "lib/io/crypto.hpp"
 #include "lib/text/printable.hpp"
 
 namespace codops::backup {
@@ -133,14 +134,17 @@ bool is_stamp(std::string_view text) {
 
 std::string side_name(std::string_view database, std::string_view word, WallTime time) {
   const auto suffix = fmt::format("_{}_{}", word, stamp_of(time));
+  if (database.size() + suffix.size() <= longest_name) return std::string{database} + suffix;
+  // Others may begin with the same characters.
+  const auto tag = "~" + io::Sha256{}.update(database).hex().substr(0, 8);
   // Never within a character.
   std::size_t end = 0;
   while (end < database.size()) {
     const auto length = std::max<std::size_t>(1, text::character_length(database.substr(end)));
-    if (end + length > longest_name - suffix.size()) break;
+    if (end + length > longest_name - suffix.size() - tag.size()) break;
     end += length;
   }
-  return std::string{database.substr(0, end)} + suffix;
+  return std::string{database.substr(0, end)} + tag + suffix;
 }
 
 bool database_exists(Connection& server, const std::string& name, const Limits& limits) {

@@ -93,6 +93,23 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
   return result;
 }
 
+bool is_known_parameter(std::string_view key) {
+  constexpr std::array ours{"schema", "currentSchema", "pgbouncer", "sslaccept"};
+  return std::find(ours.begin(), ours.end(), key) != ours.end() || std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end() || is_libpq_keyword(key);
+}
+
+bool parameters_are_known(std::string_view rest) {
+  const auto question = rest.find('?');
+  if (question == std::string_view::npos) return true;
+  rest = rest.substr(question + 1, rest.substr(question + 1).find('#'));
+  while (!rest.empty()) {
+    const auto pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
+    if (!pair.empty() && !is_known_parameter(pair.substr(0, pair.find('=')))) return false;
+  }
+  return true;
+}
+
 bool is_url(std::string_view text) {
   const auto end = text.find("://");
   if (end == std::string_view::npos) return false;
@@ -124,6 +141,10 @@ Target parse_target(std::string_view text, std::string_view name) {
                          authority.find_first_not_of("0123456789,:", colon) != std::string_view::npos;
     const auto late = authority.find('@') == std::string_view::npos ? text.find('@', end) : std::string_view::npos;
     if (late != std::string_view::npos && (late < path_end || no_port)) throw unreadable();
+    // The same of a password that has an '@' too, or was a number so far.
+    const auto path = text.substr(end, path_end - end);
+    if (path.find('@') != std::string_view::npos || (path.empty() && late != std::string_view::npos)) throw unreadable();
+    if (end < text.size() && !parameters_are_known(text.substr(end)) && text.find('@', end) != std::string_view::npos) throw unreadable();
     conninfo = translated_url(text, target, name);
   } else if (text.find("://") != std::string_view::npos) {
     throw Failure{Exit::config,

@@ -15,6 +15,7 @@ struct RedisTarget {
   std::string user;  // ACL user; empty: the default one
   Secret password;
   int database{0};
+  bool names_database{false};  // "/0" and no number at all lead to the same one, and say different things of the others
 };
 
 // "redis://[user:password@]host[:port][/db]", "rediss://…", "unix:///path?db=1", "host:port". Throws Failure{config};

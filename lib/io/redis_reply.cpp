@@ -88,7 +88,10 @@ RedisTarget parse_redis_url(std::string_view url) {
     }
     const auto start = at == std::string_view::npos ? 0 : at + 1;
     target.tcp.via.unix_socket = decoded(rest.substr(start, query - start));
-    if (const auto db = rest.find("db=", query); db != std::string_view::npos) target.database = database_of(rest.substr(db + 3));
+    if (const auto db = rest.find("db=", query); db != std::string_view::npos) {
+      target.database = database_of(rest.substr(db + 3));
+      target.names_database = true;
+    }
     if (target.tcp.via.unix_socket.empty()) throw bad();
     return target;
   }
@@ -114,7 +117,10 @@ RedisTarget parse_redis_url(std::string_view url) {
   if (address.host.empty()) throw bad();
   target.tcp.host = address.host;
   target.tcp.port = address.port == 0 ? std::uint16_t{6379} : address.port;
-  if (slash < rest.size()) target.database = database_of(rest.substr(slash + 1));
+  if (slash < rest.size()) {
+    target.database = database_of(rest.substr(slash + 1));
+    target.names_database = rest.size() > slash + 1;
+  }
   return target;
 }
 

@@ -54,6 +54,9 @@ TEST_CASE("Redis: spare databases are empty, highest first, and none is one that
   CHECK(spare_databases(4, {{0, 1}, {1, 1}}, {}, {0}) == std::map<int, int>{{0, 3}, {1, 2}});
   CHECK_FALSE(spare_databases(2, {{0, 1}, {1, 1}}, {}, {0}));
   CHECK_FALSE(spare_databases(4, {}, {}, {7}));
+  // Of others on the same server nothing is touched, whatever the backup has of them.
+  CHECK(spare_databases(16, {{0, 5}, {1, 2}}, {}, {0, 1}, 1) == std::map<int, int>{{1, 15}});
+  CHECK(spare_databases(16, {{0, 5}}, {}, {0}, 1) == std::map<int, int>{});
 }
 
 TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") {
@@ -99,6 +102,37 @@ TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") 
   const auto undone = backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(undone.kept == std::vector<std::string>{"Redis"});
   CHECK(redis->ask({{"GET", "newer"}}).text == "y");
+}
+
+TEST_CASE("Redis: of an environment that has one database of several a restore touches that one, and so does its undo") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start({"--enable-debug-command", "yes"});
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT generate_series(1,10) a"};
+  Backups backups;
+  fill(*redis);
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  subject.redis->database = 3;
+  subject.redis->names_database = true;
+  const auto taken = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  backup::RestoreRequest request;
+  request.backup = taken.manifest.label;
+  const auto restore = [&](const backup::Subject& of) { return backup::restore(backups.catalogue, of, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute()); };
+  redis->ask({{"SET", "text", "theirs"}, {"FUNCTION", "FLUSH"}});
+  in_database(*redis, 3, {"SET", "third", "later"});
+  const auto restored = restore(subject);
+  CHECK(in_database(*redis, 3, {"GET", "third"}).text == "3");
+  CHECK(redis->ask({{"GET", "text"}}).text == "theirs");
+  CHECK(std::count_if(restored.notes.begin(), restored.notes.end(), [](const auto& note) { return note == "Redis: the address names database 3; what the backup has of 0 stays as it is on the server"; }) == 1);
+  // Theirs is restored after ours: our undo must not take it for ours.
+  auto others = subject;
+  others.redis->database = 0;
+  restore(others);
+  CHECK(redis->ask({{"GET", "text"}}).text == "hello");
+  backup::undo_redis(*subject.redis, backup::redis_put_aside(*subject.redis, a_minute()), a_minute());
+  CHECK(in_database(*redis, 3, {"GET", "third"}).text == "later");
+  CHECK(redis->ask({{"GET", "text"}}).text == "hello");
 }
 
 TEST_CASE("Redis: what restores put aside or were filling is in no backup, and what dead ones left goes") {

@@ -139,6 +139,8 @@ TEST_CASE("mistakes are named, with what was probably meant") {
   CHECK(refusal({"deploy", "p", "--forse"}) == "unknown option --forse | did you mean --force?");
   CHECK(refusal({"deploy", "p", "--dryrun"}) == "unknown option --dryrun | did you mean --dry-run?");
   CHECK(refusal({"--bogusness"}) == "unknown option --bogusness | codops --help");
+  CHECK(refusal({"deploy", "p", "--to", ""}) == "--to is empty | a variable that is not set? Give it a value, or leave it out");
+  CHECK(refusal({"deploy", ""}) == "ENV is empty | a variable that is not set? Give it a value, or leave it out");
   CHECK(refusal({"deploy", "p", "--to"}) == "--to needs a value: VERSION | codops deploy --help");
   CHECK(refusal({"deploy", "p", "--to="}) == "--to has no value | ");
   CHECK(refusal({"deploy", "p", "--tail", "x"}) == "--tail takes a number, not \"x\" | ");

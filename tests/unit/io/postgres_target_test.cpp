@@ -39,3 +39,18 @@ TEST_CASE("postgres target: what can't be read is named, the password never show
     }
   }
 }
+
+TEST_CASE("postgres target: an '@' behind the authority tells of a password that is not escaped, and nothing of it is shown") {
+  for (const auto* url : {"postgresql://ann:Wrong@Can/ary16@127.0.0.1:5432/shop", "postgresql://ann:5432?cdCanary=x@127.0.0.1:5432/shop", "postgresql://ann:p@x?Canary=1@h/shop",
+                          "postgresql://ann:p@x?Canary@h/shop"}) {
+    try {
+      parse_target(url, "DATABASE_URL");
+      FAIL(url);
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::config);
+      CHECK(failure.message() == "DATABASE_URL can't be read as a PostgreSQL URL");
+    }
+  }
+  CHECK(parse_target("postgresql://db.example/shop?user=ann@server").user == "ann@server");
+  CHECK(parse_target("postgresql://ann:p%40ss@db/shop%40x").database == "shop@x");
+}
