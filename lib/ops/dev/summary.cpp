@@ -109,7 +109,9 @@ std::size_t count(const Outcome& outcome, Ending ending) {
 
 // What may be said of a checkout that was looked at in part.
 std::string claim(const Outcome& outcome, const Request& request) {
-  if (request.only.empty()) return request.skip.empty() ? std::string{"ready"} : fmt::format("ready without {}", fmt::join(request.skip, ", "));
+  if (request.only.empty()) {
+    return fmt::format("ready{}{}{}", request.skip.empty() ? "" : " without ", fmt::join(request.skip, ", "), outcome.refused.empty() ? "" : ", but not every .env logs in");
+  }
   return fmt::format("well as far as --only {} goes, {}the rest was not looked at", fmt::join(request.only, ","), outcome.left_out.empty() ? "" : fmt::format("but without {}; it and ", fmt::join(outcome.left_out, ", ")));
 }
 
@@ -158,6 +160,7 @@ std::string summary_text(const Workspace& workspace, const Outcome& outcome, con
     for (const auto& line : places(workspace)) text += fmt::format("  {:<10} {:<46} {}\n", line.what, line.where, line.note);
     while (text.find(" \n") != std::string::npos) text.erase(text.find(" \n"), 1);
   }
+  for (const auto& line : outcome.refused) text += folded("  login      ", 13, line + ": setup-dev does not change what is there, so write that login there yourself");
   if (const auto keys = to_fill(workspace); !keys.empty()) text += fmt::format("  to fill in {}\n", fmt::join(keys, ", "));
   if (outcome.exit != Exit::ok) return text + fmt::format("  next:  {}\n", request.check_only ? "codops setup-dev" : "mend that, then codops setup-dev: what is done stays done");
   if (!request.only.empty()) return text + "  next:  codops doctor\n";
@@ -190,6 +193,7 @@ std::string summary_json(const Workspace& workspace, const Outcome& outcome, con
   json["places"] = Json::array();
   for (const auto& line : places(workspace)) json["places"].push_back({{"name", line.what}, {"url", line.where}, {"note", line.note}});
   json["to_fill"] = to_fill(workspace);
+  json["refused_logins"] = outcome.refused;
   json["next"] = next_commands(workspace);
   json["notes"] = workspace.notes;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
