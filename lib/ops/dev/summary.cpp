@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/units.hpp"
@@ -45,6 +46,23 @@ std::string start_script(const Package& package) {
   return {};
 }
 
+std::uint16_t port_now(const PortPlan& plan) { return plan.moved_to != 0 ? plan.moved_to : plan.port; }
+
+// The service that runs this package already, and has its port; null: none.
+const PortPlan* container_of(const Workspace& workspace, const Package& package) {
+  if (workspace.backend != Backend::docker || !workspace.compose) return nullptr;
+  const auto port = port_of(workspace, package);
+  const auto folder = (workspace.project / package.directory).lexically_normal();
+  for (const auto& plan : workspace.ports) {
+    const auto service = workspace.compose->services.find(plan.service);
+    if (plan.store != Store::none || service == workspace.compose->services.end()) continue;
+    const auto& build = service->second.build;
+    const bool built = build && !package.directory.empty() && (std::filesystem::path{workspace.compose->working_dir} / build->context / "").lexically_normal() == (folder / "").lexically_normal();
+    if (built || port == std::to_string(port_now(plan))) return &plan;
+  }
+  return nullptr;
+}
+
 std::vector<Line> places(const Workspace& workspace) {
   std::vector<Line> lines;
   const auto credentials = [&](const StorePlan& plan) {
@@ -69,12 +87,12 @@ std::vector<Line> places(const Workspace& workspace) {
   for (const auto& package : workspace.packages) {
     const auto port = port_of(workspace, package);
     const auto script = start_script(package);
-    if (port.empty() || script.empty()) continue;
+    if (port.empty() || script.empty() || container_of(workspace, package) != nullptr) continue;
     lines.push_back({package.name, "http://localhost:" + port, "once it runs"});
   }
   if (workspace.backend != Backend::docker || !workspace.compose) return lines;
   for (const auto& plan : workspace.ports) {
-    if (plan.store == Store::none) lines.push_back({plan.service, fmt::format("http://localhost:{}", plan.moved_to != 0 ? plan.moved_to : plan.port), {}});
+    if (plan.store == Store::none) lines.push_back({plan.service, fmt::format("http://localhost:{}", port_now(plan)), {}});
   }
   return lines;
 }
@@ -84,6 +102,11 @@ std::vector<std::string> next_commands(const Workspace& workspace) {
   for (const auto& package : workspace.packages) {
     const auto script = start_script(package);
     if (script.empty()) continue;
+    // It runs: a second one would find the port taken.
+    if (const auto* container = container_of(workspace, package)) {
+      commands.push_back(fmt::format("codops dev logs -f {}", container->service));
+      continue;
+    }
     const auto run = script == "start" ? fmt::format("{} start", package.manager) : fmt::format("{} run {}", package.manager, script);
     commands.push_back(package.directory.empty() ? run : fmt::format("cd {} && {}", package.directory, run));
   }
