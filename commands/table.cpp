@@ -68,7 +68,7 @@ const std::vector<Verb>& verbs() {
       {"backup show", "Database", "what one backup holds", {{"backup show production latest", "its parts, tables and rows"}}, make_backup_show},
       {"backup verify", "Database", "reads a backup to its last byte", {{"backup verify production all", "every one"}}, make_backup_verify, false, {identity, passphrase, store_keys}},
       {"backup drill", "Database", "restores a backup into a scratch server, compares every row, and times it",
-       {{"backup drill production", "the newest one"}}, make_backup_drill, true, {identity, passphrase, store_keys}},
+       {{"backup drill production", "the newest one"}, {"backup drill production --image postgres:17", "in a temporary container of that image"}}, make_backup_drill, true, {identity, passphrase, store_keys}},
       {"backup prune", "Database", "removes what no rule keeps", {{"backup prune production --dry-run", "says why each is kept or goes"}}, make_backup_prune},
       {"backup rm", "Database", "removes one backup", {{"backup rm production 20261123-020000F", "that one"}}, make_backup_rm},
       {"backup pin", "Database", "keeps one backup whatever the rules say", {{"backup pin production latest", "until --off"}}, make_backup_pin, true},

@@ -19,6 +19,7 @@ class Roles {
   explicit Roles(Rescue& rescue) : rescue_{rescue} {}
   Roles(const Roles&) = delete;
   Roles& operator=(const Roles&) = delete;
+  void keep() { made_.clear(); }
   ~Roles() {
     for (const auto& role : made_) {
       rescue_.attempt(fmt::format("role \"{}\", made for the drill, is left", role), fmt::format("DROP ROLE {}; the next drill does it too", quote_identifier(role)),
@@ -97,6 +98,11 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   const auto alive = Connection::open(watched, limits);
   mark(server, name, {manifest.database->name}, limits);
   roles.make(server, manifest.database->roles, name, limits);
+  // A server of its own takes all of it along, also one that has just ended.
+  if (own) {
+    scratch.keep();
+    roles.keep();
+  }
   speak_money(server, name, manifest.database->lc_monetary, limits);
   Progress progress{reporter, clock, "drill", manifest.plain_size() * 2};
   auto load = options;

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace codops::io {
@@ -41,6 +42,15 @@ void RowDigest::add(const RowDigest& other) {
   low_ += other.low_;
   high_ += other.high_ + (low_ < other.low_ ? 1U : 0U);
   rows_ += other.rows_;
+}
+
+RowDigest RowDigest::of(std::uint64_t rows, std::string_view hex) {
+  RowDigest digest;
+  digest.rows_ = rows;
+  if (hex.size() != 32) return digest;
+  std::from_chars(hex.data(), hex.data() + 16, digest.high_, 16);
+  std::from_chars(hex.data() + 16, hex.data() + 32, digest.low_, 16);
+  return digest;
 }
 
 std::string RowDigest::hex() const { return fmt::format("{:016x}{:016x}", high_, low_); }

@@ -14,6 +14,9 @@ class RowDigest {
   // Bytes of a line that has not ended yet are no row: true when there are none.
   bool complete() const noexcept { return partial_.empty(); }
   void add(const RowDigest& other);
+  // What rows() and hex() told.
+  static RowDigest of(std::uint64_t rows, std::string_view hex);
+  bool operator==(const RowDigest& other) const noexcept { return rows_ == other.rows_ && low_ == other.low_ && high_ == other.high_; }
 
   std::uint64_t rows() const noexcept { return rows_; }
   std::string hex() const;  // 32 digits: the sum of XXH3-128 (seed 0) of each line, without its end, modulo 2^128

@@ -5,6 +5,7 @@
 #include "lib/ops/database.hpp"
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/down.hpp"
+#include "lib/ops/drill_container.hpp"
 #include "lib/ops/interactive.hpp"
 #include "lib/ops/logs.hpp"
 #include "lib/ops/maintenance.hpp"
@@ -65,6 +66,10 @@ class DockerEngine final : public Engine {
   }
   std::optional<ReachedContainer> reach(const std::string& host, io::postgres::Target& target, const Limits& limits) override {
     return reach_service(host_.containers(), host_.dialer(), host, target, limits);
+  }
+
+  std::unique_ptr<DrillServer> drill_server(const std::string& image, const std::string& shown, const Limits& limits) override {
+    return start_drill_server(host_, image, shown, limits);
   }
 
   DeployResult deploy(const DeployRequest& request, const Limits& limits) override { return ops::deploy(host_, request, limits); }

@@ -11,6 +11,7 @@
 
 #include "lib/base/reporter.hpp"
 #include "lib/health/check.hpp"
+#include "lib/ops/drill_server.hpp"
 #include "lib/ops/requests.hpp"
 #include "lib/release/release_store.hpp"
 #include "lib/settings/environment.hpp"
@@ -54,6 +55,9 @@ class Engine {
   // none runs. `target` then goes that way.
   virtual bool is_inside(const std::string& host) = 0;
   virtual std::optional<ReachedContainer> reach(const std::string& host, io::postgres::Target& target, const Limits& limits) = 0;
+
+  // A PostgreSQL of that image for one drill (drill_server.hpp), gone with the object. Null: such an engine has none.
+  virtual std::unique_ptr<DrillServer> drill_server(const std::string& image, const std::string& shown, const Limits& limits) = 0;
 
   virtual DeployResult deploy(const DeployRequest& request, const Limits& limits) = 0;
   virtual DeployResult rollback(const RollbackRequest& request, const Limits& limits) = 0;

@@ -84,6 +84,10 @@ class Api {
   void logs(const std::string& container, const LogOptions& options, const io::ByteSink& out, const io::ByteSink& err,
             const Limits& limits);
 
+  // Its stdin, and its stdout framed (stream_frames.hpp). With StdinOnce its stdin ends with this connection; a container that was not started yet
+  // hears all of it.
+  std::unique_ptr<io::Duplex> attach_input(const std::string& container, const Limits& limits);
+
   // Networks
   std::vector<NetworkDetails> networks(const Filters& filters, const Limits& limits);
   std::string create_network(const NetworkSpec& spec, const Limits& limits);

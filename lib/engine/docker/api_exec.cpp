@@ -66,6 +66,13 @@ std::unique_ptr<io::Duplex> Api::attach_exec(const std::string& exec, bool tty, 
   return client_.hijack({.method = "POST", .path = exec_path(exec, "start"), .body = start_body(tty)}, limits);
 }
 
+std::unique_ptr<io::Duplex> Api::attach_input(const std::string& container, const Limits& limits) {
+  return client_.hijack({.method = "POST",
+                         .path = fmt::format("/containers/{}/attach", io::percent_encode(container)),
+                         .query = {{"stream", "1"}, {"stdin", "1"}, {"stdout", "1"}}},
+                        limits);
+}
+
 void Api::resize_exec(const std::string& exec, unsigned rows, unsigned columns, const Limits& limits) {
   client_.call({.method = "POST",
                 .path = exec_path(exec, "resize"),

@@ -84,6 +84,8 @@ class KubernetesEngine final : public Engine {
     return reached;
   }
 
+  std::unique_ptr<DrillServer> drill_server(const std::string&, const std::string&, const Limits&) override { return nullptr; }
+
   DeployResult deploy(const DeployRequest& request, const Limits& limits) override { return kubernetes::deploy(cluster_, request, limits); }
   DeployResult rollback(const RollbackRequest& request, const Limits& limits) override { return kubernetes::rollback(cluster_, request, limits); }
   Recovery recover(const std::string& command, Milliseconds lock_wait, RecoveryWay way, const Limits& limits) override {

@@ -325,6 +325,23 @@ TEST_CASE("backup: what the database or the role has set changes no byte of a ro
   CHECK(backup::difference(usual.manifest.tables, backup::read_back(shop.target(), usual.manifest.tables, progress, a_minute())) == "");
 }
 
+TEST_CASE("backup: leaves of a table that is partitioned by the hash of an enum are compared together") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server};
+  ask(shop.target(), "CREATE TYPE mood AS ENUM ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'); CREATE TABLE moods (m mood, v int) PARTITION BY HASH (m);"
+                     " CREATE TABLE moods_0 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE moods_1 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+                     " INSERT INTO moods SELECT m, v FROM unnest(enum_range(NULL::mood)) m, generate_series(1, 5) v");
+  Backups backups;
+  const auto taken = backups.take(shop.target());
+  const auto drilled = backup::drill(backups.catalogue, backups.catalogue.find("latest", a_minute()), shop.target("postgres"), false, {}, backups.keys, backups.clock,
+                                     backups.reporter, a_minute());
+  CHECK(drilled.difference == "");
+  backup::Progress progress{backups.reporter, backups.clock, "test", 0};
+  ask(shop.target(), "DELETE FROM moods WHERE m = 'c' AND v = 3");
+  CHECK(backup::difference(taken.manifest.tables, backup::read_back(shop.target(), taken.manifest.tables, progress, a_minute())).find("\"public.moods_") == 0);
+}
+
 TEST_CASE("backup: a plain dump of a database with standard_conforming_strings off restores") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -83,7 +83,7 @@ docker stop -t 1 "$(of_service front)" >/dev/null
 go_on
 rc=$holder_rc
 expect "13: the proxy is stopped by hand before the switch: exit" "$rc" 5
-expect "13: nothing of the new set is left" "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=codops.version=$other" --filter status=running)" ""
+expect "13: nothing of the new set is left" "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=codops.version=$other" --filter label=com.docker.compose.service=web --filter status=running)" ""
 try deploy test "$other"
 ends_as "13: the next deploy starts it" 0 "$other"
 

@@ -37,4 +37,5 @@ TEST_CASE("digests of parts add up, and an unfinished line is seen") {
   CHECK(first.rows() == 3);
   CHECK_FALSE(of("1\n2").complete());
   CHECK(of("1\n").complete());
+  CHECK(RowDigest::of(first.rows(), first.hex()) == first);
 }
