@@ -93,5 +93,9 @@ expect "a second role of one file is its own, and told where it can't log in" "$
 sed -i 's/p0st@/other@/; s/^REDIS_URL.*/REDIS_URL=redis:\/\/:mine@localhost:6386/' backend/.env
 before=$(sha256sum backend/.env)
 expect "what was there is told, and stays" "$(code setup -o json) $(json '.refused_logins | length') $(sha256sum backend/.env)" "0 3 $before"
-expect "down" "$(code setup --down)" 0
+# ---- `git clean -fdx` while they run: no pid file leads to them any more
+rm -rf .codops
+for place in /var/lib/codops/dev/first-*; do [[ $(cat "$place/checkout" 2>/dev/null) != "$PWD" ]] || rm -rf "$place"; done
+expect "its own servers whose folder was removed are told as such, with the way out" "$(code setup -o json --remap) $(ending ports) $(jq -r '.steps[] | select(.name == "ports") | .text, .hint' "$WORK/out" | grep -c "this checkout.s own redis-server (pid .*), whose folder was removed\|setup-dev --down, which ends it")" "1 failed 2"
+expect "--down ends them" "$(code setup --down) $(grep -c 'ended .*Redis (pid' "$WORK/out") $(code redis-cli -p 6386 ping) $(code setup --down) $(cat "$WORK/out")" "0 1 1 0 nothing runs"
 finish

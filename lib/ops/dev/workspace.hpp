@@ -67,6 +67,7 @@ struct PortPlan {
   bool ours{};                   // this checkout's own server has it
   std::optional<scaffold::dev::Holder> holder;  // somebody else has it
   std::string holder_container;  // "shop-postgres-1" of another project
+  bool orphan{};                 // the holder is this checkout's own server, whose folder was removed
   bool left_over{};              // that container is this project's, of a service that the compose file has not any more
   std::uint16_t moved_to{};      // 0: it stays
 };
