@@ -51,11 +51,13 @@ class SetupDev final : public Command {
     request.skip = split("--skip", skip_);
     request.check_only = check_only;
     request.reset = reset_;
-    request.remap = remap_ || services.options().yes;
+    // With --reset the question that --yes answers is whether the data may go: a move is another.
+    const bool for_reset = reset_ && services.options().yes;
+    request.remap = remap_ || (services.options().yes && !reset_);
     request.caller_umask = services.options().caller_umask;
     if (lock_wait_) request.lock_wait = *lock_wait_;
     request.command = down_ ? "codops setup-dev --down" : "codops setup-dev";
-    request.ask = [&services](const std::string& question) { return services.terminal().in && services.terminal().err && services.confirm(question); };
+    request.ask = [&services, for_reset](const std::string& question) { return !for_reset && services.terminal().in && services.terminal().err && services.confirm(question); };
     request.confirm = [&services](const std::string& question) { return services.confirm(question); };
     const auto outcome = down_ ? ops::dev::take_down(request, services.reporter(), services.limits())
                                : ops::dev::set_up(request, services.reporter(), services.clock(), services.limits());

@@ -96,7 +96,8 @@ kill $bystander
 as=()
 ((EUID != 0)) || as=(setpriv --reuid=postgres --clear-groups)
 (cd / && exec "${as[@]}" sleep 300) & bystander=$!
-wait_for 10 test "$(stat -c %U "${data%/*}")" = "$(stat -c %U "/proc/$bystander")"
+is_owner() { [[ $(stat -c %U "${data%/*}") == "$(stat -c %U "/proc/$bystander")" ]]; }
+wait_for 10 is_owner
 printf '%s\n' "$bystander" >"${data%/*}/postmaster.pid"
 expect "and setup-dev starts beside it" "$(code setup -o json "${quick[@]}") $(kill -0 $bystander && echo alive) $("$CODOPS" dev psql -- -Atc 'SELECT count(*) FROM _prisma_migrations')" "0 alive 3"
 kill $bystander

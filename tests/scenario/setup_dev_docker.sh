@@ -191,17 +191,21 @@ docker tag codops-demo/postgres:15 company/own:1
 cat >docker-compose.dev.yml <<'Y'
 services:
   store: {image: "codops-demo/redis:7", pull_policy: never, env_file: .env, ports: ["127.0.0.1:6390:6379"]}
-  db: {image: "company/own:1", pull_policy: never, environment: {POSTGRES_PASSWORD: "wr1tten"}, ports: ["127.0.0.1:5490:5432"]}
+  db: {image: "company/own:1", pull_policy: never, container_name: NAMED, environment: {POSTGRES_PASSWORD: "wr1tten"}, ports: ["127.0.0.1:5490:5432"]}
   helper: {image: "codops-demo/redis:7", pull_policy: never, deploy: {replicas: 2}, depends_on: [off]}
   off: {image: "codops-demo/redis:7", pull_policy: never, scale: 0}
 Y
 printf 'REDIS_HOST=localhost\nREDIS_PORT=6390\nREDIS_PASSWORD=\nSESSION_SECRET=\nDB_HOST=localhost\nDB_PORT=5490\nDB_USER=postgres\nDB_PASSWORD=\nDB_NAME=shop\n' >.env.example
+sed -i "s/NAMED/$project-named/" docker-compose.dev.yml
 export CODOPS_SETUP_DEV_PROJECT=$project-dev
 expect "docker-compose.dev.yml alone, with an env_file that this run makes" "$(code setup -o json) $(json '[.backend, .ready]') $("$CODOPS" dev redis-cli -- ping) $("$CODOPS" dev psql -- -Atc 'SELECT current_database()')" '0 ["docker",true] PONG shop'
-expect "one of each, none where none is wanted" "$(docker ps --filter "label=com.docker.compose.project=$project-dev" --format '{{.Names}}' | sort | xargs)" "$project-dev-db-1 $project-dev-helper-1 $project-dev-store-1"
+expect "one of each, none where none is wanted" "$(docker ps --filter "label=com.docker.compose.project=$project-dev" --format '{{.Names}}' | sort | xargs)" "$project-dev-helper-1 $project-dev-store-1 $project-named"
 expect "both are told" "$(words "$WORK/err" | grep -c 'wants 2 of .helper.: setup-dev runs one') $(words "$WORK/err" | grep -c 'wants none: off')" "1 1"
 expect "the container has what the file got" "$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$project-dev-store-1" | grep -c "^SESSION_SECRET=$(sed -n 's/^SESSION_SECRET=//p' .env)$")" 1
 expect "again: nothing to do" "$(code setup -o json) $(json '[.steps[] | select(.ending != "unchanged")]') $(code "$CODOPS" dev status)" "0 [] 0"
+"$CODOPS" dev psql -- -qc "ALTER ROLE postgres PASSWORD 'other'"
+expect "another password than the volume's: the fix names the container as it is called" "$(code "$CODOPS" doctor -o json) $(jq -r '.steps[] | select(.name == "database") | .hint' "$WORK/code.out" | grep -c "docker exec -it $project-named psql")" "2 1"
+docker exec "$project-named" psql -qU postgres -d postgres -c "ALTER ROLE postgres PASSWORD 'wr1tten'"
 mv docker-compose.dev.yml stack.yml && echo 'COMPOSE_FILE=stack.yml' >>.env
 # .env is what "store" gets: that one has another definition by now.
 expect "COMPOSE_FILE in .env" "$(code "$CODOPS" doctor -o json) $(jq -r '.backend, (.steps[] | select(.name == "db" or .name == "store") | .ending)' "$WORK/code.out" | xargs)" "2 docker unchanged wanted"

@@ -79,4 +79,23 @@ expect "nothing left of what was asked for" "$(code setup --only migrate:api --s
 mkdir "$WORK/another" && cp .env "$WORK/another/.env" && checkouts+=("$WORK/another")
 expect "another checkout has the port" "$(cd "$WORK/another" && code setup)" 0
 expect "its database is not migrated, whatever is skipped" "$(code setup -o json --only migrate --skip database,postgres,ports) $(json '[.steps[] | select(.name == "migrate") | .ending]') $(sql shop:sh0p shop "SELECT to_regclass('of_the_shop')")" '69 ["failed"] '
+
+# ---- a .env that is made logs in to what is made: the committed .env.development has another role and no password for Redis, the examples have theirs
+mkdir -p "$WORK/first/backend" "$WORK/first/web" && cd "$WORK/first" && checkouts+=("$WORK/first")
+printf 'DATABASE_URL=postgresql://postgres:p0st@localhost:5436/first\nREDIS_URL=redis://localhost:6386\n' >.env.development
+printf 'REDIS_PASSWORD=your-redis-password\nREDIS_URL=redis://:${REDIS_PASSWORD}@localhost:6386\n' >.env.example
+printf 'DATABASE_URL="postgresql://shop:changeme@localhost:5436/first?schema=public"\nREPORTS_URL=postgresql://reader:re4d@localhost:5436/first\nREDIS_URL=redis://:changeme@localhost:6386\n' >backend/.env.example
+printf 'DB_HOST=localhost\nDB_PORT=5436\nDB_USER=shop\nDB_PASSWORD=\nDB_NAME=first\n' >web/.env.example
+expect "ready" "$(code setup -o json) $(json .ready)" "0 true"
+expect "the files log in to what runs" "$(grep -h REDIS_URL .env backend/.env | sort -u) $(grep DATABASE backend/.env) $(grep -E 'USER|PASS' web/.env | xargs)" \
+  'REDIS_URL=redis://localhost:6386 DATABASE_URL="postgresql://postgres:p0st@localhost:5436/first?schema=public" DB_USER=postgres DB_PASSWORD=p0st'
+expect "a second role of one file is its own, and told where it can't log in" "$(json '.refused_logins | length') $(json '.refused_logins[0]' | grep -c 'REPORTS_URL in backend/.env can.t log in: its role .\+reader')" "1 1"
+sed -i 's/p0st@/other@/; s/^REDIS_URL.*/REDIS_URL=redis:\/\/:mine@localhost:6386/' backend/.env
+before=$(sha256sum backend/.env)
+expect "what was there is told, and stays" "$(code setup -o json) $(json '.refused_logins | length') $(sha256sum backend/.env)" "0 3 $before"
+# ---- `git clean -fdx` while they run: no pid file leads to them any more
+rm -rf .codops
+for place in /var/lib/codops/dev/first-*; do [[ $(cat "$place/checkout" 2>/dev/null) != "$PWD" ]] || rm -rf "$place"; done
+expect "its own servers whose folder was removed are told as such, with the way out" "$(code setup -o json --remap) $(ending ports) $(jq -r '.steps[] | select(.name == "ports") | .text, .hint' "$WORK/out" | grep -c "this checkout.s own redis-server (pid .*), whose folder was removed\|setup-dev --down, which ends it")" "1 failed 2"
+expect "--down ends them" "$(code setup --down) $(grep -c 'ended .*Redis (pid' "$WORK/out") $(code redis-cli -p 6386 ping) $(code setup --down) $(cat "$WORK/out")" "0 1 1 0 nothing runs"
 finish

@@ -91,6 +91,7 @@ expect "a key more: .env keeps its other name" "$(code setup -o json "${quick[@]
 clone "$WORK/twice" && cd "$WORK/twice"
 cp .env.example .env && sed -i 's/change-me/x1y2z3/' .env && ln .env backend/.env && echo 'EXTRA=1' >backend/.env.example
 listen_on 5432
+expect "--reset --yes agrees to the removal, not to a move" "$(code setup -o json "${quick[@]}" --reset --yes) $(ending ports) $(grep -c '@127.0.0.1:5432/' .env)" "1 failed 1"
 expect "hard links: one file, with the keys of both examples, moved as one" "$(code setup -o json "${quick[@]}" --remap) $(stat -c %h .env) $(grep -c '^EXTRA=1$' .env) $(cmp .env backend/.env && grep -c '@127.0.0.1:5433/' .env) $(grep -c '@127.0.0.1:5432/' .codops/dev/replaced/.env.*)" "0 2 1 1 1"
 kill $listener
 wait $listener 2>/dev/null || true

@@ -18,6 +18,7 @@
 #include "lib/ops/dev/workspace.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
+#include "lib/scaffold/dev/orphans.hpp"
 #include "lib/text/interpolation.hpp"
 #include "lib/text/yaml.hpp"
 
@@ -172,6 +173,9 @@ void find_holders(Workspace& workspace, const Limits& limits) {
     const bool by_engine = workspace.backend == Backend::docker && workspace.compose && !workspace.engine_failure && plan.holder_container.empty() && may_be_engine(holder);
     if (by_engine && becomes_own(workspace, plan, limits)) continue;
     plan.holder = holder;
+    if (workspace.backend != Backend::local) continue;
+    const auto orphans = orphans_of(workspace.project);
+    plan.orphan = std::any_of(orphans.begin(), orphans.end(), [&](const Orphan& one) { return one.process.pid() == holder.pid; });
   }
 }
 
@@ -326,7 +330,7 @@ void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits) 
   std::set<std::uint16_t> taken;
   for (const auto& plan : workspace.ports) taken.insert(plan.port);
   for (auto& plan : workspace.ports) {
-    if (!plan.holder && plan.holder_container.empty()) continue;
+    if ((!plan.holder && plan.holder_container.empty()) || plan.orphan) continue;
     if (workspace.backend == Backend::docker && plan.variable.empty()) continue;  // written in the compose file: only a person can
     const auto to = free_port(static_cast<std::uint16_t>(plan.port + 1), taken);
     if (to == 0) continue;

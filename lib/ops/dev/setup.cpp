@@ -57,6 +57,17 @@ void tell_notes(const Workspace& workspace, Reporter& reporter) {
   if (!others.empty()) reporter.note(fmt::format("not run by the local backend: {}", fmt::join(others, ", ")));
 }
 
+// Of servers that were seen to answer.
+std::vector<std::string> find_refused(const Workspace& workspace, const std::vector<StepResult>& steps, const Limits& limits) {
+  std::vector<std::string> refused;
+  for (const auto* store : {&workspace.postgres, &workspace.redis}) {
+    const auto last = store->store == Store::postgres ? std::string{"database"} : store->name;
+    if (!store->wanted || std::none_of(steps.begin(), steps.end(), [&](const StepResult& step) { return step.name == last; })) continue;
+    for (auto& line : refused_logins(workspace, store->store, limits)) refused.push_back(std::move(line));
+  }
+  return refused;
+}
+
 Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, Reporter& reporter, const Clock& clock, const Limits& limits) {
   tell_notes(workspace, reporter);
   KeptConnection connection;
@@ -70,6 +81,7 @@ Outcome run(const Request& request, const Workspace& workspace, Ledger& ledger, 
   outcome.exit = exit_of(outcome.steps, request.check_only);
   commands.over();
   if (!request.check_only) ledger.save();
+  if (outcome.exit == Exit::ok) outcome.refused = find_refused(workspace, outcome.steps, limits);
   outcome.text = summary_text(workspace, outcome, request);
   outcome.json = summary_json(workspace, outcome, request);
   return outcome;

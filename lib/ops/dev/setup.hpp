@@ -30,6 +30,7 @@ struct Outcome {
   Exit exit{Exit::ok};
   std::vector<scaffold::dev::StepResult> steps;
   std::vector<std::string> left_out;  // steps that --skip took out of what would have been looked at
+  std::vector<std::string> refused;   // logins of the .env files that this checkout's own servers refuse
   std::string text;  // the end: what is true now, what to type next
   std::string json;
 };

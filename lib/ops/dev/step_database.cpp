@@ -7,6 +7,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/migrate/provision.hpp"
+#include "lib/ops/dev/container_definition.hpp"
 #include "lib/ops/dev/status.hpp"
 #include "lib/ops/dev/steps.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
@@ -63,8 +64,8 @@ std::string login_hint(const Workspace& workspace) {
     return fmt::format("{} in {} and the compose file (POSTGRES_PASSWORD) have different passwords for \"{}\": write the one that the database was made with into both, then codops setup-dev",
                        workspace.postgres.variable, file, admin.user);
   }
-  return fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {}-{}-1 psql -U {} -d postgres -c '\\password'",
-                     file, workspace.compose->name, workspace.postgres.service, admin.user);
+  return fmt::format("the volume was made with another password: put that one into {}, or set this one: docker exec -it {} psql -U {} -d postgres -c '\\password'",
+                     file, container_name(workspace, workspace.compose->services.at(workspace.postgres.service)), admin.user);
 }
 
 // In the ledger: those that could not be made.

@@ -90,7 +90,7 @@ std::string write_all(const Context& context) {
 std::string holder_text(const PortPlan& plan) {
   if (plan.left_over) return fmt::format("container \"{}\", whose service is not in the compose file any more", plan.holder_container);
   if (!plan.holder_container.empty()) return fmt::format("container \"{}\"", plan.holder_container);
-  return plan.holder->text();
+  return plan.orphan ? fmt::format("this checkout's own {}, whose folder was removed", plan.holder->text()) : plan.holder->text();
 }
 
 Finding check_ports(const Context& context) {
@@ -106,7 +106,9 @@ Finding check_ports(const Context& context) {
     } else {
       bad.push_back(fmt::format("{}, which \"{}\" wants, is taken by {}", plan.port, plan.service, holder_text(plan)));
       const auto end_it = plan.left_over || !plan.holder_container.empty() ? fmt::format("docker stop {}", plan.holder_container) : std::string{"end that process"};
-      if (plan.left_over) {
+      if (plan.orphan) {
+        finding.hint = "codops setup-dev --down, which ends it, and what it still holds goes with it; then codops setup-dev";
+      } else if (plan.left_over) {
         finding.hint = fmt::format("{}; its data stays (docker rm {} once it may go)", end_it, plan.holder_container);
       } else if (workspace.backend == Backend::docker && plan.variable.empty()) {
         finding.hint = fmt::format("{}, or make the port a variable in the compose file: \"127.0.0.1:${{{}_PORT:-{}}}:…\"", end_it, plan.store == Store::postgres ? "POSTGRES" : plan.store == Store::redis ? "REDIS" : "APP", plan.port);

@@ -18,23 +18,6 @@ using namespace scaffold::dev;
 
 constexpr Milliseconds answer_time{60'000};
 
-// Empty: it answers; else why not.
-std::string ask_redis(const io::RedisTarget& target, const Limits& limits) {
-  health::Check check;
-  check.name = "redis";
-  health::RedisCheck redis;
-  redis.target = target;
-  check.what = std::move(redis);
-  check.timeout = Milliseconds{2'000};
-  const auto report = health::run({check}, {}, limits.within(Milliseconds{3'000}));
-  limits.check("asking Redis");
-  const auto& outcome = report.outcomes.front();
-  return outcome.status == health::Status::ok || outcome.status == health::Status::warn ? std::string{} : outcome.message;
-}
-
-// It answers, and will not answer otherwise however long one waits.
-bool refuses_login(const std::string& why) { return why.starts_with("the login is refused") || why.starts_with("Redis wants a password"); }
-
 Failure wrong_redis_password(const Workspace& workspace, const std::string& why) {
   const auto& redis = workspace.redis;
   const auto named = redis.variable.empty() ? std::string{"the URL that setup-dev makes"} : fmt::format("{} in {}", redis.variable, redis.file);
@@ -257,6 +240,21 @@ std::string start_local_redis(const Context& context, const Progress& progress, 
 }
 
 }  // namespace
+
+std::string ask_redis(const io::RedisTarget& target, const Limits& limits) {
+  health::Check check;
+  check.name = "redis";
+  health::RedisCheck redis;
+  redis.target = target;
+  check.what = std::move(redis);
+  check.timeout = Milliseconds{2'000};
+  const auto report = health::run({check}, {}, limits.within(Milliseconds{3'000}));
+  limits.check("asking Redis");
+  const auto& outcome = report.outcomes.front();
+  return outcome.status == health::Status::ok || outcome.status == health::Status::warn ? std::string{} : outcome.message;
+}
+
+bool refuses_login(const std::string& why) { return why.starts_with("the login is refused") || why.starts_with("Redis wants a password"); }
 
 void add_stores(const Context& context, Steps& steps) {
   const auto& workspace = context.workspace;

@@ -61,6 +61,11 @@ void run_tool(const Context& context, const std::vector<std::string>& argv, cons
               std::string_view fatal = {}, const std::map<std::string, std::string>& more = {});
 // Before the first migration of a database: is a seed due in it, and has it no rows but those of earlier migrations?
 bool note_seed(const Context& context, io::postgres::Connection& connection, const Limits& limits);
+// Empty: it answers; else why not, and whether it refuses the login, however long one waits.
+std::string ask_redis(const io::RedisTarget& target, const Limits& limits);
+bool refuses_login(const std::string& why);
+// What the .env files name of this checkout's own server, and can't log in to it, one line each.
+std::vector<std::string> refused_logins(const Workspace& workspace, Store store, const Limits& limits);
 inline constexpr Milliseconds database_connect_time{10'000};
 // Failure{unavailable} where another server has the port, and no step has looked.
 void require_own_database(const Context& context, const Limits& limits);

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/units.hpp"
@@ -45,6 +46,23 @@ std::string start_script(const Package& package) {
   return {};
 }
 
+std::uint16_t port_now(const PortPlan& plan) { return plan.moved_to != 0 ? plan.moved_to : plan.port; }
+
+// The service that runs this package already, and has its port; null: none.
+const PortPlan* container_of(const Workspace& workspace, const Package& package) {
+  if (workspace.backend != Backend::docker || !workspace.compose) return nullptr;
+  const auto port = port_of(workspace, package);
+  const auto folder = (workspace.project / package.directory).lexically_normal();
+  for (const auto& plan : workspace.ports) {
+    const auto service = workspace.compose->services.find(plan.service);
+    if (plan.store != Store::none || service == workspace.compose->services.end()) continue;
+    const auto& build = service->second.build;
+    const bool built = build && !package.directory.empty() && (std::filesystem::path{workspace.compose->working_dir} / build->context / "").lexically_normal() == (folder / "").lexically_normal();
+    if (built || port == std::to_string(port_now(plan))) return &plan;
+  }
+  return nullptr;
+}
+
 std::vector<Line> places(const Workspace& workspace) {
   std::vector<Line> lines;
   const auto credentials = [&](const StorePlan& plan) {
@@ -69,12 +87,12 @@ std::vector<Line> places(const Workspace& workspace) {
   for (const auto& package : workspace.packages) {
     const auto port = port_of(workspace, package);
     const auto script = start_script(package);
-    if (port.empty() || script.empty()) continue;
+    if (port.empty() || script.empty() || container_of(workspace, package) != nullptr) continue;
     lines.push_back({package.name, "http://localhost:" + port, "once it runs"});
   }
   if (workspace.backend != Backend::docker || !workspace.compose) return lines;
   for (const auto& plan : workspace.ports) {
-    if (plan.store == Store::none) lines.push_back({plan.service, fmt::format("http://localhost:{}", plan.moved_to != 0 ? plan.moved_to : plan.port), {}});
+    if (plan.store == Store::none) lines.push_back({plan.service, fmt::format("http://localhost:{}", port_now(plan)), {}});
   }
   return lines;
 }
@@ -84,6 +102,11 @@ std::vector<std::string> next_commands(const Workspace& workspace) {
   for (const auto& package : workspace.packages) {
     const auto script = start_script(package);
     if (script.empty()) continue;
+    // It runs: a second one would find the port taken.
+    if (const auto* container = container_of(workspace, package)) {
+      commands.push_back(fmt::format("codops dev logs -f {}", container->service));
+      continue;
+    }
     const auto run = script == "start" ? fmt::format("{} start", package.manager) : fmt::format("{} run {}", package.manager, script);
     commands.push_back(package.directory.empty() ? run : fmt::format("cd {} && {}", package.directory, run));
   }
@@ -109,7 +132,9 @@ std::size_t count(const Outcome& outcome, Ending ending) {
 
 // What may be said of a checkout that was looked at in part.
 std::string claim(const Outcome& outcome, const Request& request) {
-  if (request.only.empty()) return request.skip.empty() ? std::string{"ready"} : fmt::format("ready without {}", fmt::join(request.skip, ", "));
+  if (request.only.empty()) {
+    return fmt::format("ready{}{}{}", request.skip.empty() ? "" : " without ", fmt::join(request.skip, ", "), outcome.refused.empty() ? "" : ", but not every .env logs in");
+  }
   return fmt::format("well as far as --only {} goes, {}the rest was not looked at", fmt::join(request.only, ","), outcome.left_out.empty() ? "" : fmt::format("but without {}; it and ", fmt::join(outcome.left_out, ", ")));
 }
 
@@ -158,6 +183,7 @@ std::string summary_text(const Workspace& workspace, const Outcome& outcome, con
     for (const auto& line : places(workspace)) text += fmt::format("  {:<10} {:<46} {}\n", line.what, line.where, line.note);
     while (text.find(" \n") != std::string::npos) text.erase(text.find(" \n"), 1);
   }
+  for (const auto& line : outcome.refused) text += folded("  login      ", 13, line + ": setup-dev does not change what is there, so write that login there yourself");
   if (const auto keys = to_fill(workspace); !keys.empty()) text += fmt::format("  to fill in {}\n", fmt::join(keys, ", "));
   if (outcome.exit != Exit::ok) return text + fmt::format("  next:  {}\n", request.check_only ? "codops setup-dev" : "mend that, then codops setup-dev: what is done stays done");
   if (!request.only.empty()) return text + "  next:  codops doctor\n";
@@ -190,6 +216,7 @@ std::string summary_json(const Workspace& workspace, const Outcome& outcome, con
   json["places"] = Json::array();
   for (const auto& line : places(workspace)) json["places"].push_back({{"name", line.what}, {"url", line.where}, {"note", line.note}});
   json["to_fill"] = to_fill(workspace);
+  json["refused_logins"] = outcome.refused;
   json["next"] = next_commands(workspace);
   json["notes"] = workspace.notes;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

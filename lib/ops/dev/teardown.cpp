@@ -14,6 +14,7 @@
 #include "lib/ops/dev/setup.hpp"
 #include "lib/scaffold/dev/local_postgres.hpp"
 #include "lib/scaffold/dev/local_redis.hpp"
+#include "lib/scaffold/dev/orphans.hpp"
 #include "lib/scaffold/dev/started_commands.hpp"
 
 namespace codops::ops::dev {
@@ -159,6 +160,11 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
     redis.stop(limits);
     stopped.emplace_back("Redis");
   }
+  std::vector<std::string> orphans;
+  for (const auto& orphan : orphans_of(project)) {
+    end_orphan(orphan, limits);
+    orphans.push_back(fmt::format("{} (pid {})", orphan.name, orphan.process.pid()));
+  }
   require_none_elsewhere(project);
   auto inputs = request.inputs;
   if (inputs.backend != "local") {
@@ -186,8 +192,10 @@ Outcome take_down(const Request& request, Reporter& reporter, const Limits& limi
       }
     }
   }
-  outcome.text = stopped.empty() ? "nothing runs\n" : fmt::format("stopped {}; the data stays\n  back:  codops setup-dev\n", fmt::join(stopped, ", "));
-  outcome.json = nlohmann::ordered_json{{"exit", 0}, {"stopped", stopped}}.dump();
+  if (!orphans.empty()) outcome.text = fmt::format("ended {}, whose folder was removed before, and the data with it\n", fmt::join(orphans, ", "));
+  if (!stopped.empty()) outcome.text += fmt::format("stopped {}; the data stays\n  back:  codops setup-dev\n", fmt::join(stopped, ", "));
+  if (outcome.text.empty()) outcome.text = "nothing runs\n";
+  outcome.json = nlohmann::ordered_json{{"exit", 0}, {"stopped", stopped}, {"ended", orphans}}.dump();
   return outcome;
 }
 

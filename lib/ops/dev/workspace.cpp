@@ -105,8 +105,9 @@ Workspace observe(const Inputs& inputs, const Agree& agree, const Limits& limits
     for (const auto* store : {&workspace.postgres, &workspace.redis}) learn_port(workspace, *store, limits);
   }
   note_shell(workspace);
+  const bool fitted = fit_logins(workspace);
   // The ports that were moved are variables of the compose file: what is started is what was announced.
-  if (std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
+  if (fitted || std::any_of(workspace.ports.begin(), workspace.ports.end(), [](const PortPlan& plan) { return plan.moved_to != 0; })) load_compose(workspace);
 
   plan_migrations(workspace);
   note_strangers(workspace);

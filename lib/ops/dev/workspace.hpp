@@ -67,6 +67,7 @@ struct PortPlan {
   bool ours{};                   // this checkout's own server has it
   std::optional<scaffold::dev::Holder> holder;  // somebody else has it
   std::string holder_container;  // "shop-postgres-1" of another project
+  bool orphan{};                 // the holder is this checkout's own server, whose folder was removed
   bool left_over{};              // that container is this project's, of a service that the compose file has not any more
   std::uint16_t moved_to{};      // 0: it stays
 };
@@ -184,6 +185,8 @@ std::string port_variable(const compose::Project& project, const std::string& se
 // Into what this run would invent, where the compose file writes the password itself. Were there any?
 bool take_compose_passwords(Workspace& workspace);
 void plan_ports(Workspace& workspace, const Agree& agree, const Limits& limits);
+// URLs and pieces that this run writes get the login of the server that it makes. Were there any that had another?
+bool fit_logins(Workspace& workspace);
 // Asks the engine for the port that it gave; nothing where there is no such port, or no container that runs.
 void learn_port(const Workspace& workspace, const StorePlan& store, const Limits& limits);
 // In the ledger: whose the checkout's databases were last, "docker" or "local"; its note is where the engine is.

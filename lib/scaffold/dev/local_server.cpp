@@ -227,9 +227,8 @@ bool ServerProcess::is_used_again(const fs::path& pid_file, const fs::path& fold
 }
 
 std::optional<ServerProcess> ServerProcess::of(pid_t pid, const fs::path& folder, const std::string& name) {
-  if (pid <= 1) return std::nullopt;
-  io::Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-  if (!pidfd) return std::nullopt;
+  auto found = held(pid);
+  if (!found) return std::nullopt;
   // From here on the descriptor stands for one process: what is read below is either its own, or it has ended.
   const auto process = fs::path{"/proc"} / std::to_string(pid);
   struct stat works_in {}, wanted {};
@@ -238,9 +237,15 @@ std::optional<ServerProcess> ServerProcess::of(pid_t pid, const fs::path& folder
   auto comm = io::read_file_if_there(process / "comm", 4096).value_or("");
   comm = comm.substr(0, comm.find('\n'));
   if (comm != name) return std::nullopt;
-  ServerProcess found{pid, std::move(pidfd)};
-  if (found.ended()) return std::nullopt;
+  if (found->ended()) return std::nullopt;
   return found;
+}
+
+std::optional<ServerProcess> ServerProcess::held(pid_t pid) {
+  if (pid <= 1) return std::nullopt;
+  io::Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+  if (!pidfd) return std::nullopt;
+  return ServerProcess{pid, std::move(pidfd)};
 }
 
 bool ServerProcess::ended() const {

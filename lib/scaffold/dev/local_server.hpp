@@ -52,6 +52,9 @@ class ServerProcess {
   // The first line of `pid_file`.
   static std::optional<ServerProcess> find(const std::filesystem::path& pid_file, const std::filesystem::path& folder, const std::string& name);
 
+  // Whatever it is: who asks looks at it once it is held.
+  static std::optional<ServerProcess> held(pid_t pid);
+
   pid_t pid() const noexcept { return pid_; }
   bool ended() const;
   bool signal(int number) const;
