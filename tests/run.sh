@@ -111,9 +111,9 @@ broken() { # NAME LOG
 begin_doctest() { # KIND MINUTES [FILTER...]
   local kind=$1 minutes=$2 binary=build/release/tests/codops_${1}_tests log part=0 filter options
   shift 2
+  rm -f "$logs/$kind"*.log "$logs/$kind"*.log.rc
   wanted "$kind" && [[ -x $binary ]] || return 0
   say "$kind"
-  rm -f "$logs/$kind"*.log "$logs/$kind"*.log.rc
   for filter in "${@:---source-file=*}"; do
     log=$logs/$kind$((++part)).log
     read -ra options <<<"$filter"
