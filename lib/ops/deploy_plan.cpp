@@ -107,7 +107,8 @@ void decide_members(ServiceRecord& service, const ServiceRecord* current, bool a
   }
   std::set<int> numbers;
   for (const auto& member : service.members) numbers.insert(member.number);
-  const bool joins_traffic = service.role == Role::stateless || service.role == Role::proxy || service.role == Role::exclusive;
+  // Who shares the network of the host or of another container can be on no other.
+  const bool joins_traffic = (service.role == Role::stateless || service.role == Role::proxy || service.role == Role::exclusive) && service.networks != "{}";
   for (int number = 1; static_cast<int>(service.members.size()) < service.replicas; ++number) {
     if (numbers.contains(number)) continue;
     auto name = fmt::format("{}-{}-r{}-{}", project, service.name, release, number);

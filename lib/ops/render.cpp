@@ -163,7 +163,7 @@ class Renderer {
     record.image_id = image.id;
     record.digest = image.digest;
     record.role = role_of(project_, service, environment_, record.image);
-    const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, desired_.blobs);
+    const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, record.role == Role::proxy, desired_.blobs);
     record.files = travelling.files;
     auto body = engine::docker::create_body(project_, service, {travelling.replaced_mounts});
     if (record.role == Role::proxy) join_upstreams(body, record);

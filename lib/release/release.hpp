@@ -34,6 +34,7 @@ struct FileRef {
   int mode{0644};
   int uid{0}, gid{0};
   bool secret{false};  // one of compose's secrets: its content is not shown
+  bool mounted{false};  // from the state's volume: nothing can be put into the container there
 
   // Whether the container has the same.
   bool operator==(const FileRef& other) const {
