@@ -26,7 +26,8 @@ class Deploy final : public Command {
     for (const auto& target : targets_) {
       const auto equals = target.find('=');
       if (equals != std::string::npos) {
-        request.services[target.substr(0, equals)] = target.substr(equals + 1);
+        const auto [found, first] = request.services.emplace(target.substr(0, equals), target.substr(equals + 1));
+        if (!first) throw Failure{Exit::usage, fmt::format("two versions of {}: \"{}\" and \"{}\"", found->first, found->second, target.substr(equals + 1))};
       } else if (request.version.empty()) {
         request.version = target;
       } else {

@@ -26,7 +26,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
   json["exit"] = static_cast<int>(run.exit);
   json["environment"] = environment;
   json["verb"] = run.plan.verb;
-  json["release"] = run.plan.release;
+  json["release"] = run.no_op ? run.plan.from : run.plan.release;
   json["version"] = run.plan.version;
   json["from"] = run.plan.from;
   json["from_version"] = run.plan.from_version;

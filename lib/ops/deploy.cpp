@@ -93,6 +93,13 @@ Desired one_service_moved(Host& host, const DeployRequest& request, const Releas
     require_services(desired, {name});
     require_version(version);
     const auto project = load_compose(host.environment(), version, host.shell());
+    if (const auto service = project.services.find(name); service != project.services.end() && !request.force) {
+      const auto image = engine::docker::image_of(project, service->second);
+      if (const auto other = images_for(host.environment(), "codops-probe", host.shell()); other.contains(name) && other.at(name) == image) {
+        throw Failure{Exit::config, fmt::format("the image of \"{}\" does not change with the version: it is {}", name, image),
+                      fmt::format("write image: NAME:${{{0}}} in the compose file, or images: {{{1}: \"NAME:{{version}}\"}} in codops.yaml", host.environment().version_variable, name)};
+      }
+    }
     const auto images = find_images(host, project, {name}, limits);
     if (may_pull) pull_images(host, images, limits);
     auto rendered = render(project, host.environment(), facts_of(host, images, limits), {version, host.remote()});

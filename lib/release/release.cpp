@@ -63,6 +63,7 @@ Json service_to_json(const ServiceRecord& service) {
           {"ready", service.ready.empty() ? Json::object() : Json::parse(service.ready)},
           {"port", service.port},
           {"sticky", service.sticky},
+          {"led", service.led},
           {"replicas", service.replicas},
           {"configured_replicas", service.configured_replicas},
           {"stop_grace_seconds", service.stop_grace_seconds},
@@ -88,6 +89,7 @@ ServiceRecord service_from_json(const Json& json) {
   service.ready = json.at("ready").dump();
   service.port = json.at("port");
   service.sticky = json.value("sticky", false);
+  service.led = json.value("led", false);
   service.replicas = json.at("replicas");
   service.configured_replicas = json.at("configured_replicas");
   service.stop_grace_seconds = json.at("stop_grace_seconds");
