@@ -58,6 +58,16 @@ std::string shown(const Object& object, const FieldPath& path, const Json& value
   return redact_urls_in(value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+// Who applied stringData owns nothing of the data that the server made of it. True: there was some.
+bool own_data_of_texts(Json& fields) {
+  const auto texts = fields.find("f:stringData");
+  if (texts == fields.end()) return false;
+  const auto keys = *texts;
+  fields.erase("f:stringData");
+  unite(fields["f:data"], keys);
+  return true;
+}
+
 // What the server fills in by itself, and fills in again.
 bool is_defaulted(const FieldPath& path) {
   constexpr std::array<std::string_view, 19> names{"progressDeadlineSeconds", "revisionHistoryLimit", "strategy", "updateStrategy", "podManagementPolicy", "imagePullPolicy", "protocol", "resources", "terminationMessagePath",
@@ -131,7 +141,8 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
     time = std::max(time, text_in(entry, "/time"));
     if (!own) adoption.managers.push_back(text_in(entry, "/manager"));
   }
-  if (adoption.managers.empty()) return std::nullopt;
+  const bool texts = live.kind() == "Secret" && own_data_of_texts(ours);
+  if (adoption.managers.empty() && !texts) return std::nullopt;
   std::sort(adoption.managers.begin(), adoption.managers.end());
   adoption.managers.erase(std::unique(adoption.managers.begin(), adoption.managers.end()), adoption.managers.end());
 
@@ -153,6 +164,10 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
   const bool helm = std::find(adoption.managers.begin(), adoption.managers.end(), "helm") != adoption.managers.end();
   adoption.from = helm ? (release.empty() ? std::string{"Helm"} : fmt::format("Helm release \"{}\"", release)) : std::string{"kubectl"};
   adoption.text = fmt::format("{} is taken over from {}", live.ref().text(), adoption.from);
+  if (adoption.managers.empty()) {
+    adoption.from = manager;
+    adoption.text = fmt::format("{}: the keys that it has from stringData are {}' own from now on", live.ref().text(), manager);
+  }
   if (!adoption.drops.empty()) {
     adoption.text += "; removed with that:";
     for (const auto& field : adoption.drops) adoption.text += " " + field;

@@ -91,6 +91,7 @@ class Apply final : public plan::Action {
       former.push_back(found->second);
     }
     std::erase_if(former, [](const auto& object) { return !kube::is_workload(object); });
+    for (const auto& object : former) resume(object, limits);
     RolloutOptions options;
     options.going_back = true;
     options.progress = [&](const std::string& text) {
@@ -129,6 +130,15 @@ class Apply final : public plan::Action {
         }
       }
     }
+  }
+
+  // Who paused it in mid-run would keep it from going back.
+  void resume(const kube::Object& object, const Limits& limits) {
+    const auto live = context_.cluster.api().find(ref_of(object), limits);
+    if (!live || kube::refuse_early({kube::Object{*live}}).empty() || !kube::refuse_early({object}).empty()) return;
+    context_.cluster.reporter().note(fmt::format("{} was paused by hand and is resumed, to go back", object.ref().text()));
+    const auto resumed = context_.cluster.api().patch(ref_of(object), k8s::Api::PatchKind::merge, {{"spec", {{"paused", nullptr}}}}, limits);
+    context_.generations[key_of(object)] = kube::Object{resumed}.generation();
   }
 
   void open_window(const kube::Object& object, const Limits& limits) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/applyset.hpp"
@@ -32,6 +33,24 @@ bool keeps_rolling(const k8s::ApiError& error) {
   return error.message().find("spec.strategy.rollingUpdate") != std::string::npos && error.message().find("Recreate") != std::string::npos;
 }
 
+// A server that has taken a definition goes by it a moment later.
+constexpr Milliseconds definition_time{10'000};
+
+k8s::Applied apply_by_new_definition(RunContext& context, const Json& body, bool force, const Limits& limits) {
+  Backoff backoff{Milliseconds{100}, Milliseconds{1000}};
+  const auto until = limits.within(definition_time);
+  for (;;) {
+    const bool last = !backoff.wait(until);
+    try {
+      return context.cluster.api().apply(body, {.force = force}, limits);
+    } catch (const Failure& failure) {
+      const bool of_kind = dynamic_cast<const k8s::ApiError*>(&failure) != nullptr || failure.code() == Exit::config;
+      if (last || !of_kind) throw;
+    }
+    context.cluster.rediscover();
+  }
+}
+
 bool ends_a_wave(const kube::Object& object) { return object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty()); }
 
 void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conflicts conflicts, const Limits& limits) {
@@ -42,6 +61,15 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
   std::optional<Failure> first;
   for (std::size_t index = 0; index < wave.size(); ++index) {
     auto& outcome = outcomes[index];
+    if (const auto kind = kube::defined_kind(wave[index])) context.defined.insert(*kind);
+    if (outcome.failure && context.defined.contains({wave[index].group(), wave[index].kind()})) {
+      try {
+        outcome.applied = apply_by_new_definition(context, bodies[index], conflicts == Conflicts::take_over, limits);
+        outcome.failure = nullptr;
+      } catch (const Failure&) {
+        outcome.failure = std::current_exception();
+      }
+    }
     if (outcome.failure) {
       try {
         std::rethrow_exception(outcome.failure);

@@ -8,6 +8,7 @@
 #include "lib/io/crypto.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/rollout.hpp"
+#include "lib/kube/secret_data.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/release/release_store.hpp"
 
@@ -72,6 +73,7 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
                               environment.version_variable.empty() ? "VERSION" : environment.version_variable)};
   }
   pin_digests(cluster, objects, desired, limits);
+  for (auto& object : objects) kube::settle_secret(object);
   const auto refused = kube::refuse_early(objects);
   if (!refused.empty()) throw Failure{Exit::config, fmt::format("{}", fmt::join(refused, "\n       ")), "nothing was changed"};
   desired.later = kube::place(objects, cluster.types(objects, limits), cluster.namespace_()).later;
@@ -117,7 +119,9 @@ void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observe
 std::vector<kube::Object> objects_of(const release::Specs& specs) {
   std::vector<kube::Object> objects;
   for (const auto& [key, spec] : specs) {
-    if (!key.starts_with(before_prefix)) objects.push_back(kube::Object::parse(spec.reveal()));
+    if (key.starts_with(before_prefix)) continue;
+    objects.push_back(kube::Object::parse(spec.reveal()));
+    kube::settle_secret(objects.back());  // of an older codops
   }
   kube::sort_for_apply(objects);
   return objects;

@@ -118,6 +118,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     const auto& object = objects[index];
     const auto* live = observed.find(object.ref());
     auto diff = kube::diff(live == nullptr ? kube::Object{} : *live, trials[index].result.empty() ? object : trials[index].result);
+    if (!trials[index].note.empty()) plan.notes.push_back(fmt::format("{}: {}", object.ref().text(), trials[index].note));
     for (const auto& warning : trials[index].warnings) plan.warnings.push_back(fmt::format("{}: {}", object.ref().text(), warning));
     const auto adoption = live == nullptr ? std::nullopt : kube::adoption_of(*live, object, "codops");
     if (adoption) {
