@@ -11,6 +11,7 @@
 #include "lib/kube/diff.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/pod_view.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 
 namespace codops::kube {
@@ -51,6 +52,7 @@ void unite(Json& into, const Json& from) {
 
 std::string shown(const Object& object, const FieldPath& path, const Json& value) {
   bool secret = object.group().empty() && object.kind() == "Secret" && !path.empty() && (path[0].text == "data" || path[0].text == "stringData");
+  if (path.size() == 2 && path[0].text == "data") secret = secret || names_secret(path[1].text);
   for (const auto& step : path) {
     if (step.kind == FieldStep::Kind::key) secret = secret || names_secret(step.text);
   }
@@ -150,6 +152,9 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
   const Json::json_pointer notes{"/f:metadata/f:annotations"};
   const bool remembered = !live.annotation(last_applied).empty();
   if (ours.contains(notes)) ours[notes].erase(std::string{"f:"} + last_applied);
+  // The number that runs stays: taken over and left out, it would become one.
+  const Json::json_pointer spec{"/f:spec"};
+  if (has_replicas(live) && !replicas_of(desired) && ours.contains(spec)) ours[spec].erase("f:replicas");
   adoption.drops = drops_of(leaves_of(ours), live, desired, elsewhere);
 
   kept.push_back({{"manager", manager}, {"operation", "Apply"}, {"apiVersion", version}, {"time", time}, {"fieldsType", "FieldsV1"}, {"fieldsV1", std::move(ours)}});

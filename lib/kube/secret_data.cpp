@@ -20,7 +20,15 @@ std::string kind_of(const nlohmann::json& value) {
 }  // namespace
 
 void settle_secret(Object& object) {
-  if (!is_secret(object) || !object.json().contains("stringData")) return;
+  if (!is_secret(object)) return;
+  if (const auto data = object.json().find("data"); data != object.json().end() && data->is_object()) {
+    for (auto& [key, value] : object.edit()["data"].items()) {
+      if (!value.is_string()) continue;
+      auto& text = value.get_ref<std::string&>();
+      std::erase_if(text, [](char c) { return c == '\n' || c == '\r'; });
+    }
+  }
+  if (!object.json().contains("stringData")) return;
   auto& json = object.edit();
   const auto texts = json.at("stringData");
   json.erase("stringData");

@@ -29,6 +29,8 @@ Call log_call(const std::string& namespace_, const std::string& pod, const LogOp
   return call;
 }
 
+constexpr Milliseconds settling_time{300};
+
 // Of one container of a pod: has this instance ended?
 struct Instance {
   bool known{false}, ended{false};
@@ -53,28 +55,38 @@ void Api::logs(const std::string& namespace_, const std::string& pod, const LogO
 }
 
 void Api::follow_lines(const std::string& namespace_, const std::string& pod, const std::string& container,
-                       const std::function<void(std::string_view line)>& each, const Limits& limits) {
+                       const std::function<void(std::string_view line, bool ended)>& each, const Limits& limits) {
   const ObjectRef ref{"v1", "Pod", namespace_, pod};
   const auto before = instance_of(get(ref, limits), container);
   LogLines lines{each};
   Backoff backoff{Milliseconds{100}, Milliseconds{2'000}};
   const auto outage = Deadline::after(std::max(client_.outage(), Milliseconds{10'000}));
   bool ended = before.ended;
+  std::optional<std::size_t> taken;
   for (;;) {
     try {
       LogOptions options{.container = container, .follow = !ended, .timestamps = true, .since = lines.since()};
       logs(namespace_, pod, options, [&lines](std::string_view bytes) { lines.feed(bytes); }, limits);
-      // What was read after the end is known to be everything.
       if (ended) {
-        lines.end();
-        return;
+        // The node goes on writing what was said before the end: a second look that finds no more has everything.
+        if (taken == lines.taken()) {
+          lines.end();
+          return;
+        }
+        taken = lines.taken();
+        limits.within(settling_time).wait(-1, 0);
+        lines.cut_off();
+        continue;
       }
     } catch (const io::HttpFailure&) {
       if (outage.expired() || !backoff.wait(limits)) throw;
     }
     lines.cut_off();
     const auto now = find(ref, limits);
-    if (!now) return;
+    if (!now) {
+      lines.end();
+      return;
+    }
     const auto instance = instance_of(*now, container);
     if (instance.restarts != before.restarts) {
       // Its log is that of the next one now.

@@ -13,6 +13,7 @@
 #include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/plain.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
@@ -194,6 +195,10 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
       if (!outcome.failure) {
         kube::Object result{*outcome.applied.object};
         if (stops_rolling(observed.find(object.ref()), object)) result.edit()["spec"]["strategy"] = object.json().at("spec").at("strategy");
+        // What is left open stays (give_up_replicas), which the dry run does not know.
+        const auto* live = observed.find(object.ref());
+        const auto count = live == nullptr || kube::replicas_of(object) ? std::nullopt : kube::replicas_of(*live);
+        if (count) result.edit()["spec"]["replicas"] = *count;
         trials[indexes[number]] = {std::move(result), outcome.applied.warnings, {}};
         continue;
       }

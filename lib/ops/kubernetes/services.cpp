@@ -6,6 +6,7 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/fields.hpp"
 #include "lib/kube/service_reach.hpp"
 #include "lib/ops/kubernetes/observed.hpp"
 #include "lib/ops/kubernetes/services.hpp"
@@ -85,6 +86,31 @@ std::vector<ServiceState> service_states(const std::vector<kube::Object>& object
     states.push_back(std::move(state));
   }
   return states;
+}
+
+std::vector<std::string> drift_of_others(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits) {
+  static const nlohmann::json::json_pointer spec{"/spec"}, suspend{"/spec/suspend"};
+  std::vector<const kube::Object*> others;
+  for (const auto& object : objects) {
+    const bool data = object.group().empty() && (object.kind() == "ConfigMap" || object.kind() == "Secret");
+    if (!kube::is_workload(object) && !is_service(object) && !data) others.push_back(&object);
+  }
+  std::vector<std::string> lines(others.size());
+  in_parallel(others.size(), k8s::most_connections, [&](std::size_t index) {
+    const auto& object = *others[index];
+    const auto tell = [&](std::string_view what) { lines[index] = fmt::format("{} {}", object.ref().text(), what); };
+    try {
+      const auto live = cluster.api().find(ref_of(object), limits);
+      if (!live) tell("was removed");
+      else if (object.kind() == "CronJob" && !object.json().contains(suspend) && live->value(suspend, false)) tell("was suspended by hand");
+      // The server writes nothing of it in another way.
+      else if (object.kind() == "Ingress" && object.json().contains(spec) && !kube::is_within(object.json().at(spec), live->value(spec, nlohmann::json::object()))) tell("was changed by hand");
+    } catch (const Failure&) {
+      limits.check("the look at the release's objects");  // who may not look is told nothing; a kind may be gone with its definition
+    }
+  });
+  std::erase_if(lines, [](const auto& line) { return line.empty(); });
+  return lines;
 }
 
 std::vector<std::string> service_names(const std::vector<kube::Object>& objects) {

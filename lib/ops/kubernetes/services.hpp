@@ -25,6 +25,9 @@ SeenServices look_at_services(Cluster& cluster, const std::vector<kube::Object>&
 // Of each Service among the release's `objects`.
 std::vector<ServiceState> service_states(const std::vector<kube::Object>& objects, const std::vector<kube::WorkloadSummary>& workloads, const SeenServices& seen);
 
+// Of all other objects of the release (workloads, Services and data aside): "ingress/web was removed", "cronjob/nightly was suspended by hand".
+std::vector<std::string> drift_of_others(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits);
+
 // "service/web": those that mean pods of the release, as health-check names them.
 std::vector<std::string> service_names(const std::vector<kube::Object>& objects);
 bool names_service(std::string_view name);

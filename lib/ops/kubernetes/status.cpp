@@ -174,6 +174,7 @@ Status status_of(Cluster& cluster, const Limits& limits) {
   for (const auto& object : objects) {
     if (kube::is_workload(object) || holds_data(object)) kinds[object.namespace_()].insert(object.kind());
   }
+  auto others = std::async(std::launch::async, [&] { return drift_of_others(cluster, objects, limits); });
   auto services = std::async(std::launch::async, [&] { return look_at_services(cluster, objects, limits); });
   std::map<std::string, Surroundings> seen;
   for (const auto& [namespace_, wanted] : kinds) seen.emplace(namespace_, look_around(cluster, namespace_, wanted, limits));
@@ -206,6 +207,7 @@ Status status_of(Cluster& cluster, const Limits& limits) {
     // What the release's own manifest says is no drift.
     if (kube::refuse_early({object}).empty()) drifted(kube::refuse_early({*live}).empty() ? std::vector<std::string>{} : std::vector<std::string>{"was paused by hand"});
   }
+  for (auto& line : others.get()) status.drift.push_back(std::move(line));
   for (const auto& service : service_states(objects, status.workloads, services.get())) {
     if (!service.why.empty()) status.unreached.push_back(fmt::format("{}: {}", service.ref.text(), service.why));
     if (!service.exists) status.drift.push_back(fmt::format("{} was removed", service.ref.text()));

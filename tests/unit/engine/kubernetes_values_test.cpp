@@ -33,7 +33,7 @@ TEST_CASE("kubernetes: how a command ended") {
 
 TEST_CASE("kubernetes: lines of a log come once, whatever is read again") {
   std::string told;
-  LogLines lines{[&told](std::string_view line) { told += std::string{line} + "|"; }};
+  LogLines lines{[&told](std::string_view line, bool ended) { told += std::string{line} + (ended ? "|" : "!"); }};
   CHECK(!lines.since());
   lines.feed("2026-11-26T10:00:00.1Z a\n2026-11-26T10:00:00.12Z b\n2026-11-26T10:00:00.12Z c\n2026-11-26T10:00:01Z ha");
   CHECK(told == "a|b|c|");
@@ -45,7 +45,24 @@ TEST_CASE("kubernetes: lines of a log come once, whatever is read again") {
   lines.cut_off();
   lines.feed("2026-11-26T10:00:01Z half \n2026-11-26T10:00:02Z\n2026-11-26T10:00:03Z last");
   lines.end();
-  CHECK(told == "a|b|c|d|half ||last|");
+  CHECK(told == "a|b|c|d|half ||last!");
+}
+
+TEST_CASE("kubernetes: a line that comes after a younger one of the other stream is told, and once") {
+  std::string told;
+  LogLines lines{[&told](std::string_view line, bool) { told += line; }};
+  lines.feed("2026-11-26T10:00:00.9Z a\n2026-11-26T10:00:02.5Z b\n");
+  lines.cut_off();
+  CHECK(to_rfc3339(*lines.since()) == "2026-11-26T10:00:00.000Z");
+  const auto before = lines.taken();
+  lines.feed("2026-11-26T10:00:00.9Z a\n2026-11-26T10:00:02.5Z b\n");
+  CHECK(lines.taken() == before);
+  lines.feed("2026-11-26T10:00:02.4Z c\n2026-11-26T10:00:02.5Z d\n2026-11-26T10:00:0");
+  CHECK(told == "abcd");
+  CHECK(lines.taken() > before);
+  lines.cut_off();
+  lines.feed("2026-11-26T09:00:00Z long ago\n2026-11-26T10:00:02.5Z b\n2026-11-26T10:00:02.4Z c\n2026-11-26T10:00:02.5Z d\n2026-11-26T10:00:03Z e\n");
+  CHECK(told == "abcde");
 }
 
 TEST_CASE("kubernetes: where objects are") {
