@@ -3,8 +3,6 @@
 // whoever asks. They know libcurl's internals by name only: cmake/archives/probe_libcurl.cpp finds out whether they fit.
 #include <curl/curl.h>
 
-#include "forward.hpp"
-
 // Found by its name, which comes first in libcurl's struct; no bit of the protocols that may be used, so that it is refused ("not
 // supported or disabled") before anything else of it is looked at.
 struct Protocol {
@@ -62,9 +60,12 @@ CODOPS_NOTHING(Curl_auth_is_spnego_supported)
 CODOPS_REFUSE(Curl_auth_create_spnego_message)
 CODOPS_REFUSE(Curl_auth_decode_spnego_message)
 CODOPS_NOTHING(Curl_auth_cleanup_spnego)
+CODOPS_NOTHING(Curl_sec_conn_init)
+CODOPS_NOTHING(Curl_sec_conn_destroy)
 // HTTP/3 of libcurl 8, its kind of connection found by name too.
 CODOPS_REFUSE(Curl_cf_osslq_create)
 CODOPS_NOTHING(Curl_conn_is_osslq)
+CODOPS_NOTHING(Curl_osslq_ver)
 extern "C" {
 extern Protocol Curl_cft_http3;
 Protocol Curl_cft_http3{"HTTP/3", {}};
@@ -79,10 +80,8 @@ CODOPS_NOTHING(BrotliDecoderCreateInstance)
 CODOPS_NOTHING(BrotliDecoderDestroyInstance)
 CODOPS_NOTHING(BrotliDecoderDecompressStream)
 CODOPS_NOTHING(BrotliDecoderGetErrorCode)
-
-// Names in other scripts: libcurl asks for the version first.
-CODOPS_LIBRARY("libidn2.so.0")
-CODOPS_FORWARD(const char*, idn2_check_version, (const char* wanted), (wanted))
-CODOPS_FORWARD(int, idn2_lookup_ul, (const char* name, char** into, int flags), (name, into, flags))
-CODOPS_FORWARD(int, idn2_to_unicode_8z8z, (const char* name, char** into, int flags), (name, into, flags))
-CODOPS_FORWARD(void, idn2_free, (void* text), (text))
+// A name in another script is refused: libidn2 reads it in the program's locale, and codops has none.
+extern "C" const char* idn2_check_version(const char*) { return "2.3"; }
+extern "C" int idn2_lookup_ul(const char*, char**, int) { return -1; }
+extern "C" int idn2_to_unicode_8z8z(const char*, char**, int) { return -1; }
+CODOPS_NOTHING(idn2_free)

@@ -1,10 +1,18 @@
 // The functions of libpq that codops and libpqxx.a call. libpq.so.5 brings Kerberos and LDAP, 25 libraries: they are loaded when
-// PostgreSQL is first spoken to, not at every start. lib/io/postgres_library.cpp says so where it is missing.
+// PostgreSQL is first spoken to, not at every start. Without it each returns 0: lib/io/postgres_library.cpp asks first, and says so.
+#include <dlfcn.h>
 #include <libpq-fe.h>
 
-#include "forward.hpp"
+static void* symbol(const char* name) {
+  static void* const library = ::dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
+  return library == nullptr ? nullptr : ::dlsym(library, name);
+}
 
-CODOPS_LIBRARY("libpq.so.5")
+#define CODOPS_FORWARD(result, name, parameters, arguments)                         \
+  extern "C" result name parameters {                                               \
+    static const auto real = reinterpret_cast<result(*) parameters>(symbol(#name)); \
+    return real != nullptr ? real arguments : static_cast<result>(0);               \
+  }
 
 CODOPS_FORWARD(int, PQlibVersion, (), ())
 CODOPS_FORWARD(int, PQbackendPID, (const PGconn* c), (c))
