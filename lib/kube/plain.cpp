@@ -1,8 +1,11 @@
 #include "lib/kube/plain.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
+
+#include "lib/kube/fields.hpp"
 
 namespace codops::kube {
 namespace {
@@ -151,7 +154,55 @@ bool is_plain_spec(const Json& spec) {
   });
 }
 
+// Maps of texts in which every key stands for itself.
+const std::array<Json::json_pointer, 3> maps{Json::json_pointer{"/metadata/labels"}, Json::json_pointer{"/metadata/annotations"}, Json::json_pointer{"/data"}};
+
+// nullptr unless codops is the only one that ever wrote into it.
+const Json* only_codops_fields(const Json& live) {
+  const auto metadata = live.find("metadata");
+  if (metadata == live.end() || !metadata->contains("managedFields")) return nullptr;
+  const auto& entries = metadata->at("managedFields");
+  if (!entries.is_array() || entries.size() != 1) return nullptr;
+  const auto& entry = entries.front();
+  const bool ours = entry.value("manager", "") == "codops" && entry.value("operation", "") == "Apply" && entry.value("subresource", "").empty();
+  return ours && entry.contains("fieldsV1") ? &entry.at("fieldsV1") : nullptr;
+}
+
+// The map and the key, of a path that leads into one of them.
+std::optional<std::pair<Json::json_pointer, std::string>> key_in_map(const FieldPath& path) {
+  Json::json_pointer parent;
+  for (std::size_t index = 0; index < path.size(); ++index) {
+    if (path[index].kind != FieldStep::Kind::name) return std::nullopt;
+    if (index + 1 < path.size()) parent /= path[index].text;
+  }
+  if (path.empty() || std::find(maps.begin(), maps.end(), parent) == maps.end()) return std::nullopt;
+  return std::pair{parent, path.back().text};
+}
+
 }  // namespace
+
+std::optional<Object> plain_result(const Object& live, const Object& desired) {
+  const auto* owned = live.is_going() || !is_plain(desired) ? nullptr : only_codops_fields(live.json());
+  if (owned == nullptr) return std::nullopt;
+  if (desired.json().contains("spec") && !is_within(desired.json().at("spec"), live.json().value("spec", Json()))) return std::nullopt;
+  Object result = live;
+  auto& json = result.edit();
+  for (const auto& path : leaves_of(*owned)) {
+    if (value_at(desired.json(), path) != nullptr) continue;
+    const auto gone = key_in_map(path);
+    if (!gone) return std::nullopt;
+    if (json.contains(gone->first)) json[gone->first].erase(gone->second);
+  }
+  for (const auto& map : maps) {
+    if (!desired.json().contains(map)) {
+      // The last key takes the map along.
+      if (json.contains(map) && json[map].empty()) json[map.parent_pointer()].erase(map.back());
+      continue;
+    }
+    for (const auto& [key, value] : desired.json().at(map).items()) json[map][key] = value;
+  }
+  return result;
+}
 
 bool is_plain(const Object& object) {
   const bool service = object.kind() == "Service";

@@ -77,13 +77,16 @@ bool others_decide(Cluster& cluster, const std::set<std::string>& namespaces, co
   return found;
 }
 
-// New objects of which no more can be learned by sending them twice.
-std::set<std::size_t> known_good(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const Limits& limits) {
-  std::set<std::size_t> plain;
+// Objects of which no more can be learned by sending them twice, with what they will be; a new one is as its manifest says (null).
+std::map<std::size_t, kube::Object> known_good(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const Limits& limits) {
+  std::map<std::size_t, kube::Object> plain;
   std::set<std::string> namespaces;
   for (std::size_t index = 0; index < objects.size(); ++index) {
-    if (observed.find(objects[index].ref()) != nullptr || !kube::is_plain(objects[index])) continue;
-    plain.insert(index);
+    const auto* live = observed.find(objects[index].ref());
+    if (live == nullptr ? !kube::is_plain(objects[index]) : is_applied(*live, objects[index])) continue;
+    const auto result = live == nullptr ? std::optional{kube::Object{}} : kube::plain_result(*live, objects[index]);
+    if (!result) continue;
+    plain.emplace(index, *result);
     namespaces.insert(objects[index].namespace_());
   }
   if (plain.size() < worth_asking_about || others_decide(cluster, namespaces, limits)) plain.clear();
@@ -143,7 +146,10 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     const auto& object = objects[index];
     if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
     const auto* live = observed.find(object.ref());
-    if (known.contains(index)) continue;
+    if (const auto result = known.find(index); result != known.end()) {
+      trials[index].result = result->second;
+      continue;
+    }
     if (live != nullptr && is_applied(*live, object)) {
       trials[index].result = *live;
       continue;
