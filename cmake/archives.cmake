@@ -26,12 +26,6 @@ if(NOT CODOPS_ARCHIVES)
   return()
 endif()
 
-# libarchive.a wants it to write files to disk; it comes with libarchive, its headers are not needed.
-find_library(CODOPS_ACL libacl.so.1)
-if(NOT CODOPS_ACL)
-  message(STATUS "no libacl.so.1: shared libraries throughout")
-  return()
-endif()
 foreach(name yaml-cpp pqxx hiredis zstd xxhash archive)
   find_library(CODOPS_${name}_ARCHIVE lib${name}.a)
   if(NOT CODOPS_${name}_ARCHIVE)
@@ -58,7 +52,7 @@ codops_archive_of(codops_xxhash xxhash ${CODOPS_xxhash_ARCHIVE})
 add_library(codops_unused_formats STATIC ${CMAKE_CURRENT_LIST_DIR}/archives/unused_formats.cpp)
 target_link_libraries(codops_unused_formats PRIVATE codops_flags)
 # Asked for by name and before the archive: the linker takes the first that it finds.
-codops_archive_of(codops_archive archive -Wl,-u,archive_write_set_format_xar codops_unused_formats ${CODOPS_archive_ARCHIVE} ${CODOPS_ACL} PkgConfig::ZLIB)
+codops_archive_of(codops_archive archive -Wl,-u,archive_write_set_format_xar codops_unused_formats ${CODOPS_archive_ARCHIVE} PkgConfig::ZLIB)
 
 # Debian has fmt's code as a shared library and as headers only: compiled once, not into every source.
 add_library(codops_fmt_code STATIC ${CMAKE_CURRENT_LIST_DIR}/archives/fmt.cpp)
