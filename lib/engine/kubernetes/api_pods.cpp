@@ -9,6 +9,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/exec.hpp"
 #include "lib/engine/kubernetes/log_lines.hpp"
+#include "lib/target/input.hpp"
 
 namespace codops::engine::kubernetes {
 namespace {
@@ -150,18 +151,23 @@ int Api::exec(const ExecSpec& spec, const io::ByteSource& in, const io::ByteSink
       if (sink) sink(output->bytes);
     }
     const bool sent = session.flush();
+    int silent = -1;
     if (input_open && sent) {
-      const auto count = in(chunk.data(), chunk.size());
-      if (count == 0) {
-        input_open = false;
-        session.end_stdin();
-      } else {
-        session.write({chunk.data(), count});
+      try {
+        const auto count = in(chunk.data(), chunk.size());
+        if (count == 0) {
+          input_open = false;
+          session.end_stdin();
+        } else {
+          session.write({chunk.data(), count});
+        }
+        moved = true;
+      } catch (const target::NothingYet& nothing) {
+        silent = nothing.fd;
       }
-      moved = true;
     }
     limits.check(fmt::format("the command in Pod {}/{}", spec.namespace_, spec.pod));
-    if (!moved) limits.wait(session.fd(), static_cast<short>(sent ? POLLIN : POLLIN | POLLOUT));
+    if (!moved) target::wait_for_either(session.fd(), static_cast<short>(sent ? POLLIN : POLLIN | POLLOUT), silent, limits);
   }
 }
 

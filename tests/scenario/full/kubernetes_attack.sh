@@ -156,6 +156,7 @@ expect "one that is read in part" "$("$CODOPS" run test web -- head -n 1 <"$told
 mkfifo "$WORK/silent"
 exec 7<>"$WORK/silent"
 expect "an input that never comes holds nobody up" "$(timeout 60 "$CODOPS" run test web -- echo there <&7 2>/dev/null)" there
+expect "not exec either" "$(timeout -k 5 60 "$CODOPS" exec test web -- echo there <&7 2>/dev/null)" there
 exec 7>&-
 run logs test web -n -1
 expect "no number of lines" "$rc" 64
