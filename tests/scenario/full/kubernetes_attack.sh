@@ -82,6 +82,7 @@ sed '/^  replicas: 4/d; s/v1\.0\.0/${VERSION}/' "$WORK/taken.yaml" >k8s/taken.ya
 works "a Deployment of kubectl's, its number left open" deploy test v1.1.0
 expect "keeps it" "$(k -n hands get deployment taken -o jsonpath='{.spec.replicas}')" 4
 rm k8s/taken.yaml
+works "which goes again" deploy test v1.1.0
 
 # ---- hands: a Service led astray, a pause
 k -n hands patch service web --type=merge -p '{"spec":{"selector":{"app":"nope"}}}' >/dev/null
@@ -95,7 +96,7 @@ k -n hands rollout pause deployment/web >/dev/null
 run status test --check
 expect "a pause by hand is drift" "$rc $(grep -c 'was paused by hand' "$told")" "2 1"
 before=$(kube_print hands)
-run deploy test v1.1.0
+run deploy test v1.0.0
 expect "and is refused before anything changes" "$rc $(grep -c 'rollout resume deployment/web' "$told") $(diff <(echo "$before") <(kube_print hands))" "1 1 "
 k -n hands rollout resume deployment/web >/dev/null
 k -n hands delete poddisruptionbudget web >/dev/null
