@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../../support/case.sh"
 # shellcheck source=tests/support/kube_site.sh
 source "$SUPPORT/kube_site.sh"
-clean_up() { k delete crd widgets.attack.example.com --ignore-not-found >/dev/null 2>&1 || true; kube_down; }
+clean_up() { k delete crd gizmos.attack.example.com --ignore-not-found >/dev/null 2>&1 || true; kube_down; }
 need_kube --node
 kube_tiny "$WORK/hands" hands
 told=$WORK/told.txt
@@ -110,11 +110,11 @@ definition() { # FIELD...
   cat <<YAML
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: { name: widgets.attack.example.com }
+metadata: { name: gizmos.attack.example.com }
 spec:
   group: attack.example.com
   scope: Namespaced
-  names: { plural: widgets, singular: widget, kind: Widget }
+  names: { plural: gizmos, singular: gizmo, kind: Gizmo }
   versions:
     - name: v1
       served: true
@@ -125,21 +125,21 @@ spec:
           properties: { spec: { type: object, properties: { size: { type: integer }${1:+, $1} } } }
 ---
 apiVersion: attack.example.com/v1
-kind: Widget
+kind: Gizmo
 metadata: { name: one, namespace: hands }
 spec: { size: 1${2:+, $2} }
 YAML
 }
-definition >k8s/widget.yaml
+definition >k8s/gizmo.yaml
 works "a definition and its resource" deploy test v1.0.0
-definition "colour: { type: string }" "colour: red" >k8s/widget.yaml
+definition "colour: { type: string }" "colour: red" >k8s/gizmo.yaml
 run deploy test v1.1.0 --dry-run
 expect "the plan says what can't be tried" "$rc $(grep -c 'CustomResourceDefinition changes with this release' "$told")" "0 1"
 works "both gain a field" deploy test v1.1.0
-expect "it is there" "$(k -n hands get widgets.attack.example.com one -o jsonpath='{.spec.colour}')" red
+expect "it is there" "$(k -n hands get gizmos.attack.example.com one -o jsonpath='{.spec.colour}')" red
 works "back" rollback test
-expect "it is gone" "$(k -n hands get widgets.attack.example.com one -o jsonpath='{.spec}')" '{"size":1}'
-definition >k8s/widget.yaml
+expect "it is gone" "$(k -n hands get gizmos.attack.example.com one -o jsonpath='{.spec}')" '{"size":1}'
+definition >k8s/gizmo.yaml
 
 # ---- run: all of its output, its input
 lost=0
