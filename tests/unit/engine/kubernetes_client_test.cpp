@@ -144,6 +144,21 @@ TEST_CASE("kubernetes client: refusals become failures with causes and hints") {
   CHECK(refused([&] { api.get(one, half_a_minute()); }).hint().find("CustomResourceDefinition") != std::string::npos);
 }
 
+TEST_CASE("kubernetes client: a log is read until it has ended, which is later than its container") {
+  const auto pod = [](const char* state) {
+    return ScriptedHttp::ok(json{{"status", {{"containerStatuses", {{{"name", "c"}, {"restartCount", 0}, {"state", {{state, json::object()}}}}}}}}}.dump());
+  };
+  const std::string a = "2026-11-26T10:00:00.1Z a\n", b = "2026-11-26T10:00:00.2Z b\n", c = "2026-11-26T10:00:00.3Z c";
+  ScriptedHttp server{{{pod("running")}, {ScriptedHttp::ok(a)}, {pod("terminated")}, {ScriptedHttp::ok(a + "2026-11-26T10:00:00.2")}, {ScriptedHttp::ok(a + b + c)}, {ScriptedHttp::ok(a + b + c)}}};
+  Api api{connection_to(server)};
+  std::string told;
+  api.follow_lines("shop", "p", "c", [&told](std::string_view line, bool ended) { told += std::string{line} + (ended ? "|" : "!"); }, half_a_minute());
+  CHECK(told == "a|b|c!");
+  CHECK(server.requests().size() == 6);
+  CHECK(server.requests()[1].find("follow=true") != std::string::npos);
+  CHECK(server.requests()[3].find("sinceTime=2026-11-26T10%3A00%3A00") != std::string::npos);
+}
+
 TEST_CASE("kubernetes client: credentials are renewed after 401, once") {
   io::TemporaryFolder folder;
   const auto token = folder.path() / "token";
