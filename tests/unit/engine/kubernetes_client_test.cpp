@@ -5,6 +5,7 @@
 
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/exec.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
 #include "lib/io/files.hpp"
 #include "tests/support/scripted_http.hpp"
@@ -157,6 +158,14 @@ TEST_CASE("kubernetes client: a log is read until it has ended, which is later t
   CHECK(server.requests().size() == 6);
   CHECK(server.requests()[1].find("follow=true") != std::string::npos);
   CHECK(server.requests()[3].find("sinceTime=2026-11-26T10%3A00%3A00") != std::string::npos);
+}
+
+TEST_CASE("kubernetes client: attached to a container there is its input alone") {
+  ScriptedHttp server{{{refusal(403, "Forbidden")}}};
+  Api api{connection_to(server)};
+  const auto error = refused([&] { ExecSession{api, {.namespace_ = "shop", .pod = "p", .container = "c", .argv = {}, .attach = true}, true, half_a_minute()}; });
+  CHECK(error.message().starts_with("give input to Pod shop/p: "));
+  CHECK(server.requests().at(0).starts_with("GET /api/v1/namespaces/shop/pods/p/attach?container=c&stdin=true&stdout=false&stderr=false&tty=false "));
 }
 
 TEST_CASE("kubernetes client: credentials are renewed after 401, once") {
