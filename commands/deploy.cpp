@@ -51,7 +51,7 @@ class Deploy final : public Command {
       return backup_before_deploy(services, environment, database, limits);
     };
     request.show = [&services](const std::string& text) {
-      if (services.options().verbosity > 0 || services.terminal().in) services.reporter().note(text);
+      if (services.options().verbosity > 0 || services.terminal().in) show_plan(services, text);
     };
     return ended(open_engine(services, environment_)->deploy(request, services.limits()), environment_);
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/spellings.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/create_body.hpp"
@@ -157,6 +158,7 @@ class Renderer {
     if (!desired_.proxy.service.empty() && project_.services.count(desired_.proxy.service) == 0) {
       throw Failure{Exit::config, fmt::format("proxy.service is \"{}\", and the compose file has no such service", desired_.proxy.service)};
     }
+    require_names();
     for (const auto& name : in_order(project_, environment_.proxy.service)) add_service(project_.services.at(name));
     for (auto& record : desired_.services) {
       record.led = is_led(record);
@@ -211,8 +213,28 @@ class Renderer {
     record.restart = engine::docker::restart_policy_of(service);
     record.limits = engine::docker::resource_limits(body.at("HostConfig"));
     record.hash = hash_of(record, body);
+    if (!service.container_name.empty()) {
+      desired_.warnings.push_back(fmt::format("{} is not called \"{}\": codops names a container by its release; other services reach it as \"{}\"", record.name, service.container_name, record.name));
+    }
     desired_.specs.emplace(service.name, Secret{body.dump()});
     desired_.services.push_back(std::move(record));
+  }
+
+  // A misspelt name in the settings would be a rule for nobody: of data, one that is run twice.
+  // What is like no service at all may be one of another environment, or of a profile: told.
+  void require_names() {
+    const auto require = [&](const std::string& name, std::string_view where) {
+      if (project_.services.contains(name)) return;
+      std::vector<std::string> all;
+      for (const auto& [known, service] : project_.services) all.push_back(known);
+      const auto text = fmt::format("{} names \"{}\", and the compose file has no such service", where, name);
+      const auto near = nearest(name, all);
+      if (!near.empty()) throw Failure{Exit::config, text, fmt::format("did you mean \"{}\"?", near)};
+      desired_.warnings.push_back(text);
+    };
+    for (const auto& name : environment_.stateful) require(name, "stateful");
+    for (const auto& [name, readiness] : environment_.readiness) require(name, "readiness");
+    for (const auto& [name, upstream] : environment_.proxy.services) require(name, "proxy.services");
   }
 
   // A container is replaced under its own name: whoever lives in its namespaces or volumes would be left behind.
@@ -222,6 +244,10 @@ class Renderer {
       if (!value->starts_with("service:")) continue;
       throw Failure{Exit::config, fmt::format("service \"{}\" has {}: {}: codops does not deploy containers that live in another one's", service.name, key, *value),
                     "run both in one container, or let them talk over a network"};
+    }
+    if (std::any_of(service.volumes.begin(), service.volumes.end(), [](const auto& mount) { return !mount.subpath.empty(); })) {
+      throw Failure{Exit::config, fmt::format("service \"{}\" mounts a folder within a volume (subpath), which codops does not do: it would be the whole volume", service.name),
+                    "give it a volume of its own"};
     }
     if (!service.volumes_from.empty()) {
       throw Failure{Exit::config, fmt::format("service \"{}\" has volumes_from: codops does not deploy it", service.name), "name the volume, and mount it in both services"};
@@ -289,6 +315,9 @@ class Renderer {
     if (!checked && record.ready == "{}") {
       desired_.warnings.push_back(fmt::format("{} has no health check: it counts as ready once {}", record.name,
                                               record.led ? fmt::format("port {} accepts a connection", record.port) : "it runs"));
+    }
+    if (std::any_of(service.networks.begin(), service.networks.end(), [](const auto& network) { return !network.second.ipv4_address.empty(); })) {
+      desired_.warnings.push_back(fmt::format("{} does not get the address that the compose file gives it: two of it run side by side while it rolls", record.name));
     }
     if (record.restart == "no") {
       desired_.warnings.push_back(fmt::format("{} has no restart policy: it stays down after a restart of the engine", record.name));

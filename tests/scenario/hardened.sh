@@ -99,6 +99,16 @@ refused "another service's processes" 'pid: "service:web"' 'pid: service:web'
 refused "another service's network" 'network_mode: "service:web"' 'network_mode: service:web'
 refused "a volume of one letter" 'volumes: ["c:/data"]' 'no absolute path'
 cp good.yml docker-compose.prod.yml
+printf 'volumes: { ev: { external: true, name: %s-none } }\n' "$PROJECT" >>docker-compose.prod.yml
+sed -i '/^    network_mode: none/i\    volumes: ["ev:/ev"]' docker-compose.prod.yml
+try deploy test v1.1.0 --allow-downtime
+expect "an external volume that is not there: refused, and not made" "$rc $(said 'the external volume') $(docker volume ls -q | grep -c -- "$PROJECT-none" || true)" "78 1 0"
+cp good.yml docker-compose.prod.yml
+cp codops.yaml good.codops.yaml
+echo 'stateful: [wbe]' >>codops.yaml
+try deploy test v1.1.0 --allow-downtime
+expect "a misspelt service in the settings" "$rc $(said 'did you mean "web"')" "78 1"
+cp good.codops.yaml codops.yaml
 printf 'x: "cut\n' >>docker-compose.prod.yml
 try deploy test v1.1.0 --allow-downtime
 expect "a file that ends within a quoted text" "$rc $(said 'not valid YAML')" "78 1"
