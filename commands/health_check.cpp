@@ -10,6 +10,7 @@
 #include "commands/health_environment.hpp"
 #include "lib/base/units.hpp"
 #include "lib/health/from_settings.hpp"
+#include "lib/health/postgres_target.hpp"
 #include "lib/health/report.hpp"
 #include "lib/health/run.hpp"
 #include "lib/io/postgres_environment.hpp"
@@ -225,7 +226,13 @@ class HealthCheck final : public Command {
       add(checks, to_string(where), with(health::TlsCheck{{{where.host, where.port, via()}, server_name_.value_or(""), trust()}, {}}));
     }
     for (const auto& text : databases_) {
-      health::PostgresCheck what{io::postgres::parse_target(value_of(services, "--postgres", text), "--postgres"), via(), {}, {}, {}, {}};
+      health::Check check;
+      auto target = health::postgres_target(value_of(services, "--postgres", text), "--postgres", &check);
+      if (!target) {
+        add(checks, "postgres", std::move(check));
+        continue;
+      }
+      health::PostgresCheck what{*std::move(target), via(), {}, {}, {}, {}};
       if (ca_ && what.target.options.try_emplace("sslrootcert", *ca_).second) what.target.options.try_emplace("sslmode", "verify-full");
       add(checks, "postgres", with(std::move(what)));
     }

@@ -3,6 +3,7 @@
 
 #include "commands/host.hpp"
 #include "lib/health/from_settings.hpp"
+#include "lib/health/postgres_target.hpp"
 
 namespace codops::commands {
 namespace {
@@ -50,8 +51,9 @@ health::Convention checks_of_cluster(Services& services, const settings::Environ
   facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
   if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
   if (!facts.database_url.empty()) {
-    const auto target = io::postgres::parse_target(facts.database_url, variable);
-    wiring.reach(target.host, static_cast<std::uint16_t>(target.port.empty() ? 5432 : std::atoi(target.port.c_str())), facts.database_via);
+    if (const auto target = health::postgres_target(facts.database_url, variable)) {
+      wiring.reach(target->host, static_cast<std::uint16_t>(target->port.empty() ? 5432 : std::atoi(target->port.c_str())), facts.database_via);
+    }
   }
   auto found = conventional_checks(facts);
   std::move(found.checks.begin(), found.checks.end(), std::back_inserter(out.checks));

@@ -10,6 +10,7 @@
 #include "lib/engine/docker/dialer.hpp"
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/health/from_settings.hpp"
+#include "lib/health/postgres_target.hpp"
 
 namespace codops::commands {
 namespace {
@@ -165,8 +166,9 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
   if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
   if (!facts.database_url.empty()) {
-    const auto target = io::postgres::parse_target(facts.database_url, database);
-    wiring.reach(target.host, target.port.empty() ? std::uint16_t{5432} : number(target.port), facts.database_via);
+    if (const auto target = health::postgres_target(facts.database_url, database)) {
+      wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
+    }
   }
   if (!facts.redis_url.empty()) {
     const auto target = io::parse_redis_url(facts.redis_url);

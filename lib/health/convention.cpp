@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "lib/health/postgres_target.hpp"
+
 namespace codops::health {
 namespace {
 
@@ -89,10 +91,9 @@ Convention conventional_checks(const ConventionFacts& facts) {
     out.checks.push_back(std::move(check));
   }
   if (!facts.database_url.empty()) {
-    PostgresCheck what{io::postgres::parse_target(facts.database_url), facts.database_via, {}, {}, 80, 95};
     Check check;
+    if (auto target = postgres_target(facts.database_url, "the database URL", &check)) check.what = PostgresCheck{*std::move(target), facts.database_via, {}, {}, 80, 95};
     check.name = free_name(out, "database", "database SELECT 1");
-    check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
   if (!facts.redis_url.empty()) {

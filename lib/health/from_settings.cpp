@@ -4,6 +4,7 @@
 #include <set>
 
 #include "lib/base/units.hpp"
+#include "lib/health/postgres_target.hpp"
 
 namespace codops::health {
 namespace {
@@ -117,7 +118,9 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
     certificate_limits(what.certificate, warn, fail);
     check.what = what;
   } else if (kind == "postgres") {
-    PostgresCheck what{io::postgres::parse_target(url_of(described, wiring), described.target.find("://") == std::string::npos ? described.target : "its URL"), via_of(described), warn.time, fail.time, warn.percent, fail.percent};
+    auto target = postgres_target(url_of(described, wiring), described.target.find("://") == std::string::npos ? described.target : "its URL", &check);
+    if (!target) return check;
+    PostgresCheck what{*std::move(target), via_of(described), warn.time, fail.time, warn.percent, fail.percent};
     std::uint16_t port = 5432;
     std::from_chars(what.target.port.data(), what.target.port.data() + what.target.port.size(), port);
     if (wiring.reach && described.resolve.empty()) wiring.reach(what.target.host, port, what.via);

@@ -4,11 +4,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 
 #include "lib/io/postgres_environment.hpp"
+#include "lib/io/postgres_hosts.hpp"
 #include "lib/io/postgres_secrets.hpp"
 #include "lib/io/postgres_session.hpp"
 #include "lib/io/tcp_probe.hpp"
@@ -70,23 +72,57 @@ class PostgresProbe final : public Probe {
   std::string address() const override { return connector_ ? connector_->address() : address_; }
 
  private:
+  void begin() {
+    const auto& wanted = target_.target;
+    parameters_ = postgres::parameters_from_environment(wanted);
+    for (const auto& [key, value] : wanted.options) parameters_[key] = value;
+    if (!wanted.host.empty()) parameters_["host"] = wanted.host;
+    if (!wanted.port.empty()) parameters_["port"] = wanted.port;
+    if (!wanted.user.empty()) parameters_["user"] = wanted.user;
+    if (!wanted.database.empty()) parameters_["dbname"] = wanted.database;
+    if (!wanted.password.empty()) parameters_["password"] = wanted.password.reveal();
+    // Kerberos would be tried first, and waits for its own servers.
+    parameters_.try_emplace("gssencmode", "disable");
+    parameters_.try_emplace("application_name", "codops-health-check");
+    postgres::Effective effective;
+    try {
+      effective = postgres::effective(parameters_);
+    } catch (const Failure& failure) {
+      return fail(Trouble::unknown, failure.message(), failure.hint());
+    }
+    effective_ = std::move(effective.parameters);
+    constexpr auto correct = "correct the URL, the PG… variables or the service; no server was asked";
+    if (!effective.mistake.empty()) return fail(Trouble::unknown, one_line(effective.mistake), correct);
+    const auto hosts = postgres::hosts_of(effective_);
+    if (!hosts) return fail(Trouble::unknown, "the lists of hosts, addresses and ports are not of the same length", correct);
+    for (const auto& host : *hosts) {
+      if (!postgres::port_number(host.port)) return fail(Trouble::unknown, "\"" + host.port + "\" is no port number", correct);
+    }
+    go_to(*hosts);
+  }
+
+  void go_to(const std::vector<postgres::Host>& hosts) {
+    const auto& via = target_.via;
+    auto first = hosts.front();
+    if (!via.unix_socket.empty()) {
+      first.name = linked(via.unix_socket, first.port);
+      first.address.clear();
+      return connect_libpq({first});
+    }
+    if (via.host.empty() && std::all_of(hosts.begin(), hosts.end(), [](const auto& host) { return host.is_folder(); })) return connect_libpq(hosts);
+    if (via.host.empty() && hosts.size() > 1) return look_up(hosts);
+    connect_first(std::move(first));
+  }
+
   // libpq is given an address that is known to accept: it would look names up while everything waits, and try the
   // addresses of a name one after the other, each for as long as the kernel likes.
-  void begin() {
-    const auto& via = target_.via;
-    const auto& wanted = target_.target;
+  void connect_first(postgres::Host host) {
     TcpTarget tcp;
-    tcp.via = via;
-    tcp.host = wanted.host;
-    const auto hostaddr = wanted.options.find("hostaddr");
-    if (hostaddr != wanted.options.end()) tcp.via.host = hostaddr->second;
-    tcp.port = 5432;
-    if (!wanted.port.empty()) std::from_chars(wanted.port.data(), wanted.port.data() + wanted.port.size(), tcp.port);
-    const bool folder = (wanted.host.empty() && hostaddr == wanted.options.end()) || wanted.host.starts_with('/');
-    const bool several = wanted.host.find(',') != std::string::npos;
-    if (!via.unix_socket.empty()) return connect_libpq({}, via.unix_socket, tcp.port);
-    if (via.host.empty() && (folder || several)) return connect_libpq({}, {}, tcp.port);
-    connector_ = std::make_unique<Connector>(loop_, resolver_, tcp, [this, tcp](const ProbeResult& result) {
+    tcp.via = target_.via;
+    tcp.host = host.name.empty() ? host.address : host.name;
+    tcp.port = *postgres::port_number(host.port);
+    if (tcp.via.host.empty()) tcp.via.host = host.address;
+    connector_ = std::make_unique<Connector>(loop_, resolver_, tcp, [this, tcp, host = std::move(host)](const ProbeResult& result) mutable {
       result_.times = result.times;
       address_ = result.address;
       if (result.trouble != Trouble::none) {
@@ -94,41 +130,84 @@ class PostgresProbe final : public Probe {
         return finish();
       }
       const int fd = connector_->take();
-      const auto peer = to_string(connector_->peer());
+      host.address = to_string(connector_->peer());
       ::close(fd);
-      const auto port = tcp.via.host.empty() || tcp.via.port == 0 ? tcp.port : tcp.via.port;
-      timer_ = loop_.after(Milliseconds{0}, [this, peer, port] {
+      host.port = std::to_string(tcp.via.host.empty() || tcp.via.port == 0 ? tcp.port : tcp.via.port);
+      timer_ = loop_.after(Milliseconds{0}, [this, host = std::move(host)] {
         timer_.reset();
         connector_.reset();
-        connect_libpq(peer, {}, port);
+        connect_libpq({host});
       });
     });
   }
 
-  void connect_libpq(const std::string& address, const std::string& socket, std::uint16_t port) {
+  // Of several hosts libpq tries one after the other; their names are looked up here, all at once.
+  void look_up(const std::vector<postgres::Host>& hosts) {
+    hosts_ = hosts;
+    answers_.resize(hosts.size());
+    for (std::size_t i = 0; i < hosts.size(); ++i) {
+      if (hosts[i].is_folder() || !hosts[i].address.empty()) {
+        answers_[i] = Resolver::Answer{};
+      } else if (auto numeric = numeric_addresses(hosts[i].name); !numeric.empty()) {
+        answers_[i] = Resolver::Answer{std::move(numeric), 0, 0};
+      } else {
+        tickets_.push_back(resolver_.resolve(hosts[i].name, [this, i](const Resolver::Answer& answer) {
+          answers_[i] = answer;
+          looked_up();
+        }));
+      }
+    }
+    timer_ = loop_.after(Milliseconds{0}, [this] {
+      timer_.reset();
+      looked_up();
+    });
+  }
+
+  void looked_up() {
+    if (timer_) loop_.cancel(*timer_);
+    timer_.reset();
+    const auto waiting = std::count_if(answers_.begin(), answers_.end(), [](const auto& answer) { return !answer; });
+    const auto known = std::any_of(answers_.begin(), answers_.end(), [](const auto& answer) { return answer && answer->error == 0; });
+    if (waiting > 0 && !known) return;
+    // A name that hangs must not keep the others waiting for long.
+    constexpr Milliseconds patience{500};
+    const auto go = [this] {
+      timer_.reset();
+      tickets_.clear();
+      enter(Stage::connect);
+      connect_known();
+    };
+    timer_ = loop_.after(waiting > 0 ? patience : Milliseconds{0}, go);
+  }
+
+  void connect_known() {
+    std::vector<postgres::Host> known;
+    std::optional<ProbeResult> trouble;
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      if (!answers_[i]) continue;
+      if (answers_[i]->error != 0) {
+        auto found = dns_trouble(*answers_[i], hosts_[i].name);
+        if (!trouble || trouble->trouble == Trouble::failed) trouble = std::move(found);
+        continue;
+      }
+      if (answers_[i]->addresses.empty()) known.push_back(hosts_[i]);
+      for (const auto& address : answers_[i]->addresses) known.push_back({hosts_[i].name, to_string(address), hosts_[i].port});
+    }
+    if (!known.empty()) return connect_libpq(std::move(known));
+    if (trouble) {
+      trouble->times = result_.times;
+      static_cast<ProbeResult&>(result_) = *std::move(trouble);
+    }
+    finish();
+  }
+
+  void connect_libpq(std::vector<postgres::Host> hosts) {
     start_ = std::chrono::steady_clock::now();
-    const auto& wanted = target_.target;
-    auto parameters = postgres::parameters_from_environment(wanted);
-    for (const auto& [key, value] : wanted.options) parameters[key] = value;
-    if (!wanted.host.empty()) parameters["host"] = wanted.host;
-    if (!wanted.port.empty()) parameters["port"] = wanted.port;
-    if (!wanted.user.empty()) parameters["user"] = wanted.user;
-    if (!wanted.database.empty()) parameters["dbname"] = wanted.database;
-    if (!wanted.password.empty()) parameters["password"] = wanted.password.reveal();
-    if (!address.empty()) {
-      parameters["hostaddr"] = address;
-      parameters["port"] = std::to_string(port);
-    }
-    if (!socket.empty()) {
-      parameters["host"] = linked(socket, port);
-      parameters["port"] = std::to_string(port);
-      parameters.erase("hostaddr");
-    }
-    // Kerberos would be tried first, and waits for its own servers.
-    parameters.try_emplace("gssencmode", "disable");
-    parameters.try_emplace("application_name", "codops-health-check");
+    hosts_ = std::move(hosts);
+    postgres::put_hosts(hosts_, parameters_);
     stage_ = Stage::connect;
-    connection_ = postgres::begin_connecting(parameters);
+    ::PQfinish(connection_);
+    connection_ = postgres::begin_connecting(parameters_);
     if (connection_ == nullptr) return fail(Trouble::busy, "no memory for a connection", "--parallel 16");
     if (::PQstatus(connection_) == CONNECTION_BAD) return refused();
     ::PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
@@ -136,7 +215,7 @@ class PostgresProbe final : public Probe {
   }
 
   // libpq finds a Unix socket only under the name it makes of folder and port.
-  std::string linked(const std::string& socket, std::uint16_t port) {
+  std::string linked(const std::string& socket, const std::string& port) {
     char folder[] = "/tmp/codops-pg-XXXXXX";
     if (::mkdtemp(folder) == nullptr) return {};
     link_ = folder;
@@ -183,6 +262,9 @@ class PostgresProbe final : public Probe {
   void ask(const char* sql) {
     forget_socket();
     if (::PQsendQuery(connection_, sql) == 0) return refused();
+    // Row by row: whatever answers there may have rows without end.
+    ::PQsetSingleRowMode(connection_);
+    rows_ = 0;
     ::PQflush(connection_);
     socket_ = ::PQsocket(connection_);
     loop_.watch(socket_, EPOLLIN, [this](std::uint32_t) { answer(); });
@@ -193,7 +275,9 @@ class PostgresProbe final : public Probe {
     while (::PQisBusy(connection_) == 0) {
       const std::unique_ptr<PGresult, decltype(&::PQclear)> rows{::PQgetResult(connection_), &::PQclear};
       if (!rows) return answered();
-      if (::PQresultStatus(rows.get()) == PGRES_TUPLES_OK) {
+      const auto status = ::PQresultStatus(rows.get());
+      if (status == PGRES_SINGLE_TUPLE && ++rows_ > 1) return fail(Trouble::failed, "one row was asked for, and more came", "check what answers there: it behaves like no PostgreSQL");
+      if (status == PGRES_TUPLES_OK || status == PGRES_SINGLE_TUPLE) {
         if (asked_statistics_) take_statistics(rows.get());
       } else {
         const char* state = ::PQresultErrorField(rows.get(), PG_DIAG_SQLSTATE);
@@ -245,10 +329,29 @@ class PostgresProbe final : public Probe {
       result_.facts.statistics_error = said;
       return finish();
     }
+    if (const auto hint = mistake_here(said)) return fail(Trouble::unknown, said, *hint);
     std::string hint = "check the server's log, and pg_hba.conf for this client";
+    // One that is missing counts as used.
     if (connection_ != nullptr && ::PQconnectionNeedsPassword(connection_) != 0) hint = "put a password into the URL, or PGPASSWORD";
-    if (connection_ != nullptr && ::PQconnectionUsedPassword(connection_) != 0) hint = "check user, password and database of the URL";
+    else if (connection_ != nullptr && ::PQconnectionUsedPassword(connection_) != 0) hint = "check user, password and database of the URL";
     fail(Trouble::failed, said.empty() ? "the connection failed" : said, hint);
+  }
+
+  // What this machine lacks, so that the server was not really asked: the hint.
+  std::optional<std::string> mistake_here(std::string_view said) const {
+    if (stage_ != Stage::connect && stage_ != Stage::tls) return std::nullopt;
+    const auto value = [&](const char* key) {
+      const auto found = effective_.find(key);
+      return found == effective_.end() ? std::string{} : found->second;
+    };
+    if (value("sslmode").starts_with("verify-")) {
+      auto file = value("sslrootcert");
+      const char* home = std::getenv("HOME");
+      if (file.empty()) file = std::string{home == nullptr ? "" : home} + "/.postgresql/root.crt";
+      if (file != "system" && ::access(file.c_str(), R_OK) != 0) return "name the CA's certificate: --ca FILE, or sslrootcert=FILE in the URL";
+    }
+    if (value("gssencmode") == "require" && said.find("GSSAPI encryption required but") != said.npos) return "get a Kerberos ticket (kinit), or take gssencmode out of the URL";
+    return std::nullopt;
   }
 
   void fail(Trouble trouble, std::string message, std::string hint) {
@@ -286,7 +389,12 @@ class PostgresProbe final : public Probe {
   PGconn* connection_{};
   int socket_{-1};
   std::filesystem::path link_;
+  postgres::Parameters parameters_, effective_;  // as given; with what libpq adds
+  std::vector<postgres::Host> hosts_;
+  std::vector<std::optional<Resolver::Answer>> answers_;  // of hosts_, while names are looked up
+  std::vector<Resolver::Ticket> tickets_;
   bool asked_statistics_{false};
+  int rows_{0};  // of the answer so far
   Stage stage_{Stage::dns};
   EventLoop::TimePoint start_;
   std::string address_;

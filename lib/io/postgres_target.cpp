@@ -7,6 +7,7 @@
 
 #include "lib/base/percent.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/io/postgres_hosts.hpp"
 #include "lib/io/postgres_library.hpp"
 
 namespace codops::io::postgres {
@@ -44,6 +45,16 @@ bool is_libpq_keyword(std::string_view word) {
   return word == "ssl";  // libpq reads ssl=true in URLs as sslmode=require
 }
 
+// Prisma has no key beside its certificate, names no other authority, and knows no verify-ca and verify-full.
+bool says_it_in_libpqs_words(std::string_view query) {
+  while (!query.empty()) {
+    const auto pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    if (pair.starts_with("sslkey=") || pair.starts_with("sslrootcert=") || pair.starts_with("sslmode=verify-")) return true;
+  }
+  return false;
+}
+
 // Takes Prisma's parameters out of a URL's query and returns what libpq understands.
 std::string translated_url(std::string_view url, Target& target, std::string_view name) {
   auto scheme_end = url.find("://");
@@ -54,6 +65,7 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
 
   std::string_view query = url.substr(question + 1);
   query = query.substr(0, query.find('#'));
+  const bool is_libpqs = says_it_in_libpqs_words(query);
   char separator = '?';
   const auto keep = [&](std::string_view key, std::string_view value) {
     result += separator;
@@ -72,7 +84,7 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
       target.schema = percent_decoded(value);
     } else if (key == "pgbouncer") {
       target.pooled = value == "true";
-    } else if (key == "sslcert") {
+    } else if (key == "sslcert" && !is_libpqs) {
       // Prisma calls the certificate of the authority so; libpq's sslcert is the client's own.
       keep("sslrootcert", value);
     } else if (key == "sslaccept") {
@@ -178,6 +190,13 @@ Target parse_target(std::string_view text, std::string_view name) {
     else
       target.options[option->keyword] = value;
   }
+  // libpq itself complains only when it connects.
+  for (std::string_view rest{target.port}; !rest.empty();) {
+    const auto one = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+    // It may be what a password was cut into: not shown.
+    if (!one.empty() && !port_number(one)) throw Failure{Exit::config, std::string{name} + " has a port that is none", "write a number from 1 to 65535; in a password \"@\" is %40, \"/\" is %2F, \":\" is %3A"};
+  }
   // libpq takes the first '@' for the end of the password.
   if (!target.host.starts_with('/') && target.host.find('@') != std::string::npos) throw unreadable();
   return target;
@@ -190,7 +209,8 @@ std::string Target::describe() const {
   } else {
     result += host.empty() ? "the local socket" : host;
   }
-  if (!host.starts_with('/') && !port.empty()) result += ":" + port;
+  if (port.find(',') != std::string::npos) result += " on the ports " + port;
+  else if (!host.starts_with('/') && !port.empty()) result += ":" + port;
   return result;
 }
 

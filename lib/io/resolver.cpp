@@ -3,8 +3,11 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -37,6 +40,15 @@ Resolver::Answer ask(const std::string& host, int flags) {
     ::freeaddrinfo(list);
   }
   return answer;
+}
+
+// Lookups that hang, of the whole process: they outlive their resolver, and each holds a socket.
+std::atomic<std::size_t> hanging{0};
+
+std::size_t most_hanging() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  return static_cast<std::size_t>(std::min<rlim_t>(files.rlim_cur / 8, 256));
 }
 
 }  // namespace
@@ -110,11 +122,15 @@ void Resolver::start_next() {
     auto host = std::move(queue_.front());
     queue_.pop_front();
     --free_;
-    auto work = [host, lookup = lookup_, self = self_, mailbox = loop_.mailbox()] {
+    enum class Progress { running, hangs, ended };
+    const auto progress = std::make_shared<std::atomic<Progress>>(Progress::running);
+    auto work = [host, progress, lookup = lookup_, self = self_, mailbox = loop_.mailbox()] {
       auto answer = lookup(host);
-      mailbox.post([host, self, answer = std::move(answer)]() mutable {
+      const bool hung = progress->exchange(Progress::ended) == Progress::hangs;
+      if (hung) --hanging;
+      mailbox.post([host, hung, self, answer = std::move(answer)]() mutable {
         if (*self == nullptr) return;
-        ++(*self)->free_;
+        if (!hung) ++(*self)->free_;
         (*self)->answered(host, std::move(answer));
         (*self)->start_next();
       });
@@ -122,6 +138,19 @@ void Resolver::start_next() {
     try {
       // Detached: nothing can interrupt getaddrinfo, and a deadline must not wait for it.
       std::thread{std::move(work)}.detach();
+      // One that takes longer no longer counts, or the names of one dead zone would keep all others waiting.
+      constexpr Milliseconds patience{100};
+      loop_.after(patience, [progress, self = self_] {
+        if (*self == nullptr || hanging >= most_hanging()) return;
+        auto running = Progress::running;
+        ++hanging;
+        if (!progress->compare_exchange_strong(running, Progress::hangs)) {
+          --hanging;
+          return;
+        }
+        ++(*self)->free_;
+        (*self)->start_next();
+      });
     } catch (const std::system_error&) {
       Answer none;
       none.error = EAI_SYSTEM;

@@ -115,11 +115,17 @@ pass "an encrypted client key: never a question on the terminal, the file is nam
 # A release loads libpq when it is asked for (cmake/archives.cmake); a linked one is the loader's business.
 if ! ldd "$codops" | grep -q libpq; then
   mkdir broken && : >broken/libpq.so.5
-  LD_LIBRARY_PATH=broken expect 69 health-check --postgres postgres://u:hunter2@127.0.0.1:1/d
-  grep -q 'libpq.so.5: file too short' err || fail "no word of libpq"
-  grep -q 'apt-get install libpq5' err || fail "the package is not named"
+  LD_LIBRARY_PATH=broken expect 3 health-check --postgres postgres://u:hunter2@127.0.0.1:1/d
+  grep -q 'libpq.so.5: file too short' out || fail "no word of libpq"
+  grep -q 'apt-get install libpq5' out || fail "the package is not named"
+  ! grep -q hunter2 out err || fail "the password is shown"
+  # The others are asked all the same: one that is down is what counts.
+  LD_LIBRARY_PATH=broken expect 3 health-check --postgres postgres://u:hunter2@127.0.0.1:1/d --tcp "127.0.0.1:$port" -o json
+  python3 -c 'import json; assert sorted(c["status"] for c in json.load(open("out"))["checks"]) == ["ok", "unknown"]' || fail "the check beside it was not asked"
+  LD_LIBRARY_PATH=broken expect 2 health-check --postgres postgres://u:hunter2@127.0.0.1:1/d --tcp 127.0.0.1:1 -o junit
+  grep -q '<testsuite' out || fail "no report without libpq"
   LD_LIBRARY_PATH=broken PGHOST=db expect 0 health-check --tcp "127.0.0.1:$port"
-  pass "without libpq: 69, the package is named, and what needs no database goes on"
+  pass "without libpq: the database is unknown, the package is named, and all else is asked"
 fi
 
 expect 3 health-check --url "https://127.0.0.1:$port/" --ca /nonexistent

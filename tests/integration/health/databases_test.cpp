@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "lib/health/run.hpp"
 #include "lib/io/process.hpp"
@@ -192,4 +193,112 @@ TEST_CASE("PostgreSQL that quotes the password in its error shows none") {
   CHECK(outcome.status == Status::fail);
   CHECK(outcome.message.find("bad password: ***") != std::string::npos);
   CHECK(outcome.message.find("sekretPW") == std::string::npos);
+}
+
+TEST_CASE("names that PostgreSQL's own library would look up hold nothing up: several hosts, a service") {
+  char name[] = "/tmp/codops-service-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name);
+  std::ofstream{folder / "services"} << "[foo]\nhost=hangs.test\nport=5433\n";
+  ::setenv("PGSERVICEFILE", (folder / "services").c_str(), 1);
+  ScriptedServer alive{[](Peer&) {}};
+  Options options;
+  options.lookup = [](const std::string&) {
+    Limits{}.within(3s).wait(-1, 0);
+    return io::Resolver::Answer{{}, -2, 0};
+  };
+  for (const auto* url : {"postgresql://a:b@hangs.test,hangs2.test/x", "service=foo user=a", "postgresql://a:b@hangs.test/x"}) {
+    CAPTURE(url);
+    auto database = postgres(io::postgres::parse_target(url));
+    database.name = "database";
+    Check port;
+    port.name = "port";
+    port.what = TcpCheck{{"127.0.0.1", alive.port(), {}}};
+    const auto start = std::chrono::steady_clock::now();
+    const auto report = run({database, port}, options, Limits{}.within(300ms));
+    CHECK(std::chrono::steady_clock::now() - start < 2s);
+    CHECK(report.outcomes[0].status == Status::unknown);
+    CHECK(report.outcomes[0].stage == io::Stage::dns);
+    CHECK(report.outcomes[1].status == Status::ok);
+  }
+  ::unsetenv("PGSERVICEFILE");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("PostgreSQL of several hosts: one that is dead or whose name hangs leaves the others") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Options options;
+  options.lookup = [](const std::string& host) {
+    if (host == "hangs.test") Limits{}.within(3s).wait(-1, 0);
+    return host == "lives.test" ? io::Resolver::Answer{io::numeric_addresses("127.0.0.1"), 0, 0} : io::Resolver::Answer{{}, -2, 0};
+  };
+  for (const auto* hosts : {"nowhere.test,lives.test", "hangs.test,lives.test", "nowhere.test,127.0.0.1"}) {
+    CAPTURE(hosts);
+    auto target = server->tcp();
+    target.host = hosts;
+    auto check = postgres(target);
+    check.name = "db";
+    const auto outcome = run({check}, options, Limits{}.within(10s)).outcomes.at(0);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::ok);
+  }
+  auto target = server->tcp();
+  target.host = "nowhere.test,nowhere2.test";
+  auto check = postgres(target);
+  check.name = "db";
+  const auto outcome = run({check}, options, Limits{}.within(10s)).outcomes.at(0);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::dns);
+}
+
+TEST_CASE("PostgreSQL: what is wrong here is no word about the server") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_some();
+    peer.send("S");  // to TLS
+    peer.wait_for_hangup(2000);
+  }};
+  const auto at = fmt::format("postgresql://a:b@127.0.0.1:{}/x", server.port());
+  for (const auto* query : {"?sslmode=nonsense", "?service=missing", "?target_session_attrs=best", "?sslmode=verify-full&sslrootcert=/nonexistent", "?sslmode=verify-ca&sslrootcert=/nonexistent"}) {
+    CAPTURE(query);
+    const auto outcome = run_one(postgres(io::postgres::parse_target(at + query)));
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::unknown);
+    CHECK(outcome.message.find("none") == std::string::npos);
+    CHECK(outcome.hint.find("pg_hba") == std::string::npos);
+  }
+}
+
+TEST_CASE("PostgreSQL without a password: the hint is to give one") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  auto target = server->tcp();
+  target.password = {};
+  const auto outcome = run_one(postgres(target));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.hint == "put a password into the URL, or PGPASSWORD");
+}
+
+TEST_CASE("rows without end are cut, and cost no memory") {
+  using namespace std::string_literals;
+  ScriptedServer server{[](Peer& peer) {
+    auto startup = peer.read_some();
+    if (startup.size() == 8) {  // SSLRequest
+      peer.send("N");
+      startup = peer.read_some();
+    }
+    if (startup.empty()) return;
+    peer.send("R\0\0\0\x08\0\0\0\0"s + "Z\0\0\0\x05I"s);
+    peer.read_some();
+    peer.send("T\0\0\0\x1b\0\x01" "a\0\0\0\0\0\0\0\0\0\0\x17\xff\xff\xff\xff\xff\xff\0\0"s);
+    const auto row = "D\0\0\x40\x0a\0\x01\0\0\x40\0"s + std::string(0x4000, 'x');
+    for (int i = 0; i < 20000 && peer.send(row); ++i) {
+    }
+  }};
+  const auto start = std::chrono::steady_clock::now();
+  const auto outcome = run_one(postgres(io::postgres::parse_target(fmt::format("postgresql://a:b@127.0.0.1:{}/x", server.port()))));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.message == "one row was asked for, and more came");
+  CHECK(std::chrono::steady_clock::now() - start < 3s);
 }

@@ -354,6 +354,21 @@ TEST_CASE("a resolver that hangs breaks no deadline, and other checks go on") {
   CHECK(report.exit() == Exit::deadline);
 }
 
+TEST_CASE("names that hang, more than there are threads, do not keep the others waiting") {
+  ScriptedServer server{always(response("hello"))};
+  Options options;
+  options.lookup = [](const std::string& host) {
+    if (host.starts_with("hangs")) Limits{}.within(3s).wait(-1, 0);
+    return io::Resolver::system_lookup("127.0.0.1");
+  };
+  std::vector<Check> checks;
+  for (int i = 0; i < 40; ++i) checks.push_back(http(fmt::format("http://hangs{}.test/", i), fmt::format("hangs {}", i)));
+  for (int i = 0; i < 20; ++i) checks.push_back(http(fmt::format("http://lives{}.test:{}/", i, server.port()), fmt::format("lives {}", i)));
+  const auto report = run(checks, options, Limits{}.within(2s));
+  for (std::size_t i = 0; i < 40; ++i) CHECK(report.outcomes[i].status == Status::unknown);
+  for (std::size_t i = 40; i < 60; ++i) CHECK(report.outcomes[i].status == Status::ok);
+}
+
 TEST_CASE("a flapping endpoint is called flapping") {
   std::atomic<int> count{0};
   ScriptedServer server{[&](Peer& peer) {

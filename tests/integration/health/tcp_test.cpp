@@ -48,6 +48,19 @@ TEST_CASE("a name that does not exist fails in stage dns") {
   CHECK(report.outcomes[0].message == "the name \"nowhere.test\" does not exist");
 }
 
+TEST_CASE("waiting goes on until shortly before its deadline") {
+  std::uint16_t port = 0;
+  {
+    ScriptedServer server{[](Peer&) {}};
+    port = server.port();
+  }
+  const auto start = std::chrono::steady_clock::now();
+  auto last = start;
+  const auto report = wait_until_healthy({tcp("127.0.0.1", port)}, {}, Limits{}.within(1500ms), [&](const Report&) { last = std::chrono::steady_clock::now(); });
+  CHECK(report.exit() == Exit::deadline);
+  CHECK(last - start > 1300ms);
+}
+
 TEST_CASE("nothing to check is an error") {
   CHECK_THROWS_AS(run({}, {}, {}), Failure);
 }

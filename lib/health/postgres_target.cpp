@@ -1,0 +1,20 @@
+#include "lib/health/postgres_target.hpp"
+
+namespace codops::health {
+
+std::optional<io::postgres::Target> postgres_target(std::string_view text, std::string_view name, Check* instead) {
+  try {
+    return io::postgres::parse_target(text, name);
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::unavailable) throw;
+    // Nothing of the text is shown: where its password stands is what only libpq knows.
+    if (instead != nullptr) {
+      instead->what = AskedCheck{"postgres", "PostgreSQL", [why = failure.message(), hint = failure.hint()](const Limits&) -> Finding {
+        return {Status::unknown, io::Stage::none, why, hint, {}};
+      }};
+    }
+    return std::nullopt;
+  }
+}
+
+}  // namespace codops::health

@@ -1,0 +1,38 @@
+// Where a connection would go, before it does.
+#include <doctest/doctest.h>
+
+#include "lib/io/postgres.hpp"
+#include "lib/io/postgres_hosts.hpp"
+
+using namespace codops;
+using namespace codops::io::postgres;
+
+TEST_CASE("hosts, addresses and ports belong to each other by their order") {
+  const auto hosts = hosts_of({{"host", "a,/run/pg,c"}, {"hostaddr", ",,10.0.0.3"}, {"port", "1,,3"}});
+  REQUIRE(hosts);
+  REQUIRE(hosts->size() == 3);
+  CHECK((*hosts)[0].name == "a");
+  CHECK_FALSE((*hosts)[0].is_folder());
+  CHECK((*hosts)[1].is_folder());
+  CHECK((*hosts)[1].port == "5432");
+  CHECK((*hosts)[2].address == "10.0.0.3");
+  Parameters back;
+  put_hosts(*hosts, back);
+  CHECK(back == Parameters{{"host", "a,/run/pg,c"}, {"hostaddr", ",,10.0.0.3"}, {"port", "1,5432,3"}});
+  CHECK(hosts_of({{"host", "a,b"}, {"port", "7"}})->at(1).port == "7");
+  CHECK(hosts_of({})->at(0).is_folder());
+  CHECK_FALSE(hosts_of({{"host", "a,b"}, {"hostaddr", "10.0.0.1"}}));
+  CHECK_FALSE(hosts_of({{"host", "a,b"}, {"port", "1,2,3"}}));
+}
+
+TEST_CASE("a port is 1 to 65535") {
+  CHECK(port_number("65535") == 65535);
+  for (const auto* text : {"", "0", "65536", "99999", "-1", "5432x", "x"}) CHECK_FALSE(port_number(text));
+  for (const auto* port : {"99999", "abc", "5432x", "-1", "0"}) CHECK_THROWS_AS(parse_target(std::string{"postgresql://u:p@h:"} + port + "/d"), Failure);
+}
+
+TEST_CASE("sslcert beside what only libpq's URLs have is the client's own") {
+  const auto target = parse_target("postgresql://u@h/d?sslmode=verify-full&sslrootcert=/ca.pem&sslcert=/c.pem&sslkey=/c.key");
+  CHECK(target.options == std::map<std::string, std::string>{{"sslmode", "verify-full"}, {"sslrootcert", "/ca.pem"}, {"sslcert", "/c.pem"}, {"sslkey", "/c.key"}});
+  CHECK(parse_target("postgresql://u@h/d?sslcert=/c.pem&sslkey=/c.key").options.contains("sslcert"));
+}
