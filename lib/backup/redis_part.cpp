@@ -12,6 +12,8 @@ namespace {
 constexpr const char* filling_key = "codops:restore:filling";
 constexpr const char* aside_key = "codops:restore:put-aside";
 constexpr const char* undone_key = "codops:restore:undone";
+// Beside one of the latter two: the server's functions as they were, as FUNCTION DUMP has them.
+constexpr const char* functions_key = "codops:restore:functions";
 constexpr std::size_t most_pending = 4U << 20U;
 
 std::string number(int value) { return std::to_string(value); }
@@ -90,6 +92,12 @@ class RedisServer {
       if (auto answer = connection.ask({"GET", key}, limits); !answer.error && !answer.absent) found[database] = answer.text;
     }
     return found;
+  }
+  // nullopt: this server has none, or does not tell.
+  std::optional<std::string> functions(const Limits& limits) {
+    auto answer = connection.ask({"FUNCTION", "DUMP"}, limits);
+    if (answer.error || answer.absent) return std::nullopt;
+    return std::move(answer.text);
   }
   // All or nothing.
   void transaction(const std::vector<std::vector<std::string>>& commands, const Limits& limits) {
@@ -218,6 +226,7 @@ struct RedisRestore::State {
   std::optional<int> own;
   std::map<int, int> spare;
   std::vector<std::string> functions;
+  std::optional<std::string> functions_before;
   bool filled{}, swapped{};
 };
 
@@ -297,6 +306,7 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
                                  }},
                                 true);
   collect();
+  if (!state.functions.empty() && state.spare.empty()) keep_place_for_functions(limits);
   for (const auto& [live, spare] : state.spare) {
     connection.command({"SELECT", number(spare)}, limits);
     // Its mark stays until the swap: killed before, nobody may take it for live data.
@@ -310,8 +320,19 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
   }
 }
 
+// Neither the backup nor the server has a key: what is put aside are the functions alone.
+void RedisRestore::keep_place_for_functions(const Limits& limits) {
+  auto& state = *state_;
+  state.spare = spare_databases(state.server.count, state.server.sizes(limits), {}, {0}).value_or(std::map<int, int>{});
+  for (const auto& [live, spare] : state.spare) {
+    state.server.connection.command({"SELECT", number(spare)}, limits);
+    state.server.connection.command({"SET", filling_key, filling_text()}, limits);
+  }
+}
+
 void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
   auto& state = *state_;
+  if (!state.functions.empty()) state.functions_before = state.server.functions(limits);
   std::vector<std::vector<std::string>> commands;
   for (const auto& [live, spare] : state.spare) {
     commands.push_back({"SELECT", number(spare)});
@@ -319,6 +340,8 @@ void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
     commands.push_back({"SWAPDB", number(live), number(spare)});
     commands.push_back({"SET", aside_key, fmt::format("{} {}", stamp, live)});
   }
+  // In the last of those.
+  if (state.functions_before && !state.spare.empty()) commands.push_back({"SET", functions_key, *state.functions_before});
   for (const auto& code : state.functions) commands.push_back({"FUNCTION", "LOAD", "REPLACE", code});
   state.server.transaction(commands, limits);
   state.swapped = true;
@@ -330,9 +353,10 @@ void RedisRestore::swap_back(const Limits& limits) {
   std::vector<std::vector<std::string>> commands;
   for (const auto& [live, spare] : state.spare) {
     commands.push_back({"SELECT", number(spare)});
-    commands.push_back({"DEL", aside_key});
+    commands.push_back({"DEL", aside_key, functions_key});
     commands.push_back({"SWAPDB", number(live), number(spare)});
   }
+  if (state.functions_before) commands.push_back({"FUNCTION", "RESTORE", *state.functions_before, "FLUSH"});
   state.server.transaction(commands, limits);
   state.swapped = false;
 }
@@ -378,11 +402,16 @@ void undo_redis(const io::RedisTarget& target, const std::string& stamp, const L
   for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
     const auto space = what.find(' ');
     if (what.substr(0, space) != stamp || space == std::string::npos || !is_own(target, what)) continue;
+    server.connection.command({"SELECT", number(database)}, limits);
+    const auto functions = server.connection.ask({"GET", functions_key}, limits);
     commands.push_back({"SELECT", number(database)});
-    commands.push_back({"DEL", aside_key});
+    commands.push_back({"DEL", aside_key, functions_key});
     commands.push_back({"SWAPDB", what.substr(space + 1), number(database)});
     // Not to be swapped in once more.
     commands.push_back({"SET", undone_key, stamp});
+    if (functions.error || functions.absent) continue;
+    if (const auto now = server.functions(limits)) commands.push_back({"SET", functions_key, *now});
+    commands.push_back({"FUNCTION", "RESTORE", functions.text, "FLUSH"});
   }
   if (!commands.empty()) server.transaction(commands, limits);
 }

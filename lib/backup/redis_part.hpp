@@ -44,6 +44,7 @@ class RedisRestore {
   std::string note() const;
 
  private:
+  void keep_place_for_functions(const Limits& limits);
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -53,7 +54,7 @@ std::vector<std::string> mend_redis(const io::RedisTarget& target, const Limits&
 
 // The stamp of the newest restore that put something aside here; empty: none did.
 std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits);
-// Swaps what the restore of that stamp put aside back in.
+// Swaps what the restore of that stamp put aside back in, functions included.
 void undo_redis(const io::RedisTarget& target, const std::string& stamp, const Limits& limits);
 
 }  // namespace codops::backup

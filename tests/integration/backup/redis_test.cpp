@@ -96,12 +96,39 @@ TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") 
   for (const auto* spare : {"15", "14", "13", "12"}) redis->ask({{"SELECT", spare}, {"FLUSHDB"}});
   CHECK(digest(*redis) == before);
 
-  redis->ask({{"SET", "newer", "y"}});
+  redis->ask({{"SET", "newer", "y"}, {"FUNCTION", "LOAD", "REPLACE", "#!lua name=mylib\nredis.register_function('f', function() return 8 end)"},
+              {"FUNCTION", "LOAD", "#!lua name=other\nredis.register_function('g', function() return 9 end)"}});
   restore();
   CHECK(redis->ask({{"EXISTS", "newer"}}).text == "0");
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "7");
   const auto undone = backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(undone.kept == std::vector<std::string>{"Redis"});
   CHECK(redis->ask({{"GET", "newer"}}).text == "y");
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "8");
+  CHECK(redis->ask({{"FCALL", "g", "0"}}).text == "9");
+  CHECK(in_database(*redis, 0, {"EXISTS", "codops:restore:functions"}).text == "0");
+}
+
+TEST_CASE("Redis: functions come back by an undo where there is nothing else") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start();
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT 1 a"};
+  Backups backups;
+  const auto load = [&](const char* value) { redis->ask({{"FUNCTION", "LOAD", "REPLACE", fmt::format("#!lua name=mylib\nredis.register_function('f', function() return {} end)", value)}}); };
+  load("7");
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  backup::RestoreRequest request;
+  request.backup = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest.label;
+  request.safety_backup = false;
+  load("8");
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "7");
+  CHECK(redis->ask({{"DBSIZE"}}).text == "0");
+  backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "8");
+  CHECK(redis->ask({{"DBSIZE"}}).text == "0");
 }
 
 TEST_CASE("Redis: of an environment that has one database of several a restore touches that one, and so does its undo") {
