@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "commands/config.hpp"
@@ -24,6 +25,7 @@ class ConfigCheck final : public Command {
     auto problems = loaded.problems();
     for (const auto& name : names) {
       for (auto& problem : loaded.problems_of(name)) add(problems, std::move(problem));
+      check_manifests(loaded, name, problems);
     }
     return {problems.empty() ? Exit::ok : Exit::config, text(problems, loaded, names), json(problems, loaded, names)};
   }
@@ -35,6 +37,29 @@ class ConfigCheck final : public Command {
       return other.at == problem.at && other.message == problem.message;
     };
     if (std::none_of(problems.begin(), problems.end(), same)) problems.push_back(std::move(problem));
+  }
+
+  static void check_manifests(const settings::Settings& loaded, const std::string& name, std::vector<Problem>& problems) {
+    if (!problems.empty()) return;
+    const auto environment = loaded.environment(name);
+    const auto values = loaded.values(name);
+    const auto* value = values.find("kubernetes.manifests");
+    const bool written = value != nullptr && value->origin.kind != settings::Origin::Kind::built_in && value->origin.kind != settings::Origin::Kind::convention;
+    if (!written && environment.engine != settings::Engine::kubernetes) return;
+    std::error_code ignored;
+    if (std::filesystem::exists(environment.kubernetes.manifests, ignored)) return;
+    add(problems, {value != nullptr ? value->origin : settings::Origin{}, fmt::format("there are no manifests at \"{}\"", environment.kubernetes.manifests), "kubernetes.manifests names a folder or a kustomization"});
+  }
+
+  // The project's own word where all of them agree: as the environments' objects are named.
+  static std::string project_of(const settings::Settings& loaded, const std::vector<std::string>& names) {
+    std::string project;
+    for (const auto& name : names) {
+      const auto own = loaded.environment(name).project;
+      if (own.empty() || (!project.empty() && own != project)) return loaded.project().name;
+      project = own;
+    }
+    return project.empty() ? loaded.project().name : project;
   }
 
   static std::string file_of(const settings::Settings& loaded) {
@@ -50,7 +75,7 @@ class ConfigCheck final : public Command {
     if (!problems.empty()) {
       return out + fmt::format("\n{} problem{}\n", problems.size(), problems.size() == 1 ? "" : "s");
     }
-    return out + fmt::format("{} is in order: project \"{}\", {}\n", file_of(loaded), loaded.project().name,
+    return out + fmt::format("{} is in order: project \"{}\", {}\n", file_of(loaded), project_of(loaded, names),
                              fmt::join(names, ", "));
   }
 

@@ -43,6 +43,7 @@ class History final : public Command {
     parameters.number("--last", "COUNT", last_, "so many entries (20)");
   }
   Result run(Services& services) override {
+    if (last_.value_or(0) < 0) throw Failure{Exit::usage, fmt::format("--last takes a number of entries, not \"{}\"", *last_)};
     const auto engine = open_engine(services, environment_);
     const auto snapshot = engine->snapshot(services.limits());
     const auto now = engine->now();
@@ -67,6 +68,7 @@ class Logs final : public Command {
     parameters.flag("-t,--timestamps", timestamps_, "puts the time before each line");
   }
   Result run(Services& services) override {
+    if (tail_.value_or(0) < 0) throw Failure{Exit::usage, fmt::format("--tail takes a number of lines, not \"{}\"", *tail_), fmt::format("codops logs {} -n 100", environment_)};
     ops::LogsRequest request{names_, follow_, timestamps_, static_cast<std::size_t>(tail_.value_or(100))};
     open_engine(services, environment_)->logs(request, [&](std::string_view line) { return services.write(line); }, services.limits());
     return {};

@@ -1,5 +1,6 @@
 // Verbs that act on what runs without a new release: exec, run, down, maintenance, build, and the lock's own.
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "lib/base/units.hpp"
 #include "lib/io/files.hpp"
 #include "lib/release/lock.hpp"
+#include "lib/target/input.hpp"
 
 namespace codops::commands {
 namespace {
@@ -18,6 +20,8 @@ target::ExecStreams streams_of(Services& services) {
   target::ExecStreams streams;
   if (!services.terminal().in) {
     streams.in = [](char* into, std::size_t size) {
+      pollfd ready{STDIN_FILENO, POLLIN, 0};
+      if (::poll(&ready, 1, 0) == 0) throw target::NothingYet{STDIN_FILENO};
       const auto count = ::read(STDIN_FILENO, into, size);
       return count > 0 ? static_cast<std::size_t>(count) : 0;
     };

@@ -19,6 +19,8 @@ build() {
   tool ccache ccache
   for name in libcli11-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev libcurl4-openssl-dev libssl-dev libarchive-dev \
     libpqxx-dev libpq-dev libzstd-dev libxxhash-dev zlib1g-dev libhiredis-dev doctest-dev; do library "$name"; done
+  # A release loads or links these by their own names, without headers (cmake/archives.cmake).
+  for name in libpq5 libnghttp2-14; do library "$name"; done
 }
 demo() {
   tool dockerd docker.io

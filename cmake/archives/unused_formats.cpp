@@ -27,3 +27,9 @@ CODOPS_UNUSED(v7tar)
 CODOPS_UNUSED(warc)
 CODOPS_UNUSED(xar)
 CODOPS_UNUSED(zip)
+
+// Nor are access control lists unpacked (tar_unpack.cpp does not ask for them): libacl would be linked.
+extern "C" int archive_write_disk_set_acls(struct archive* handle) {
+  ::archive_set_error(handle, ENOTSUP, "codops is built without access control lists");
+  return ARCHIVE_FAILED;
+}

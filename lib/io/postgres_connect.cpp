@@ -6,6 +6,7 @@
 #include "lib/base/retry.hpp"
 #include "lib/io/lookup.hpp"
 #include "lib/io/postgres_environment.hpp"
+#include "lib/io/postgres_library.hpp"
 #include "lib/io/postgres_secrets.hpp"
 #include "lib/io/postgres_session.hpp"
 
@@ -80,6 +81,7 @@ pg_conn* begin_connecting(const std::map<std::string, std::string>& parameters) 
   }
   keys.push_back(nullptr);
   values.push_back(nullptr);
+  require_library();
   never_ask_for_passphrases();
   return PQconnectStartParams(keys.data(), values.data(), 0);
 }

@@ -1,9 +1,11 @@
 #include "lib/io/postgres_environment.hpp"
 
 #include <libpq-fe.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
+#include <string_view>
 
 namespace codops::io::postgres {
 namespace {
@@ -24,6 +26,13 @@ void take(const char* variable, const char* keyword) {
   ::unsetenv(variable);
 }
 
+bool is_anything_set() {
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    if (std::string_view{*entry}.starts_with("PG")) return true;
+  }
+  return false;
+}
+
 bool is_on_this_machine(const Target& target) {
   return target.host == "localhost" || target.host.starts_with("127.") || target.host == "::1" || target.host.starts_with('/');
 }
@@ -31,6 +40,8 @@ bool is_on_this_machine(const Target& target) {
 }  // namespace
 
 void take_environment() {
+  // libpq's list of them is not asked for without need: that loads it, and looks the user up.
+  if (!is_anything_set()) return;
   // First, for PQconndefaults() would look it up.
   take("PGSERVICE", "service");
   PQconninfoOption* all = PQconndefaults();

@@ -7,6 +7,7 @@
 
 #include "lib/base/percent.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/io/postgres_library.hpp"
 
 namespace codops::io::postgres {
 
@@ -127,6 +128,7 @@ Target parse_target(std::string_view text, std::string_view name) {
     return Failure{Exit::config, std::string{name} + " can't be read as a PostgreSQL URL",
                    "write special characters of the password as %XX: \"@\" is %40, \"/\" is %2F, \"%\" is %25"};
   };
+  require_library();
   Target target;
   std::string conninfo;
   if (is_url(text)) {

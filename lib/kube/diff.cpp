@@ -80,6 +80,7 @@ class Comparison {
   }
 
   bool hides(const std::string& name) const {
+    if (path_.size() == 1 && path_[0] == "data" && names_secret(name)) return true;  // a ConfigMap's key that is called like one
     return is_secret_ && path_.size() == 1 && (path_[0] == "data" || path_[0] == "stringData") && !name.empty();
   }
 

@@ -68,7 +68,11 @@ std::map<std::string, std::string> data_of(const Object& object) {
     const auto& values = member(object.json(), field);
     if (!values.is_object()) return;
     for (const auto& [key, value] : values.items()) {
-      if (value.is_string()) data[key] = encode ? io::to_base64(value.get_ref<const std::string&>()) : value.get<std::string>();
+      if (!value.is_string()) continue;
+      auto text = encode ? io::to_base64(value.get_ref<const std::string&>()) : value.get<std::string>();
+      // Base64 may have line ends, which the server does not keep.
+      if (secret || std::string_view{field} == "binaryData") std::erase_if(text, [](char c) { return c == '\n' || c == '\r'; });
+      data[key] = std::move(text);
     }
   };
   take("data", false);

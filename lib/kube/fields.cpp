@@ -97,6 +97,35 @@ std::vector<FieldPath> leaves_of(const Json& fields) {
   return leaves;
 }
 
+namespace {
+
+void unite(Json& into, const Json& from) {
+  if (!into.is_object() || !from.is_object()) {
+    into = from;
+    return;
+  }
+  for (const auto& [name, value] : from.items()) unite(into[name], value);
+}
+
+}  // namespace
+
+Json merged(const Json& live, const Json& desired, const std::string& manager) {
+  auto result = live;
+  const auto entries = live.value("/metadata/managedFields"_json_pointer, Json::array());
+  for (const auto& entry : entries) {
+    if (entry.value("manager", "") != manager || entry.value("operation", "") != "Apply" || !entry.value("subresource", "").empty()) continue;
+    for (const auto& path : leaves_of(entry.value("fieldsV1", Json::object()))) {
+      const bool names = std::all_of(path.begin(), path.end(), [](const auto& step) { return step.kind == FieldStep::Kind::name; });
+      if (!names || path.empty() || value_at(desired, path) != nullptr) continue;
+      Json::json_pointer parent;
+      for (std::size_t index = 0; index + 1 < path.size(); ++index) parent /= path[index].text;
+      if (result.contains(parent) && result[parent].is_object()) result[parent].erase(path.back().text);
+    }
+  }
+  unite(result, desired);
+  return result;
+}
+
 bool is_within(const Json& part, const Json& whole) {
   if (part.is_object() && whole.is_object()) {
     return std::all_of(part.items().begin(), part.items().end(), [&](const auto& entry) {

@@ -21,6 +21,10 @@ std::string path_text(const FieldPath& path);
 const nlohmann::json* value_at(const nlohmann::json& object, const FieldPath& path);
 // Every path of a fieldsV1 that has nothing below it.
 std::vector<FieldPath> leaves_of(const nlohmann::json& fields);
+// What `live` becomes when `manager` applies `desired` to it, as far as that can be told without the server: maps are united, lists are as
+// `desired` has them, and what the manager owned and says no more goes. Nothing of a schema's defaults.
+nlohmann::json merged(const nlohmann::json& live, const nlohmann::json& desired, const std::string& manager);
+
 // Everything in `part` is in `whole` with the same value: what the server added by itself does not count.
 bool is_within(const nlohmann::json& part, const nlohmann::json& whole);
 

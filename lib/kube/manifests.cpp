@@ -9,6 +9,7 @@
 #include "lib/kube/from_yaml.hpp"
 #include "lib/kube/kustomize.hpp"
 #include "lib/kube/lint.hpp"
+#include "lib/kube/secret_data.hpp"
 
 namespace codops::kube {
 namespace {
@@ -55,6 +56,7 @@ void check(const Manifests& manifests, text::Problems& problems) {
     const auto before = problems.size();
     check_shape(object, problems);
     if (problems.size() == before) check_duplicates(object, problems);
+    if (problems.size() == before) check_texts(object, problems);
   }
   if (problems.empty()) check_unique(manifests.objects, problems);
   problems.throw_if_any();

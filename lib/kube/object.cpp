@@ -175,6 +175,15 @@ bool is_workload(const Object& object) {
   return (group == "apps" && (kind == "Deployment" || kind == "StatefulSet" || kind == "DaemonSet")) || (group == "batch" && kind == "Job");
 }
 
+std::size_t main_container(const nlohmann::json& containers, const nlohmann::json& annotations) {
+  if (!containers.is_array() || !annotations.is_object()) return 0;
+  const auto wanted = annotations.value("kubectl.kubernetes.io/default-container", "");
+  for (std::size_t index = 0; index < containers.size(); ++index) {
+    if (!wanted.empty() && containers[index].value("name", "") == wanted) return index;
+  }
+  return 0;
+}
+
 std::string pod_spec_pointer(const Object& object) {
   std::string pointer;
   for (const auto& name : pod_spec_path(object.group(), object.kind())) pointer += '/' + name;

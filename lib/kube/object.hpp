@@ -73,6 +73,8 @@ std::vector<Object> flatten(Object object);
 
 // Deployment, StatefulSet, DaemonSet, Job (those whose rollout is watched).
 bool is_workload(const Object& object);
+// Which of the containers of a pod spec people mean: kubectl.kubernetes.io/default-container among the pod's `annotations`, else the first.
+std::size_t main_container(const nlohmann::json& containers, const nlohmann::json& annotations);
 // The pod template's spec of any built-in kind that has one (Pod: its own), as a JSON pointer; "" when there is none.
 std::string pod_spec_pointer(const Object& object);
 

@@ -74,8 +74,8 @@ struct Defined {  // by a CustomResourceDefinition of the set
 std::map<std::pair<std::string, std::string>, Defined> definitions_of(const std::vector<Object>& objects) {
   std::map<std::pair<std::string, std::string>, Defined> found;
   for (const auto& object : objects) {
-    if (object.kind() != "CustomResourceDefinition") continue;
-    found[{text_in(object.json(), "/spec/group"), text_in(object.json(), "/spec/names/kind")}] = {text_in(object.json(), "/spec/scope") != "Cluster"};
+    const auto kind = defined_kind(object);
+    if (kind) found[{kind->group, kind->kind}] = {text_in(object.json(), "/spec/scope") != "Cluster"};
   }
   return found;
 }
@@ -145,6 +145,11 @@ Placement place(std::vector<Object>& objects, const ResourceTypes& types, const 
   problems.throw_if_any();
   placement.namespaces.assign(namespaces.begin(), namespaces.end());
   return placement;
+}
+
+std::optional<Kind> defined_kind(const Object& object) {
+  if (object.kind() != "CustomResourceDefinition" || object.group() != "apiextensions.k8s.io") return std::nullopt;
+  return Kind{text_in(object.json(), "/spec/group"), text_in(object.json(), "/spec/names/kind")};
 }
 
 int apply_rank(const Object& object) { return static_cast<int>(row_of(object)); }

@@ -1,6 +1,8 @@
 #pragma once
 // Which objects are cluster-scoped, in which order they are applied, and which of a former release go.
+#include <compare>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,13 @@ struct Placement {
 // Gives namespaced objects without a namespace `default_namespace`, takes it from cluster-scoped ones. Failure{config}: a kind
 // that the cluster does not serve and no CRD of the set defines (with the nearest known kind); two objects that become one.
 Placement place(std::vector<Object>& objects, const ResourceTypes& types, const std::string& default_namespace);
+
+// The kind that a CustomResourceDefinition defines; nullopt: it is another object.
+struct Kind {
+  std::string group, kind;
+  auto operator<=>(const Kind&) const = default;
+};
+std::optional<Kind> defined_kind(const Object& object);
 
 // facts/kubernetes.md, "Order"; stable within a kind; unknown kinds after the workloads, before Ingress.
 int apply_rank(const Object& object);

@@ -11,6 +11,7 @@
 #include "lib/kube/diff.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/pod_view.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 
 namespace codops::kube {
@@ -51,11 +52,22 @@ void unite(Json& into, const Json& from) {
 
 std::string shown(const Object& object, const FieldPath& path, const Json& value) {
   bool secret = object.group().empty() && object.kind() == "Secret" && !path.empty() && (path[0].text == "data" || path[0].text == "stringData");
+  if (path.size() == 2 && path[0].text == "data") secret = secret || names_secret(path[1].text);
   for (const auto& step : path) {
     if (step.kind == FieldStep::Kind::key) secret = secret || names_secret(step.text);
   }
   if (secret) return std::string{Secret::shown};
   return redact_urls_in(value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+// Who applied stringData owns nothing of the data that the server made of it. True: there was some.
+bool own_data_of_texts(Json& fields) {
+  const auto texts = fields.find("f:stringData");
+  if (texts == fields.end()) return false;
+  const auto keys = *texts;
+  fields.erase("f:stringData");
+  unite(fields["f:data"], keys);
+  return true;
 }
 
 // What the server fills in by itself, and fills in again.
@@ -131,7 +143,8 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
     time = std::max(time, text_in(entry, "/time"));
     if (!own) adoption.managers.push_back(text_in(entry, "/manager"));
   }
-  if (adoption.managers.empty()) return std::nullopt;
+  const bool texts = live.kind() == "Secret" && own_data_of_texts(ours);
+  if (adoption.managers.empty() && !texts) return std::nullopt;
   std::sort(adoption.managers.begin(), adoption.managers.end());
   adoption.managers.erase(std::unique(adoption.managers.begin(), adoption.managers.end()), adoption.managers.end());
 
@@ -139,6 +152,9 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
   const Json::json_pointer notes{"/f:metadata/f:annotations"};
   const bool remembered = !live.annotation(last_applied).empty();
   if (ours.contains(notes)) ours[notes].erase(std::string{"f:"} + last_applied);
+  // The number that runs stays: taken over and left out, it would become one.
+  const Json::json_pointer spec{"/f:spec"};
+  if (has_replicas(live) && !replicas_of(desired) && ours.contains(spec)) ours[spec].erase("f:replicas");
   adoption.drops = drops_of(leaves_of(ours), live, desired, elsewhere);
 
   kept.push_back({{"manager", manager}, {"operation", "Apply"}, {"apiVersion", version}, {"time", time}, {"fieldsType", "FieldsV1"}, {"fieldsV1", std::move(ours)}});
@@ -153,6 +169,10 @@ std::optional<Adoption> adoption_of(const Object& live, const Object& desired, c
   const bool helm = std::find(adoption.managers.begin(), adoption.managers.end(), "helm") != adoption.managers.end();
   adoption.from = helm ? (release.empty() ? std::string{"Helm"} : fmt::format("Helm release \"{}\"", release)) : std::string{"kubectl"};
   adoption.text = fmt::format("{} is taken over from {}", live.ref().text(), adoption.from);
+  if (adoption.managers.empty()) {
+    adoption.from = manager;
+    adoption.text = fmt::format("{}: the keys that it has from stringData are {}' own from now on", live.ref().text(), manager);
+  }
   if (!adoption.drops.empty()) {
     adoption.text += "; removed with that:";
     for (const auto& field : adoption.drops) adoption.text += " " + field;

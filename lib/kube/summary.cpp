@@ -60,7 +60,11 @@ std::vector<std::string> images_in(const Object& workload) {
   if (pointer.empty()) return images;
   const nlohmann::json::json_pointer at{pointer + "/containers"};
   if (!workload.json().contains(at) || !workload.json().at(at).is_array()) return images;
-  for (const auto& container : workload.json().at(at)) {
+  auto containers = workload.json().at(at);
+  // The one that people mean comes first.
+  const auto main = main_container(containers, workload.json().value("/spec/template/metadata/annotations"_json_pointer, nlohmann::json::object()));
+  if (main > 0) std::swap(containers[0], containers[main]);
+  for (const auto& container : containers) {
     auto image = text_in(container, "/image");
     if (std::find(images.begin(), images.end(), image) == images.end()) images.push_back(std::move(image));
   }

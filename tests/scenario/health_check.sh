@@ -112,6 +112,16 @@ PY
 CODOPS_KEY_PASSPHRASE=hunter2 expect 2 health-check --tls "127.0.0.1:$port" --cert client.pem --key client.key
 pass "an encrypted client key: never a question on the terminal, the file is named, CODOPS_KEY_PASSPHRASE opens it"
 
+# A release loads libpq when it is asked for (cmake/archives.cmake); a linked one is the loader's business.
+if ! ldd "$codops" | grep -q libpq; then
+  mkdir broken && : >broken/libpq.so.5
+  LD_LIBRARY_PATH=broken expect 69 health-check --postgres postgres://u:hunter2@127.0.0.1:1/d
+  grep -q 'libpq.so.5: file too short' err || fail "no word of libpq"
+  grep -q 'apt-get install libpq5' err || fail "the package is not named"
+  LD_LIBRARY_PATH=broken PGHOST=db expect 0 health-check --tcp "127.0.0.1:$port"
+  pass "without libpq: 69, the package is named, and what needs no database goes on"
+fi
+
 expect 3 health-check --url "https://127.0.0.1:$port/" --ca /nonexistent
 pass "could not find out is 3"
 

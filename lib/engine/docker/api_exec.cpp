@@ -12,6 +12,7 @@
 #include "lib/engine/json_lines.hpp"
 #include "lib/engine/docker/stream_frames.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/target/input.hpp"
 
 namespace codops::engine::docker {
 namespace {
@@ -94,15 +95,20 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
   std::string_view pending;
   bool sending = true;
   for (;;) {
+    int silent = -1;
     if (sending && pending.empty()) {
-      pending = {outgoing.data(), in(outgoing.data(), outgoing.size())};
-      if (pending.empty()) {
-        stream.end_writing();
-        sending = false;
+      try {
+        pending = {outgoing.data(), in(outgoing.data(), outgoing.size())};
+        if (pending.empty()) {
+          stream.end_writing();
+          sending = false;
+        }
+      } catch (const target::NothingYet& nothing) {
+        silent = nothing.fd;
       }
     }
     bool moved = false;
-    if (sending) {
+    if (!pending.empty()) {
       try {
         const auto count = stream.try_write(pending);
         pending.remove_prefix(count);
@@ -110,6 +116,7 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
       } catch (const io::HttpFailure&) {
         // A command that ended without reading all of its input still has output and an exit code.
         sending = false;
+        pending = {};
       }
     }
     while (const auto count = stream.try_read(incoming.data(), incoming.size())) {
@@ -117,7 +124,7 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
       frames.feed({incoming.data(), *count});
       moved = true;
     }
-    if (!moved) limits.wait(stream.fd(), static_cast<short>(sending ? POLLIN | POLLOUT : POLLIN));
+    if (!moved) target::wait_for_either(stream.fd(), static_cast<short>(pending.empty() ? POLLIN : POLLIN | POLLOUT), silent, limits);
     limits.check("the command");
   }
 }

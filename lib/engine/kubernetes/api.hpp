@@ -126,10 +126,11 @@ class Api {
   // Until the log's end, or with `follow` until the container ends. `bytes` as they come, whole lines not promised.
   void logs(const std::string& namespace_, const std::string& pod, const LogOptions& options, const io::ByteSink& bytes,
             const Limits& limits);
-  // Follows by lines (no timestamps in them) to the container's end, across lost connections, each line once. The
-  // container must have started (ApiError 400 before).
+  // Follows by lines (no timestamps in them) to the log's end, across lost connections, each line once; `ended`: the line had
+  // its end. That is later than the container's: what a command has said is still being written then. The container must have
+  // started (ApiError 400 before).
   void follow_lines(const std::string& namespace_, const std::string& pod, const std::string& container,
-                    const std::function<void(std::string_view line)>& each, const Limits& limits);
+                    const std::function<void(std::string_view line, bool ended)>& each, const Limits& limits);
 
   // SelfSubjectAccessReview: may we?
   bool allowed(const AccessQuestion& question, const Limits& limits);
@@ -138,6 +139,7 @@ class Api {
     std::string namespace_, pod, container;  // container empty: the pod's default
     std::vector<std::string> argv;           // goes into a URL that servers log: no secrets
     bool tty{false};
+    bool attach{false};  // to the stdin of what the container runs anyway, and nothing else: ExecSession only
   };
   // To the end; the exit code. `in` may be empty. Throws when the command could not be run (message of the runtime).
   int exec(const ExecSpec& spec, const io::ByteSource& in, const io::ByteSink& out, const io::ByteSink& err, const Limits& limits);

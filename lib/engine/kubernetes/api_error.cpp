@@ -6,7 +6,9 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "lib/base/known_secrets.hpp"
 #include "lib/engine/json_fields.hpp"
+#include "lib/io/crypto.hpp"
 
 namespace codops::engine::kubernetes {
 namespace {
@@ -68,6 +70,41 @@ std::string without_values(const std::string& message, const std::vector<StatusC
   return text;
 }
 
+// structured-merge-diff: ".stringData.PIN: expected string, got &value.valueUnstructured{Value:4711}", a line for each. The kind says enough.
+std::string without_got(std::string message) {
+  constexpr std::string_view got = ", got &";
+  for (auto at = message.find(got); at != std::string::npos; at = message.find(got, at + 1)) {
+    const auto end = std::min(message.find('\n', at), message.size());
+    auto value = std::string_view{message}.substr(at + got.size(), end - at - got.size());
+    if (const auto inner = value.find("Value:"); inner != std::string_view::npos) value.remove_prefix(inner + 6);
+    const char first = value.empty() ? ' ' : value.front() == '{' && value.size() > 1 ? value[1] : value.front();
+    const auto* kind = value.starts_with("map[") || value.starts_with("{map[") ? "a mapping"
+                       : first == '[' ? "a list"
+                       : (first >= '0' && first <= '9') || first == '-' ? "a number: put it in quotes"
+                       : value.find("true") < 2 || value.find("false") < 2 ? "true or false: put it in quotes"
+                                                                           : "something else";
+    message.replace(at, end - at, fmt::format(", got {}", kind));
+  }
+  return message;
+}
+
+KnownSecrets values_of_secret(std::string_view sent) {
+  KnownSecrets known;
+  const auto object = json::parse(sent, nullptr, false);
+  if (!object.is_object() || text_at(object, {"kind"}) != "Secret") return known;
+  for (const auto* name : {"data", "stringData"}) {
+    const auto& values = field(object, {name});
+    if (!values.is_object()) continue;
+    for (const auto& [key, value] : values.items()) {
+      const auto text = value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
+      known.add_file(text);
+      if (std::string_view{name} == "stringData") known.add(io::to_base64(text));
+      else if (const auto plain = io::from_base64(text)) known.add_file(*plain);
+    }
+  }
+  return known;
+}
+
 }  // namespace
 
 ApiError::ApiError(int status, std::string reason, std::vector<StatusCause> causes, std::string message, std::string hint)
@@ -77,7 +114,7 @@ bool ApiError::field_conflict() const noexcept {
   return status_ == 409 && std::any_of(causes_.begin(), causes_.end(), [](const StatusCause& cause) { return cause.reason == "FieldManagerConflict"; });
 }
 
-ApiError api_error(int status, std::string_view body, std::string_view what) {
+ApiError api_error(int status, std::string_view body, std::string_view what, std::string_view sent) {
   const auto value = json::parse(body, nullptr, false);
   const bool is_status = text_at(value, {"kind"}) == "Status";
   std::string message = is_status ? text_at(value, {"message"}) : std::string{body.substr(0, std::min(body.find('\n'), std::size_t{200}))};
@@ -88,7 +125,10 @@ ApiError api_error(int status, std::string_view body, std::string_view what) {
   }
   const auto told = causes;
   for (auto& cause : causes) cause.message = without_value(cause.message);
-  message = without_values(message, told, causes);
+  message = without_got(without_values(message, told, causes));
+  const auto known = values_of_secret(sent);
+  message = known.hide(message);
+  for (auto& cause : causes) cause.message = known.hide(without_got(cause.message));
   const auto hint = hint_for(status, reason, causes, field(value, {"details"}), message);
   if (message.empty()) message = fmt::format("the API server answered {}", status);
   else if (!is_status) message = fmt::format("the API server answered {}: {}", status, message);

@@ -36,8 +36,9 @@ class ApiError : public Failure {
   std::vector<StatusCause> causes_;
 };
 
-// The Failure for an answer of 400 and more. `what`: "apply Deployment shop/backend".
-ApiError api_error(int status, std::string_view body, std::string_view what);
+// The Failure for an answer of 400 and more. `what`: "apply Deployment shop/backend". `sent`: the object that was refused, if it was one: of a
+// Secret no value is shown, whoever quotes it.
+ApiError api_error(int status, std::string_view body, std::string_view what, std::string_view sent = {});
 
 // Delta-seconds or an HTTP date, as a pause from `now` on.
 std::optional<Milliseconds> parse_retry_after(std::string_view header, std::optional<WallTime> now);

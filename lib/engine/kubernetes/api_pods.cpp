@@ -9,6 +9,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/exec.hpp"
 #include "lib/engine/kubernetes/log_lines.hpp"
+#include "lib/target/input.hpp"
 
 namespace codops::engine::kubernetes {
 namespace {
@@ -28,6 +29,8 @@ Call log_call(const std::string& namespace_, const std::string& pod, const LogOp
   if (options.limit_bytes) call.query.emplace_back("limitBytes", std::to_string(*options.limit_bytes));
   return call;
 }
+
+constexpr Milliseconds settling_time{300};
 
 // Of one container of a pod: has this instance ended?
 struct Instance {
@@ -53,28 +56,38 @@ void Api::logs(const std::string& namespace_, const std::string& pod, const LogO
 }
 
 void Api::follow_lines(const std::string& namespace_, const std::string& pod, const std::string& container,
-                       const std::function<void(std::string_view line)>& each, const Limits& limits) {
+                       const std::function<void(std::string_view line, bool ended)>& each, const Limits& limits) {
   const ObjectRef ref{"v1", "Pod", namespace_, pod};
   const auto before = instance_of(get(ref, limits), container);
   LogLines lines{each};
   Backoff backoff{Milliseconds{100}, Milliseconds{2'000}};
   const auto outage = Deadline::after(std::max(client_.outage(), Milliseconds{10'000}));
   bool ended = before.ended;
+  std::optional<std::size_t> taken;
   for (;;) {
     try {
       LogOptions options{.container = container, .follow = !ended, .timestamps = true, .since = lines.since()};
       logs(namespace_, pod, options, [&lines](std::string_view bytes) { lines.feed(bytes); }, limits);
-      // What was read after the end is known to be everything.
       if (ended) {
-        lines.end();
-        return;
+        // The node goes on writing what was said before the end: a second look that finds no more has everything.
+        if (taken == lines.taken()) {
+          lines.end();
+          return;
+        }
+        taken = lines.taken();
+        limits.within(settling_time).wait(-1, 0);
+        lines.cut_off();
+        continue;
       }
     } catch (const io::HttpFailure&) {
       if (outage.expired() || !backoff.wait(limits)) throw;
     }
     lines.cut_off();
     const auto now = find(ref, limits);
-    if (!now) return;
+    if (!now) {
+      lines.end();
+      return;
+    }
     const auto instance = instance_of(*now, container);
     if (instance.restarts != before.restarts) {
       // Its log is that of the next one now.
@@ -138,18 +151,23 @@ int Api::exec(const ExecSpec& spec, const io::ByteSource& in, const io::ByteSink
       if (sink) sink(output->bytes);
     }
     const bool sent = session.flush();
+    int silent = -1;
     if (input_open && sent) {
-      const auto count = in(chunk.data(), chunk.size());
-      if (count == 0) {
-        input_open = false;
-        session.end_stdin();
-      } else {
-        session.write({chunk.data(), count});
+      try {
+        const auto count = in(chunk.data(), chunk.size());
+        if (count == 0) {
+          input_open = false;
+          session.end_stdin();
+        } else {
+          session.write({chunk.data(), count});
+        }
+        moved = true;
+      } catch (const target::NothingYet& nothing) {
+        silent = nothing.fd;
       }
-      moved = true;
     }
     limits.check(fmt::format("the command in Pod {}/{}", spec.namespace_, spec.pod));
-    if (!moved) limits.wait(session.fd(), static_cast<short>(sent ? POLLIN : POLLIN | POLLOUT));
+    if (!moved) target::wait_for_either(session.fd(), static_cast<short>(sent ? POLLIN : POLLIN | POLLOUT), silent, limits);
   }
 }
 

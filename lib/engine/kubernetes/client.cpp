@@ -103,7 +103,7 @@ void Client::explain(const io::HttpFailure& failure, const Call& call) const {
 }
 
 void Client::refuse(const io::HttpResponse& response, const Call& call) const {
-  auto error = api_error(response.status, response.body, what_of(call));
+  auto error = api_error(response.status, response.body, what_of(call), call.body);
   if (response.status == 401 && !connection_.user.empty()) {
     throw ApiError{401, error.reason(), error.causes(), error.message(),
                    fmt::format("the credentials of user \"{}\" in {} were refused: log in again, or renew them", connection_.user, connection_.origin)};

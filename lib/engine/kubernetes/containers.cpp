@@ -177,7 +177,10 @@ std::vector<target::Container> PodContainers::list(std::string_view service, boo
     // A pod that is ending takes no new callers.
     if (!with_stopped && !text_at(pod, {"metadata", "deletionTimestamp"}).empty()) return;
     const auto pod_name = text_at(pod, {"metadata", "name"});
-    const auto& specs = field(pod, {"spec", "containers"});
+    auto specs = field(pod, {"spec", "containers"});
+    // The one that people mean comes first, as kubectl has it.
+    const auto main = text_at(pod, {"metadata", "annotations", "kubectl.kubernetes.io/default-container"});
+    if (specs.is_array()) std::stable_partition(specs.begin(), specs.end(), [&](const json& spec) { return !main.empty() && text_at(spec, {"name"}) == main; });
     for (const auto& spec : specs) {
       target::Container container;
       const auto name = text_at(spec, {"name"});

@@ -49,15 +49,17 @@ struct ExecSession::State {
 };
 
 ExecSession::ExecSession(Api& api, const Api::ExecSpec& spec, bool with_stdin, const Limits& limits) : state_{std::make_unique<State>()} {
-  state_->what = fmt::format("run \"{}\" in Pod {}/{}", spec.argv.empty() ? "" : spec.argv.front(), spec.namespace_, spec.pod);
-  Call call{.path = fmt::format("/api/v1/namespaces/{}/pods/{}/exec", io::percent_encode(spec.namespace_), io::percent_encode(spec.pod)),
+  const auto* subresource = spec.attach ? "attach" : "exec";
+  state_->what = spec.attach ? fmt::format("give input to Pod {}/{}", spec.namespace_, spec.pod)
+                             : fmt::format("run \"{}\" in Pod {}/{}", spec.argv.empty() ? "" : spec.argv.front(), spec.namespace_, spec.pod);
+  Call call{.path = fmt::format("/api/v1/namespaces/{}/pods/{}/{}", io::percent_encode(spec.namespace_), io::percent_encode(spec.pod), subresource),
             .what = state_->what};
   for (const auto& word : spec.argv) call.query.emplace_back("command", word);
   if (!spec.container.empty()) call.query.emplace_back("container", spec.container);
   call.query.emplace_back("stdin", with_stdin ? "true" : "false");
-  call.query.emplace_back("stdout", "true");
+  call.query.emplace_back("stdout", spec.attach ? "false" : "true");
   // A TTY has one output.
-  call.query.emplace_back("stderr", spec.tty ? "false" : "true");
+  call.query.emplace_back("stderr", spec.tty || spec.attach ? "false" : "true");
   call.query.emplace_back("tty", spec.tty ? "true" : "false");
   std::vector<std::string> protocols{protocol_v5};
   // v4 has no way to end stdin: a command that reads to its end would never end.
@@ -65,7 +67,7 @@ ExecSession::ExecSession(Api& api, const Api::ExecSpec& spec, bool with_stdin, c
   try {
     state_->socket = api.client().websocket(call, protocols, limits);
   } catch (ApiError& error) {
-    if (error.status() == 403) error.with_hint("it needs \"create\" and \"get\" on pods/exec");
+    if (error.status() == 403) error.with_hint(fmt::format("it needs \"create\" and \"get\" on pods/{}", subresource));
     throw;
   }
 }

@@ -6,6 +6,7 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/diff.hpp"
 #include "lib/kube/ownership.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
@@ -75,6 +76,7 @@ class Apply final : public plan::Action {
     kube::sort_for_apply(former);
     apply_objects(context_, former, Conflicts::take_over, limits);
     for (const auto& object : former) give_back(object, limits);
+    for (const auto& object : former) recount(object, args.value("counts", Json::object()), limits);
     auto added = objects_named(context_.next_objects, keys_of(args, "added"));
     kube::sort_for_delete(added);
     for (const auto& object : added) {
@@ -91,6 +93,7 @@ class Apply final : public plan::Action {
       former.push_back(found->second);
     }
     std::erase_if(former, [](const auto& object) { return !kube::is_workload(object); });
+    for (const auto& object : former) resume(object, limits);
     RolloutOptions options;
     options.going_back = true;
     options.progress = [&](const std::string& text) {
@@ -129,6 +132,26 @@ class Apply final : public plan::Action {
         }
       }
     }
+  }
+
+  // The record leaves the number open: as many as ran before.
+  void recount(const kube::Object& object, const Json& counts, const Limits& limits) {
+    const auto key = key_of(object);
+    if (!counts.contains(key)) return;
+    auto& api = context_.cluster.api();
+    const auto live = api.find(ref_of(object), limits);
+    if (!live || kube::replicas_of(kube::Object{*live}) == counts.at(key).get<int>()) return;
+    api.set_scale(ref_of(object), counts.at(key).get<int>(), limits);
+    if (const auto now = api.find(ref_of(object), limits)) context_.generations[key] = kube::Object{*now}.generation();
+  }
+
+  // Who paused it in mid-run would keep it from going back.
+  void resume(const kube::Object& object, const Limits& limits) {
+    const auto live = context_.cluster.api().find(ref_of(object), limits);
+    if (!live || kube::refuse_early({kube::Object{*live}}).empty() || !kube::refuse_early({object}).empty()) return;
+    context_.cluster.reporter().note(fmt::format("{} was paused by hand and is resumed, to go back", object.ref().text()));
+    const auto resumed = context_.cluster.api().patch(ref_of(object), k8s::Api::PatchKind::merge, {{"spec", {{"paused", nullptr}}}}, limits);
+    context_.generations[key_of(object)] = kube::Object{resumed}.generation();
   }
 
   void open_window(const kube::Object& object, const Limits& limits) {

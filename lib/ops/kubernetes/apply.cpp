@@ -4,10 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/diff.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/summary.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
@@ -32,16 +34,66 @@ bool keeps_rolling(const k8s::ApiError& error) {
   return error.message().find("spec.strategy.rollingUpdate") != std::string::npos && error.message().find("Recreate") != std::string::npos;
 }
 
+// A server that has taken a definition goes by it a moment later.
+constexpr Milliseconds definition_time{10'000};
+
+k8s::Applied apply_by_new_definition(RunContext& context, const Json& body, bool force, const Limits& limits) {
+  Backoff backoff{Milliseconds{100}, Milliseconds{1000}};
+  const auto until = limits.within(definition_time);
+  for (;;) {
+    const bool last = !backoff.wait(until);
+    try {
+      return context.cluster.api().apply(body, {.force = force}, limits);
+    } catch (const Failure& failure) {
+      const bool of_kind = dynamic_cast<const k8s::ApiError*>(&failure) != nullptr || failure.code() == Exit::config;
+      if (last || !of_kind) throw;
+    }
+    context.cluster.rediscover();
+  }
+}
+
 bool ends_a_wave(const kube::Object& object) { return object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty()); }
+
+constexpr int give_up_attempts = 5;
+
+// Numbers of replicas that these objects say no more: codops lets go of them first.
+void give_up_replicas(RunContext& context, const std::vector<kube::Object>& wave, const Limits& limits) {
+  auto& api = context.cluster.api();
+  for (const auto& object : wave) {
+    if (!kube::has_replicas(object) || kube::replicas_of(object)) continue;
+    for (int attempt = 1;; ++attempt) {
+      const auto live = api.find(ref_of(object), limits);
+      const auto patch = live ? kube::replicas_release(kube::Object{*live}, object, std::string{k8s::field_manager}) : std::string{};
+      if (patch.empty()) break;
+      try {
+        api.patch(ref_of(object), k8s::Api::PatchKind::json, Json::parse(patch), limits);
+        break;
+      } catch (const k8s::ApiError& error) {
+        // Controllers write status all the time.
+        if (error.status() != 409 || attempt == give_up_attempts) throw;
+      }
+    }
+  }
+}
 
 void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conflicts conflicts, const Limits& limits) {
   auto& api = context.cluster.api();
+  give_up_replicas(context, wave, limits);
   std::vector<Json> bodies;
   for (const auto& object : wave) bodies.push_back(object.json());
   auto outcomes = api.apply_all(bodies, {.force = conflicts == Conflicts::take_over}, limits);
   std::optional<Failure> first;
   for (std::size_t index = 0; index < wave.size(); ++index) {
     auto& outcome = outcomes[index];
+    if (const auto kind = kube::defined_kind(wave[index])) context.defined.insert(*kind);
+    if (outcome.failure && context.defined.contains({wave[index].group(), wave[index].kind()})) {
+      try {
+        outcome.applied = apply_by_new_definition(context, bodies[index], conflicts == Conflicts::take_over, limits);
+        outcome.failure = nullptr;
+      } catch (const Failure&) {
+        outcome.failure = std::current_exception();
+      }
+    }
     if (outcome.failure) {
       try {
         std::rethrow_exception(outcome.failure);

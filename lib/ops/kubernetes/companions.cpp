@@ -29,7 +29,7 @@ std::string run_migrations(RunContext& context, const std::vector<kube::Object>&
   for (const auto& manifest : manifests) {
     const auto job = migration_job(manifest, context.next.number, context.cluster.project());
     // Each line stays: a step's progress would show the last one alone.
-    const auto end = run_job(context.cluster, job, [&](std::string_view line) { context.cluster.reporter().note(secrets.hide(fmt::format("{}: {}", job.name(), line))); }, context.troubles, limits);
+    const auto end = run_job(context.cluster, job, [&](std::string_view line, bool) { context.cluster.reporter().note(secrets.hide(fmt::format("{}: {}", job.name(), line))); }, context.troubles, limits);
     if (end.exit_code != 0) {
       if (!end.start_error.empty()) throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" could not start: {}", job.name(), end.container, end.start_error)};
       throw Failure{Exit::failed, fmt::format("job/{}: container \"{}\" exited with {}{}", job.name(), end.container, end.exit_code,

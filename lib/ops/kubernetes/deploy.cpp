@@ -143,6 +143,7 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   options.migrations = desired.migrations;
   for (const auto& hook : cluster.environment().hooks.pre_deploy) options.pre_hooks.push_back(hook.shown);
   prepared.planned = plan_release(release_for(cluster, desired, observed), desired.objects, trials, observed, cluster.set(), options);
+  refuse_paused(prepared.planned, observed);
   auto& plan = prepared.planned.plan;
   plan.notes.insert(plan.notes.begin(), desired.notes.begin(), desired.notes.end());
   plan.notes.insert(plan.notes.end(), going.begin(), going.end());
@@ -226,7 +227,9 @@ DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Li
     settle_going(cluster, observed, objects, request.dry_run, limits);
     // A stored release is applied over whatever was changed since: that is what going back means.
     const auto trials = try_objects(cluster, objects, {}, observed, true, limits);
-    return plan_release(target, objects, trials, observed, cluster.set(), options_of(cluster, "rollback", token));
+    auto planned = plan_release(target, objects, trials, observed, cluster.set(), options_of(cluster, "rollback", token));
+    refuse_paused(planned, observed);
+    return planned;
   };
   if (request.dry_run) {
     auto observed = observe_state(cluster, limits);

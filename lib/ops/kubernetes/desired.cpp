@@ -8,6 +8,7 @@
 #include "lib/io/crypto.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/rollout.hpp"
+#include "lib/kube/secret_data.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/release/release_store.hpp"
 
@@ -71,7 +72,14 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
                   fmt::format("write image: NAME:${{{}}} in the manifests, or images: {{WORKLOAD: \"NAME:{{version}}\"}} in codops.yaml",
                               environment.version_variable.empty() ? "VERSION" : environment.version_variable)};
   }
+  for (const auto& image : kube::images_of(objects)) {
+    if (image.image.find("${") == std::string::npos) continue;
+    throw Failure{Exit::config, fmt::format("{}: the image {} has a variable that nothing gives a value", image.object.text(), image.image),
+                  fmt::format("only ${{{}}} is replaced; write the rest out, or images: {{{}: \"NAME:{{version}}\"}} in codops.yaml",
+                              environment.version_variable.empty() ? "VERSION" : environment.version_variable, image.object.name)};
+  }
   pin_digests(cluster, objects, desired, limits);
+  for (auto& object : objects) kube::settle_secret(object);
   const auto refused = kube::refuse_early(objects);
   if (!refused.empty()) throw Failure{Exit::config, fmt::format("{}", fmt::join(refused, "\n       ")), "nothing was changed"};
   desired.later = kube::place(objects, cluster.types(objects, limits), cluster.namespace_()).later;
@@ -96,7 +104,11 @@ std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limit
 void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observed, const Limits& limits) {
   std::vector<kube::Object> live;
   for (const auto& [ref, object] : observed.live) live.push_back(object);
-  const auto autoscalers = live_autoscalers(cluster, limits);
+  auto autoscalers = live_autoscalers(cluster, limits);
+  // One of ours that the manifests have no more goes with this very release.
+  std::erase_if(autoscalers, [&](const auto& one) {
+    return one.label(kube::applyset_part_of) == cluster.set().id() && std::none_of(desired.objects.begin(), desired.objects.end(), [&](const auto& object) { return object.ref() == one.ref(); });
+  });
   const auto scaled = kube::drop_scaled_replicas(desired.objects, live, autoscalers, std::string{k8s::field_manager});
   for (const auto& ref : scaled) desired.notes.push_back(fmt::format("{}: its HorizontalPodAutoscaler says how many replicas", ref.text()));
   desired.services = services_of(desired.objects, desired.digests);
@@ -117,7 +129,9 @@ void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observe
 std::vector<kube::Object> objects_of(const release::Specs& specs) {
   std::vector<kube::Object> objects;
   for (const auto& [key, spec] : specs) {
-    if (!key.starts_with(before_prefix)) objects.push_back(kube::Object::parse(spec.reveal()));
+    if (key.starts_with(before_prefix)) continue;
+    objects.push_back(kube::Object::parse(spec.reveal()));
+    kube::settle_secret(objects.back());  // of an older codops
   }
   kube::sort_for_apply(objects);
   return objects;

@@ -11,6 +11,7 @@
 #include "lib/ops/kubernetes/down.hpp"
 #include "lib/ops/kubernetes/interactive.hpp"
 #include "lib/ops/kubernetes/one_off.hpp"
+#include "lib/ops/kubernetes/services.hpp"
 #include "lib/ops/kubernetes/status.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 #include "lib/ops/logs.hpp"
@@ -54,9 +55,17 @@ class KubernetesEngine final : public Engine {
 
   std::vector<std::string> workloads(const Limits& limits) override {
     const auto observed = observe_state(cluster_, limits);
-    return workload_names(observed.current_objects);
+    auto names = workload_names(observed.current_objects);
+    for (auto& name : service_names(observed.current_objects)) names.push_back(std::move(name));
+    return names;
   }
   health::WorkloadState workload(const std::string& name, const Limits& limits) override {
+    if (names_service(name)) {
+      const auto service = service_state(cluster_, name, limits);
+      if (!service) return {.exists = false};
+      const bool reached = service->why.empty();
+      return {1, reached ? 1 : 0, 1, true, false, service->why};
+    }
     const auto found = workload_summary(cluster_, name, limits);
     if (!found) return {.exists = false};
     health::WorkloadState state{found->desired, found->ready, found->updated, true, false, {}};

@@ -132,8 +132,7 @@ class JobWatch {
 
 void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits) { cluster.api().remove(ref_of(job), {.propagation = "Background"}, limits); }
 
-JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<void(std::string_view line)>& each, std::vector<kube::Trouble>& troubles,
-               const Limits& limits) {
+JobEnd run_job(Cluster& cluster, const kube::Object& job, const EachLine& each, std::vector<kube::Trouble>& troubles, const Limits& limits, const Started& started) {
   auto& api = cluster.api();
   try {
     api.create(job.json(), limits);
@@ -157,10 +156,11 @@ JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<vo
         end.container = now.container;
         if (now.started && !followed) {
           followed = true;
-          api.follow_lines(pod.namespace_(), pod.name(), now.container, [&](std::string_view line) {
+          if (started) started(pod.name(), now.container);
+          api.follow_lines(pod.namespace_(), pod.name(), now.container, [&](std::string_view line, bool ended) {
             end.last_lines.emplace_back(line);
             if (end.last_lines.size() > kept_lines) end.last_lines.erase(end.last_lines.begin());
-            each(line);
+            each(line, ended);
           }, limits);
         }
         if (!now.exit_code) continue;

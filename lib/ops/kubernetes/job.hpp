@@ -20,10 +20,14 @@ struct JobEnd {
   std::vector<std::string> last_lines;
 };
 
+// The line, and whether it had its end: only the very last one may have none.
+using EachLine = std::function<void(std::string_view line, bool ended)>;
+// The pod's container runs, or has run already.
+using Started = std::function<void(const std::string& pod, const std::string& container)>;
+
 // Makes it (one of that name is taken for this very one) and follows it. Failure{failed} with the reason when its pod can't run at all;
 // `trouble` then says where the evidence is. Cancelled or past the deadline, the Job is removed with its pod.
-JobEnd run_job(Cluster& cluster, const kube::Object& job, const std::function<void(std::string_view line)>& each, std::vector<kube::Trouble>& troubles,
-               const Limits& limits);
+JobEnd run_job(Cluster& cluster, const kube::Object& job, const EachLine& each, std::vector<kube::Trouble>& troubles, const Limits& limits, const Started& started = {});
 
 // Background, so that its pods go as well. Absent is fine.
 void remove_job(Cluster& cluster, const kube::Object& job, const Limits& limits);

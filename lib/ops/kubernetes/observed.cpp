@@ -68,10 +68,12 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
   auto& api = cluster.api();
   const auto label = std::string{kube::applyset_part_of} + "=" + cluster.set().id();
   // Kinds and namespaces where members may be: what is wanted, and what was made before.
-  std::set<std::array<std::string, 3>> places;
+  // By group, kind and namespace: in the version that the manifests have, or every deploy would see the other one's form as a change.
+  std::map<std::array<std::string, 3>, std::string> places;
+  const auto group_of = [](const std::string& api_version) { return api_version.substr(0, api_version.find('/') == std::string::npos ? 0 : api_version.find('/')); };
   const auto add = [&](const std::vector<kube::Object>& objects) {
     for (const auto& object : objects) {
-      if (!is_namespace(object)) places.insert({object.api_version(), object.kind(), object.namespace_()});
+      if (!is_namespace(object)) places.emplace(std::array{group_of(object.api_version()), object.kind(), object.namespace_()}, object.api_version());
     }
   };
   add(wanted);
@@ -83,14 +85,12 @@ void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kub
   const auto& types = cluster.types(named, limits, parent);
   if (!parent.empty()) {
     for (const auto& list : kube::member_lists(parent, types)) {
-      places.insert({list.type->group.empty() ? list.type->version : list.type->group + "/" + list.type->version, list.type->kind, list.namespace_});
+      places.emplace(std::array{list.type->group, list.type->kind, list.namespace_}, list.type->group.empty() ? list.type->version : list.type->group + "/" + list.type->version);
     }
   }
-  std::set<std::array<std::string, 3>> known;  // an older version of a group lists the same objects
   std::vector<Place> listed;
-  for (const auto& [api_version, kind, namespace_] : places) {
-    const auto group = api_version.substr(0, api_version.find('/') == std::string::npos ? 0 : api_version.find('/'));
-    if (!known.insert({group, kind, namespace_}).second) continue;
+  for (const auto& [place, api_version] : places) {
+    const auto& [group, kind, namespace_] = place;
     const auto version = api_version.substr(group.empty() ? 0 : group.size() + 1);
     if (types.find(group, version, kind) == nullptr) continue;  // its CRD comes with this very release
     listed.push_back({api_version, kind, namespace_, {label, {}}});

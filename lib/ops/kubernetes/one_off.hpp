@@ -5,7 +5,8 @@
 
 namespace codops::ops::kubernetes {
 
-// As a Job; its output goes to `streams.out`. Removed afterwards. Returns the exit code.
+// As a Job; its output goes to `streams.out`, and `streams.in`, which reads standard input, to the command. Failure{unavailable} when that did
+// not get there whole. Removed afterwards. Returns the exit code.
 int run_one_off(Cluster& cluster, const OneOff& one_off, const target::ExecStreams& streams, const Limits& limits);
 // A pod that rests while the command runs in it on the caller's terminal.
 int run_on_terminal(Cluster& cluster, const OneOff& one_off, const Limits& limits);

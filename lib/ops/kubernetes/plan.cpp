@@ -7,6 +7,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/kube/rollout.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 
 namespace codops::ops::kubernetes {
@@ -50,6 +51,7 @@ bool needs_window(const kube::ObjectDiff& diff) { return diff.sign == Sign::chan
 struct Sorted {
   std::vector<std::string> changed, added, restarted, windows, left_open, adopted, watched;
   Json was = Json::object();  // key → the former restart's time
+  Json counts = Json::object();  // key → replicas that run, where the record leaves the number open
   std::vector<std::string> rolled;  // names for people
 };
 
@@ -118,6 +120,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     const auto& object = objects[index];
     const auto* live = observed.find(object.ref());
     auto diff = kube::diff(live == nullptr ? kube::Object{} : *live, trials[index].result.empty() ? object : trials[index].result);
+    if (!trials[index].note.empty()) plan.notes.push_back(fmt::format("{}: {}", object.ref().text(), trials[index].note));
     for (const auto& warning : trials[index].warnings) plan.warnings.push_back(fmt::format("{}: {}", object.ref().text(), warning));
     const auto adoption = live == nullptr ? std::nullopt : kube::adoption_of(*live, object, "codops");
     if (adoption) {
@@ -139,6 +142,9 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
       sorted.changed.push_back(key_of(object));
       // The record says nothing of what others wrote into it.
       if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
+      const auto recorded = std::find_if(observed.current_objects.begin(), observed.current_objects.end(), [&](const auto& one) { return one.ref() == object.ref(); });
+      const auto count = kube::replicas_of(*live);
+      if (count && recorded != observed.current_objects.end() && !kube::replicas_of(*recorded)) sorted.counts[key_of(object)] = *count;
       // What is recreated has no rolling window, and the API refuses one until the manifest is applied.
       if (needs_window(diff) && live->json().at("spec").value("/strategy/type"_json_pointer, "") != "Recreate") open_window(object);
     }
@@ -196,7 +202,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   }
   if (changes) {
     auto made = step("apply", changes_text(sorted.changed.size() + sorted.restarted.size(), sorted.added.size()),
-                     {{"changed", sorted.changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", sorted.adopted}, {"restarted", sorted.restarted}, {"was", sorted.was}}, plan::Phase::moved);
+                     {{"changed", sorted.changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", sorted.adopted}, {"restarted", sorted.restarted}, {"was", sorted.was}, {"counts", sorted.counts}}, plan::Phase::moved);
     made.undo = current == nullptr ? "remove what is new" : fmt::format("re-apply release {}", current->number);
     plan.steps.push_back(std::move(made));
     auto rollout = step("rollout", rollout_text(sorted.rolled), {{"watched", sorted.watched}}, plan::Phase::moved);

@@ -30,6 +30,7 @@ struct PlanOptions {
 struct Trial {
   kube::Object result;  // null: it could not be tried (its namespace or CRD comes with this release)
   std::vector<std::string> warnings;
+  std::string note;     // what the plan says of it
 };
 
 struct Planned {

@@ -13,6 +13,8 @@
 #include "lib/kube/fields.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/plain.hpp"
+#include "lib/kube/replicas.hpp"
+#include "lib/kube/rollout.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/rights.hpp"
@@ -93,6 +95,17 @@ std::map<std::size_t, kube::Object> known_good(Cluster& cluster, const std::vect
   return plain;
 }
 
+// Kinds whose definition changes with this very release: until that is in place the server judges by the old one.
+std::set<kube::Kind> redefined(const std::vector<kube::Object>& objects, const Observed& observed) {
+  std::set<kube::Kind> kinds;
+  for (const auto& object : objects) {
+    const auto kind = kube::defined_kind(object);
+    const auto* live = kind ? observed.find(object.ref()) : nullptr;
+    if (live != nullptr && !is_applied(*live, object)) kinds.insert(*kind);
+  }
+  return kinds;
+}
+
 // "environment "test" of project "shop" (namespace shop)", by the set's parent; where that can't be read, the set's id.
 std::string name_of_set(Cluster& cluster, const std::string& id, const std::string& namespace_, const Limits& limits) {
   constexpr std::string_view prefix = "codops-";
@@ -137,6 +150,7 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
                                bool force_conflicts, const Limits& limits) {
   std::vector<Trial> trials(objects.size());
   const auto absent = new_namespaces(objects, observed);
+  const auto new_rules = redefined(objects, observed);
   const auto known = known_good(cluster, objects, observed, limits);
   std::vector<std::string> problems;
   std::string hint;
@@ -146,6 +160,11 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     const auto& object = objects[index];
     if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
     const auto* live = observed.find(object.ref());
+    if (new_rules.contains({object.group(), object.kind()}) && (live == nullptr || !is_applied(*live, object))) {
+      if (live != nullptr) trials[index].result = kube::Object{kube::merged(live->json(), object.json(), std::string{k8s::field_manager})};
+      trials[index].note = "its CustomResourceDefinition changes with this release: the server is asked about it once that is in place";
+      continue;
+    }
     if (const auto result = known.find(index); result != known.end()) {
       trials[index].result = result->second;
       continue;
@@ -176,7 +195,11 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
       if (!outcome.failure) {
         kube::Object result{*outcome.applied.object};
         if (stops_rolling(observed.find(object.ref()), object)) result.edit()["spec"]["strategy"] = object.json().at("spec").at("strategy");
-        trials[indexes[number]] = {std::move(result), outcome.applied.warnings};
+        // What is left open stays (give_up_replicas), which the dry run does not know.
+        const auto* live = observed.find(object.ref());
+        const auto count = live == nullptr || kube::replicas_of(object) ? std::nullopt : kube::replicas_of(*live);
+        if (count) result.edit()["spec"]["replicas"] = *count;
+        trials[indexes[number]] = {std::move(result), outcome.applied.warnings, {}};
         continue;
       }
       try {
@@ -206,6 +229,19 @@ void refuse_other_sets(Cluster& cluster, const std::vector<kube::Object>& object
   }
   if (problems.empty()) return;
   throw Failure{Exit::failed, fmt::format("{} of somebody else; nothing was changed:\n       {}", problems.size() == 1 ? "an object is" : "objects are", fmt::join(problems, "\n       ")), hint};
+}
+
+void refuse_paused(const Planned& planned, const Observed& observed) {
+  static const Json::json_pointer paused{"/spec/paused"};
+  std::vector<std::string> problems, ways;
+  for (std::size_t index = 0; index < planned.objects.size(); ++index) {
+    const auto& object = planned.objects[index];
+    const auto* live = observed.find(object.ref());
+    if (live == nullptr || planned.diffs[index].sign == kube::Sign::same || object.json().contains(paused) || kube::refuse_early({*live}).empty()) continue;
+    problems.push_back(fmt::format("{}{} was paused by hand: its pods do not change", position_of(object), object.ref().text()));
+    ways.push_back(fmt::format("kubectl -n {} rollout resume {}", object.namespace_(), object.ref().text()));
+  }
+  if (!problems.empty()) throw Failure{Exit::failed, fmt::format("{}", fmt::join(problems, "\n       ")), fmt::format("nothing was changed; first: {}", fmt::join(ways, "; "))};
 }
 
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits) {

@@ -17,6 +17,9 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
 // before anything changes.
 void refuse_other_sets(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const std::string& hint, const Limits& limits);
 
+// Deployments that somebody paused: pods of theirs would not change, neither now nor on the way back. Failure{failed}, before anything has changed.
+void refuse_paused(const Planned& planned, const Observed& observed);
+
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

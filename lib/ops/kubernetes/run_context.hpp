@@ -34,6 +34,7 @@ struct RunContext {
   std::map<std::string, std::int64_t> generations;  // by key: what the last apply returned
   std::map<std::string, kube::Object> applied;      // by key: workloads as the last apply returned them
   std::set<std::string> settled;                    // by key: what the last apply returned was as it should be already
+  std::set<kube::Kind> defined;                     // whose CustomResourceDefinition this run has applied
   bool traffic_moved{false};                        // a pod of the new release was ready
   std::vector<kube::Trouble> troubles;              // of the rollout that failed
   int front_door_asked{0}, front_door_answered{0};

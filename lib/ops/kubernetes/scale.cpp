@@ -113,6 +113,10 @@ Planned plan_restart(Cluster& cluster, const DeployRequest& request, Observed& o
   const auto add = [&](const kube::Object& workload) {
     const auto live = cluster.api().find(ref_of(workload), limits);
     if (!live || kube::Object{*live}.is_going()) throw Failure{Exit::failed, fmt::format("{} was removed", workload.ref().text()), fmt::format("codops deploy {} {}", cluster.environment().name, current.version)};
+    if (!kube::refuse_early({kube::Object{*live}}).empty()) {
+      throw Failure{Exit::failed, fmt::format("{} was paused by hand: its pods do not change", workload.ref().text()),
+                    fmt::format("nothing was changed; first: kubectl -n {} rollout resume {}", workload.namespace_(), workload.ref().text())};
+    }
     keys.push_back(key_of(workload));
     names.push_back(workload.name());
     was[keys.back()] = live->at("spec").at("template").value("/metadata/annotations/kubectl.kubernetes.io~1restartedAt"_json_pointer, Json());

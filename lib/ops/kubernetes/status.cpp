@@ -13,6 +13,7 @@
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/job.hpp"
 #include "lib/ops/kubernetes/observed.hpp"
+#include "lib/ops/kubernetes/services.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::ops::kubernetes {
@@ -131,7 +132,7 @@ const kube::Object* found_in(const std::vector<kube::Object>& objects, const kub
 }  // namespace
 
 bool Status::healthy() const {
-  if (unknown) return false;
+  if (unknown || !unreached.empty()) return false;
   return release.has_value() && !unfinished && std::all_of(workloads.begin(), workloads.end(), [](const auto& workload) { return workload.healthy; });
 }
 
@@ -173,6 +174,8 @@ Status status_of(Cluster& cluster, const Limits& limits) {
   for (const auto& object : objects) {
     if (kube::is_workload(object) || holds_data(object)) kinds[object.namespace_()].insert(object.kind());
   }
+  auto others = std::async(std::launch::async, [&] { return drift_of_others(cluster, objects, limits); });
+  auto services = std::async(std::launch::async, [&] { return look_at_services(cluster, objects, limits); });
   std::map<std::string, Surroundings> seen;
   for (const auto& [namespace_, wanted] : kinds) seen.emplace(namespace_, look_around(cluster, namespace_, wanted, limits));
   for (const auto& object : objects) {
@@ -201,6 +204,14 @@ Status status_of(Cluster& cluster, const Limits& limits) {
     status.workloads.push_back(std::move(summary));
     drifted(kube::pod_drift(object, *live));
     drifted(kube::added_variables(object, *live));
+    // What the release's own manifest says is no drift.
+    if (kube::refuse_early({object}).empty()) drifted(kube::refuse_early({*live}).empty() ? std::vector<std::string>{} : std::vector<std::string>{"was paused by hand"});
+  }
+  for (auto& line : others.get()) status.drift.push_back(std::move(line));
+  for (const auto& service : service_states(objects, status.workloads, services.get())) {
+    if (!service.why.empty()) status.unreached.push_back(fmt::format("{}: {}", service.ref.text(), service.why));
+    if (!service.exists) status.drift.push_back(fmt::format("{} was removed", service.ref.text()));
+    for (const auto& line : service.drift) status.drift.push_back(fmt::format("{}: {}", service.ref.text(), line));
   }
   return status;
 }
@@ -264,6 +275,7 @@ std::string text(const Status& status) {
     out += fmt::format("  {:<{}}  {:<8}  {:<9}  {}  {}\n", workload.ref.text(), name_width, fmt::format("{}/{}", workload.ready, workload.desired), health_word(workload), image, up);
     for (const auto& why : workload.why) out += fmt::format("  {:<{}}  ! {}\n", "", name_width, why);
   }
+  for (const auto& line : status.unreached) out += fmt::format("  unreached   {}\n", line);
   if (status.running) out += fmt::format("  running     {}\n", *status.running);
   if (status.unfinished && !status.running) out += fmt::format("  unfinished  {}: codops resume {} or abort\n", *status.unfinished, status.environment);
   out += abandoned_text(status);
@@ -300,6 +312,7 @@ std::string json(const Status& status) {
     }
     out["services"].push_back(std::move(one));
   }
+  out["unreached"] = status.unreached;
   out["drift"] = status.drift;
   out["unfinished"] = status.unfinished ? Ordered(*status.unfinished) : Ordered();
   out["abandoned"] = status.abandoned;

@@ -11,6 +11,7 @@ struct Status {
   std::optional<release::Release> release;
   std::vector<kube::WorkloadSummary> workloads;
   std::vector<std::string> abandoned;  // Jobs of `run` that go on without their client: "namespace/name"
+  std::vector<std::string> unreached;    // Services that lead to no ready pod, a line each
   std::vector<std::string> drift;        // what differs from the release, a line each
   std::optional<std::string> unfinished; // "deploy v1.2.0 (release 13) died at step rollout"
   std::optional<std::string> running;    // who holds the lock

@@ -146,7 +146,7 @@ TEST_CASE("kubernetes: a log is followed to its end") {
   import_busybox(*cluster);
   run_pod(*cluster, "job", {"sh", "-c", "for i in $(seq 200); do echo line $i; done; sleep 1; echo last"});
   std::vector<std::string> lines;
-  cluster->api.follow_lines(cluster->ns, "job", "main", [&](std::string_view line) { lines.emplace_back(line); }, cluster->limits);
+  cluster->api.follow_lines(cluster->ns, "job", "main", [&](std::string_view line, bool) { lines.emplace_back(line); }, cluster->limits);
   REQUIRE(lines.size() == 201);
   CHECK(lines.front() == "line 1");
   CHECK(lines.back() == "last");

@@ -10,6 +10,7 @@
 #include "lib/engine/kubernetes/managed_fields.hpp"
 #include "lib/engine/kubernetes/object_name.hpp"
 #include "lib/engine/kubernetes/resource.hpp"
+#include "lib/io/crypto.hpp"
 #include "lib/io/files.hpp"
 #include "tests/support/source_dir.hpp"
 
@@ -32,7 +33,7 @@ TEST_CASE("kubernetes: how a command ended") {
 
 TEST_CASE("kubernetes: lines of a log come once, whatever is read again") {
   std::string told;
-  LogLines lines{[&told](std::string_view line) { told += std::string{line} + "|"; }};
+  LogLines lines{[&told](std::string_view line, bool ended) { told += std::string{line} + (ended ? "|" : "!"); }};
   CHECK(!lines.since());
   lines.feed("2026-11-26T10:00:00.1Z a\n2026-11-26T10:00:00.12Z b\n2026-11-26T10:00:00.12Z c\n2026-11-26T10:00:01Z ha");
   CHECK(told == "a|b|c|");
@@ -44,7 +45,24 @@ TEST_CASE("kubernetes: lines of a log come once, whatever is read again") {
   lines.cut_off();
   lines.feed("2026-11-26T10:00:01Z half \n2026-11-26T10:00:02Z\n2026-11-26T10:00:03Z last");
   lines.end();
-  CHECK(told == "a|b|c|d|half ||last|");
+  CHECK(told == "a|b|c|d|half ||last!");
+}
+
+TEST_CASE("kubernetes: a line that comes after a younger one of the other stream is told, and once") {
+  std::string told;
+  LogLines lines{[&told](std::string_view line, bool) { told += line; }};
+  lines.feed("2026-11-26T10:00:00.9Z a\n2026-11-26T10:00:02.5Z b\n");
+  lines.cut_off();
+  CHECK(to_rfc3339(*lines.since()) == "2026-11-26T10:00:00.000Z");
+  const auto before = lines.taken();
+  lines.feed("2026-11-26T10:00:00.9Z a\n2026-11-26T10:00:02.5Z b\n");
+  CHECK(lines.taken() == before);
+  lines.feed("2026-11-26T10:00:02.4Z c\n2026-11-26T10:00:02.5Z d\n2026-11-26T10:00:0");
+  CHECK(told == "abcd");
+  CHECK(lines.taken() > before);
+  lines.cut_off();
+  lines.feed("2026-11-26T09:00:00Z long ago\n2026-11-26T10:00:02.5Z b\n2026-11-26T10:00:02.4Z c\n2026-11-26T10:00:02.5Z d\n2026-11-26T10:00:03Z e\n");
+  CHECK(told == "abcde");
 }
 
 TEST_CASE("kubernetes: where objects are") {
@@ -131,6 +149,25 @@ TEST_CASE("kubernetes: a refusal does not quote the pods that it refuses") {
   CHECK(message_of("Invalid value: [{\"name\":\"secret\"}]: may not change") == "Pod \"p\" is invalid: spec.x: may not change");
   CHECK(message_of("Invalid value: 70000: must be between 1 and 65535, inclusive") == "Pod \"p\" is invalid: spec.x: Invalid value: 70000: must be between 1 and 65535, inclusive");
   CHECK(message_of("Invalid value: \"a{b}: c\": a lowercase name") == "Pod \"p\" is invalid: spec.x: Invalid value: \"a{b}: c\": a lowercase name");
+}
+
+TEST_CASE("kubernetes: a refusal quotes no value of a Secret") {
+  const json secret{{"apiVersion", "v1"}, {"kind", "Secret"}, {"stringData", {{"PIN", 1234567890123}, {"TOKEN", "to\"ken-one"}, {"URL", "postgres://u:pass-two@db/x"}}},
+                    {"data", {{"OLD", io::to_base64("old-three")}}}};
+  const auto message_of = [&](const std::string& message) {
+    return api_error(500, json{{"kind", "Status"}, {"message", message}}.dump(), "apply Secret shop/creds", secret.dump()).message();
+  };
+  CHECK(message_of("failed to create typed patch object (shop/creds; /v1, Kind=Secret): .stringData.PIN: expected string, got &value.valueUnstructured{Value:1234567890123}") ==
+        "apply Secret shop/creds: failed to create typed patch object (shop/creds; /v1, Kind=Secret): .stringData.PIN: expected string, got a number: put it in quotes");
+  CHECK(message_of("errors:\n  .a: expected string, got &value.valueUnstructured{Value:true}\n  .b: expected string, got &{map[x:1]}") ==
+        "apply Secret shop/creds: errors:\n  .a: expected string, got true or false: put it in quotes\n  .b: expected string, got a mapping");
+  for (const std::string& quoted : {std::string{"1234567890123"}, std::string{R"(to\"ken-one)"}, io::to_base64("to\"ken-one"), io::to_base64("1234567890123"), std::string{"pass-two"},
+                                    std::string{"old-three"}, io::to_base64("old-three")}) {
+    const auto said = message_of("a webhook says: " + quoted + " is weak");
+    CHECK(said == "apply Secret shop/creds: a webhook says: *** is weak");
+  }
+  // Whoever sends no Secret is told what is quoted.
+  CHECK(api_error(400, json{{"kind", "Status"}, {"message", "old-three"}}.dump(), {}, R"({"kind":"ConfigMap","data":{"a":"old-three"}})").message() == "old-three");
 }
 
 TEST_CASE("kubernetes: a plugin that is missing or hangs is named; the kubeconfig's own hint comes first") {
