@@ -102,6 +102,21 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   return findings;
 }
 
+std::vector<Finding> preflight_owners(const ArchiveHead& archive, io::postgres::Connection& server, const Limits& limits) {
+  std::map<std::string, std::string> owners;  // and one of their tables
+  for (const auto& entry : archive.entries) {
+    if (entry.description == "TABLE" && !entry.owner.empty()) owners.emplace(entry.owner, entry.table());
+  }
+  std::vector<Finding> findings;
+  for (const auto& [owner, table] : owners) {
+    const auto foreign = server.query("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND NOT pg_catalog.pg_has_role(oid, 'MEMBER')", {owner}, limits);
+    if (foreign.empty()) continue;
+    findings.push_back({true, fmt::format("\"{}\" belongs to role \"{}\" in the backup, of which \"{}\" is no member", table, owner, server.target().user),
+                        fmt::format("GRANT {} TO {}; or all of it to who restores: --no-owner; or a superuser's URL: --database-url-env NAME", io::postgres::quote_identifier(owner), io::postgres::quote_identifier(server.target().user))});
+  }
+  return findings;
+}
+
 namespace {
 
 // Neither a table nor a view nor a sequence, but what extensions brought.

@@ -33,7 +33,7 @@ class RedisRestore {
   RedisRestore(const RedisRestore&) = delete;
   RedisRestore& operator=(const RedisRestore&) = delete;
 
-  // Fills the spare databases and counts what is in them. The live ones are not touched.
+  // Takes databases that are empty now, fills them and counts what is in them. The live ones are not touched.
   void load(io::Reader& rdb, Progress& progress, const Limits& limits);
   // One transaction; what was live is in the spare ones afterwards.
   void swap(const std::string& stamp, const Limits& limits);
@@ -44,7 +44,6 @@ class RedisRestore {
   std::string note() const;
 
  private:
-  void keep_place_for_functions(const Limits& limits);
   struct State;
   std::unique_ptr<State> state_;
 };

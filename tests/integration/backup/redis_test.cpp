@@ -131,6 +131,49 @@ TEST_CASE("Redis: functions come back by an undo where there is nothing else") {
   CHECK(redis->ask({{"DBSIZE"}}).text == "0");
 }
 
+TEST_CASE("Redis: a database that somebody begins to use while a restore is under way stays theirs") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start();
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT 1 a"};
+  Backups backups;
+  redis->ask({{"SET", "mine", "1"}});
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  subject.redis->names_database = true;
+  const auto manifest = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest;
+  const auto limits = a_minute();
+  const auto fill_from = [&](backup::RedisRestore& restore) {
+    backup::PartReader reader{backups.store, "shop/test/" + manifest.label, *manifest.find("redis"), backups.keys, limits};
+    backup::Progress progress{backups.reporter, backups.clock, "restore", 0};
+    restore.load(reader, progress, limits);
+  };
+  {
+    // Between the look and the filling: another one is taken.
+    backup::RedisRestore restore{*subject.redis, *manifest.find("redis"), limits};
+    redis->ask({{"SELECT", "15"}, {"SET", "theirs", "x"}});
+    fill_from(restore);
+    CHECK(restore.kept() == "database 14");
+    // No other restore takes it too.
+    const auto code = [&] {
+      try {
+        const backup::RedisRestore second{*subject.redis, *manifest.find("redis"), limits};
+      } catch (const Failure& failure) {
+        return failure.code();
+      }
+      return Exit::ok;
+    };
+    CHECK(code() == Exit::locked);
+    // Filled, and then used: neither taken nor emptied.
+    redis->ask({{"SELECT", "14"}, {"SET", "session", "x"}});
+    CHECK_THROWS_WITH_AS(restore.swap("20261123_101500_250", limits), doctest::Contains("somebody else writes into database 14"), Failure);
+  }
+  CHECK(in_database(*redis, 15, {"GET", "theirs"}).text == "x");
+  CHECK(in_database(*redis, 14, {"GET", "session"}).text == "x");
+  CHECK(in_database(*redis, 14, {"EXISTS", "codops:restore:filling"}).text == "0");
+  CHECK(redis->ask({{"GET", "mine"}}).text == "1");
+}
+
 TEST_CASE("Redis: of an environment that has one database of several a restore touches that one, and so does its undo") {
   auto* postgres = PostgresServer::shared();
   const auto redis = OwnRedis::start({"--enable-debug-command", "yes"});
