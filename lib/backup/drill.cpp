@@ -73,7 +73,7 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   const Reading reading{catalogue, manifest.label, limits};
   auto server = open_session(server_target, limits);
   const auto programs = find_programs(server.server_version() / 10000, server_target, container, limits);
-  auto findings = preflight(*manifest.database, server, limits);
+  auto findings = preflight(*manifest.database, server, limits, "pg_default");  // where the scratch database is
   // Whose the objects are makes no difference to their content.
   std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \"") || finding.message.starts_with("tablespace \""); });
   require_possible(findings);
