@@ -95,7 +95,7 @@ class Restoring {
         auto identity = *manifest.database;
         if (request_.load.no_tablespaces) identity.tablespaces.clear();
         note(preflight(identity, server_, limits_, live_exists_ && swapping_ ? shape_of(server_, live_, limits_).tablespace : std::string{}));
-        if (!request_.load.no_owner && manifest.find("archive") != nullptr) note(preflight_owners(archive_head(*checked_, limits_), server_, limits_));
+        if (!request_.load.no_owner && manifest.find("archive") != nullptr) note(preflight_owners([&] { return archive_head(*checked_, limits_); }, server_, limits_));
         shape_ = shape_of(identity);
       }
       if (beside_.redis != nullptr) {

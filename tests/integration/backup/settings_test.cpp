@@ -168,6 +168,14 @@ TEST_CASE("restore: what its role may not set is told before and after, and is n
   tells(fmt::format("{}", fmt::join(restored.notes, "\n")));
   CHECK(restored.notes.size() == 3);
   CHECK(answer(shop.target(), "SELECT concat((SELECT count(*) FROM t), current_setting('work_mem'), (SELECT database FROM pg_replication_slots))") == "105MB" + restored.aside);
+  // Who may not say whose a table is can't restore it so, and is told before.
+  ask(shop.target(), "CREATE TABLE foreign_one (a int); ALTER TABLE foreign_one OWNER TO others");
+  backups.take(shop.target());
+  const auto owned = backup::check_restore(backups.catalogue, {"test", target, {}}, request, backups.keys, a_minute());
+  CHECK(std::any_of(owned.begin(), owned.end(), [](const auto& finding) { return finding.blocks && finding.message == "\"public.foreign_one\" belongs to role \"others\" in the backup, of which \"mere_owner\" is no member"; }));
+  request.load.no_owner = true;
+  for (const auto& finding : backup::check_restore(backups.catalogue, {"test", target, {}}, request, backups.keys, a_minute())) CHECK_FALSE(finding.blocks);
+  request.load.no_owner = false;
   // Nor may anybody else do it.
   target.user = "other_owner";
   try {
