@@ -10,8 +10,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(codops_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized
     -Wno-missing-field-initializers)
   # g++ 13 and later take a function's reference argument for the temporary that its result refers to.
-  check_cxx_compiler_flag(-Wdangling-reference HAS_Wdangling_reference)
-  if(HAS_Wdangling_reference)
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
     target_compile_options(codops_flags INTERFACE -Wno-dangling-reference)
   endif()
 endif()
@@ -23,6 +22,13 @@ if(CMAKE_UNITY_BUILD)
 endif()
 
 set(hardening -fstack-clash-protection -fstack-protector-strong -fcf-protection=full -ftrivial-auto-var-init=zero)
+# All at once, which is one compilation; one by one where some are unknown.
+string(JOIN " " together ${hardening})
+check_cxx_compiler_flag(${together} HAS_hardening)
+if(HAS_hardening)
+  target_compile_options(codops_flags INTERFACE ${hardening})
+  set(hardening)
+endif()
 foreach(flag IN LISTS hardening)
   string(MAKE_C_IDENTIFIER "HAS${flag}" known)
   check_cxx_compiler_flag(${flag} ${known})

@@ -26,7 +26,8 @@ class Deploy final : public Command {
     for (const auto& target : targets_) {
       const auto equals = target.find('=');
       if (equals != std::string::npos) {
-        request.services[target.substr(0, equals)] = target.substr(equals + 1);
+        const auto [found, first] = request.services.emplace(target.substr(0, equals), target.substr(equals + 1));
+        if (!first) throw Failure{Exit::usage, fmt::format("two versions of {}: \"{}\" and \"{}\"", found->first, found->second, target.substr(equals + 1))};
       } else if (request.version.empty()) {
         request.version = target;
       } else {
@@ -50,7 +51,7 @@ class Deploy final : public Command {
       return backup_before_deploy(services, environment, database, limits);
     };
     request.show = [&services](const std::string& text) {
-      if (services.options().verbosity > 0 || services.terminal().in) services.reporter().note(text);
+      if (services.options().verbosity > 0 || services.terminal().in) show_plan(services, text);
     };
     return ended(open_engine(services, environment_)->deploy(request, services.limits()), environment_);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lib/base/units.hpp"
 #include "lib/ops/time_account.hpp"
@@ -26,7 +27,7 @@ std::string json_of(const ops::DeployResult& result, const std::string& environm
   json["exit"] = static_cast<int>(run.exit);
   json["environment"] = environment;
   json["verb"] = run.plan.verb;
-  json["release"] = run.plan.release;
+  json["release"] = run.no_op ? run.plan.from : run.plan.release;
   json["version"] = run.plan.version;
   json["from"] = run.plan.from;
   json["from_version"] = run.plan.from_version;
@@ -116,6 +117,14 @@ std::function<bool(const std::string&)> asker(Services& services) {
     if (!services.terminal().in) return false;
     return services.confirm(question);
   };
+}
+
+void show_plan(Services& services, const std::string& text) {
+  Event event;
+  std::istringstream in{text};
+  std::getline(in, event.text);
+  for (std::string line; std::getline(in, line);) event.details.push_back(line);
+  services.reporter().report(event);
 }
 
 void require_consent(Services& services, const std::string& environment, const std::string& question) {

@@ -18,6 +18,9 @@ std::unique_ptr<ops::Host> open_host(Services& services, const std::string& envi
 // Asks on a terminal or with --yes; no terminal and no --yes is a "no" that says how to say yes.
 std::function<bool(const std::string&)> asker(Services& services);
 
+// A plan, line by line, before a question is asked.
+void show_plan(Services& services, const std::string& text);
+
 // For what does not ask anyway: where the environment is protected, a "yes" is wanted first.
 void require_consent(Services& services, const std::string& environment, const std::string& question);
 

@@ -2,15 +2,18 @@
 // gets as far as its socket.
 #include <curl/curl.h>
 
-#include <string>
+#include <cstdio>
+#include <initializer_list>
 
 int main() {
   if (::curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return 1;
   CURLM* multi = ::curl_multi_init();
   CURL* easy = ::curl_easy_init();
-  const auto ask = [&](const std::string& scheme) {
+  const auto ask = [&](const char* scheme) {
+    char url[64];
+    std::snprintf(url, sizeof url, "%s://localhost/file", scheme);
     ::curl_easy_reset(easy);
-    ::curl_easy_setopt(easy, CURLOPT_URL, (scheme + "://localhost/file").c_str());
+    ::curl_easy_setopt(easy, CURLOPT_URL, url);
     ::curl_easy_setopt(easy, CURLOPT_PROXY, "");
     ::curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, "/nonexistent");
     return ::curl_easy_perform(easy);

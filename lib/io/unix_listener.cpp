@@ -73,18 +73,22 @@ UnixListener::~UnixListener() {
 
 const std::string& UnixListener::path() const noexcept { return state_->path; }
 
-bool tcp_answers(const std::string& address, std::uint16_t port, const Limits& limits) {
+TcpAnswer ask_tcp(const std::string& address, std::uint16_t port, const Limits& limits) {
   sockaddr_in target{};
   target.sin_family = AF_INET;
   target.sin_port = htons(port);
-  if (::inet_pton(AF_INET, address.c_str(), &target.sin_addr) != 1) return false;
+  if (::inet_pton(AF_INET, address.c_str(), &target.sin_addr) != 1) return TcpAnswer::none;
   const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) == 0) return true;
-  if (errno != EINPROGRESS) return false;
-  if (limits.wait(socket.get(), POLLOUT) == 0) return false;
-  int error = 0;
-  socklen_t size = sizeof error;
-  return ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) == 0) return TcpAnswer::accepted;
+  int error = errno;
+  if (error == EINPROGRESS) {
+    if (limits.wait(socket.get(), POLLOUT) == 0) return TcpAnswer::none;
+    socklen_t size = sizeof error;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return TcpAnswer::none;
+  }
+  return error == 0 ? TcpAnswer::accepted : error == ECONNREFUSED ? TcpAnswer::refused : TcpAnswer::none;
 }
+
+bool tcp_answers(const std::string& address, std::uint16_t port, const Limits& limits) { return ask_tcp(address, port, limits) == TcpAnswer::accepted; }
 
 }  // namespace codops::io

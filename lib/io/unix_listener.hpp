@@ -24,7 +24,10 @@ class UnixListener {
   std::unique_ptr<State> state_;
 };
 
-// True when a connection to an IPv4 address succeeds within the limits.
+// How an IPv4 address takes a connection within the limits. refused: its host is reached, and nothing listens there.
+enum class TcpAnswer { accepted, refused, none };
+TcpAnswer ask_tcp(const std::string& address, std::uint16_t port, const Limits& limits);
+// True when it succeeds.
 bool tcp_answers(const std::string& address, std::uint16_t port, const Limits& limits);
 
 }  // namespace codops::io

@@ -15,6 +15,10 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr Milliseconds alone_time{5'000};
+constexpr Milliseconds alone_pause{250};
+constexpr int most_asked = 3;
+
 class Stop final : public plan::Action {
  public:
   explicit Stop(RunContext& context) : context_{context} {}
@@ -33,10 +37,12 @@ class Stop final : public plan::Action {
       }
     }
     std::size_t stopped = 0;
+    const bool alone = static_cast<bool>(context_.taking_over);
     in_parallel({[&] { stopped = stop_members(context_, leaving, limits); },
                  [&] {
                    if (context_.taking_over) context_.taking_over(limits);
                  }});
+    if (alone && context_.front_door) ask_once_more(limits);
     for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
     std::string done = stopped == 0 ? std::string{} : fmt::format("{} stopped, kept for rollback", stopped);
     if (stopped < leaving.size()) done += fmt::format("{}{} had been removed by somebody", done.empty() ? "" : "; ", leaving.size() - stopped);
@@ -65,6 +71,19 @@ class Stop final : public plan::Action {
   }
 
  private:
+  // Until now the old set answered what the new one did not: the proof that the new one serves alone. One lost probe is no verdict.
+  void ask_once_more(const Limits& limits) {
+    for (int asked = 1;; ++asked) {
+      try {
+        return ask_front_door(context_, 1, limits.within(alone_time));
+      } catch (const Failure&) {
+        limits.cancel.check();
+        if (asked == most_asked) throw;
+      }
+      limits.within(alone_pause).wait(-1, 0);
+    }
+  }
+
   RunContext& context_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <fstream>
+#include <sstream>
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/create_body.hpp"
@@ -17,10 +18,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Where a Dockerfile goes that is no file of the context.
+constexpr std::string_view other_dockerfile = ".codops.Dockerfile";
+
+// The text of the Dockerfile where it is none of the context's files: given in the compose file, or outside of the context.
+std::optional<std::string> separate_dockerfile(const compose::Build& build, const fs::path& folder, const std::string& service) {
+  if (!build.dockerfile_inline.empty()) return build.dockerfile_inline;
+  if (build.dockerfile.empty()) return std::nullopt;
+  const auto path = (fs::path{build.dockerfile}.is_absolute() ? fs::path{build.dockerfile} : folder / build.dockerfile).lexically_normal();
+  const auto relative = path.lexically_relative(folder.lexically_normal());
+  if (relative.empty() || *relative.begin() != "..") return std::nullopt;
+  auto text = io::read_file_if_there(path);
+  if (!text) throw Failure{Exit::config, fmt::format("there is no Dockerfile \"{}\" for service \"{}\"", path.string(), service)};
+  return text;
+}
+
 // The context as a tar stream, file after file, nothing held in memory.
 class Context {
  public:
-  Context(const fs::path& folder, const IgnoreFile& ignore, const std::string& dockerfile) : folder_{folder} {
+  Context(const fs::path& folder, const IgnoreFile& ignore, const std::string& dockerfile, std::optional<std::string> separate)
+      : folder_{folder}, separate_{std::move(separate)} {
     for (auto entry = fs::recursive_directory_iterator{folder}; entry != fs::recursive_directory_iterator{}; ++entry) {
       const auto relative = entry->path().lexically_relative(folder).string();
       const bool needed = relative == dockerfile || relative == ".dockerignore";
@@ -34,7 +51,19 @@ class Context {
   }
 
   bool next(io::TarEntry& entry, io::ByteSource& content) {
-    if (position_ == paths_.size()) return false;
+    if (position_ == paths_.size()) {
+      if (!separate_) return false;
+      entry = {};
+      entry.path = other_dockerfile;
+      entry.content = *std::exchange(separate_, std::nullopt);
+      entry.size = entry.content.size();
+      auto in = std::make_shared<std::istringstream>(entry.content);
+      content = [in](char* into, std::size_t size) {
+        in->read(into, static_cast<std::streamsize>(size));
+        return static_cast<std::size_t>(in->gcount());
+      };
+      return true;
+    }
     const auto& path = paths_[position_++];
     entry = {};
     entry.path = path.lexically_relative(folder_).string();
@@ -58,6 +87,7 @@ class Context {
 
  private:
   fs::path folder_;
+  std::optional<std::string> separate_;
   std::vector<fs::path> paths_;
   std::size_t position_{0};
 };
@@ -73,6 +103,8 @@ Built build_one(Host& host, const compose::Project& project, const compose::Serv
   options.tags = {built.image};
   options.tags.insert(options.tags.end(), build.tags.begin(), build.tags.end());
   options.dockerfile = build.dockerfile.empty() ? "Dockerfile" : fs::path{build.dockerfile}.is_absolute() ? fs::path{build.dockerfile}.lexically_relative(folder).string() : build.dockerfile;
+  auto separate = separate_dockerfile(build, folder, service.name);
+  if (separate) options.dockerfile = other_dockerfile;
   options.target = build.target;
   for (const auto& [name, value] : build.args) {
     if (value) options.args[name] = *value;
@@ -84,7 +116,7 @@ Built build_one(Host& host, const compose::Project& project, const compose::Serv
   options.pull = build.pull;
   options.cache_from = build.cache_from;
   const auto ignore_text = io::read_file_if_there(folder / ".dockerignore");
-  auto context = std::make_shared<Context>(folder, IgnoreFile{ignore_text.value_or("")}, options.dockerfile);
+  auto context = std::make_shared<Context>(folder, IgnoreFile{ignore_text.value_or("")}, options.dockerfile, std::move(separate));
   const auto tar = io::tar_stream([context](io::TarEntry& entry, io::ByteSource& content) { return context->next(entry, content); });
   std::deque<std::string> tail;
   std::string line;
@@ -129,10 +161,19 @@ void push_one(Host& host, const std::string& image, const Limits& limits) {
 
 std::vector<Built> build_services(Host& host, const compose::Project& project, const std::vector<std::string>& only, bool push, const Limits& limits) {
   std::vector<Built> all;
+  for (const auto& name : only) {
+    if (project.services.contains(name)) continue;
+    std::vector<std::string> names;
+    for (const auto& [known, service] : project.services) names.push_back(known);
+    throw Failure{Exit::usage, fmt::format("there is no service \"{}\"", name), fmt::format("there are: {}", fmt::join(names, ", "))};
+  }
   for (const auto& [name, service] : project.services) {
     if (!service.build || (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())) continue;
     all.push_back(build_one(host, project, service, limits));
     if (push) push_one(host, all.back().image, limits);
+  }
+  if (all.empty() && !only.empty()) {
+    throw Failure{Exit::config, fmt::format("none of these has build: in the compose file: {}", fmt::join(only, ", ")), "give it a build context, or push its image from elsewhere"};
   }
   if (all.empty()) throw Failure{Exit::config, "no service of the compose file has build:", "give it a build context, or push its image from elsewhere"};
   return all;

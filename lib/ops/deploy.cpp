@@ -93,6 +93,13 @@ Desired one_service_moved(Host& host, const DeployRequest& request, const Releas
     require_services(desired, {name});
     require_version(version);
     const auto project = load_compose(host.environment(), version, host.shell());
+    if (const auto service = project.services.find(name); service != project.services.end() && !request.force) {
+      const auto image = engine::docker::image_of(project, service->second);
+      if (const auto other = images_for(host.environment(), "codops-probe", host.shell()); other.contains(name) && other.at(name) == image) {
+        throw Failure{Exit::config, fmt::format("the image of \"{}\" does not change with the version: it is {}", name, image),
+                      fmt::format("write image: NAME:${{{0}}} in the compose file, or images: {{{1}: \"NAME:{{version}}\"}} in codops.yaml", host.environment().version_variable, name)};
+      }
+    }
     const auto images = find_images(host, project, {name}, limits);
     if (may_pull) pull_images(host, images, limits);
     auto rendered = render(project, host.environment(), facts_of(host, images, limits), {version, host.remote()});
@@ -134,9 +141,18 @@ bool is_fresh(const Host& host, const Version& version) {
   return !version.images.empty() && host.clock().steady() - version.looked < look_is_fresh;
 }
 
+std::vector<ImageState> images_of(Host& host, const DeployRequest& request, const Version& version, bool may_build, const Limits& limits) {
+  try {
+    return find_images(host, version.project, {}, limits);
+  } catch (const Failure& failure) {
+    if (!request.build || may_build || failure.code() != Exit::failed) throw;
+    throw Failure{failure.code(), failure.message() + "; a dry run builds nothing", fmt::format("codops build {} {}, then the dry run", host.environment().name, request.version)};
+  }
+}
+
 Desired whole_version(Host& host, const DeployRequest& request, const Version& version, bool may_pull, const Limits& limits) {
   if (request.build && may_pull) build_services(host, version.project, {}, false, limits);
-  const auto images = is_fresh(host, version) ? version.images : find_images(host, version.project, {}, limits);
+  const auto images = is_fresh(host, version) ? version.images : images_of(host, request, version, may_pull, limits);
   if (may_pull) pull_images(host, images, limits);
   return render(version.project, host.environment(), facts_of(host, images, limits), {request.version, host.remote()});
 }

@@ -107,12 +107,25 @@ void decide_members(ServiceRecord& service, const ServiceRecord* current, bool a
   }
   std::set<int> numbers;
   for (const auto& member : service.members) numbers.insert(member.number);
-  const bool joins_traffic = service.role == Role::stateless || service.role == Role::proxy || service.role == Role::exclusive;
+  // Who shares the network of the host or of another container can be on no other.
+  const bool joins_traffic = (service.role == Role::stateless || service.role == Role::proxy || service.role == Role::exclusive) && service.networks != "{}";
   for (int number = 1; static_cast<int>(service.members.size()) < service.replicas; ++number) {
     if (numbers.contains(number)) continue;
     auto name = fmt::format("{}-{}-r{}-{}", project, service.name, release, number);
     service.members.push_back({std::move(name), joins_traffic ? pool.next() : std::string{}, number});
   }
+}
+
+// Somebody else's to make: made here they would be empty.
+void require_external(const Desired& desired, const Observed& observed) {
+  const auto require = [](const std::vector<NamedObject>& wanted, const std::vector<std::string>& there, const char* what) {
+    for (const auto& object : wanted) {
+      if (!object.external || contains(there, object.name)) continue;
+      throw Failure{Exit::config, fmt::format("the external {} \"{}\" is not on the engine", what, object.name), fmt::format("docker {} create {} where it is to be new; or leave external out", what, object.name)};
+    }
+  };
+  require(desired.networks, observed.networks, "network");
+  require(desired.volumes, observed.volumes, "volume");
 }
 
 std::string config_hash_of(const Release& release) {
@@ -181,6 +194,7 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   next.environment = desired.environment;
   next.project = desired.project;
   next.services = desired.services;
+  require_external(desired, observed);
   AddressPool pool{observed.traffic.subnet, taken_addresses(observed)};
   for (auto& service : next.services) {
     const auto* was = current ? current->service(service.name) : nullptr;

@@ -12,6 +12,7 @@
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/proxy.hpp"
 
 namespace codops::ops {
@@ -103,9 +104,9 @@ std::optional<engine::docker::ContainerDetails> find_member(RunContext& context,
 }
 
 void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits) {
-  if (files.empty()) return;
   std::vector<io::TarEntry> entries;
   for (const auto& file : files) {
+    if (file.mounted) continue;
     io::TarEntry entry;
     entry.path = file.target.substr(file.target.find_first_not_of('/'));
     entry.content = context.blob(file.sha256, limits);
@@ -114,6 +115,7 @@ void put_files(RunContext& context, const std::string& container, const std::vec
     entry.gid = static_cast<std::uint32_t>(file.gid);
     entries.push_back(std::move(entry));
   }
+  if (entries.empty()) return;
   context.api.put_archive(container, "/", io::write_tar(entries), limits);
 }
 
@@ -135,6 +137,7 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
   auto body = Json::parse(spec->second.reveal());
   body["Image"] = image_name_for(context, service, limits);
   body["Labels"] = labels_of(context, service, member, body.value("Labels", Json::object()));
+  add_mounts(body, service.files, context.api, context.project, limits);
   const auto networks = service.networks.empty() ? Json::object() : Json::parse(service.networks);
   // Before API 1.44 a container is created on one network at most; the others are connected before it starts.
   bool first = true;

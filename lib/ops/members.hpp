@@ -34,7 +34,7 @@ bool revive_member(RunContext& context, const std::string& container, const std:
                    const std::string& alias, const Limits& limits);
 // Absent is fine.
 void remove_member(RunContext& context, const std::string& container, const Limits& limits);
-// Puts the release's files into a container's layer.
+// Puts the release's files into a container's layer, but for those that are mounted.
 void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits);
 
 bool rolls(release::Role role);

@@ -8,6 +8,7 @@
 #include "lib/engine/docker/lock.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/release/lock.hpp"
 
@@ -75,6 +76,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   body["Labels"][label_environment] = host.environment().name;
   body["Labels"][label_token] = one_off.token;
   if (one_off.token == one_off_token) body["Labels"][label_owner] = engine::docker::owner_text(release::this_process("run"));
+  add_mounts(body, service->files, api, host.project(), limits);
   const auto networks = service->networks.empty() ? Json::object() : Json::parse(service->networks);
   bool first = true;
   for (const auto& [network, endpoint] : networks.items()) {
@@ -94,6 +96,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   }
   std::vector<io::TarEntry> entries;
   for (const auto& file : service->files) {
+    if (file.mounted) continue;
     auto content = host.store().load_blob(file.sha256, limits);
     if (!content) continue;
     entries.push_back({file.target.substr(1), std::move(*content), static_cast<unsigned>(file.mode), io::TarEntry::Kind::file, {}, 0,

@@ -3,6 +3,7 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/health/run.hpp"
+#include "lib/io/unix_listener.hpp"
 #include "lib/ops/readiness.hpp"
 
 namespace codops::ops {
@@ -10,14 +11,31 @@ namespace codops::ops {
 bool probe_answers(RunContext& context, const engine::docker::ContainerDetails& details, const Awaited& awaited,
                    const nlohmann::json& ready, const Limits& limits);
 
-bool probe_answers(RunContext& context, const engine::docker::ContainerDetails& details, const Awaited& awaited,
-                   const nlohmann::json& ready, const Limits& limits) {
-  const int port = ready.value("port", awaited.service->port);
-  if (port == 0) return true;  // it runs, and nothing else is known to ask
+namespace {
+
+// On a network of the compose file: it joins the traffic once it is ready.
+std::string own_address(const RunContext& context, const engine::docker::ContainerDetails& details) {
   std::string address;
   for (const auto& [network, attachment] : details.networks) {
     if (network != context.traffic.name && !attachment.address.empty()) address = attachment.address;
   }
+  return address;
+}
+
+}  // namespace
+
+bool refuses_connections(RunContext& context, const engine::docker::ContainerDetails& details, int port, const Limits& limits);
+
+bool refuses_connections(RunContext& context, const engine::docker::ContainerDetails& details, int port, const Limits& limits) {
+  const auto address = own_address(context, details);
+  return !address.empty() && io::ask_tcp(address, static_cast<std::uint16_t>(port), limits.within(Milliseconds{2000})) == io::TcpAnswer::refused;
+}
+
+bool probe_answers(RunContext& context, const engine::docker::ContainerDetails& details, const Awaited& awaited,
+                   const nlohmann::json& ready, const Limits& limits) {
+  const int port = ready.value("port", awaited.service->port);
+  if (port == 0) return true;  // it runs, and nothing else is known to ask
+  const auto address = own_address(context, details);
   if (address.empty()) return false;
   health::Check check;
   check.name = awaited.member.container;

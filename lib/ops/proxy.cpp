@@ -123,7 +123,7 @@ void put_and_reload(RunContext& context, const std::string& proxy, const std::st
     ran = run(context, proxy, {"nginx", "-s", "reload"}, limits);
   }
   if (ran.exit == 0) return;
-  throw Failure{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(ran.output)),
+  throw plan::NothingMoved{Exit::config, fmt::format("nginx in {} refuses its configuration: {}", proxy, essence(ran.output)),
                 "mend the proxy's configuration and deploy again; nothing was reloaded"};
 }
 

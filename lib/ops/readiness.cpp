@@ -39,6 +39,13 @@ std::string how_it_ended(const ContainerDetails& details, const std::string& nam
   return fmt::format("{} exited with {}{}", name, details.exit_code, after);
 }
 
+// Only the compose file can say that a service is one that ends.
+std::string hint_for(const ContainerDetails& details, const release::ServiceRecord& service) {
+  if (details.state != RunState::exited || details.exit_code != 0 || details.oom_killed || service.role == Role::one_shot) return {};
+  return fmt::format("if \"{}\" is meant to run to its end: deploy: {{mode: replicated-job}} in the compose file, or let another service wait for it "
+                     "(depends_on with condition: service_completed_successfully)", service.name);
+}
+
 // The engine counts from the last start by somebody: a set that rested may have restarted long ago.
 std::int64_t restarts_in(const RunContext& context, const ContainerDetails& details, const std::string& name) {
   const auto before = context.restarts_before.find(name);
@@ -93,12 +100,17 @@ constexpr Milliseconds probe_pause{100};
 
 // A container without a Docker health check that settings ask to probe: by exec-free TCP or HTTP from here.
 bool probe_answers(RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Json& ready, const Limits& limits);
+// Whether nothing listens on that port. false too where it can't be reached from here (an engine elsewhere, one without root).
+bool refuses_connections(RunContext& context, const ContainerDetails& details, int port, const Limits& limits);
 
 namespace {
 
 // A proxy that was just started has a published port before nginx has a socket: a caller in between is reset. nginx opens its sockets before
 // it makes its workers, whatever they are asked for then.
+// What the proxy is about to lead to must take connections: behind it the old set answers in its place, and hides that until it is gone.
 bool listens(RunContext& context, const ContainerDetails& details, const Awaited& awaited, const Limits& limits) {
+  const auto& service = *awaited.service;
+  if (rolls(service.role)) return awaited.patient || !service.led || service.port == 0 || !refuses_connections(context, details, service.port, limits);
   if (awaited.service->role != Role::proxy || details.health != HealthState::none) return true;
   return !accepting_workers(context, awaited.member.container, limits).empty();
 }
@@ -117,12 +129,13 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
   auto events = context.api.events({{"type", {"container"}}, {"container", names}}, std::nullopt, within);
   for (;;) {
     bool probing = false;
+    std::string deaf;
     for (std::size_t index = 0; index < awaited.size(); ++index) {
       if (verdicts[index] == Verdict::ready) continue;
       const auto details = context.api.find_container(names[index], within);
       if (!details) throw Failure{Exit::failed, fmt::format("{} was removed while it started", names[index])};
       auto judgement = judge(context, *details, awaited[index], ready[index], within);
-      if (judgement.verdict == Verdict::failed) throw Failure{Exit::failed, judgement.why};
+      if (judgement.verdict == Verdict::failed) throw Failure{Exit::failed, judgement.why, hint_for(*details, *awaited[index].service)};
       if (judgement.verdict == Verdict::waiting && details->state == RunState::running && details->health == HealthState::none &&
           awaited[index].service->role != Role::one_shot) {
         if (probe_answers(context, *details, awaited[index], ready[index], within)) judgement.verdict = Verdict::ready;
@@ -131,10 +144,11 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
       if (judgement.verdict == Verdict::ready && !listens(context, *details, awaited[index], within)) {
         judgement.verdict = Verdict::waiting;
         probing = true;
+        deaf = fmt::format("; nothing listens on port {} of {}, where the proxy sends requests", awaited[index].service->port, names[index]);
       }
       verdicts[index] = judgement.verdict;
     }
-    const auto now = summary(awaited, verdicts);
+    const auto now = summary(awaited, verdicts) + deaf;
     if (progress && now != shown) progress(now);
     shown = now;
     if (std::all_of(verdicts.begin(), verdicts.end(), [](Verdict verdict) { return verdict == Verdict::ready; })) return;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/failure.hpp"
+#include "lib/base/spellings.hpp"
 #include "lib/compose/load.hpp"
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/create_body.hpp"
@@ -80,6 +81,24 @@ std::string networks_of(const Project& project, const Service& service, Role rol
   return json.dump();
 }
 
+// Whether a line of an nginx configuration sends requests to that upstream.
+bool passes_to(std::string_view config, std::string_view name) {
+  const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; };
+  for (std::size_t begin = 0; begin < config.size();) {
+    const auto end = std::min(config.find('\n', begin), config.size());
+    const auto line = config.substr(begin, end - begin);
+    begin = end + 1;
+    const auto word = line.find_first_not_of(" \t{");
+    if (word == std::string_view::npos || line[word] == '#' || (line.find("_pass") == std::string_view::npos && line.find("set ") == std::string_view::npos)) continue;
+    for (auto at = line.find(name); at != std::string_view::npos; at = line.find(name, at + 1)) {
+      const bool starts = at > 0 && !is_part(line[at - 1]);
+      const bool ends = at + name.size() == line.size() || !is_part(line[at + name.size()]);
+      if (starts && ends) return true;
+    }
+  }
+  return false;
+}
+
 int port_of(const Service& service, const settings::Environment& environment, const ImageFacts& image) {
   if (const auto set = environment.proxy.services.find(service.name); set != environment.proxy.services.end() && set->second.port) {
     return *set->second.port;
@@ -139,7 +158,12 @@ class Renderer {
     if (!desired_.proxy.service.empty() && project_.services.count(desired_.proxy.service) == 0) {
       throw Failure{Exit::config, fmt::format("proxy.service is \"{}\", and the compose file has no such service", desired_.proxy.service)};
     }
+    require_names();
     for (const auto& name : in_order(project_, environment_.proxy.service)) add_service(project_.services.at(name));
+    for (auto& record : desired_.services) {
+      record.led = is_led(record);
+      note_readiness(project_.services.at(record.name), record);
+    }
     add_networks();
     add_volumes();
     desired_.warnings.insert(desired_.warnings.end(), project_.warnings.begin(), project_.warnings.end());
@@ -163,7 +187,8 @@ class Renderer {
     record.image_id = image.id;
     record.digest = image.digest;
     record.role = role_of(project_, service, environment_, record.image);
-    const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, desired_.blobs);
+    refuse_what_is_shared(service);
+    const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, record.role == Role::proxy, desired_.blobs);
     record.files = travelling.files;
     auto body = engine::docker::create_body(project_, service, {travelling.replaced_mounts});
     if (record.role == Role::proxy) join_upstreams(body, record);
@@ -188,9 +213,50 @@ class Renderer {
     record.restart = engine::docker::restart_policy_of(service);
     record.limits = engine::docker::resource_limits(body.at("HostConfig"));
     record.hash = hash_of(record, body);
-    note_readiness(service, record, image);
+    if (!service.container_name.empty()) {
+      desired_.warnings.push_back(fmt::format("{} is not called \"{}\": codops names a container by its release; other services reach it as \"{}\"", record.name, service.container_name, record.name));
+    }
     desired_.specs.emplace(service.name, Secret{body.dump()});
     desired_.services.push_back(std::move(record));
+  }
+
+  // A misspelt name in the settings would be a rule for nobody: of data, one that is run twice.
+  // What is like no service at all may be one of another environment, or of a profile: told.
+  void require_names() {
+    const auto require = [&](const std::string& name, std::string_view where) {
+      if (project_.services.contains(name)) return;
+      std::vector<std::string> all;
+      for (const auto& [known, service] : project_.services) all.push_back(known);
+      const auto text = fmt::format("{} names \"{}\", and the compose file has no such service", where, name);
+      const auto near = nearest(name, all);
+      if (!near.empty()) throw Failure{Exit::config, text, fmt::format("did you mean \"{}\"?", near)};
+      desired_.warnings.push_back(text);
+    };
+    for (const auto& name : environment_.stateful) require(name, "stateful");
+    for (const auto& [name, readiness] : environment_.readiness) require(name, "readiness");
+    for (const auto& [name, upstream] : environment_.proxy.services) require(name, "proxy.services");
+  }
+
+  // A container is replaced under its own name: whoever lives in its namespaces or volumes would be left behind.
+  static void refuse_what_is_shared(const Service& service) {
+    const std::vector<std::pair<const char*, const std::string*>> modes{{"network_mode", &service.network_mode}, {"pid", &service.pid}, {"ipc", &service.ipc}};
+    for (const auto& [key, value] : modes) {
+      if (!value->starts_with("service:")) continue;
+      throw Failure{Exit::config, fmt::format("service \"{}\" has {}: {}: codops does not deploy containers that live in another one's", service.name, key, *value),
+                    "run both in one container, or let them talk over a network"};
+    }
+    if (std::any_of(service.volumes.begin(), service.volumes.end(), [](const auto& mount) { return !mount.subpath.empty(); })) {
+      throw Failure{Exit::config, fmt::format("service \"{}\" mounts a folder within a volume (subpath), which codops does not do: it would be the whole volume", service.name),
+                    "give it a volume of its own"};
+    }
+    if (!service.volumes_from.empty()) {
+      throw Failure{Exit::config, fmt::format("service \"{}\" has volumes_from: codops does not deploy it", service.name), "name the volume, and mount it in both services"};
+    }
+    for (const auto& mount : service.volumes) {
+      if (mount.target.starts_with('/')) continue;
+      throw Failure{Exit::config, fmt::format("service \"{}\" mounts to \"{}\", which is no absolute path", service.name, mount.target),
+                    "NAME:/PATH with a volume's name of two letters or more: one letter and a colon is a Windows path to compose"};
+    }
   }
 
   // The directory of the upstream file is a volume of codops': it outlives the container and a recreation.
@@ -233,12 +299,25 @@ class Renderer {
     return io::sha256_hex(all.dump());
   }
 
-  void note_readiness(const Service& service, const ServiceRecord& record, const ImageFacts& image) {
+  // A request is passed to it: "proxy_pass http://backend", "grpc_pass backend:50051", "set $to http://backend".
+  bool is_led(const ServiceRecord& record) const {
+    if (record.role != Role::stateless || record.port == 0) return false;
+    const auto proxy = std::find_if(desired_.services.begin(), desired_.services.end(), [](const auto& other) { return other.role == Role::proxy; });
+    if (proxy == desired_.services.end()) return false;
+    return std::any_of(proxy->files.begin(), proxy->files.end(), [&](const auto& file) { return passes_to(desired_.blobs.at(file.sha256), record.name); });
+  }
+
+  void note_readiness(const Service& service, const ServiceRecord& record) {
     if (record.role != Role::stateless) return;
+    const auto facts = images_.find(record.name);
+    const ImageFacts image = facts == images_.end() ? ImageFacts{} : facts->second;
     const bool checked = image.has_healthcheck || (service.healthcheck && !service.healthcheck->disable);
     if (!checked && record.ready == "{}") {
       desired_.warnings.push_back(fmt::format("{} has no health check: it counts as ready once {}", record.name,
-                                              record.port != 0 ? fmt::format("port {} accepts a connection", record.port) : "it runs"));
+                                              record.led ? fmt::format("port {} accepts a connection", record.port) : "it runs"));
+    }
+    if (std::any_of(service.networks.begin(), service.networks.end(), [](const auto& network) { return !network.second.ipv4_address.empty(); })) {
+      desired_.warnings.push_back(fmt::format("{} does not get the address that the compose file gives it: two of it run side by side while it rolls", record.name));
     }
     if (record.restart == "no") {
       desired_.warnings.push_back(fmt::format("{} has no restart policy: it stays down after a restart of the engine", record.name));

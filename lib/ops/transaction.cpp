@@ -206,9 +206,19 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   files.push_back(ReleaseStore::file_of(planned.next.number, desired.specs));
   files.push_back(ReleaseStore::environment_file(host_.environment().name));
   std::set<std::string> stored;
+  const auto mounted_of = [&](const release::FileRef& file) { return ReleaseStore::mounted(file, desired.blobs.contains(file.sha256) ? desired.blobs.at(file.sha256) : std::string{}); };
   if (current) {
     for (const auto& service : current->services) {
-      for (const auto& file : service.files) stored.insert(file.sha256);
+      for (const auto& file : service.files) {
+        stored.insert(file.sha256);
+        if (file.mounted) stored.insert(mounted_of(file).path);
+      }
+    }
+  }
+  for (const auto& service : planned.next.services) {
+    for (const auto& file : service.files) {
+      if (!file.mounted || !desired.blobs.contains(file.sha256)) continue;
+      if (auto made = mounted_of(file); stored.insert(made.path).second) files.push_back(std::move(made));
     }
   }
   for (const auto& [sha256, content] : desired.blobs) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "lib/base/failure.hpp"
@@ -99,10 +100,20 @@ void collect_objects(Collector& collector, const compose::Service& service, cons
   }
 }
 
+// Something is mounted over the place in the container's own layer.
+bool is_covered(const compose::Service& service, const std::string& target) {
+  const auto below = [&](std::string_view folder) {
+    while (folder.ends_with('/')) folder.remove_suffix(1);
+    return target.starts_with(folder) && target.size() > folder.size() && target[folder.size()] == '/';
+  };
+  return std::any_of(service.tmpfs.begin(), service.tmpfs.end(), [&](const std::string& entry) { return below(std::string_view{entry}.substr(0, entry.find(':'))); }) ||
+         std::any_of(service.volumes.begin(), service.volumes.end(), [&](const auto& mount) { return (mount.type == "tmpfs" || mount.type == "volume") && below(mount.target); });
+}
+
 }  // namespace
 
 Travelling travelling_files(const compose::Project& project, const compose::Service& service, const fs::path& directory,
-                            bool remote, std::map<std::string, std::string>& blobs) {
+                            bool remote, bool reloads, std::map<std::string, std::string>& blobs) {
   Travelling found;
   Collector collector{service, found, blobs};
   for (const auto& mount : service.volumes) {
@@ -125,9 +136,11 @@ Travelling travelling_files(const compose::Project& project, const compose::Serv
   collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444, false);
   collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444, true);
   std::sort(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
-  if (service.read_only && !found.files.empty()) {
-    throw Failure{Exit::config, fmt::format("service \"{}\" is read_only and has files that travel with the release", service.name),
-                  "mount them from a named volume, or drop read_only"};
+  if (!reloads) {
+    for (auto& file : found.files) file.mounted = service.read_only || is_covered(service, file.target);
+  } else if (service.read_only && !found.files.empty()) {
+    throw Failure{Exit::config, fmt::format("the proxy \"{}\" is read_only, and its files are replaced while it runs, without a restart", service.name),
+                  "drop read_only there, or bake its configuration into the image"};
   }
   return found;
 }

@@ -17,8 +17,8 @@ struct Travelling {
 };
 
 // Adds the contents to `blobs` by SHA-256. Failure{config} for a missing file, one that is too large, a writable bind on
-// a remote engine, or a file that lies outside the project.
+// a remote engine, or a file that lies outside the project. `reloads`: its files are replaced while it runs, as the proxy's are.
 Travelling travelling_files(const compose::Project& project, const compose::Service& service, const std::filesystem::path& directory,
-                            bool remote, std::map<std::string, std::string>& blobs);
+                            bool remote, bool reloads, std::map<std::string, std::string>& blobs);
 
 }  // namespace codops::ops

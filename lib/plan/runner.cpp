@@ -130,7 +130,9 @@ Outcome run_from(const Run& run, std::size_t first, bool first_was_begun) {
       outcome.failure = failure;
       run.reporter.report({Event::Kind::failed, step.name, failure.message(), {}, since(run, start), {}, {}});
       const bool cancelled = is_cancellation(failure.code());
-      const bool moved = (begun && step.phase != Phase::before) || phase_before(run.plan, index) != Phase::before;
+      const bool by_this_step = begun && step.phase != Phase::before && dynamic_cast<const NothingMoved*>(&caught) == nullptr;
+      // Where nothing served before, there was no traffic to move.
+      const bool moved = run.plan.from != 0 && (by_this_step || phase_before(run.plan, index) != Phase::before);
       outcome.exit = cancelled ? failure.code() : (moved ? Exit::moved_back : Exit::failed);
       const bool by_signal = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
       const auto signal_deadline = Deadline::after(run.undo_time_after_signal);

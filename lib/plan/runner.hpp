@@ -13,6 +13,11 @@
 
 namespace codops::plan {
 
+// Of a step that was to move traffic and is known not to have.
+struct NothingMoved : Failure {
+  using Failure::Failure;
+};
+
 // What carries out the steps of one kind. Undo must do nothing where there is nothing to undo, and bear a step that
 // was begun and never ended: the process may have died inside it.
 class Action {

@@ -47,6 +47,7 @@ Json service_to_json(const ServiceRecord& service) {
   Json files = Json::array();
   for (const auto& file : service.files) {
     files.push_back({{"target", file.target}, {"sha256", file.sha256}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}, {"secret", file.secret}});
+    if (file.mounted) files.back()["mounted"] = true;
   }
   Json json{{"name", service.name},
           {"role", to_string(service.role)},
@@ -62,6 +63,7 @@ Json service_to_json(const ServiceRecord& service) {
           {"ready", service.ready.empty() ? Json::object() : Json::parse(service.ready)},
           {"port", service.port},
           {"sticky", service.sticky},
+          {"led", service.led},
           {"replicas", service.replicas},
           {"configured_replicas", service.configured_replicas},
           {"stop_grace_seconds", service.stop_grace_seconds},
@@ -87,6 +89,7 @@ ServiceRecord service_from_json(const Json& json) {
   service.ready = json.at("ready").dump();
   service.port = json.at("port");
   service.sticky = json.value("sticky", false);
+  service.led = json.value("led", false);
   service.replicas = json.at("replicas");
   service.configured_replicas = json.at("configured_replicas");
   service.stop_grace_seconds = json.at("stop_grace_seconds");
@@ -100,7 +103,7 @@ ServiceRecord service_from_json(const Json& json) {
     const std::string target = file.at("target");
     // Releases of before this was recorded: by where compose puts secrets.
     const bool secret = file.value("secret", target.starts_with("/run/secrets/"));
-    service.files.push_back({target, file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid"), secret});
+    service.files.push_back({target, file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid"), secret, file.value("mounted", false)});
   }
   return service;
 }

@@ -34,6 +34,7 @@ struct FileRef {
   int mode{0644};
   int uid{0}, gid{0};
   bool secret{false};  // one of compose's secrets: its content is not shown
+  bool mounted{false};  // from the state's volume: nothing can be put into the container there
 
   // Whether the container has the same.
   bool operator==(const FileRef& other) const {
@@ -55,6 +56,7 @@ struct ServiceRecord {
   std::vector<std::string> depends_on;
   std::string ready;      // JSON object: how readiness is judged
   int port{0};            // its upstream's port behind the proxy; 0: not behind it
+  bool led{false};        // the proxy's files send requests to that port
   bool sticky{false};     // clients stay on one container (ip_hash)
   int replicas{1};
   int configured_replicas{1};  // what the compose file says: a changed value there wins over a scaled count

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,7 @@ using File = target::StateStore::File;
 constexpr std::string_view releases_folder = "meta/releases/";
 constexpr std::string_view secrets_folder = "secrets/";
 constexpr std::string_view files_folder = "files/";
+constexpr std::string_view mounts_folder = "mounts/";
 constexpr std::string_view history_folder = "meta/history/";
 constexpr std::string_view journal_folder = plan::journal_folder;
 constexpr std::string_view evidence_folder = "meta/evidence/";
@@ -217,6 +219,10 @@ File ReleaseStore::blob(const std::string& sha256, std::string content) {
   return {std::string{files_folder} + sha256, std::move(content)};
 }
 
+File ReleaseStore::mounted(const FileRef& file, std::string content) {
+  return {fmt::format("{}{}-{:o}-{}-{}", mounts_folder, file.sha256, file.mode, file.uid, file.gid), std::move(content), file.mode, file.uid, file.gid};
+}
+
 File ReleaseStore::environment_file(const std::string& name) {
   return {std::string{environment_path}, nlohmann::json{{"format", 1}, {"environment", name}}.dump()};
 }
@@ -232,8 +238,7 @@ Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_r
     kept.insert(entry->release);
   }
   Retention retention;
-  std::set<std::string> needed_blobs;
-  std::set<std::string> unneeded_blobs;
+  std::set<std::string> needed, unneeded;
   for (const auto& [number, release] : snapshot.releases) {
     const bool is_kept = kept.contains(number);
     if (!is_kept) {
@@ -242,12 +247,14 @@ Retention prune_plan(const Snapshot& snapshot, int current, int keep, int keep_r
       retention.paths.push_back(numbered(secrets_folder, number));
     }
     for (const auto& service : release.services) {
-      for (const auto& file : service.files) (is_kept ? needed_blobs : unneeded_blobs).insert(file.sha256);
+      for (const auto& file : service.files) {
+        auto& paths = is_kept ? needed : unneeded;
+        paths.insert(std::string{files_folder} + file.sha256);
+        if (file.mounted) paths.insert(ReleaseStore::mounted(file, {}).path);
+      }
     }
   }
-  for (const auto& sha256 : unneeded_blobs) {
-    if (!needed_blobs.contains(sha256)) retention.paths.push_back(std::string{files_folder} + sha256);
-  }
+  std::set_difference(unneeded.begin(), unneeded.end(), needed.begin(), needed.end(), std::back_inserter(retention.paths));
   std::set<std::string, std::less<>> runs;
   for (const auto& record : snapshot.journals) runs.insert(record.run);
   for (const auto& [path, text] : snapshot.evidence) runs.insert(path.substr(0, path.find('/')));

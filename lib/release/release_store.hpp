@@ -1,7 +1,7 @@
 #pragma once
 // The project's releases, history, journals and evidence at the target, read in one round trip and written in one.
 // Layout of the state: meta/{environment.json,releases/,history/,journal/RUN/,evidence/RUN/}, which every command reads,
-// and beside it secrets/NNNNNN.json and files/SHA256, which only those read that make containers.
+// and beside it secrets/NNNNNN.json, files/SHA256 and mounts/SHA256-MODE-UID-GID, which only those read that make containers.
 #include <map>
 #include <optional>
 #include <string>
@@ -60,6 +60,8 @@ class ReleaseStore {
   static target::StateStore::File file_of(const HistoryEntry& entry);
   static target::StateStore::File file_of(int release, const Specs& specs);
   static target::StateStore::File blob(const std::string& sha256, std::string content);
+  // The same once more, with the owner and the mode that a container is to see: what is mounted from there.
+  static target::StateStore::File mounted(const FileRef& file, std::string content);
   static target::StateStore::File environment_file(const std::string& name);
   // Room that is kept so that the end of a run finds a place on a disk that is full by then: written without it, in the same breath.
   static target::StateStore::File spare_room(bool kept);

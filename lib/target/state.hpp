@@ -19,6 +19,7 @@ class StateStore {
   struct File {
     std::string path;
     std::string content;
+    int mode{0600}, uid{0}, gid{0};  // where a state is made of files
   };
   virtual std::vector<File> read_all(const std::string& folder, const Limits& limits) = 0;
   // The last one only once all the others are there.

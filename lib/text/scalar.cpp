@@ -185,20 +185,10 @@ std::string format_real(double value) {
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
   std::array<char, 64> buffer{};
   const auto magnitude = std::fabs(value);
-  const bool scientific = magnitude != 0 && (magnitude < 1e-4 || magnitude >= 1e21);
+  const bool scientific = magnitude != 0 && (magnitude < 1e-4 || magnitude >= 1e6);
   const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
                                     scientific ? std::chars_format::scientific : std::chars_format::fixed);
-  std::string shown{buffer.data(), result.ptr};
-  // Beyond 2^53 the fixed form is exact, while Go pads the shortest digits with zeros.
-  if (!scientific && magnitude >= 9007199254740992.0) {
-    const auto short_end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                         std::chars_format::scientific).ptr;
-    std::string digits{buffer.data(), std::find(buffer.data(), short_end, 'e')};
-    std::erase(digits, '.');
-    digits.resize(shown.size(), '0');
-    shown = std::move(digits);
-  }
-  return shown;
+  return {buffer.data(), result.ptr};
 }
 
 std::string typed_text(const Node& scalar) {

@@ -226,7 +226,9 @@ std::vector<Node> parse_yaml_documents(std::string_view text, std::string file, 
   const auto name = std::make_shared<const std::string>(std::move(file));
   Builder builder{name, limits};
   try {
-    std::istringstream in{std::string{text}};
+    // yaml-cpp takes a quoted text that the end of the file cuts off behind a line break for a whole one; a comment without one is the mark
+    // that it misses.
+    std::istringstream in{text.ends_with('\n') ? std::string{text} + '#' : std::string{text}};
     YAML::Parser parser{in};
     while (parser.HandleNextDocument(builder)) {
     }

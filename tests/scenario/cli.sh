@@ -84,6 +84,14 @@ check "a failure as JSON" json 'd["exit"] == 78 and "2 problems" in d["error"] a
 check "and for people" grep -q '^error: ' err
 check "with its code" is "$code" 78
 
+printf 'project: shop1\nengine: kubernetes\nkubernetes: { manifests: nope }\nenvironments: { test: {} }\n' >project/codops.yaml
+run -C project config check test
+check "manifests that are not there are 78, by the place that names them" is "$code:$(grep -c '^codops.yaml:3:.*there are no manifests at' out)" 78:1
+mkdir project/nope
+run -C project config check test
+check "the project is called as its settings say" is "$code:$(grep -c 'in order: project "shop1", test' out)" 0:1
+rmdir project/nope
+
 run -o json config show --bogus
 check "a usage error as JSON" json 'd["exit"] == 64 and "--bogus" in d["error"]'
 

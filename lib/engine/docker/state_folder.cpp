@@ -112,7 +112,10 @@ bool add(const io::Fd& top, const target::StateStore::File& file) {
     if (wrote <= 0) return false;
     done += static_cast<std::size_t>(wrote);
   }
-  if (::fchmod(fd.get(), 0600) != 0 || ::fsync(fd.get()) != 0) return false;
+  if (file.uid != 0 || file.gid != 0) {
+    if (::fchown(fd.get(), static_cast<uid_t>(file.uid), static_cast<gid_t>(file.gid)) != 0) return false;
+  }
+  if (::fchmod(fd.get(), static_cast<mode_t>(file.mode)) != 0 || ::fsync(fd.get()) != 0) return false;
   if (::linkat(fd.get(), "", folder.get(), name_of(file.path).c_str(), AT_EMPTY_PATH) != 0) return false;
   if (::fsync(folder.get()) == 0) return true;
   ::unlinkat(folder.get(), name_of(file.path).c_str(), 0);

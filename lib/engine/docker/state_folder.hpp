@@ -21,7 +21,7 @@ std::optional<std::string> read_state_file(const io::Fd& folder, const std::stri
 // All below `path` ("": the folder itself), in no order. A path that isn't there, or is a file, has none.
 std::vector<target::StateStore::File> read_state_files(const io::Fd& folder, const std::string& path, std::uint64_t most_bytes);
 
-// New files, each whole and on the disk (file, name, folders above it) before the next begins; folders 0700, files 0600, as the archive API
+// New files, each whole and on the disk (file, name, folders above it) before the next begins; folders 0700, files as they say, as the archive API
 // would have them. false: something of that name is there, or the system refuses; then none of them is there.
 bool add_state_files(const io::Fd& folder, const std::vector<target::StateStore::File>& files);
 // Of the same files, those that are there.

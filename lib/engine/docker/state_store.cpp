@@ -54,7 +54,10 @@ std::vector<io::TarEntry> state_entries(const std::vector<target::StateStore::Fi
   for (const auto& path : folders) {
     entries.push_back({.path = prefix + path, .mode = 0700, .kind = io::TarEntry::Kind::directory, .mtime = now});
   }
-  for (const auto& file : files) entries.push_back({.path = prefix + file.path, .content = file.content, .mode = 0600, .mtime = now});
+  for (const auto& file : files) {
+    entries.push_back({.path = prefix + file.path, .content = file.content, .mode = static_cast<unsigned>(file.mode), .mtime = now, .uid = static_cast<std::uint32_t>(file.uid),
+                       .gid = static_cast<std::uint32_t>(file.gid)});
+  }
   return entries;
 }
 

@@ -19,7 +19,7 @@ std::string state_volume_name(const std::string& project);
 Labels state_labels(const std::string& project);
 // For what the engine said when it could not write there (a full disk, a read-only one).
 [[noreturn]] void state_not_written(const std::string& volume, const ApiError& error);
-// The files, 0600, below `prefix` ("" or "state/"), after the folders above them, 0700. `now`: seconds since 1970.
+// The files below `prefix` ("" or "state/"), after the folders above them, 0700. `now`: seconds since 1970.
 std::vector<io::TarEntry> state_entries(const std::vector<target::StateStore::File>& files, const std::string& prefix, std::int64_t now);
 
 class StateVolume final : public target::StateStore {

@@ -30,8 +30,8 @@ constexpr std::size_t longest_workload_part = 40;
 
 // A runtime may lose what a container says just before it ends (containerd 1.6 drops what is in its pipes then, and the log has it never). So
 // the command runs below a shell that says when both streams are through, and stays until that was read.
-constexpr const char* wrapper = R"(exec 3<&0; "$@" <&3 3<&- & c=$!; exec </dev/null 3<&-; trap 'kill -TERM $c' TERM; wait $c; r=$?; )"
-                                R"(printf '%s %s\n' "$0" $r; printf '%s %s\n' "$0" $r >&2; trap 'exit $r' TERM; sleep 30 & wait $!; exit $r)";
+constexpr const char* wrapper = R"(m=$1; shift; exec 3<&0; "$@" <&3 3<&- & c=$!; exec </dev/null 3<&-; trap 'kill -TERM $c' TERM; wait $c 2>/dev/null; r=$?; )"
+                                R"(printf '%s %s\n' "$m" $r; printf '%s %s\n' "$m" $r >&2; trap 'exit $r' TERM; sleep 30 & wait $!; exit $r)";
 
 // Thrown by whoever reads the lines, once the end of both streams is there.
 struct Through {
@@ -134,7 +134,7 @@ namespace {
 std::optional<int> run_once(Cluster& cluster, const OneOff& one_off, const target::ExecStreams& streams, bool wrapped, const Limits& limits) {
   const auto mark = "codops-end-" + io::to_hex(io::random_bytes(8));
   auto argv = one_off.argv;
-  if (wrapped) argv.insert(argv.begin(), {"sh", "-c", wrapper, mark});
+  if (wrapped) argv.insert(argv.begin(), {"sh", "-c", wrapper, "sh", mark});
   auto json = job_for(cluster, one_off, argv, limits);
   const bool attached = streams.in && may_attach(cluster, limits);
   if (streams.in && !attached && has_input()) {

@@ -2,6 +2,9 @@
 
 #include <set>
 
+#include "lib/io/fd.hpp"
+#include "lib/target/input.hpp"
+
 using namespace codops;
 using namespace codops::tests;
 using namespace std::chrono_literals;
@@ -234,6 +237,12 @@ TEST_CASE("docker: exec, with and without input") {
   CHECK(api.run_exec(id, {.argv = {"head", "-c", "3"}}, io::bytes_of(input), to_out, to_err, limits) == 0);
   CHECK(out == "yyy");
 
+  out.clear();
+  // An input that is silent holds nobody up.
+  const auto silent = io::make_pipe();
+  out.clear();
+  CHECK(api.run_exec(id, {.argv = {"echo", "there"}}, [&silent](char*, std::size_t) -> std::size_t { throw target::NothingYet{silent.read.get()}; }, to_out, to_err, limits) == 0);
+  CHECK(out == "there\n");
   out.clear();
   CHECK(api.run_exec(id, {.argv = {"id", "-u"}, .user = "nobody"}, {}, to_out, to_err, limits) == 0);
   CHECK(out == "65534\n");

@@ -51,7 +51,7 @@ fails "a version that runs out of memory" 5 '' 6 v1.3.3-oom8 --set monitor=40s
 cp "$APP/nginx/nginx.conf" "$WORK/nginx.conf"
 sed -i 's/^http {/http { no_such_directive on;/' "$APP/nginx/nginx.conf"
 ops deploy demo v1.1.0
-if ((CODE == 1 || CODE == 5 || CODE == 78)); then pass "an invalid nginx.conf"; else fail "an invalid nginx.conf" "exit $CODE: $(tail -n 3 "$WORK/err")"; fi
+if ((CODE == 1)); then pass "an invalid nginx.conf"; else fail "an invalid nginx.conf" "exit $CODE: $(tail -n 3 "$WORK/err")"; fi
 cp "$WORK/nginx.conf" "$APP/nginx/nginx.conf"
 serving "an invalid nginx.conf: the old release serves" v1.0.0 2
 expect "an invalid nginx.conf: the valid one is back" "$(docker exec "$(running nginx | cut -d' ' -f1)" nginx -t >/dev/null 2>&1; echo $?)" 0
@@ -64,5 +64,5 @@ cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
 fails "the front door does not answer as it should" 5 load 9 v1.1.0 --set front_door.path=/api/no/such
 exits "the next deploy succeeds" 0 deploy demo v1.1.0
 serving "and serves" v1.1.0 10
-expect "its history says all of it" "$("$CODOPS" -C "$APP" history demo -o json | jq -c '[.. | objects | select(has("result")) | .exit]')" '[1,0,1,1,5,5,5,1,5,0]'
+expect "its history says all of it" "$("$CODOPS" -C "$APP" history demo -o json | jq -c '[.. | objects | select(has("result")) | .exit]')" '[1,0,1,1,5,5,1,1,5,0]'
 finish

@@ -19,6 +19,9 @@ deploys() { # NAME EXIT VERSION ARGS...
 deploys "the first release, with its database" 0 v1.0.0
 check "the migration Job's output is shown" grep -q 'applying 2' "$WORK/deploy.txt"
 check "it answers" wait_for 20 test "$(version)" = v1.0.0
+# An autoscaler that is served in two versions, a Secret whose base64 has line ends: neither is a change, nor drift.
+expect "the same again changes nothing" "$("$CODOPS" deploy cluster v1.0.0 >"$WORK/again.txt" 2>&1; grep -cE '^ +(objects)? +[~+-] ' "$WORK/again.txt") $("$CODOPS" history cluster -o json | jq '.entries | length')" "0 1"
+check "all is well" wait_for 20 "$CODOPS" status cluster --check
 load_start up --url "$url" --get-new 100 --get-keep 100 --post 20 --downloads 0 --websockets 0
 deploys "the next release under load" 0 v1.1.0
 check "a verified backup was taken before it" grep -qE 'backup .*verified' "$WORK/deploy.txt"

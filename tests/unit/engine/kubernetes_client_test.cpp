@@ -5,6 +5,7 @@
 
 #include "lib/engine/json_fields.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/engine/kubernetes/exec.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
 #include "lib/io/files.hpp"
 #include "tests/support/scripted_http.hpp"
@@ -142,6 +143,29 @@ TEST_CASE("kubernetes client: refusals become failures with causes and hints") {
   CHECK(refused([&] { api.get(one, half_a_minute()); }).message() == "get ConfigMap shop/one: the API server answered 502: <html>");
   CHECK_THROWS_AS(api.get(one, half_a_minute()), Failure);
   CHECK(refused([&] { api.get(one, half_a_minute()); }).hint().find("CustomResourceDefinition") != std::string::npos);
+}
+
+TEST_CASE("kubernetes client: a log is read until it has ended, which is later than its container") {
+  const auto pod = [](const char* state) {
+    return ScriptedHttp::ok(json{{"status", {{"containerStatuses", {{{"name", "c"}, {"restartCount", 0}, {"state", {{state, json::object()}}}}}}}}}.dump());
+  };
+  const std::string a = "2026-11-26T10:00:00.1Z a\n", b = "2026-11-26T10:00:00.2Z b\n", c = "2026-11-26T10:00:00.3Z c";
+  ScriptedHttp server{{{pod("running")}, {ScriptedHttp::ok(a)}, {pod("terminated")}, {ScriptedHttp::ok(a + "2026-11-26T10:00:00.2")}, {ScriptedHttp::ok(a + b + c)}, {ScriptedHttp::ok(a + b + c)}}};
+  Api api{connection_to(server)};
+  std::string told;
+  api.follow_lines("shop", "p", "c", [&told](std::string_view line, bool ended) { told += std::string{line} + (ended ? "|" : "!"); }, half_a_minute());
+  CHECK(told == "a|b|c!");
+  CHECK(server.requests().size() == 6);
+  CHECK(server.requests()[1].find("follow=true") != std::string::npos);
+  CHECK(server.requests()[3].find("sinceTime=2026-11-26T10%3A00%3A00") != std::string::npos);
+}
+
+TEST_CASE("kubernetes client: attached to a container there is its input alone") {
+  ScriptedHttp server{{{refusal(403, "Forbidden")}}};
+  Api api{connection_to(server)};
+  const auto error = refused([&] { ExecSession{api, {.namespace_ = "shop", .pod = "p", .container = "c", .argv = {}, .attach = true}, true, half_a_minute()}; });
+  CHECK(error.message().starts_with("give input to Pod shop/p: "));
+  CHECK(server.requests().at(0).starts_with("GET /api/v1/namespaces/shop/pods/p/attach?container=c&stdin=true&stdout=false&stderr=false&tty=false "));
 }
 
 TEST_CASE("kubernetes client: credentials are renewed after 401, once") {

@@ -57,6 +57,7 @@ struct Fixture {
   std::vector<std::string> evidence;
 
   Fixture() {
+    plan.from = 1;
     plan.steps = {step("a", Phase::before), step("b", Phase::before, ""), step("c", Phase::moved), step("d", Phase::proven)};
   }
   Run run() {
@@ -95,6 +96,11 @@ TEST_CASE_FIXTURE(Fixture, "whatever step fails, before or after its work, every
       CHECK(fresh.world.things.empty());
       CHECK(fresh.evidence == std::vector<std::string>{failing.name});
       CHECK(outcome.exit == (failing.phase == Phase::before ? Exit::failed : Exit::moved_back));
+      // Of a first release: there was no traffic to move.
+      Fixture first;
+      first.plan.from = 0;
+      (after ? first.world.fails_after : first.world.fails_before) = failing.name;
+      CHECK(plan::run(first.run()).exit == Exit::failed);
     }
   }
 }

@@ -30,7 +30,7 @@ TEST_CASE("plain scalars have the types that Go's YAML gives them") {
       {"on", Kind::string, "on"},          {"0123", Kind::integer, "83"},     {"0x1F", Kind::integer, "31"},
       {"0o17", Kind::integer, "15"},       {"-0b11", Kind::integer, "-3"},    {"1_000", Kind::integer, "1000"},
       {"+1", Kind::integer, "1"},          {"08", Kind::real, "8"},           {"1.10", Kind::real, "1.1"},
-      {"1e3", Kind::real, "1000"},         {".5", Kind::real, "0.5"},         {"1e21", Kind::real, "1e+21"},
+      {"1e3", Kind::real, "1000"},         {".5", Kind::real, "0.5"},         {"1e21", Kind::real, "1e+21"}, {"1e6", Kind::real, "1e+06"}, {"1234567.5", Kind::real, "1.2345675e+06"}, {"999999.5", Kind::real, "999999.5"},
       {"0.0000001", Kind::real, "1e-07"},  {".inf", Kind::real, "+Inf"},      {"22:22", Kind::string, "22:22"},
       {"1.2.3", Kind::string, "1.2.3"},    {"-x", Kind::string, "-x"},          {".", Kind::string, "."},
       {"12ab", Kind::string, "12ab"},      {"\"12\"", Kind::string, "12"},    {"'true'", Kind::string, "true"},
@@ -39,7 +39,7 @@ TEST_CASE("plain scalars have the types that Go's YAML gives them") {
       {"2024-02-30", Kind::string, "2024-02-30"},
       {"2024-01-01T10:00:00+02:00", Kind::timestamp, "2024-01-01 10:00:00 +0200 +0200"},
       {"18446744073709551615", Kind::integer, "18446744073709551615"},
-      {"18446744073709551616", Kind::real, "18446744073709552000"}};
+      {"18446744073709551616", Kind::real, "1.8446744073709552e+19"}};
   for (const auto& [written, kind, shown] : cases) {
     CAPTURE(written);
     const auto node = scalar(written);
@@ -73,6 +73,13 @@ TEST_CASE("a merge is shallow, own keys win, the first of a list wins") {
 TEST_CASE("errors say where") {
   CHECK(failure_of("a: 1\nb: 2\na: 3\n") == "f.yaml:3:1: the key \"a\" is there already, in line 1");
   CHECK(failure_of("a: [1\nb: 2").starts_with("f.yaml:2:2: not valid YAML: "));
+  for (const char* cut : {"a: \"x", "a: \"x\n", "a: 'x\n", "a: [\"x\n\n", "a:\n  b: \"x\n  y\n"}) {
+    CAPTURE(cut);
+    CHECK(failure_of(cut).find("not valid YAML: ") != std::string::npos);
+  }
+  CHECK(parse_yaml("a: |+\n  x\n\n", "f.yaml").find("a")->text == "x\n\n");
+  CHECK(parse_yaml("a: |\n  x\n", "f.yaml").find("a")->text == "x\n");
+  CHECK(parse_yaml("a: \"x\n  y\"\n", "f.yaml").find("a")->text == "x y");
   CHECK(failure_of("1: x") == "f.yaml:1:1: the key 1 is a number; keys are text");
   CHECK(failure_of("? [a]\n: x") == "f.yaml:1:3: a key is a list; keys are text");
   CHECK(failure_of("a: &a [*a]") == "f.yaml:1:8: an alias names a value that holds it");
