@@ -124,6 +124,7 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
         if (*count == 0) return;
         frames.feed({incoming.data(), *count});
         moved = true;
+        limits.check("the command");
       }
     } catch (const io::HttpFailure&) {
       // The engine hangs up on input that nobody read any more, behind the last output; the exit code tells whether it was the end.
@@ -157,6 +158,17 @@ int Api::run_exec(const std::string& container, const ExecSpec& spec, const io::
     limits.within(Milliseconds{5}).wait(-1, 0);
     bounded.check("the command's exit code");
   }
+}
+
+void Api::run_attached(const std::string& container, const std::function<void()>& start, const io::ByteSource& in, const io::ByteSink& out,
+                       const io::ByteSink& err, const Limits& limits) {
+  const auto stream = client_.hijack({.method = "POST",
+                                      .path = fmt::format("/containers/{}/attach", io::percent_encode(container)),
+                                      .query = {{"stream", "1"}, {"stdin", "1"}, {"stdout", "1"}, {"stderr", "1"}}},
+                                     limits);
+  start();
+  StreamFrames frames{out, err};
+  pump(*stream, in, frames, limits);
 }
 
 void Api::put_archive(const std::string& container, const std::string& folder, const std::string& tar,
