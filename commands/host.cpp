@@ -66,7 +66,10 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   auto text = fmt::format("{} runs {} (release {}) · {}", environment, run.plan.version, run.plan.release, format_duration(run.elapsed));
   if (run.front_door_asked > 0) text += fmt::format(" · front door: {} of {} probes answered", run.front_door_answered, run.front_door_asked);
   text += "\n";
-  if (run.plan.from != 0 && run.plan.verb != "rollback") {
+  if (result.data_alone && !result.data_alone->empty()) {
+    text += fmt::format("  back:  a rollback never touches data: set the old definition of {} in the compose file, then codops deploy {} {} --allow-downtime\n",
+                        fmt::join(*result.data_alone, ", "), environment, run.plan.from_version);
+  } else if (!result.data_alone && run.plan.from != 0 && run.plan.verb != "rollback") {
     text += fmt::format("  back:  codops rollback {}      (release {} is kept)\n", environment, run.plan.from);
   }
   for (const auto& failed : run.failed_hooks) text += "  hook:  " + failed + "\n";

@@ -16,7 +16,10 @@
 namespace codops::commands {
 namespace {
 
-target::ExecStreams streams_of(Services& services) {
+// As a shell has it of a command whose output nobody reads any more: 128 and SIGPIPE.
+constexpr int nobody_reads = 141;
+
+target::ExecStreams streams_of(Services& services, bool& closed) {
   target::ExecStreams streams;
   if (!services.terminal().in) {
     streams.in = [](char* into, std::size_t size) {
@@ -26,9 +29,24 @@ target::ExecStreams streams_of(Services& services) {
       return count > 0 ? static_cast<std::size_t>(count) : 0;
     };
   }
-  streams.out = [&services](std::string_view bytes) { services.write(bytes); };
+  streams.out = [&services, &closed](std::string_view bytes) {
+    if (services.write(bytes)) return;
+    closed = true;
+    throw Failure{Exit::interrupted, "nobody reads the output any more"};
+  };
   streams.err = [](std::string_view bytes) { [[maybe_unused]] const auto written = ::write(STDERR_FILENO, bytes.data(), bytes.size()); };
   return streams;
+}
+
+// The command's exit code; as docker's client does, it ends with the reader of its output.
+Result piped(Services& services, const std::function<int(const target::ExecStreams&)>& act) {
+  bool closed = false;
+  try {
+    return {static_cast<Exit>(act(streams_of(services, closed))), {}, {}};
+  } catch (const Failure&) {
+    if (!closed) throw;
+    return {static_cast<Exit>(nobody_reads), {}, {}};
+  }
 }
 
 class Exec final : public Command {
@@ -54,13 +72,11 @@ class Exec final : public Command {
     target::ExecRequest request;
     request.argv = argv_;
     request.user = user_.value_or("");
-    int code = 0;
+    const auto& container = containers[index - 1].id;
     if (services.terminal().in && services.terminal().out) {
-      code = engine->exec_on_terminal(containers[index - 1].id, argv_, request.user, services.limits());
-    } else {
-      code = engine->containers().exec(containers[index - 1].id, request, streams_of(services), services.limits());
+      return {static_cast<Exit>(engine->exec_on_terminal(container, argv_, request.user, services.limits())), {}, {}};
     }
-    return {static_cast<Exit>(code), {}, {}};
+    return piped(services, [&](const auto& streams) { return engine->containers().exec(container, request, streams, services.limits()); });
   }
 
  private:
@@ -93,7 +109,7 @@ class Run final : public Command {
     if (services.terminal().in && services.terminal().out) {
       return {static_cast<Exit>(engine->run_on_terminal({service_, argv_, {}, true}, services.limits())), {}, {}};
     }
-    return {static_cast<Exit>(engine->run({service_, argv_, {}, false}, streams_of(services), services.limits())), {}, {}};
+    return piped(services, [&](const auto& streams) { return engine->run({service_, argv_, {}, false}, streams, services.limits()); });
   }
 
  private:

@@ -55,7 +55,7 @@ class Start final : public plan::Action {
         start_member(context_, service, member, limits);
         pending.push_back({&service, member});
       }
-      summary.push_back(members.size() == 1 ? service.name : fmt::format("{} ×{}", service.name, members.size()));
+      summary.push_back(members.size() < 2 ? service.name : fmt::format("{} ×{}", service.name, members.size()));
     }
     settle();
     return fmt::format("{}", fmt::join(summary, ", "));

@@ -43,11 +43,21 @@ class Stop final : public plan::Action {
                    if (context_.taking_over) context_.taking_over(limits);
                  }});
     if (alone && context_.front_door) ask_once_more(limits);
-    for (const auto& name : args.at("remove")) remove_member(context_, name, limits);
+    for (const auto& name : args.at("remove")) remove_stranger(name, limits);
     std::string done = stopped == 0 ? std::string{} : fmt::format("{} stopped, kept for rollback", stopped);
     if (stopped < leaving.size()) done += fmt::format("{}{} had been removed by somebody", done.empty() ? "" : "; ", leaving.size() - stopped);
     if (resting > 0) done += fmt::format("{}{} left running for rollback", done.empty() ? "" : "; ", resting);
     return done;
+  }
+
+  // It is others': data that it has in a volume without a name stays.
+  void remove_stranger(const std::string& name, const Limits& limits) {
+    const auto details = context_.api.find_container(name, limits);
+    if (!details) return;
+    const auto label = details->labels.find("com.docker.compose.service");
+    const auto* service = label == details->labels.end() ? nullptr : context_.next.service(label->second);
+    context_.require_lock();
+    context_.api.remove_container(details->id, true, service != nullptr && rolls(service->role), limits);
   }
 
   void undo(const plan::Step& step, const Limits& limits) override {

@@ -55,6 +55,7 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
         if (booting == Booting::awaited && unready) awaited.push_back({&service, member, true});
         continue;
       }
+      if (details && details->state != target::RunState::running) require_alone(context, service, *details, limits);
       if (details) revive_member(context, member.container, service.restart, member.address, rolls(service.role) ? service.name : std::string{}, limits);
       else remake(service, member);
       names.push_back(member.container);

@@ -9,6 +9,7 @@
 #include "lib/ops/companions.hpp"
 #include "lib/ops/images.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/others.hpp"
 #include "lib/ops/preflight.hpp"
 #include "lib/ops/render.hpp"
 #include "lib/ops/version_name.hpp"
@@ -60,12 +61,18 @@ PlanOptions options_for(const Host& host, const DeployRequest& request, const st
 }
 
 // Scale and restart keep what the release that serves was made of, whatever the checkout says by now.
-Desired as_deployed(Host& host, const Release& current, const Limits& limits) {
+Desired as_deployed(Host& host, const Observed& observed, const Release& current, const Limits& limits) {
   Desired desired;
   desired.project = host.project();
   desired.environment = host.environment().name;
   desired.version = current.version;
   desired.services = current.services;
+  // What others started in its place is taken over, or made again, by the definition on record.
+  const auto* recorded = observed.snapshot.current();
+  for (auto& service : desired.services) {
+    const auto* known = is_of_others(service) && recorded != nullptr ? recorded->service(service.name) : nullptr;
+    if (known != nullptr) service = *known;
+  }
   desired.specs = host.store().load_specs(current, limits);
   desired.networks = networks_of(current);
   desired.proxy.service = host.environment().proxy.service;
@@ -87,8 +94,8 @@ void require_services(const Desired& desired, const std::vector<std::string>& na
 }
 
 // `deploy ENV backend=v1.2.0`: that service from the compose file, everything else as it serves.
-Desired one_service_moved(Host& host, const DeployRequest& request, const Release& current, bool may_pull, const Limits& limits) {
-  auto desired = as_deployed(host, current, limits);
+Desired one_service_moved(Host& host, const DeployRequest& request, const Observed& observed, const Release& current, bool may_pull, const Limits& limits) {
+  auto desired = as_deployed(host, observed, current, limits);
   for (const auto& [name, version] : request.services) {
     require_services(desired, {name});
     require_version(version);
@@ -165,8 +172,8 @@ Desired desired_for(Host& host, const DeployRequest& request, const std::optiona
     throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", host.environment().name),
                   fmt::format("codops deploy {} VERSION", host.environment().name)};
   }
-  if (!request.services.empty()) return one_service_moved(host, request, *current, may_pull, limits);
-  auto desired = as_deployed(host, *current, limits);
+  if (!request.services.empty()) return one_service_moved(host, request, observed, *current, may_pull, limits);
+  auto desired = as_deployed(host, observed, *current, limits);
   require_services(desired, request.restart);
   for (const auto& [name, count] : request.scale) {
     require_services(desired, {name});
@@ -254,6 +261,7 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     result.plan_text = plan_text(host, planned, current);
     result.run.plan = planned.plan;
     result.run.no_op = planned.plan.empty();
+    if (planned.current) result.data_alone = differ_in_data_alone(*planned.current, planned.next);
   };
   std::optional<std::vector<migrate::File>> files;
   const auto companies_for = [&](const Observed& observed, const Desired& desired) {
@@ -312,8 +320,8 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
   options.old_set_running = host.environment().old_set == settings::OldSet::running;
   const auto plan_for = [&](const Observed& observed, const std::string& token) {
     options.token = token;
-    const auto& target = rollback_target(observed.snapshot, request.to);
     const auto current = serving(observed, host.project());
+    const auto& target = rollback_target(observed.snapshot, request.to, current && !is_on_record(observed, *current));
     ProxySettings proxy{host.environment().proxy.service, host.environment().proxy.upstreams,
                         current && current->upstreams.find("proxy_connect_timeout") != std::string::npos};
     auto planned = plan_rollback(target, proxy, observed, options);
@@ -329,6 +337,11 @@ DeployResult rollback(Host& host, const RollbackRequest& request, const Limits& 
     result.plan_text = plan_text(host, planned, current);
     result.run.plan = planned.plan;
     result.run.no_op = planned.plan.empty();
+    if (planned.plan.empty() && !planned.kept_data.empty()) {
+      throw Failure{Exit::failed,
+                    fmt::format("release {} ({}) differs from what serves in {} alone, and a rollback never touches data", target.number, target.version, fmt::join(planned.kept_data, ", ")),
+                    fmt::format("nothing was changed; set the old definition in the compose file, then: codops deploy {} {} --allow-downtime", host.environment().name, target.version)};
+    }
     return planned;
   };
   if (request.dry_run) {

@@ -8,6 +8,9 @@
 #include "lib/io/crypto.hpp"
 #include "lib/ops/addresses.hpp"
 #include "lib/ops/adopted.hpp"
+#include "lib/ops/carried_volumes.hpp"
+#include "lib/ops/others.hpp"
+#include "lib/ops/sole_writer.hpp"
 #include "lib/ops/transition.hpp"
 
 namespace codops::ops {
@@ -50,10 +53,10 @@ int replicas_of(const ServiceRecord& wanted, const ServiceRecord* current, const
   return wanted.configured_replicas;
 }
 
-bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool adopted) {
-  if (current.hash.empty() && adopted) {
-    // Made by docker compose: data is left where it is when the image is the same; anything else rolls once.
-    return wanted.role == Role::stateful && wanted.image_id == current.image_id;
+bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool has_its_mounts) {
+  if (is_of_others(current)) {
+    // Made by docker compose: data is left where it is when the image and what it is mounted from are the same; anything else rolls once.
+    return (wanted.role == Role::stateful || is_of_others(wanted)) && wanted.image_id == current.image_id && has_its_mounts;
   }
   return wanted.same_definition(current);
 }
@@ -88,14 +91,14 @@ void readdress(ServiceRecord& service, AddressPool& pool) {
   }
 }
 
-void decide_members(ServiceRecord& service, const ServiceRecord* current, bool adopted, int release, const std::string& project, AddressPool& pool,
+void decide_members(ServiceRecord& service, const ServiceRecord* current, bool has_its_mounts, int release, const std::string& project, AddressPool& pool,
                     const Observed& observed, const PlanOptions& options) {
   service.replicas = replicas_of(service, current, options);
   service.members.clear();
   service.set = release;
   const bool may_change = options.only.empty() || contains(options.only, service.name);
   const bool forced = options.force && may_change && (service.role == Role::stateless || contains(options.only, service.name));
-  if (current != nullptr && is_same(service, *current, adopted) && !forced) {
+  if (current != nullptr && is_same(service, *current, has_its_mounts) && !forced) {
     service.members = kept_members(service, *current, observed);
     std::sort(service.members.begin(), service.members.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     if (service.members.size() > static_cast<std::size_t>(service.replicas)) {
@@ -113,6 +116,35 @@ void decide_members(ServiceRecord& service, const ServiceRecord* current, bool a
     if (numbers.contains(number)) continue;
     auto name = fmt::format("{}-{}-r{}-{}", project, service.name, release, number);
     service.members.push_back({std::move(name), joins_traffic ? pool.next() : std::string{}, number});
+  }
+}
+
+// Whether what others started is mounted from where the service's definition says.
+bool has_mounts_of(const Desired& desired, const ServiceRecord* current, const Observed& observed) {
+  if (current == nullptr || !is_of_others(*current)) return true;
+  const auto spec = desired.specs.find(current->name);
+  if (spec == desired.specs.end()) return true;
+  const auto wanted = mounts_of(nlohmann::json::parse(spec->second.reveal()));
+  return std::all_of(current->members.begin(), current->members.end(), [&](const Member& member) {
+    const auto* container = observed.container(member.container);
+    return container != nullptr && std::all_of(wanted.begin(), wanted.end(), [&](const ObservedMount& mount) {
+             return std::any_of(container->mounts.begin(), container->mounts.end(), [&](const ObservedMount& there) {
+               return there.destination == mount.destination && there.source == mount.source;
+             });
+           });
+  });
+}
+
+// What others started and the next release goes on with, for people.
+void note_takeovers(plan::Plan& plan, const std::optional<Release>& current, const Release& next) {
+  if (!current) return;
+  for (const auto& service : next.services) {
+    const auto* was = current->service(service.name);
+    if (service.role != Role::stateful || was == nullptr || !is_of_others(*was)) continue;
+    for (const auto& member : service.members) {
+      const bool stays = std::find(was->members.begin(), was->members.end(), member) != was->members.end();
+      if (stays) plan.notes.push_back(fmt::format("{} is {}, which codops did not make: it is taken over as it runs", service.name, member.container));
+    }
   }
 }
 
@@ -186,8 +218,9 @@ std::vector<NamedObject> networks_of(const Release& release) {
 Planned plan_deploy(const Desired& desired, const Observed& observed, const PlanOptions& options) {
   Planned planned;
   auto current = serving(observed, desired.project);
-  const bool on_record = observed.snapshot.current() != nullptr;
+  const bool on_record = current && is_on_record(observed, *current);
   if (current && current->adopted && !on_record) current = as_adopted(std::move(*current), desired.environment, desired.services);
+  if (current) add_unrecorded(*current, desired.services, observed);
   Release& next = planned.next;
   next.number = std::max(highest_release(observed), current ? current->number : 0) + 1;
   next.version = desired.version;
@@ -198,23 +231,27 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   AddressPool pool{observed.traffic.subnet, taken_addresses(observed)};
   for (auto& service : next.services) {
     const auto* was = current ? current->service(service.name) : nullptr;
-    decide_members(service, was, current && current->adopted, next.number, desired.project, pool, observed, options);
+    decide_members(service, was, has_mounts_of(desired, was, observed), next.number, desired.project, pool, observed, options);
   }
   next.config_hash = config_hash_of(next);
   planned.plan = empty_plan(desired.environment, current, next, options);
   planned.plan.notes = desired.notes;
   planned.plan.warnings = desired.warnings;
+  note_takeovers(planned.plan, current, next);
+  note_carried(planned.plan, current, next, observed);
   const auto changes = changes_between(current, next, observed);
   planned.intruders = intruders_of(observed, current, next);
   plan_steps(planned.plan, current, next, changes, planned.intruders, desired.networks, desired.volumes, desired.proxy, observed, options);
   next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
   if (current && current->adopted && !on_record) planned.adopted = current;
+  planned.current = std::move(current);
   return planned;
 }
 
 Planned plan_rollback(const Release& target, const ProxySettings& proxy, const Observed& observed, const PlanOptions& options) {
   Planned planned;
-  const auto current = serving(observed, target.project);
+  auto current = serving(observed, target.project);
+  if (current && current->adopted && !is_on_record(observed, *current)) current = as_adopted(std::move(*current), target.environment, target.services);
   // Records of what was taken over did not always say what its services are for.
   const bool bare = target.adopted && target.environment.empty() && current;
   planned.next = bare ? as_adopted(target, current->environment, current->services) : target;
@@ -225,7 +262,9 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
     if (service.role == Role::stateful && now != nullptr) {
       const bool by_compose = service.hash.empty() && service.image_id == now->image_id;
       if (!service.same_definition(*now) && !by_compose) {
-        planned.plan.warnings.push_back(fmt::format("{} keeps its present definition: a rollback never touches data", service.name));
+        planned.kept_data.push_back(service.name);
+        planned.plan.warnings.push_back(fmt::format("{} keeps its present definition: a rollback never touches data; set the old one in the compose file, then codops deploy {} {} --allow-downtime",
+                                                    service.name, planned.next.environment, target.version));
       }
       service = *now;
     } else if (service.role == Role::proxy && now != nullptr && service.same_definition(*now)) {
@@ -247,7 +286,25 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
   planned.intruders = intruders_of(observed, current, planned.next);
   plan_steps(planned.plan, current, planned.next, changes, planned.intruders, networks_of(planned.next), {}, proxy, observed, options);
   planned.next.upstreams = nlohmann::json::parse(planned.plan.context).at("upstreams");
+  planned.current = std::move(current);
   return planned;
+}
+
+std::optional<std::vector<std::string>> differ_in_data_alone(const Release& current, const Release& next) {
+  const auto differs = [](const Release& one, const Release& other) {
+    return std::any_of(one.services.begin(), one.services.end(), [&](const auto& service) {
+      const auto* there = other.service(service.name);
+      if (service.role == Role::one_shot || (service.role == Role::stateful && there != nullptr)) return false;
+      return there == nullptr || there->members != service.members || there->files != service.files;
+    });
+  };
+  if (differs(current, next) || differs(next, current)) return std::nullopt;
+  std::vector<std::string> data;
+  for (const auto& service : next.services) {
+    const auto* there = current.service(service.name);
+    if (service.role == Role::stateful && there != nullptr && there->members != service.members) data.push_back(service.name);
+  }
+  return data;
 }
 
 bool was_rolled_back(const Recovery& recovery) { return recovery.undone == "deploy" || recovery.undone == "scale" || recovery.undone == "restart"; }
@@ -265,7 +322,7 @@ DeployResult rolled_back_already(const Recovery& recovery, const std::optional<R
   return result;
 }
 
-const Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to) {
+const Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to, bool replaced) {
   const auto* current = snapshot.current();
   if (current == nullptr) {
     throw Failure{Exit::failed, "nothing is deployed that could be rolled back", snapshot.environment.empty() ? "nothing was deployed by codops yet" : fmt::format("codops history {} shows what was", snapshot.environment)};
@@ -273,7 +330,7 @@ const Release& rollback_target(const release::Snapshot& snapshot, const std::opt
   std::vector<const Release*> served;  // newest first
   for (auto entry = snapshot.history.rbegin(); entry != snapshot.history.rend(); ++entry) {
     const auto found = snapshot.releases.find(entry->release);
-    if (entry->result != "ok" || found == snapshot.releases.end() || found->first == current->number) continue;
+    if (entry->result != "ok" || found == snapshot.releases.end() || (found->first == current->number && !replaced)) continue;
     if (std::find(served.begin(), served.end(), &found->second) == served.end()) served.push_back(&found->second);
   }
   if (current->number > 0 && to) {
@@ -293,7 +350,7 @@ const Release& rollback_target(const release::Snapshot& snapshot, const std::opt
   }
   // The newest that is older than what serves; else (after a rollback) the newest other one would go forward: refuse to guess.
   for (const auto* release : served) {
-    if (release->number < current->number) return *release;
+    if (release->number < current->number || (replaced && release->number == current->number)) return *release;
   }
   throw Failure{Exit::failed, fmt::format("release {} ({}) is the oldest that is kept: there is nothing to roll back to", current->number, current->version),
                 "deploy the version that you want"};

@@ -29,6 +29,8 @@ struct Planned {
   plan::Plan plan;
   release::Release next;                     // for rollback: the old release itself
   std::optional<release::Release> adopted;   // what served before without a record: recorded with this run
+  std::optional<release::Release> current;   // what serves, with what others started in its place
+  std::vector<std::string> kept_data;        // of a rollback: stateful services whose definition is another one there, and which stay as they are
   std::vector<std::string> intruders;        // containers of the project that nobody recorded: removed with "stop"
 };
 
@@ -42,7 +44,10 @@ Planned plan_rollback(const release::Release& target, const ProxySettings& proxy
                       const PlanOptions& options);
 
 // The release that `rollback` goes to: N, a version, or the newest other one that served. Failure{usage} names what there is.
-const release::Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to);
+// nullopt: going back from `next` to `current` would change something; else the stateful services that differ, which it leaves alone.
+std::optional<std::vector<std::string>> differ_in_data_alone(const release::Release& current, const release::Release& next);
+// `replaced`: the one on record serves no more (others' containers do), and is one to go back to.
+const release::Release& rollback_target(const release::Snapshot& snapshot, const std::optional<std::string>& to, bool replaced = false);
 // Who types `rollback` after a deploy, a scale or a restart that died means that run: where recovery has undone it, nothing more is taken back.
 bool was_rolled_back(const Recovery& recovery);
 DeployResult rolled_back_already(const Recovery& recovery, const std::optional<release::Release>& serving);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/carried_volumes.hpp"
 #include "lib/ops/down_steps.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
@@ -31,6 +32,14 @@ DownPlan plan_of(Host& host, bool with_volumes, const Observed& observed, const 
   for (const auto& network : host.api().networks({{"label", {project_filter(host)}}}, limits)) plan.networks.push_back(network.name);
   if (with_volumes) {
     for (const auto& volume : host.api().volumes({{"label", {project_filter(host)}}}, limits)) plan.volumes.push_back(volume.name);
+    // Those that went over from container to container are not removed with any of them.
+    std::set<std::string> unnamed;
+    for (const auto& container : observed.containers) {
+      for (const auto& mount : container.mounts) {
+        if (is_unnamed(mount)) unnamed.insert(mount.source);
+      }
+    }
+    plan.volumes.insert(plan.volumes.end(), unnamed.begin(), unnamed.end());
     plan.state = !observed.snapshot.paths.empty();
   }
   plan.on_record = observed.snapshot.current() != nullptr || observed.snapshot.unfinished() != nullptr;

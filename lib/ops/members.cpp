@@ -12,8 +12,10 @@
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/ops/carried_volumes.hpp"
 #include "lib/ops/mounted_files.hpp"
 #include "lib/ops/proxy.hpp"
+#include "lib/ops/sole_writer.hpp"
 
 namespace codops::ops {
 namespace {
@@ -138,6 +140,7 @@ void make_member(RunContext& context, const ServiceRecord& service, const Member
   body["Image"] = image_name_for(context, service, limits);
   body["Labels"] = labels_of(context, service, member, body.value("Labels", Json::object()));
   add_mounts(body, service.files, context.api, context.project, limits);
+  carry_volumes(context, service, member, body, limits);
   const auto networks = service.networks.empty() ? Json::object() : Json::parse(service.networks);
   // Before API 1.44 a container is created on one network at most; the others are connected before it starts.
   bool first = true;
@@ -189,6 +192,15 @@ void start_wherever(RunContext& context, const engine::docker::ContainerDetails&
 
 }  // namespace
 
+void require_alone(RunContext& context, const ServiceRecord& service, const engine::docker::ContainerDetails& details, const Limits& limits) {
+  if (service.role != Role::stateful) return;
+  DataServer server{context.project, service.name, {}, {details.name}};
+  for (const auto& mount : details.mounts) {
+    if (mount.type == "volume" || mount.type == "bind") server.mounts.push_back({mount.type == "volume" ? mount.name : mount.source, mount.destination, mount.type == "volume", mount.writable});
+  }
+  require_sole_writer(context.api, server, context.next, limits);
+}
+
 void start_member(RunContext& context, const ServiceRecord& service, const Member& member, const Limits& limits) {
   context.require_lock();
   const auto details = context.api.inspect_container(member.container, limits);
@@ -204,6 +216,7 @@ void start_member(RunContext& context, const ServiceRecord& service, const Membe
   const auto policy = parse_policy(service.restart);
   if (details.restart_policy != policy.name) context.api.set_restart_policy(member.container, policy.name, policy.retries, limits);
   if (!rolls(service.role)) join_traffic(context, service, member, limits);
+  require_alone(context, service, details, limits);
   const EngineTime timed{context, "start"};
   start_wherever(context, details, limits);
 }

@@ -13,6 +13,8 @@ namespace codops::ops {
 // Creates the container with its files and networks; stateless ones stay off the traffic network until they join it.
 // One of that name made by an earlier, dead attempt of this very release is replaced.
 void make_member(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
+// Of a stateful service, before it starts: Failure{failed} where another container writes its data.
+void require_alone(RunContext& context, const release::ServiceRecord& service, const engine::docker::ContainerDetails& details, const Limits& limits);
 void start_member(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);
 // Gives it its pinned address and, for rolling services, the service's name on the traffic network.
 void join_traffic(RunContext& context, const release::ServiceRecord& service, const release::Member& member, const Limits& limits);

@@ -40,6 +40,11 @@ ObservedContainer observed_from(const ContainerDetails& details) {
   for (const auto& port : details.ports) {
     container.ports.push_back(fmt::format("{}:{}->{}/{}", port.host_ip, port.host_port, port.container_port, port.protocol));
   }
+  for (const auto& mount : details.mounts) {
+    if (mount.type != "volume" && mount.type != "bind") continue;
+    const bool volume = mount.type == "volume";
+    container.mounts.push_back({volume ? mount.name : mount.source, mount.destination, volume, mount.writable});
+  }
   return container;
 }
 

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/ops/adopted.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/others.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
@@ -75,45 +77,12 @@ std::vector<const ObservedContainer*> set_that_serves(const Observed& observed, 
   return set;
 }
 
-}  // namespace
-
-int highest_release(const Observed& observed) {
-  int highest = observed.snapshot.last_number();
-  for (const auto& container : observed.containers) highest = std::max(highest, release_of(container));
-  return highest;
+bool was_taken_down(const release::Snapshot& snapshot) {
+  const auto last = std::find_if(snapshot.history.rbegin(), snapshot.history.rend(), [](const auto& entry) { return entry.result == "ok"; });
+  return last != snapshot.history.rend() && last->action == "down";
 }
 
-const ObservedContainer* Observed::container(const std::string& name) const {
-  for (const auto& candidate : containers) {
-    if (candidate.name == name) return &candidate;
-  }
-  return nullptr;
-}
-
-const ObservedContainer* Observed::renamed(const std::string& name) const {
-  if (container(name) != nullptr) return nullptr;
-  for (const auto& one : containers) {
-    if (label_of(one, label_container) == name) return &one;
-  }
-  return nullptr;
-}
-
-bool is_edited(const ObservedContainer& container, WallTime written) {
-  constexpr auto start_takes = std::chrono::seconds{10};
-  if (written.time_since_epoch().count() == 0) return false;
-  return written < container.created || written > container.started + start_takes;
-}
-
-std::optional<Release> serving(const Observed& observed, const std::string& project) {
-  if (const auto* current = observed.snapshot.current()) return *current;
-  if (!observed.snapshot.history.empty()) {
-    for (auto entry = observed.snapshot.history.rbegin(); entry != observed.snapshot.history.rend(); ++entry) {
-      if (entry->result == "ok") {
-        if (entry->action == "down") return std::nullopt;
-        break;
-      }
-    }
-  }
+std::optional<Release> made_up(const Observed& observed, const std::string& project) {
   const auto [newest, version] = served_by_labels(observed);
   Release release;
   release.adopted = true;
@@ -148,6 +117,54 @@ std::optional<Release> serving(const Observed& observed, const std::string& proj
     for (auto& service : release.services) service.port = port_in(release.upstreams, service.name);
   }
   return release;
+}
+
+}  // namespace
+
+int highest_release(const Observed& observed) {
+  int highest = observed.snapshot.last_number();
+  for (const auto& container : observed.containers) highest = std::max(highest, release_of(container));
+  return highest;
+}
+
+const ObservedContainer* Observed::container(const std::string& name) const {
+  for (const auto& candidate : containers) {
+    if (candidate.name == name) return &candidate;
+  }
+  return nullptr;
+}
+
+const ObservedContainer* Observed::renamed(const std::string& name) const {
+  if (container(name) != nullptr) return nullptr;
+  for (const auto& one : containers) {
+    if (label_of(one, label_container) == name) return &one;
+  }
+  return nullptr;
+}
+
+bool is_edited(const ObservedContainer& container, WallTime written) {
+  constexpr auto start_takes = std::chrono::seconds{10};
+  if (written.time_since_epoch().count() == 0) return false;
+  return written < container.created || written > container.started + start_takes;
+}
+
+bool is_on_record(const Observed& observed, const Release& release) {
+  const auto* current = observed.snapshot.current();
+  return current != nullptr && current->number == release.number;
+}
+
+std::optional<Release> serving(const Observed& observed, const std::string& project) {
+  const auto& snapshot = observed.snapshot;
+  const auto* current = snapshot.current();
+  if (current != nullptr && !is_replaced(*current, observed)) return with_stand_ins(*current, observed);
+  if (current == nullptr && !was_taken_down(snapshot)) return made_up(observed, project);
+  // What codops had made is gone: what runs is others'.
+  auto others = observed;
+  std::erase_if(others.containers, [](const auto& container) { return !made_by_others(container); });
+  auto found = made_up(others, project);
+  if (!found) return current != nullptr ? std::optional{*current} : std::nullopt;
+  const auto* known = current != nullptr ? current : snapshot.releases.empty() ? nullptr : &snapshot.releases.rbegin()->second;
+  return known == nullptr ? found : as_adopted(std::move(*found), known->environment, known->services);
 }
 
 std::optional<std::size_t> switch_of(const plan::Plan& plan) {

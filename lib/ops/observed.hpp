@@ -21,6 +21,13 @@ inline constexpr const char* label_container = "codops.container";  // the name 
 inline constexpr const char* label_owner = "codops.owner";  // of `codops run`: the process that waits for it
 inline constexpr const char* one_off_token = "run";  // of `codops run`, which is no run with a journal
 
+// A volume by its name, or a folder of the host by its path.
+struct ObservedMount {
+  std::string source, destination;
+  bool volume{false};
+  bool writable{true};
+};
+
 struct ObservedContainer {
   std::string id;
   std::string name;
@@ -38,6 +45,7 @@ struct ObservedContainer {
   std::int64_t restart_count{};
   WallTime created{}, started{}, finished{};
   std::vector<std::string> ports;  // "0.0.0.0:443->8443/tcp"
+  std::vector<ObservedMount> mounts;  // volumes and binds
 
   bool running() const { return state == target::RunState::running || state == target::RunState::restarting; }
   bool is_up() const { return running() || state == target::RunState::paused; }
@@ -74,9 +82,13 @@ struct Observed {
 // it is dated about the start.
 bool is_edited(const ObservedContainer& container, WallTime written);
 
-// The release that serves: by record; without one (taken over from docker compose, or the state was lost) made up from
-// labels, what runs and where the proxy leads; nullopt: nothing is deployed.
+// The release that serves: by record, with what others started in place of its containers (others.hpp); without one (taken over from docker
+// compose, which may have replaced all that was deployed, or the state was lost) made up from labels, what runs and where the proxy leads;
+// nullopt: nothing is deployed.
 std::optional<release::Release> serving(const Observed& observed, const std::string& project);
+
+// Whether it is the one that the record says serves: what was made up has no place there yet.
+bool is_on_record(const Observed& observed, const release::Release& release);
 
 // The highest number that a release on record has, or that a container was made for: below it a name may be taken.
 int highest_release(const Observed& observed);

@@ -38,7 +38,7 @@ class RemovedAfterwards {
 };
 
 // Made, on its networks, with its files; not started.
-std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<std::string>& argv, const release::Release* given, const Limits& limits) {
+std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<std::string>& argv, const release::Release* given, bool with_input, const Limits& limits) {
   auto& api = host.api();
   std::optional<release::Release> loaded;
   if (given == nullptr) {
@@ -63,6 +63,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   body["Cmd"] = argv;
   body["Entrypoint"] = Json::array();
   body["Tty"] = one_off.tty;
+  body["OpenStdin"] = body["StdinOnce"] = body["AttachStdin"] = with_input;
   body.erase("Healthcheck");
   body.erase("ExposedPorts");
   auto& settings = body["HostConfig"];
@@ -111,10 +112,17 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
 
 int run_one_off(Host& host, const OneOff& one_off, const release::Release* release, const Limits& limits, const target::ExecStreams& streams) {
   auto& api = host.api();
-  const auto name = make_one_off(host, one_off, one_off.argv, release, limits);
+  const auto name = make_one_off(host, one_off, one_off.argv, release, static_cast<bool>(streams.in), limits);
   const RemovedAfterwards guard{api, name};
   const auto drop = [](std::string_view) {};
+  const auto& out = streams.out ? streams.out : drop;
+  const auto& err = streams.err ? streams.err : drop;
   try {
+    if (streams.in) {
+      // Attached before it starts: nothing that it reads or writes is missed.
+      api.run_attached(name, [&] { api.start_container(name, limits); }, streams.in, out, err, limits);
+      return api.wait_container(name, "not-running", limits);
+    }
     api.start_container(name, limits);
   } catch (const Failure&) {
     const auto details = api.find_container(name, limits);
@@ -124,8 +132,7 @@ int run_one_off(Host& host, const OneOff& one_off, const release::Release* relea
     if (streams.err) streams.err(fmt::format("{} can't be run in {}: {}\n", one_off.argv.front(), one_off.service, details->error));
     return static_cast<int>(details->exit_code);
   }
-  api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, streams.out ? streams.out : drop,
-           streams.err ? streams.err : drop, limits);
+  api.logs(name, {.tail = {}, .follow = true, .timestamps = false, .since = {}, .until = {}}, out, err, limits);
   return api.wait_container(name, "not-running", limits);
 }
 
@@ -143,7 +150,7 @@ std::vector<Observed::OneOffContainer> left_by_the_dead(const Observed& observed
 void with_resting_one_off(Host& host, const OneOff& one_off, const Limits& limits, const std::function<void(const std::string&)>& act) {
   auto& api = host.api();
   // Something that stays until it is removed; the command itself runs by exec, with the caller's terminal.
-  const auto name = make_one_off(host, {one_off.service, one_off.argv, one_off.env, false}, {"sleep", "86400"}, nullptr, limits);
+  const auto name = make_one_off(host, {one_off.service, one_off.argv, one_off.env, false}, {"sleep", "86400"}, nullptr, false, limits);
   const RemovedAfterwards guard{api, name};
   api.start_container(name, limits);
   act(name);

@@ -14,6 +14,7 @@
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/fd.hpp"
+#include "lib/ops/sole_writer.hpp"
 
 namespace codops::ops {
 namespace {
@@ -100,6 +101,27 @@ void check_ports(Host& host, const Desired& desired, const Observed& observed, c
   }
 }
 
+// The same is asked once more when it starts (members.cpp); here nothing was changed yet.
+void check_writers(Host& host, const Desired& desired, const Observed& observed, const Planned& planned, const Limits& limits) {
+  for (const auto& step : planned.plan.steps) {
+    if (step.name != "data") continue;
+    const auto args = Json::parse(step.args);
+    for (const auto& entry : args.at("services")) {
+      const auto* service = planned.next.service(entry.at("service"));
+      if (entry.at("make").empty() && entry.at("start").empty()) continue;
+      DataServer server{host.project(), service->name, {}, entry.at("replace")};
+      for (const auto& member : service->members) server.passed_over.insert(member.container);
+      if (const auto spec = desired.specs.find(service->name); !entry.at("make").empty() && spec != desired.specs.end()) {
+        server.mounts = mounts_of(Json::parse(spec->second.reveal()));
+      }
+      for (const auto& name : entry.at("start")) {
+        if (const auto* container = observed.container(name)) server.mounts.insert(server.mounts.end(), container->mounts.begin(), container->mounts.end());
+      }
+      require_sole_writer(host.api(), server, planned.next, limits);
+    }
+  }
+}
+
 void check_disk(Host& host, const std::string& root, Planned& planned) {
   struct statvfs facts {};
   if (host.remote() || ::statvfs(root.c_str(), &facts) != 0) return;
@@ -151,6 +173,7 @@ void preflight(Host& host, const Desired& desired, const Observed& observed, Pla
   const auto& info = host.engine_info(limits);
   check_names(host, observed, planned, limits);
   check_ports(host, desired, observed, planned);
+  check_writers(host, desired, observed, planned, limits);
   check_disk(host, info.root_dir, planned);
   check_memory(host, desired, info.memory_bytes, planned);
 }

@@ -68,13 +68,18 @@ Milliseconds Transaction::prune(const Limits& limits) {
         for (const auto& member : service.members) needed_members.insert(member.container);
       }
     }
-    std::vector<std::string> unneeded;
+    std::vector<const ObservedContainer*> unneeded;
     for (const auto& container : observed_.containers) {
-      if (container.labels.count(label_token) != 0 && !needed_members.contains(container.name)) unneeded.push_back(container.name);
+      if (container.labels.count(label_token) != 0 && !needed_members.contains(container.name)) unneeded.push_back(&container);
     }
     lock_->check();
     const auto start = host_.clock().steady();
-    in_parallel(unneeded.size(), calls_at_once, [&](std::size_t index) { host_.api().remove_container(unneeded[index], true, true, limits); });
+    in_parallel(unneeded.size(), calls_at_once, [&](std::size_t index) {
+      // What it wrote where nobody named a volume may be in use by its successor, or all that is left of the data.
+      const auto role = unneeded[index]->labels.find(label_role);
+      const bool rolled = role != unneeded[index]->labels.end() && (role->second == to_string(release::Role::stateless) || role->second == to_string(release::Role::one_shot));
+      host_.api().remove_container(unneeded[index]->name, true, rolled, limits);
+    });
     removing = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
     faults.at("in", "prune");
     for (const auto& image : lost_images) {

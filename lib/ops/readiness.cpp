@@ -6,6 +6,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/members.hpp"
 #include "lib/ops/proxy.hpp"
 
 namespace codops::ops {

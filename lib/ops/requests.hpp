@@ -48,6 +48,8 @@ struct DeployResult {
   bool dry_run{false};
   std::string previous;  // "v1.0.0 (release 12)"; empty: the first
   std::string enough;    // why nothing more was done than what recovery did; else empty
+  // Where a rollback would change nothing: the stateful services that were changed, which it leaves alone.
+  std::optional<std::vector<std::string>> data_alone;
 };
 
 struct RollbackRequest {

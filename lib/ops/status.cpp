@@ -9,6 +9,7 @@
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/one_off.hpp"
+#include "lib/ops/others.hpp"
 #include "lib/release/lock.hpp"
 
 namespace codops::ops {
@@ -88,6 +89,25 @@ void compare(const Observed& observed, const ServiceRecord& service, const relea
   }
 }
 
+// Others' containers in place of the release's own.
+void tell_stand_ins(const Observed& observed, Status& status) {
+  const auto* recorded = observed.snapshot.current();
+  if (recorded == nullptr || !status.release) return;
+  if (status.release->number != recorded->number) {
+    if (!status.release->adopted) return;
+    status.drift.push_back(fmt::format("release {} ({}) was removed, and containers that codops did not make run instead: codops deploy {} {} takes them over",
+                                       recorded->number, recorded->version, status.environment, recorded->version));
+    return;
+  }
+  for (const auto& service : status.release->services) {
+    const auto* known = recorded->service(service.name);
+    if (known == nullptr || known->members == service.members) continue;
+    for (const auto& member : service.members) {
+      status.drift.push_back(fmt::format("{} was not made by codops and stands in for {}", member.container, known->members.empty() ? service.name : known->members.front().container));
+    }
+  }
+}
+
 }  // namespace
 
 bool Status::healthy() const { return serves_well() && !unfinished; }
@@ -121,6 +141,8 @@ Status status_of(const Observed& observed, const std::string& project, const std
     }
   }
   if (!status.release) return status;
+  if (!status.unfinished) tell_stand_ins(observed, status);
+  if (status.release->adopted && !is_on_record(observed, *status.release)) status.last.reset();
   std::set<std::string> wanted;
   for (const auto& service : status.release->services) {
     ServiceStatus one{service.name, service.role, static_cast<int>(service.members.size()), 0, 0, false, service.image, service.image_id, {}, {}};

@@ -167,7 +167,7 @@ std::string Transaction::mend_after_undo(RunContext& context, const std::functio
 RunResult Transaction::run(const Planned& planned, const Desired& desired, Companions companions, const Limits& limits) {
   RunResult result;
   auto plan = planned.plan;
-  const auto current = planned.adopted ? planned.adopted : serving(observed_, host_.project());
+  const auto current = planned.current ? planned.current : serving(observed_, host_.project());
   auto extra = Json::parse(plan.context.empty() ? "{}" : plan.context);
   extra["next"] = Json::parse(to_json(planned.next));
   extra["current"] = current ? Json::parse(to_json(*current)) : Json();

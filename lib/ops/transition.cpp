@@ -6,6 +6,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/others.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
@@ -109,6 +110,15 @@ void plan_prepare(StepWriter& steps, const std::vector<NamedObject>& networks, c
   Json args{{"networks", absent_networks}, {"volumes", absent_volumes}, {"traffic", nullptr}};
   if (!observed.traffic.exists) args["traffic"] = {{"name", observed.traffic.name}, {"subnet", observed.traffic.subnet}};
   steps.add("prepare", text, std::move(args), "remove networks, keep volumes");
+}
+
+// Data that others' containers serve and that goes on as it is: taken over by being recorded.
+std::vector<const ServiceChange*> taken_over_in(const std::vector<ServiceChange>& changes) {
+  std::vector<const ServiceChange*> taken;
+  for (const auto& change : changes) {
+    if (change.next->role == Role::stateful && change.current != nullptr && is_of_others(*change.current) && !change.have.empty() && !change.changes()) taken.push_back(&change);
+  }
+  return taken;
 }
 
 std::string set_text(const std::vector<const ServiceChange*>& changes) {
@@ -226,7 +236,20 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   const bool led_astray = !proxy.service.empty() && current && leads_elsewhere(observed, *current);
   const bool nothing_changes = !led_astray && std::none_of(changes.begin(), changes.end(), [](const auto& change) { return change.changes(); }) &&
                                options.migrate.empty() && intruders.empty() && stragglers_of(observed, current, next, resting).empty();
-  if (nothing_changes) return;
+  if (nothing_changes) {
+    // Nothing else would record it.
+    if (const auto taken = taken_over_in(changes); !taken.empty()) {
+      std::vector<std::string> names;
+      auto list = Json::array();
+      for (const auto* change : taken) {
+        names.push_back(change->next->name);
+        list.push_back(service_args(*change));
+      }
+      steps.add("data", fmt::format("{} taken over as it runs", fmt::join(names, ", ")), {{"services", std::move(list)}}, "nothing to undo").kind = "start";
+      plan.context = Json{{"upstreams", current->upstreams}}.dump();
+    }
+    return;
+  }
 
   for (const auto& hook : options.pre_hooks) {
     steps.add(fmt::format("hook-{}", plan.steps.size() + 1), hook, {{"hook", hook}, {"index", plan.steps.size()}}, "",

@@ -86,6 +86,9 @@ class Api {
 
   // Its stdin, and its stdout framed (stream_frames.hpp). With StdinOnce its stdin ends with this connection; a container that was not started yet
   // hears all of it.
+  // Everything that a container reads and writes, from its start: `start` runs once we are attached. Until its output ends.
+  void run_attached(const std::string& container, const std::function<void()>& start, const io::ByteSource& in, const io::ByteSink& out,
+                    const io::ByteSink& err, const Limits& limits);
   std::unique_ptr<io::Duplex> attach_input(const std::string& container, const Limits& limits);
 
   // Networks

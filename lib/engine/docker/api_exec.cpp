@@ -119,10 +119,16 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
         pending = {};
       }
     }
-    while (const auto count = stream.try_read(incoming.data(), incoming.size())) {
-      if (*count == 0) return;
-      frames.feed({incoming.data(), *count});
-      moved = true;
+    try {
+      while (const auto count = stream.try_read(incoming.data(), incoming.size())) {
+        if (*count == 0) return;
+        frames.feed({incoming.data(), *count});
+        moved = true;
+        limits.check("the command");
+      }
+    } catch (const io::HttpFailure&) {
+      // The engine hangs up on input that nobody read any more, behind the last output; the exit code tells whether it was the end.
+      return;
     }
     if (!moved) target::wait_for_either(stream.fd(), static_cast<short>(pending.empty() ? POLLIN : POLLIN | POLLOUT), silent, limits);
     limits.check("the command");
@@ -152,6 +158,17 @@ int Api::run_exec(const std::string& container, const ExecSpec& spec, const io::
     limits.within(Milliseconds{5}).wait(-1, 0);
     bounded.check("the command's exit code");
   }
+}
+
+void Api::run_attached(const std::string& container, const std::function<void()>& start, const io::ByteSource& in, const io::ByteSink& out,
+                       const io::ByteSink& err, const Limits& limits) {
+  const auto stream = client_.hijack({.method = "POST",
+                                      .path = fmt::format("/containers/{}/attach", io::percent_encode(container)),
+                                      .query = {{"stream", "1"}, {"stdin", "1"}, {"stdout", "1"}, {"stderr", "1"}}},
+                                     limits);
+  start();
+  StreamFrames frames{out, err};
+  pump(*stream, in, frames, limits);
 }
 
 void Api::put_archive(const std::string& container, const std::string& folder, const std::string& tar,

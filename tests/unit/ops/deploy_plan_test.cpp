@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/ops/addresses.hpp"
+#include "lib/ops/sole_writer.hpp"
 #include "lib/ops/upstreams.hpp"
 
 using namespace codops;
@@ -269,6 +270,125 @@ TEST_CASE("a project that docker compose started is taken over") {
   CHECK(members_of(planned.next, "backend").front() == "shop-backend-r2-1");
   CHECK(planned.intruders.empty());
   CHECK(planned.plan.downtime.size() == 1);  // the proxy lacks the upstream directory
+}
+
+namespace {
+
+ObservedContainer by_compose(const std::string& service) {
+  ObservedContainer container;
+  container.name = "shop-" + service + "-1";
+  container.service = service;
+  container.image_id = "sha256:" + service;
+  container.state = target::RunState::running;
+  container.labels["com.docker.compose.container-number"] = "1";
+  return container;
+}
+
+void remove(Observed& observed, const std::string& service) {
+  std::erase_if(observed.containers, [&](const auto& container) { return container.service == service; });
+}
+
+}  // namespace
+
+TEST_CASE("what docker compose started after a down, or in place of all that was deployed, is taken over like the first time") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  const bool downed = [] {
+    bool value = false;
+    SUBCASE("after a down") { value = true; }
+    SUBCASE("in its place") {}
+    return value;
+  }();
+  observed.containers.clear();
+  if (downed) {
+    release::HistoryEntry entry;
+    entry.number = 2;
+    entry.action = "down";
+    entry.result = "ok";
+    observed.snapshot.history.push_back(entry);
+  }
+  CHECK(serving(observed, "shop").has_value() == !downed);
+  for (const auto* name : {"postgres", "backend", "frontend", "nginx"}) observed.containers.push_back(by_compose(name));
+  const auto planned = plan_deploy(shop("v1"), observed, {});
+  REQUIRE(planned.adopted);
+  CHECK(planned.adopted->number == 2);
+  CHECK(planned.adopted->service("postgres")->role == Role::stateful);
+  CHECK(planned.next.number == 3);
+  CHECK(members_of(planned.next, "postgres") == Names{"shop-postgres-1"});
+  CHECK(planned.intruders.empty());
+  if (!downed) CHECK(rollback_target(observed.snapshot, std::nullopt, true).number == 1);
+}
+
+TEST_CASE("data that others run in place of ours is taken over, or stopped before its successor starts") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  remove(observed, "postgres");
+  observed.containers.push_back(by_compose("postgres"));
+  SUBCASE("the same image and mounts: by being recorded") {
+    const auto planned = plan_deploy(shop("v1"), observed, {});
+    CHECK(members_of(planned.next, "postgres") == Names{"shop-postgres-1"});
+    CHECK(names(planned.plan) == Names{"data"});
+    CHECK(planned.plan.downtime.empty());
+    auto after = observed;
+    apply(after, planned);
+    CHECK(plan_deploy(shop("v1"), after, {}).plan.empty());
+  }
+  SUBCASE("another image: stopped first, with consent") {
+    observed.containers.back().image_id = "sha256:other";
+    const auto planned = plan_deploy(shop("v1"), observed, {});
+    CHECK(members_of(planned.next, "postgres") == Names{"shop-postgres-r2-1"});
+    CHECK(planned.plan.downtime.size() == 1);
+    const auto args = nlohmann::json::parse(planned.plan.steps.front().args);
+    CHECK(args.at("services").at(0).at("replace") == nlohmann::json{"shop-postgres-1"});
+    CHECK(planned.intruders.empty());
+  }
+  SUBCASE("another volume: stopped first, with consent") {
+    auto desired = shop("v1");
+    desired.specs.emplace("postgres", Secret{R"({"HostConfig":{"Mounts":[{"Type":"volume","Source":"shop_data","Target":"/data"}]}})"});
+    CHECK(plan_deploy(desired, observed, {}).plan.downtime.size() == 1);
+    observed.containers.back().mounts.push_back({"shop_data", "/data", true, true});
+    CHECK(plan_deploy(desired, observed, {}).plan.downtime.empty());
+  }
+  SUBCASE("a service that no release knows yet") {
+    auto desired = shop("v1");
+    desired.services.insert(desired.services.begin(), service("redis", Role::stateful, 1, "redis"));
+    observed.containers.push_back(by_compose("redis"));
+    CHECK(members_of(plan_deploy(desired, observed, {}).next, "redis") == Names{"shop-redis-1"});
+  }
+  SUBCASE("a rollback leaves it alone") {
+    apply(observed, plan_deploy(shop("v2"), observed, {}));
+    const auto back = plan_rollback(rollback_target(observed.snapshot, std::nullopt), shop("v1").proxy, observed, {});
+    CHECK(members_of(back.next, "postgres") == Names{"shop-postgres-1"});
+  }
+}
+
+TEST_CASE("a rollback leaves data as it is, and nobody is told to roll back where that is all that differs") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  auto desired = shop("v1");
+  desired.services.front().hash = "pg, larger";
+  const auto planned = plan_deploy(desired, observed, {});
+  REQUIRE(planned.current);
+  CHECK(differ_in_data_alone(*planned.current, planned.next) == Names{"postgres"});
+  apply(observed, planned);
+  const auto back = plan_rollback(rollback_target(observed.snapshot, std::nullopt), desired.proxy, observed, {});
+  CHECK(back.plan.empty());
+  CHECK(back.kept_data == Names{"postgres"});
+  auto more = shop("v2");
+  more.services.front().hash = "pg, larger still";
+  const auto both = plan_deploy(more, observed, {});
+  CHECK_FALSE(differ_in_data_alone(*both.current, both.next));
+}
+
+TEST_CASE("what a definition mounts by a name or from a path") {
+  const auto mounts = mounts_of(nlohmann::json::parse(R"({"HostConfig": {"Mounts": [
+    {"Type": "volume", "Source": "data", "Target": "/data"}, {"Type": "volume", "Target": "/unnamed"},
+    {"Type": "tmpfs", "Target": "/tmp"}, {"Type": "bind", "Source": "/etc/a", "Target": "/a", "ReadOnly": true}],
+    "Binds": ["/srv/b:/b:rw,z", "/srv/c:/c:ro"]}})"));
+  std::vector<std::string> texts;
+  for (const auto& mount : mounts) texts.push_back(mount.source + " " + mount.destination + (mount.volume ? " volume" : "") + (mount.writable ? " rw" : ""));
+  CHECK(texts == Names{"data /data volume rw", "/etc/a /a", "/srv/b /b rw", "/srv/c /c"});
+  CHECK(mounts_of(nlohmann::json::object()).empty());
 }
 
 TEST_CASE("addresses come from the subnet, never twice, and run out with an error") {

@@ -1,0 +1,100 @@
+#include "lib/ops/others.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace codops::ops {
+namespace {
+
+using release::Release;
+using release::Role;
+using release::ServiceRecord;
+
+bool runs_once(Role role) { return role == Role::stateful || role == Role::exclusive || role == Role::proxy; }
+
+const ObservedContainer* of_member(const Observed& observed, const release::Member& member) {
+  const auto* container = observed.container(member.container);
+  return container != nullptr ? container : observed.renamed(member.container);
+}
+
+int number_of(const ObservedContainer& container) {
+  int number = 1;
+  if (const auto found = container.labels.find("com.docker.compose.container-number"); found != container.labels.end()) {
+    std::from_chars(found->second.data(), found->second.data() + found->second.size(), number);
+  }
+  return number;
+}
+
+// Two of data at once are nobody's to choose between: the step that would start a third refuses.
+bool can_stand_in(Role role, std::size_t count) { return count == 1 || (count > 1 && role != Role::stateful); }
+
+}  // namespace
+
+bool made_by_others(const ObservedContainer& container) { return !container.labels.contains(label_token); }
+
+bool is_of_others(const ServiceRecord& service) { return !service.has_spec && service.hash.empty(); }
+
+std::vector<const ObservedContainer*> others_beside(const Observed& observed, const Release& release, const std::string& service) {
+  std::vector<const ObservedContainer*> others;
+  for (const auto& container : observed.containers) {
+    if (container.service != service || !container.is_up() || !made_by_others(container)) continue;
+    const bool own = std::any_of(release.services.begin(), release.services.end(), [&](const auto& known) {
+      return std::any_of(known.members.begin(), known.members.end(), [&](const auto& member) { return member.container == container.name; });
+    });
+    if (!own) others.push_back(&container);
+  }
+  return others;
+}
+
+ServiceRecord as_started(ServiceRecord known, const std::vector<const ObservedContainer*>& containers) {
+  const auto& first = *containers.front();
+  known.image = first.image;
+  known.image_id = first.image_id;
+  known.digest.clear();
+  known.hash.clear();
+  known.has_spec = false;
+  known.networks.clear();
+  known.files.clear();
+  known.limits.reset();
+  known.restart = first.restart_policy.empty() ? "no" : first.restart_policy;
+  known.members.clear();
+  for (const auto* container : containers) known.members.push_back({container->name, {}, number_of(*container)});
+  known.replicas = static_cast<int>(known.members.size());
+  return known;
+}
+
+bool is_replaced(const Release& release, const Observed& observed) {
+  bool others = false;
+  for (const auto& service : release.services) {
+    if (service.role == Role::one_shot) continue;
+    if (std::any_of(service.members.begin(), service.members.end(), [&](const auto& member) { return of_member(observed, member) != nullptr; })) return false;
+    others = others || !others_beside(observed, release, service.name).empty();
+  }
+  return others;
+}
+
+Release with_stand_ins(Release release, const Observed& observed) {
+  for (auto& service : release.services) {
+    if (!runs_once(service.role)) continue;
+    const bool up = std::any_of(service.members.begin(), service.members.end(), [&](const auto& member) {
+      const auto* container = of_member(observed, member);
+      return container != nullptr && container->is_up();
+    });
+    if (up) continue;
+    const auto others = others_beside(observed, release, service.name);
+    if (can_stand_in(service.role, others.size())) service = as_started(std::move(service), others);
+  }
+  return release;
+}
+
+void add_unrecorded(Release& release, const std::vector<ServiceRecord>& wanted, const Observed& observed) {
+  for (const auto& service : wanted) {
+    if (!runs_once(service.role) || release.service(service.name) != nullptr) continue;
+    const auto others = others_beside(observed, release, service.name);
+    if (!can_stand_in(service.role, others.size())) continue;
+    release.services.push_back(as_started(service, others));
+    release.services.back().set = release.number;
+  }
+}
+
+}  // namespace codops::ops
