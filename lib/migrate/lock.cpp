@@ -53,7 +53,7 @@ AdvisoryLock AdvisoryLock::take(pg::Connection& connection, std::int64_t id, Mil
   bool reported = false;
   std::vector<std::string> holder;
   for (;;) {
-    if (connection.query("SELECT pg_try_advisory_lock($1)", {std::to_string(id)}, limits).boolean(0, 0)) {
+    if (connection.query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN pg_try_advisory_lock($1) ELSE false END", {std::to_string(id)}, limits).boolean(0, 0)) {
       AdvisoryLock lock;
       lock.connection_ = &connection;
       lock.id_ = id;
@@ -92,7 +92,7 @@ void AdvisoryLock::release() noexcept {
   try {
     if (connection_->usable() && connection_->backend_pid() == backend_) {
       const Limits limits{Deadline::after(std::chrono::seconds{5}), {}};
-      connection_->query("SELECT pg_advisory_unlock($1)", {std::to_string(id_)}, limits);
+      connection_->query("SELECT pg_advisory_unlock($1), pg_advisory_unlock($1)", {std::to_string(id_)}, limits);
     }
   } catch (const std::exception&) {
   }

@@ -14,6 +14,8 @@ std::vector<std::string> describe_backends(io::postgres::Connection& connection,
 
 class AdvisoryLock {
  public:
+  // Taken twice (a session's locks are counted), so that Session::commit_check() can give one back and take it again: whether it is held is
+  // known without a look at pg_locks, which takes longer than all else in that message.
   // Waits for at most `wait`; the holder is reported once it is known that it has to. Failure{locked} names it (P1002).
   static AdvisoryLock take(io::postgres::Connection& connection, std::int64_t id, Milliseconds wait, Reporter& reporter, const Limits& limits);
   AdvisoryLock() = default;  // holds nothing

@@ -104,12 +104,12 @@ std::string Session::commit_check() const {
         server_changed);
   }
   if (locks_.empty() || connection_.target().pooled) return {};
-  std::string ids;
-  for (const auto id : lock_ids_) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", id);
-  return fmt::format(
-      "SELECT (CASE WHEN (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted AND objsubid = 1 "
-      "AND mode = 'ExclusiveLock' AND (classid::bigint << 32) | objid::bigint IN ({})) >= {} THEN '1' ELSE '{}' END)::int; ",
-      ids, lock_ids_.size(), lock_lost);
+  // Held twice: what is given back is never free. A lock that is not held can't be given back (false, and a warning).
+  std::string sql;
+  for (const auto id : lock_ids_) {
+    sql += fmt::format("SELECT (CASE WHEN pg_catalog.pg_advisory_unlock({0}) THEN CASE WHEN pg_catalog.pg_try_advisory_lock({0}) THEN '1' ELSE '{1}' END ELSE '{1}' END)::int; ", id, lock_lost);
+  }
+  return sql;
 }
 
 std::string Session::local_timeouts() const {

@@ -119,11 +119,16 @@ void pump(io::Duplex& stream, const io::ByteSource& in, StreamFrames& frames, co
         pending = {};
       }
     }
-    while (const auto count = stream.try_read(incoming.data(), incoming.size())) {
-      if (*count == 0) return;
-      frames.feed({incoming.data(), *count});
-      moved = true;
-      limits.check("the command");
+    try {
+      while (const auto count = stream.try_read(incoming.data(), incoming.size())) {
+        if (*count == 0) return;
+        frames.feed({incoming.data(), *count});
+        moved = true;
+        limits.check("the command");
+      }
+    } catch (const io::HttpFailure&) {
+      // The engine hangs up on input that nobody read any more, behind the last output; the exit code tells whether it was the end.
+      return;
     }
     if (!moved) target::wait_for_either(stream.fd(), static_cast<short>(pending.empty() ? POLLIN : POLLIN | POLLOUT), silent, limits);
     limits.check("the command");
