@@ -54,6 +54,13 @@ bool misses_certificate(const io::HttpProbeResult& result) {
 }
 
 Finding judge_body(const HttpCheck& check, const io::HttpProbeResult& result) {
+  // A server may compress what nobody asked it to: then nothing of the body is known.
+  const auto* encoding = result.header("content-encoding");
+  const bool matters = !check.body_contains.empty() || !check.expect_json.empty() || (check.read_status && result.is_json && !result.body.empty());
+  if (matters && encoding != nullptr && !encoding->empty() && *encoding != "identity") {
+    return found(Status::unknown, io::Stage::body, fmt::format("the body is compressed (Content-Encoding: {}): it can't be read here", encoding->substr(0, 40)),
+                 "send no Accept-Encoding, and let the server compress only what asks for it");
+  }
   for (const auto& wanted : check.body_contains) {
     if (result.body.find(wanted) == std::string::npos) {
       return found(Status::fail, io::Stage::body,

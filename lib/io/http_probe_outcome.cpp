@@ -55,6 +55,7 @@ std::string framing_conflict(const std::vector<std::pair<std::string, std::strin
 }
 
 Stage HttpProber::Transfer::stage() const {
+  if (connector_) return connector_->stage();
   if (looking_up_ || (easy_ == nullptr && hops_ == 0)) return Stage::dns;
   if (easy_ == nullptr) return Stage::request;
   const auto connected = time_of(easy_, CURLINFO_CONNECT_TIME_T);
@@ -176,7 +177,7 @@ std::optional<ProbeResult> HttpProber::Transfer::half_an_answer(CURLcode code) c
   constexpr int too_large = 100;
   const bool answering = in_headers_ && time_of(easy_, CURLINFO_STARTTRANSFER_TIME_T) != Duration{0};
   if (code == too_large || (code == CURLE_OUT_OF_MEMORY && answering)) {
-    return trouble_at(Stage::request, fmt::format("a line of the headers is longer than {} KB", CURL_MAX_HTTP_HEADER >> 10U),
+    return trouble_at(Stage::request, fmt::format("a line of the headers is longer than {} KB, or Transfer-Encoding is one that codops can't read", CURL_MAX_HTTP_HEADER >> 10U),
                       "check what answers there: " + to_string(HostPort{parts_.host, parts_.port}));
   }
   return std::nullopt;

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 
 #include "lib/io/http_probe.hpp"
+#include "lib/io/tcp_probe.hpp"
 
 namespace codops::io {
 
@@ -59,6 +60,7 @@ class HttpProber::Transfer final : public Probe {
   void take_times(StageTimes& into) const;
   void leave_multi() noexcept;
   const Via* via() const;
+  void choose(const std::string& host, const std::vector<Address>& addresses);
   bool is_home() const;
   void free_lists() noexcept;
 
@@ -87,6 +89,7 @@ class HttpProber::Transfer final : public Probe {
   bool in_headers_{true}, interim_{false};
   std::string framing_conflict_;
   Resolver::Ticket ticket_;
+  std::unique_ptr<Connector> connector_;  // while one of several addresses is chosen
   std::optional<EventLoop::Timer> timer_;
   EventLoop::TimePoint lookup_start_, hop_start_;
   std::optional<EventLoop::TimePoint> tls_start_;  // curl itself tells connect and TLS apart only at their end

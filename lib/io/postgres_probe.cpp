@@ -56,6 +56,7 @@ class PostgresProbe final : public Probe {
 
   ~PostgresProbe() override {
     if (timer_) loop_.cancel(*timer_);
+    stop_host_timer();
     forget_socket();
     ::PQfinish(connection_);
     if (!link_.empty()) {
@@ -203,7 +204,9 @@ class PostgresProbe final : public Probe {
 
   void connect_libpq(std::vector<postgres::Host> hosts) {
     start_ = std::chrono::steady_clock::now();
+    forget_socket();
     hosts_ = std::move(hosts);
+    trying_.clear();
     postgres::put_hosts(hosts_, parameters_);
     stage_ = Stage::connect;
     ::PQfinish(connection_);
@@ -212,6 +215,29 @@ class PostgresProbe final : public Probe {
     if (::PQstatus(connection_) == CONNECTION_BAD) return refused();
     ::PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
     wait_for(PGRES_POLLING_WRITING);
+  }
+
+  // libpq leaves connect_timeout to its caller, but has no way to be told to go on to the next host: it begins anew without those before.
+  void watch_host() {
+    if (hosts_.size() < 2) return;
+    const auto same = [&](const postgres::Host& host) { return host.name == ::PQhost(connection_) && host.address == ::PQhostaddr(connection_) && host.port == ::PQport(connection_); };
+    const auto current = std::find_if(hosts_.begin(), hosts_.end(), same);
+    if (current == hosts_.end() || current + 1 == hosts_.end()) return stop_host_timer();
+    const auto trying = current->name + ' ' + current->address + ' ' + current->port;
+    if (trying == trying_) return;
+    trying_ = trying;
+    stop_host_timer();
+    int seconds = 0;
+    if (const auto given = effective_.find("connect_timeout"); given != effective_.end()) std::from_chars(given->second.data(), given->second.data() + given->second.size(), seconds);
+    host_timer_ = loop_.after(std::chrono::seconds{seconds > 0 ? seconds : 2}, [this, rest = std::vector(current + 1, hosts_.end())] {
+      host_timer_.reset();
+      connect_libpq(rest);
+    });
+  }
+
+  void stop_host_timer() noexcept {
+    if (host_timer_) loop_.cancel(*host_timer_);
+    host_timer_.reset();
   }
 
   // libpq finds a Unix socket only under the name it makes of folder and port.
@@ -229,6 +255,7 @@ class PostgresProbe final : public Probe {
     forget_socket();
     socket_ = ::PQsocket(connection_);
     if (socket_ < 0) return refused();
+    watch_host();
     loop_.watch(socket_, wanted == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT, [this](std::uint32_t) { poll(); });
   }
 
@@ -237,6 +264,7 @@ class PostgresProbe final : public Probe {
     note_stage();
     switch (next) {
       case PGRES_POLLING_OK:
+        stop_host_timer();
         enter(Stage::request);
         return ask("SELECT 1");
       case PGRES_POLLING_READING:
@@ -374,6 +402,7 @@ class PostgresProbe final : public Probe {
 
   void finish() {
     forget_socket();
+    stop_host_timer();
     if (!done_) return;
     if (result_.address.empty()) result_.address = address_;
     const auto done = std::exchange(done_, {});
@@ -391,6 +420,8 @@ class PostgresProbe final : public Probe {
   std::filesystem::path link_;
   postgres::Parameters parameters_, effective_;  // as given; with what libpq adds
   std::vector<postgres::Host> hosts_;
+  std::string trying_;  // which of them
+  std::optional<EventLoop::Timer> host_timer_;
   std::vector<std::optional<Resolver::Answer>> answers_;  // of hosts_, while names are looked up
   std::vector<Resolver::Ticket> tickets_;
   bool asked_statistics_{false};

@@ -214,8 +214,12 @@ std::string Target::describe() const {
   } else {
     result += host.empty() ? "the local socket" : host;
   }
-  if (port.find(',') != std::string::npos) result += " on the ports " + port;
-  else if (!host.starts_with('/') && !port.empty()) result += ":" + port;
+  if (const auto several = host.find(',') != std::string::npos ? hosts_of({{"host", host}, {"port", port}}) : std::nullopt) {
+    result.resize(result.size() - host.size());
+    for (const auto& one : *several) result += (&one == &several->front() ? "" : ",") + one.name + (one.is_folder() ? "" : ":" + one.port);
+    return result;
+  }
+  if (!host.starts_with('/') && !port.empty()) result += ":" + port;
   return result;
 }
 

@@ -186,6 +186,11 @@ ProbeResult dns_trouble(const Resolver::Answer& answer, const std::string& host)
 #endif
       result.message = "the name \"" + host + "\" does not exist";
       result.hint = "check its spelling: getent hosts " + host;
+      // Name servers know no other letters; who types them means a name that was not asked for.
+      if (std::any_of(host.begin(), host.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
+        result.trouble = Trouble::unknown;
+        result.hint = "write it as name servers know it: xn--…";
+      }
       break;
     case EAI_AGAIN:
       result.trouble = Trouble::unknown;

@@ -301,6 +301,14 @@ time.sleep(60)' 2>/dev/null & servers+=($!)
     [ "$took" -lt 5000 ] || fail "a hanging resolver took $took ms"
     grep -q 'dns' out || fail "the stage is not dns"
     pass "a name server that hangs: 124 after $took ms, stage dns"
+    # The hosts that libpq would look up itself: of the environment, and of several.
+    for database in postgresql:///x postgresql://a:b@one.example,two.example/x; do
+      code=0
+      PGHOST=slow.example unshare -m sh -c "mount --bind resolv.conf /etc/resolv.conf && mount --bind nsswitch.conf /etc/nsswitch.conf && exec '$codops' health-check --timeout 700ms --postgres '$database' --url '$url/health' -o json" >out 2>err || code=$?
+      [ "$code" = 124 ] || fail "PostgreSQL's names and a hanging resolver: $code"
+      python3 -c 'import json; d = json.load(open("out")); c = {x["kind"]: x for x in d["checks"]}; assert c["http"]["status"] == "ok" and c["postgres"]["status"] == "unknown" and c["postgres"]["stage"] == "dns" and d["elapsed_seconds"] < 4, d' || fail "PostgreSQL's names hold others up"
+    done
+    pass "PostgreSQL's own names hold nothing up"
   else
     echo "skipped: port 53 of loopback is taken"
   fi

@@ -25,6 +25,11 @@ TEST_CASE("hosts, addresses and ports belong to each other by their order") {
   CHECK_FALSE(hosts_of({{"host", "a,b"}, {"port", "1,2,3"}}));
 }
 
+TEST_CASE("several hosts are shown each with its port") {
+  CHECK(parse_target("postgresql://u@a:1,b:2/d").describe() == "\"d\" on a:1,b:2");
+  CHECK(parse_target("postgresql://u@a,b/d").describe() == "\"d\" on a:5432,b:5432");
+}
+
 TEST_CASE("a port is 1 to 65535") {
   CHECK(port_number("65535") == 65535);
   for (const auto* text : {"", "0", "65536", "99999", "-1", "5432x", "x"}) CHECK_FALSE(port_number(text));
