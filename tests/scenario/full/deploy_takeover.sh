@@ -42,6 +42,14 @@ exits "compose recreated a service" 2 status demo --check
 exits "the next deploy takes it back" 0 deploy demo v1.1.0
 expect "all serve the release" "$(served) $(served /version.json)" "v1.1.0 v1.1.0"
 check "nothing else is odd" "$CODOPS" -C "$APP" status demo --check
+VERSION=v1.0.0 dc up -d --wait >/dev/null 2>&1
+expect "compose made all of it anew, the proxy too" "$(docker ps "${mine[@]}" --format '{{.Names}}' | grep -c -e '-r[0-9]*-' || true)" 0
+exits "it is seen" 2 status demo --check
+data=$(docker ps -q --no-trunc "${mine[@]}" --filter label=com.docker.compose.service=postgres)
+exits "the proxy's recreation wants consent" 1 deploy demo v1.1.0
+exits "the next deploy takes all of it over" 0 deploy demo v1.1.0 --allow-downtime
+expect "but data, which is left alone" "$(served) $(docker ps -q --no-trunc "${mine[@]}" --filter label=com.docker.compose.service=postgres)" "v1.1.0 $data"
+check "and is as deployed" "$CODOPS" -C "$APP" status demo --check
 docker stop -t 1 "$(running nginx | tr -d ' ')" >/dev/null
 exits "a stopped proxy is seen" 2 status demo --check
 exits "the next deploy starts it" 0 deploy demo v1.1.0
