@@ -91,7 +91,7 @@ class DrillCommand final : public Command {
       return where;
     }
     if (image_) {
-      in_container(services, where, open_engine(services, environment_), *image_, *image_);
+      in_container(services, where, engine_of(services), *image_, *image_);
       if (where.in_container) return where;
       throw Failure{Exit::config, fmt::format("a container for a drill takes a Docker engine, which \"{}\" has not", environment_), "--server-env NAME, or --same-server"};
     }
@@ -109,6 +109,15 @@ class DrillCommand final : public Command {
     where.server = where.scratch->target();
     reporter.note("server: a temporary one of this machine's PostgreSQL");
     return where;
+  }
+
+  std::unique_ptr<ops::Engine> engine_of(Services& services) const {
+    try {
+      return open_engine(services, environment_);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::config) throw;
+      throw Failure{Exit::config, "--image: the environment's engine can't be had: " + failure.message(), "--server-env NAME, --same-server, or neither: this machine's PostgreSQL"};
+    }
   }
 
   // Sets nothing where the engine has no such servers.

@@ -152,7 +152,7 @@ std::string with_table_data(const ArchiveHead& head, std::vector<AddedData>& add
   TocWriter entries{head.int_size};
   for (auto& data : added) {
     const auto table = std::find_if(head.entries.begin(), head.entries.end(), [&](const TocEntry& entry) {
-      return entry.description == "TABLE" && entry.table() == data.table;
+      return entry.description == "TABLE" && (entry.table() == data.table || plain_name(entry.table()) == data.table);
     });
     if (table == head.entries.end()) damaged(fmt::format("\"{}\" has rows but no definition", data.table));
     data.id = ++next_id;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/backup/table_key.hpp"
+
 namespace codops::backup {
 
 struct TocEntry {
@@ -22,7 +24,7 @@ struct TocEntry {
   std::string schema;
   std::string owner;
 
-  std::string table() const { return schema + "." + tag; }  // as the manifest names it
+  std::string table() const { return table_key(schema, tag); }  // as the manifest names it
 };
 
 struct ArchiveHead {
@@ -39,7 +41,7 @@ struct ArchiveHead {
 // Data of a table that the archive has not: to be added to its table of contents.
 struct AddedData {
   std::string table;  // as TocEntry::table()
-  std::string copy;   // `"schema"."name" ("a", "b")`
+  std::string copy;   // as Part::copy
   int id{};           // set by with_table_data()
 };
 // head.bytes with entries for `added`, after all other data; their blocks must follow the others' in the same order.

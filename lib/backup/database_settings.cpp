@@ -40,12 +40,13 @@ void split_renamed(std::string_view text, const std::string& name, std::vector<s
   }
 }
 
-// ALTER … SET default_transaction_read_only …
+// ALTER DATABASE … SET default_transaction_read_only …; that a role in it may only read is nothing of ours.
 bool refuses_writes(std::string_view statement) {
   sql::Lexer lexer{statement};
   bool set = false;
   while (const auto token = lexer.next()) {
     if (token->trivia()) continue;
+    if (is_word(*token, statement, "role")) return false;
     if (set) return is_word(*token, statement, read_only_setting) || token->of(statement) == io::postgres::quote_identifier(std::string{read_only_setting});
     set = is_word(*token, statement, "set");
   }

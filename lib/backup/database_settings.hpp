@@ -12,7 +12,7 @@ namespace codops::backup {
 // Whether the archive's entry is about the database, so that its definition is worth keeping.
 bool about_database(std::string_view description, std::string_view tag);
 
-// One statement each, for a database of that name. Left out: that it refuses writes, which a restore may have set for a moment; with
+// One statement each, for a database of that name. Left out: that it refuses writes of everybody, which a restore may have set for a moment; with
 // `no_privileges`, who may do what.
 std::vector<std::string> statements_about_database(const ArchiveHead& head, std::string_view name, bool no_privileges);
 // Its first words, without a value, which may be a secret.

@@ -1,7 +1,7 @@
 #include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/snapshot.hpp"
-#include "lib/backup/verify.hpp"
 
 namespace codops::backup {
 
@@ -71,9 +71,9 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   if (!manifest.database) throw Failure{Exit::data, fmt::format("backup {} has no database to drill", manifest.label)};
   const auto started = clock.steady();
   const Reading reading{catalogue, manifest.label, limits};
-  auto server = Connection::open(server_target, limits);
+  auto server = open_session(server_target, limits);
   const auto programs = find_programs(server.server_version() / 10000, server_target, container, limits);
-  auto findings = preflight(*manifest.database, server, limits);
+  auto findings = preflight(*manifest.database, server, limits, "pg_default");  // where the scratch database is
   // Whose the objects are makes no difference to their content.
   std::erase_if(findings, [](const Finding& finding) { return finding.message.starts_with("role \"") || finding.message.starts_with("tablespace \""); });
   require_possible(findings);
@@ -95,7 +95,7 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   // As long as it is there no other drill takes this one for dead; so before the mark. Sessions of ours that work may outlive us.
   auto watched = target;
   watched.options["application_name"] = drill_application;
-  const auto alive = Connection::open(watched, limits);
+  const auto alive = open_session(watched, limits);
   mark(server, name, {manifest.database->name}, limits);
   roles.make(server, manifest.database->roles, name, limits);
   // A server of its own takes all of it along, also one that has just ended.
@@ -112,9 +112,11 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
   try {
     // As a restore does: what the server makes of damaged rows depends on which of them it meets first.
     const CheckedBackup checked{catalogue, manifest, database_parts(manifest), keys, limits};
-    load_backup(checked, target, *programs, load, progress, limits);
+    const auto loaded = load_backup(checked, target, *programs, load, progress, limits);
     result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
-    result.difference = difference(manifest.tables, read_back(target, manifest.tables, progress, limits));
+    const auto back = read_back(target, manifest, loaded.columns, progress, limits);
+    for (const auto& note : back.not_compared) reporter.warn(note);
+    result.difference = difference(manifest.tables, back.found);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::data) throw;
     result.difference = failure.message();

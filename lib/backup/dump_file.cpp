@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lib/backup/load.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/sql_script.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/compression.hpp"
@@ -160,8 +161,12 @@ Failure DumpFile::changed() const {
 void DumpFile::load(const io::postgres::Target& into, Programs& programs, const LoadOptions& options, const Limits& limits) {
   if (kind_ == Kind::custom) {
     // `pg_dump -n public` makes that schema, which every new database has.
-    if (needs_.makes_public()) io::postgres::Connection::open(into, limits).run("DROP SCHEMA IF EXISTS public", limits);
     Call call{"pg_restore", {"--exit-on-error"}, into.database};
+    {
+      auto connection = open_session(into, limits);
+      if (needs_.makes_public()) connection.run("DROP SCHEMA IF EXISTS public", limits);
+      call.session = lasting_options(connection, limits);
+    }
     if (options.no_owner) call.arguments.emplace_back("--no-owner");
     if (options.no_tablespaces) call.arguments.emplace_back("--no-tablespaces");
     if (const int jobs = jobs_possible(into, options.jobs, limits); jobs > 1 && programs.parallel()) call.arguments.push_back(fmt::format("--jobs={}", jobs));
@@ -179,7 +184,7 @@ void DumpFile::load(const io::postgres::Target& into, Programs& programs, const 
       while (same.read(rest.data(), rest.size()) > 0) {
       }
     };
-    run_script(sql, into, {options.no_owner, options.no_tablespaces, whole}, limits);
+    run_script(sql, into, {options.no_owner, options.no_tablespaces, {}, whole}, limits);
   }
   if (options.analyze) analyze(into, limits);
 }

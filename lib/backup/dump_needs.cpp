@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "lib/backup/sql_words.hpp"
 #include "lib/text/sql_lexer.hpp"
 
 namespace codops::backup {
@@ -9,17 +10,6 @@ namespace sql = text::sql;
 namespace {
 
 constexpr std::size_t longest = 64U << 10U;  // of a statement that names roles
-
-// As the catalogues have it: "a""b" is a"b, Shop is shop.
-std::string name_of(std::string_view token) {
-  if (!token.starts_with('"')) return sql::lower_case(token);
-  std::string name;
-  for (std::size_t i = 1; i + 1 < token.size(); ++i) {
-    name += token[i];
-    if (token[i] == '"') ++i;
-  }
-  return name;
-}
 
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> words;

@@ -85,7 +85,7 @@ void RowsQueue::work(const std::function<void()>& archive, const Snapshot& snaps
     part.name = fmt::format("rows-{:04}", piece.number);
     part.kind = "rows";
     part.subject = piece.table->table;
-    part.copy = fmt::format("{} ({})", piece.table->name, piece.table->columns);
+    part.copy = fmt::format("{} ({})", piece.table->into, piece.table->columns);
     PartWriter writer{destination.store, destination.folder, std::move(part), {options.level, 0, false},
                       destination.keys, limits};
     io::RowDigest digest;

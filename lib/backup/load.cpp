@@ -3,11 +3,12 @@
 #include "lib/backup/copy_in.hpp"
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/database_settings.hpp"
+#include "lib/backup/hash_leaves.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/sql_script.hpp"
-#include "lib/backup/verify.hpp"
+#include "lib/backup/sql_words.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
-#include "lib/text/sql_lexer.hpp"
 
 namespace codops::backup {
 namespace {
@@ -21,17 +22,6 @@ std::string without_semicolon(std::string sql) {
   return sql;
 }
 
-// "(b, a)" of `COPY public.t (b, a) FROM stdin;`; empty: there is none.
-std::string_view column_list(std::string_view copy) {
-  text::sql::Lexer lexer{copy};
-  std::size_t from = std::string_view::npos;
-  while (const auto token = lexer.next()) {
-    if (token->kind == text::sql::Token::Kind::open && from == std::string_view::npos) from = token->begin;
-    if (token->kind == text::sql::Token::Kind::close && from != std::string_view::npos) return copy.substr(from, token->end - from);
-  }
-  return {};
-}
-
 std::vector<std::string> restore_arguments(const LoadOptions& options, std::string_view section) {
   std::vector<std::string> arguments{fmt::format("--section={}", section), "--exit-on-error"};
   if (options.no_owner) arguments.emplace_back("--no-owner");
@@ -41,20 +31,29 @@ std::vector<std::string> restore_arguments(const LoadOptions& options, std::stri
   return arguments;
 }
 
+const Part& archive_of(const Manifest& manifest) {
+  const auto* part = manifest.find("archive");
+  if (part == nullptr) {
+    throw Failure{Exit::data, fmt::format("backup {} holds SQL only", manifest.label), "restore it whole into another database: --into NAME"};
+  }
+  return *part;
+}
+
 class BackupLoader {
  public:
   BackupLoader(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
                const Limits& limits)
       : backup_{backup}, manifest_{backup.manifest()}, into_{into}, programs_{programs}, options_{options}, progress_{progress}, limits_{limits} {
     options_.jobs = jobs_possible(into, options.jobs, limits);
+    auto connection = open_session(into, limits);
+    session_ = lasting_options(connection, limits);
   }
 
-  // Returns what the archive says of the database itself.
-  std::vector<std::string> load(std::string_view name) {
+  Loaded load(std::string_view name) {
     const auto* archive = manifest_.find("archive");
     if (archive == nullptr) {
       load_sql();
-      return {};
+      return std::move(result_);
     }
     load_archive(*archive);
     load_row_parts();
@@ -62,12 +61,13 @@ class BackupLoader {
     set_sequences();
     section("post-data", options_.jobs);
     if (options_.analyze) analyze();
-    return statements_about_database(head_, name, options_.no_privileges);
+    result_.settings = statements_about_database(head_, name, options_.no_privileges);
+    return std::move(result_);
   }
 
   void load_only(const TablesInto& tables) {
     only_ = &tables;
-    load_archive(archive());
+    load_archive(archive_of(manifest_));
     load_row_parts();
     std::vector<TableContent> expected;
     for (const auto& table : manifest_.tables) {
@@ -77,35 +77,13 @@ class BackupLoader {
   }
 
   void load_definitions() {
-    auto reader = backup_.open(archive(), limits_);
-    bool known = false;
-    ArchiveScanner scanner{{[&](const ArchiveHead& head) {
-                              head_ = head;
-                              known = true;
-                            },
-                            {}, {}, {}, {}, {}}};
-    std::vector<char> buffer(buffer_size);
-    while (!known) {
-      const auto got = reader.read(buffer.data(), buffer.size());
-      if (got == 0) {
-        scanner.finish();  // a short one is read as a whole only at its end
-        break;
-      }
-      scanner.feed({buffer.data(), got});
-    }
+    head_ = archive_head(backup_, limits_);
     Call call{"pg_restore", {"--section=pre-data", "--exit-on-error", "--no-owner", "--no-privileges", "--no-tablespaces", "{file}"}, into_.database, {}, head_.bytes};
+    call.session = session_;
     programs_.must(call, Exit::failed, limits_);
   }
 
  private:
-  const Part& archive() const {
-    const auto* part = manifest_.find("archive");
-    if (part == nullptr) {
-      throw Failure{Exit::data, fmt::format("backup {} holds SQL only", manifest_.label), "restore it whole into another database: --into NAME"};
-    }
-    return *part;
-  }
-
   // The rows can't be told apart from the rest while they pass: they are read back instead.
   void load_sql() {
     const auto* sql = manifest_.find("sql");
@@ -121,10 +99,11 @@ class BackupLoader {
       io::Reader& from_;
       Progress& progress_;
     } watched{reader, progress_};
-    run_script(watched, into_, {options_.no_owner, options_.no_tablespaces, {}}, limits_);
-    if (auto wrong = difference(manifest_.tables, read_back(into_, manifest_.tables, progress_, limits_)); !wrong.empty()) {
-      throw Failure{Exit::data, wrong};
-    }
+    const auto note_columns = [&](std::string_view copy) { result_.columns[copied_table(copy)] = column_list(copy); };
+    run_script(watched, into_, {options_.no_owner, options_.no_tablespaces, note_columns, {}}, limits_);
+    auto back = read_back(into_, manifest_, result_.columns, progress_, limits_);
+    if (auto wrong = difference(manifest_.tables, back.found); !wrong.empty()) throw Failure{Exit::data, wrong};
+    result_.not_compared = std::move(back.not_compared);
     if (options_.analyze) analyze();
   }
 
@@ -152,6 +131,7 @@ class BackupLoader {
          [&](const TocEntry& entry) {
            progress_.at(entry.table());
            if (entry.description != "TABLE DATA") return;
+           result_.columns[entry.table()] = column_list(entry.copy_statement);
            const auto sql = copy_of(entry.table(), entry.copy_statement, without_semicolon(entry.copy_statement));
            if (sql.empty()) return;
            digest = &digests_[entry.table()];
@@ -195,6 +175,12 @@ class BackupLoader {
     for (const auto& part : manifest_.parts) {
       if (part.kind == "rows" && !copy_of(part.subject, part.copy, "x").empty()) parts.push_back(&part);
     }
+    if (parts.empty()) return;
+    // An earlier codops named the leaf.
+    if (only_ == nullptr) {
+      auto connection = open_for_load(into_, limits_);
+      leaves_ = hash_leaves(connection, limits_);
+    }
     std::atomic<std::size_t> next{0};
     std::atomic<bool> failed{false};
     std::exception_ptr first;
@@ -223,8 +209,10 @@ class BackupLoader {
     progress_.at(part.subject);
     auto reader = backup_.open(part, limits_);
     io::RowDigest digest;
+    const auto leaf = leaves_.find(part.subject);
+    const auto usual = leaf != leaves_.end() && leaf->second.by_enum ? fmt::format("{} {}", leaf->second.name, column_list(part.copy)) : part.copy;
     const auto rows = connection.copy_in(
-        copy_of(part.subject, part.copy, "COPY " + part.copy + " FROM STDIN"),
+        copy_of(part.subject, part.copy, "COPY " + usual + " FROM STDIN"),
         [&](char* into, std::size_t size) {
           const auto got = reader.read(into, size);
           digest.feed({into, got});
@@ -233,6 +221,7 @@ class BackupLoader {
         },
         limits_);
     const std::lock_guard lock{mutex};
+    result_.columns[part.subject] = column_list(part.copy);
     digests_[part.subject].add(digest);
     loaded_[part.subject] += rows;
   }
@@ -251,6 +240,7 @@ class BackupLoader {
   void section(std::string_view name, int jobs) {
     progress_.at(name);
     Call call{"pg_restore", restore_arguments(options_, name), into_.database, {}, head_.bytes};
+    call.session = session_;
     if (jobs > 1 && programs_.parallel()) call.arguments.insert(call.arguments.begin(), fmt::format("--jobs={}", jobs));
     programs_.must(call, Exit::failed, limits_);
   }
@@ -273,24 +263,27 @@ class BackupLoader {
   const io::postgres::Target& into_;
   Programs& programs_;
   LoadOptions options_;
+  std::string session_;  // of pg_restore
   Progress& progress_;
   const Limits& limits_;
   const TablesInto* only_{};
   ArchiveHead head_;
+  std::map<std::string, HashRoot> leaves_;
+  Loaded result_;
   std::map<std::string, io::RowDigest> digests_;
   std::map<std::string, std::uint64_t> loaded_;
 };
 
 }  // namespace
 
-std::vector<std::string> load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
-                                     const Limits& limits) {
+Loaded load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                   const Limits& limits) {
   return BackupLoader{backup, into, programs, options, progress, limits}.load(into.database);
 }
 
 int jobs_possible(const io::postgres::Target& target, int jobs, const Limits& limits) {
   if (jobs <= 1) return 1;
-  auto connection = io::postgres::Connection::open(target, limits);
+  auto connection = open_session(target, limits);
   // Its own session is over when the jobs begin, so that it makes up for one more than the jobs themselves.
   const auto room = connection.query(
       "SELECT LEAST(CASE WHEN rolsuper OR rolconnlimit < 0 THEN 10000 ELSE rolconnlimit - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END,"
@@ -302,7 +295,7 @@ int jobs_possible(const io::postgres::Target& target, int jobs, const Limits& li
 }
 
 void analyze(const io::postgres::Target& target, const Limits& limits) {
-  auto connection = io::postgres::Connection::open(target, limits);
+  auto connection = open_session(target, limits);
   // Names as the database has them, be they characters or not.
   connection.run("SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()", limits);
   const auto try_one = [&](const std::string& sql) {
@@ -323,6 +316,22 @@ void analyze(const io::postgres::Target& target, const Limits& limits) {
   for (std::size_t i = 0; i < remote.size(); ++i) {
     if (!remote.boolean(i, 1)) try_one(fmt::format("ANALYZE {}", remote.text(i, 0)));
   }
+}
+
+ArchiveHead archive_head(const CheckedBackup& backup, const Limits& limits) {
+  auto reader = backup.open(archive_of(backup.manifest()), limits);
+  std::optional<ArchiveHead> found;
+  ArchiveScanner scanner{{[&](const ArchiveHead& head) { found = head; }, {}, {}, {}, {}, {}}};
+  std::vector<char> buffer(buffer_size);
+  while (!found) {
+    const auto got = reader.read(buffer.data(), buffer.size());
+    if (got == 0) {
+      scanner.finish();  // a short one is read as a whole only at its end
+      break;
+    }
+    scanner.feed({buffer.data(), got});
+  }
+  return found ? std::move(*found) : scanner.head();
 }
 
 void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,

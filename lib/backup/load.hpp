@@ -5,8 +5,10 @@
 #include <string>
 
 #include "lib/backup/checked_backup.hpp"
+#include "lib/backup/custom_archive.hpp"
 #include "lib/backup/programs.hpp"
 #include "lib/backup/progress.hpp"
+#include "lib/backup/read_back.hpp"
 
 namespace codops::backup {
 
@@ -18,12 +20,19 @@ struct LoadOptions {
   bool no_privileges{};   // of an archive: nothing is granted
 };
 
+struct Loaded {
+  // Statements that make the database's settings and privileges those of the one that was dumped (database_settings.hpp); of an SQL
+  // part there are none.
+  std::vector<std::string> settings;
+  ColumnLists columns;                    // as the dump has them
+  std::vector<std::string> not_compared;  // of an SQL part, as ReadBack has them
+};
+
 // The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they
 // are decoded, then indexes and constraints by pg_restore. Rows are counted and hashed on the way and must be what the
-// manifest says: Failure{data}. Returned are the statements that make its settings and privileges those of the one that was dumped
-// (database_settings.hpp); an SQL part has none.
-std::vector<std::string> load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
-                                     const Limits& limits);
+// manifest says: Failure{data}.
+Loaded load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
+                   const Limits& limits);
 
 // Statistics for the planner, without which the database works all the same: what the server refuses is passed over. A table with a
 // foreign one below it is left out, because its rows would be fetched from another server, perhaps the one that is in use.
@@ -37,6 +46,8 @@ int jobs_possible(const io::postgres::Target& target, int jobs, const Limits& li
 using TablesInto = std::map<std::string, std::string>;
 void load_tables(const CheckedBackup& backup, const TablesInto& tables, const io::postgres::Target& into, Programs& programs, const LoadOptions& options,
                  Progress& progress, const Limits& limits);
+// What the archive says of itself, without its rows. Failure{data}: the backup has SQL only.
+ArchiveHead archive_head(const CheckedBackup& backup, const Limits& limits);
 // Definitions without rows, indexes, constraints, owners and privileges, into an empty database.
 void load_definitions(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const Limits& limits);
 

@@ -13,7 +13,7 @@
 namespace codops::backup {
 
 struct TableContent {
-  std::string table;  // "schema.name", unquoted
+  std::string table;  // as table_key() names it
   std::uint64_t rows{};
   std::string digest;  // io::RowDigest::hex()
 
@@ -23,8 +23,8 @@ struct TableContent {
 struct Part {
   std::string name;     // of the object, below the backup's folder: "database.dump.zst.age"
   std::string kind;     // archive (pg_dump -Fc), sql (pg_dump -Fp), rows (COPY text), globals, redis (RDB), files (tar)
-  std::string subject;  // rows: "schema.name"; files: the volume's name or the folder; else empty
-  std::string copy;     // rows: `"schema"."name" ("a", "b")`, as COPY takes it
+  std::string subject;  // rows: the table, as table_key() names it; files: the volume's name or the folder; else empty
+  std::string copy;     // rows: `"schema"."name" ("a", "b")`, as COPY takes it; of the table that takes them: of some partitions the root
   std::uint64_t size{};        // as stored
   std::uint64_t plain_size{};  // before compression and encryption
   std::string sha256;          // as stored

@@ -1,5 +1,7 @@
 #include "lib/backup/preflight.hpp"
 
+#include "lib/backup/database_properties.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/snapshot.hpp"
 #include "lib/backup/swap.hpp"
 #include "lib/base/failure.hpp"
@@ -16,11 +18,12 @@ std::set<std::string> column(io::postgres::Connection& server, std::string_view 
   return values;
 }
 
-// Of the file system with the server's data, when the server runs on this very machine and lets us see it: its postmaster.pid
+// Of the file system with the tablespace, the server's data among them, when the server runs on this very machine and lets us see it: its postmaster.pid
 // must be readable here and tell the same start.
-std::optional<std::uint64_t> free_beside_data(io::postgres::Connection& server, const Limits& limits) {
+std::optional<std::uint64_t> free_in(const std::string& tablespace, io::postgres::Connection& server, const Limits& limits) {
   try {
-    const auto rows = server.query("SELECT pg_catalog.current_setting('data_directory', true), pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint", limits);
+    const auto rows = server.query("SELECT pg_catalog.current_setting('data_directory', true), pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,"
+                                   " COALESCE((SELECT pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace WHERE spcname = $1), '')", {tablespace}, limits);
     const std::string folder{rows.text(0, 0)};
     if (folder.empty()) return std::nullopt;
     const auto text = io::read_file_if_there(folder + "/postmaster.pid");
@@ -28,7 +31,8 @@ std::optional<std::uint64_t> free_beside_data(io::postgres::Connection& server, 
     std::size_t line = text->find('\n');
     if (line != std::string::npos) line = text->find('\n', line + 1);
     if (line == std::string::npos || std::llabs(std::atoll(text->c_str() + line + 1) - rows.number(0, 1)) > 2) return std::nullopt;
-    return std::filesystem::space(folder).available;
+    const std::string location{rows.text(0, 2)};  // of the default one: none
+    return std::filesystem::space(location.empty() ? folder : location).available;
   } catch (const std::exception&) {
     limits.check("a look at the server's disk");
     return std::nullopt;  // a role that may not ask, or a folder that we may not enter
@@ -37,7 +41,7 @@ std::optional<std::uint64_t> free_beside_data(io::postgres::Connection& server, 
 
 }  // namespace
 
-std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits) {
+std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits, const std::string& tablespace) {
   std::vector<Finding> findings;
   const int server_major = server.server_version() / 10000, backup_major = backup.server_number / 10000;
   if (backup_major == 0) {
@@ -76,8 +80,10 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
     findings.push_back({true, fmt::format("role \"{}\" may not create a database", server.target().user),
                         "ALTER ROLE … CREATEDB"});
   }
-  if (const auto free = free_beside_data(server, limits); free && backup.size > *free) {
-    findings.push_back({true, fmt::format("the server's disk has {} free, and the database takes about {}", format_bytes(*free), format_bytes(backup.size)),
+  const auto place = !tablespace.empty() ? tablespace : tablespace_usable(server, backup.tablespace, limits) ? backup.tablespace : std::string{};
+  if (const auto free = free_in(place, server, limits); free && backup.size > *free) {
+    const auto where = place.empty() || place == "pg_default" ? std::string{"the server's disk"} : fmt::format("the disk of tablespace \"{}\"", place);
+    findings.push_back({true, fmt::format("{} has {} free, and the database takes about {}", where, format_bytes(*free), format_bytes(backup.size)),
                         "make room; databases that earlier restores kept are called …_before_… and …_undone_…"});
   }
   if (!backup.tablespace.empty() && backup.tablespace != "pg_default" && !tablespace_usable(server, backup.tablespace, limits)) {
@@ -96,13 +102,30 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   return findings;
 }
 
+std::vector<Finding> preflight_owners(const std::function<ArchiveHead()>& archive, io::postgres::Connection& server, const Limits& limits) {
+  if (server.query("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", limits).boolean(0, 0)) return {};
+  const auto head = archive();
+  std::map<std::string, std::string> owners;  // and one of their tables
+  for (const auto& entry : head.entries) {
+    if (entry.description == "TABLE" && !entry.owner.empty()) owners.emplace(entry.owner, entry.table());
+  }
+  std::vector<Finding> findings;
+  for (const auto& [owner, table] : owners) {
+    const auto foreign = server.query("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND NOT pg_catalog.pg_has_role(oid, 'MEMBER')", {owner}, limits);
+    if (foreign.empty()) continue;
+    findings.push_back({true, fmt::format("\"{}\" belongs to role \"{}\" in the backup, of which \"{}\" is no member", table, owner, server.target().user),
+                        fmt::format("GRANT {} TO {}; or all of it to who restores: --no-owner; or a superuser's URL: --database-url-env NAME", io::postgres::quote_identifier(owner), io::postgres::quote_identifier(server.target().user))});
+  }
+  return findings;
+}
+
 namespace {
 
 // Neither a table nor a view nor a sequence, but what extensions brought.
 bool holds_nothing(io::postgres::Connection& server, const io::postgres::Target& live, const Limits& limits) {
   if (!database_exists(server, live.database, limits)) return true;
   try {
-    auto inside = io::postgres::Connection::open(live, limits);
+    auto inside = open_session(live, limits);
     return inside.query("SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
                         " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') LIMIT 1",
                         limits).empty();
@@ -134,6 +157,19 @@ std::vector<std::string> subscriptions(io::postgres::Connection& server, const s
   return names;
 }
 
+std::vector<Slot> slots(io::postgres::Connection& server, const std::string& database, const Limits& limits) {
+  const auto rows = server.query("SELECT slot_name, plugin, active FROM pg_catalog.pg_replication_slots WHERE database = $1 AND NOT temporary ORDER BY 1", {database}, limits);
+  std::vector<Slot> found;
+  for (std::size_t i = 0; i < rows.size(); ++i) found.push_back({std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}, rows.boolean(i, 2)});
+  return found;
+}
+
+std::string Slot::told_after(const std::string& live, const std::string& aside) const {
+  const auto quoted = io::postgres::quote_literal(name);
+  return fmt::format("replication slot \"{}\" stays with \"{}\" and holds WAL back until it is dropped: SELECT pg_drop_replication_slot({}); then in \"{}\": SELECT pg_create_logical_replication_slot({}, {}),"
+                     " and its reader begins anew", name, aside, quoted, live, quoted, io::postgres::quote_literal(plugin));
+}
+
 std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std::string& live, const Limits& limits) {
   std::vector<Finding> findings;
   // A prepared transaction belongs to no session, so that none can be ended to be rid of it; no database with one can be renamed.
@@ -146,6 +182,20 @@ std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std:
   for (const auto& name : subscriptions(server, live, limits)) {
     findings.push_back({false, fmt::format("\"{}\" receives rows by subscription \"{}\", which stays enabled in what is put aside and goes on taking its slot's rows there; what is restored has it disabled", live, name),
                         fmt::format("before the restore, in \"{}\": ALTER SUBSCRIPTION {} DISABLE", live, io::postgres::quote_identifier(name))});
+  }
+  for (const auto& slot : slots(server, live, limits)) {
+    findings.push_back({false, fmt::format("replication slot \"{}\" of \"{}\", {}, stays with what is put aside: its reader gets nothing of what is restored, and WAL is held back for it", slot.name, live,
+                                           slot.active ? "which is being read" : "which nobody reads at this moment"),
+                        fmt::format("stop its reader, and once the restore is done: SELECT pg_drop_replication_slot({}), and make it anew in \"{}\"", io::postgres::quote_literal(slot.name), live)});
+  }
+  const auto owner = server.query("SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database WHERE datname = $1", {live}, limits);
+  if (!owner.empty() && !owner.boolean(0, 1)) {
+    findings.push_back({true, fmt::format("\"{}\" belongs to role \"{}\", and \"{}\" may not rename it", live, owner.text(0, 0), server.target().user), "restore with its owner's or a superuser's URL: --database-url-env NAME"});
+    return findings;
+  }
+  for (const auto& refused : refused_properties(server, live, limits)) {
+    findings.push_back({false, fmt::format("what takes the place of \"{}\" will be without what role \"{}\" may not give it: {}", live, server.target().user, refused),
+                        "restore with a superuser's URL: --database-url-env NAME; or let one say it again afterwards"});
   }
   return findings;
 }

@@ -1,8 +1,10 @@
 #pragma once
 // What can be known before a restore writes anything.
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "lib/backup/custom_archive.hpp"
 #include "lib/backup/manifest.hpp"
 #include "lib/io/postgres.hpp"
 
@@ -14,8 +16,11 @@ struct Finding {
   std::string hint;
 };
 
-// The backup against the server that it would be restored into.
-std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits);
+// The backup against the server that it would be restored into. `tablespace`: where the new database goes; empty: as the backup says,
+// if there is that one.
+std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits, const std::string& tablespace = {});
+// Whom its tables belong to, which only a member of that role may say. Nothing for a superuser, for whom the archive is not read.
+std::vector<Finding> preflight_owners(const std::function<ArchiveHead()>& archive, io::postgres::Connection& server, const Limits& limits);
 // A backup of another database must not take the live one's place by mistake: two projects may share a folder of the store. `meant`:
 // it was said to be so. Where there is nothing to replace (a new server, after a loss) it is only told.
 std::vector<Finding> preflight_origin(const DatabaseIdentity& backup, io::postgres::Connection& server, const io::postgres::Target& live, bool meant, const Limits& limits);
@@ -26,6 +31,15 @@ void require_primary(io::postgres::Connection& server, const Limits& limits);
 
 // What receives rows from elsewhere goes on doing so in the database that was put aside: names of enabled subscriptions.
 std::vector<std::string> subscriptions(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+
+// A slot of logical replication belongs to its database for ever, whatever that is called: who reads it goes on with what was put aside.
+struct Slot {
+  std::string name, plugin;  // "cdc", "pgoutput"
+  bool active{};
+
+  std::string told_after(const std::string& live, const std::string& aside) const;
+};
+std::vector<Slot> slots(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 
 // Throws Failure{data} with all that blocks, if anything does.
 void require_possible(const std::vector<Finding>& findings, std::string_view lead = "the backup can't be restored here");

@@ -61,7 +61,7 @@ class HostPrograms final : public Programs {
     std::replace(arguments.begin(), arguments.end(), std::string{the_file}, fmt::format("/proc/self/fd/{}", file_fd));
     if (call.connects) {
       auto target = target_;
-      if (call.copies && !call.session.empty()) {
+      if (!call.session.empty()) {
         auto& options = target.options["options"];
         if (options.empty()) options = io::postgres::variables_for(target_)["PGOPTIONS"];
         options += call.session;
@@ -130,7 +130,8 @@ class ContainerPrograms final : public Programs {
       arguments.push_back("--dbname=" + connection_text(io::postgres::Target{}, call.database.empty() ? target_.database : call.database));
       arguments.emplace_back("--no-password");
       // Its sessions begin with the container's own PGTZ and PGOPTIONS, which we don't see.
-      if (call.copies) request.env.emplace("PGOPTIONS", Secret{copy_options()});
+      const auto session = call.copies ? copy_options() : call.session;
+      if (!session.empty()) request.env.emplace("PGOPTIONS", Secret{session});
       if (!target_.password.empty()) request.env.emplace("PGPASSWORD", target_.password);
     }
     request.argv.insert(request.argv.end(), arguments.begin(), arguments.end());

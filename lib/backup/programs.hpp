@@ -26,7 +26,7 @@ struct Call {
   int descriptor{-1};                  // instead of `file`: of one that is open for reading
   bool connects{true};
   bool copies{};                       // its session writes rows: with copy_settings(), whatever the database or role has set
-  std::string session{};               // for `copies`: of copy_options() what this machine's sessions lack; a pooler may refuse options
+  std::string session{};               // its session's options, none in vain, as a pooler may refuse them: with `copies` of copy_options() what this machine's lack
 };
 
 class Programs {

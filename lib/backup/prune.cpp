@@ -3,6 +3,7 @@
 
 #include "lib/backup/backup.hpp"
 #include "lib/backup/hints.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/snapshot.hpp"
 
 namespace codops::backup {
@@ -10,7 +11,7 @@ namespace codops::backup {
 AskOrigin origin_of(io::postgres::Target database, const Limits& limits) {
   return [database = std::move(database), &limits]() -> std::optional<DatabaseIdentity> {
     try {
-      auto connection = io::postgres::Connection::open(database, limits.within(Milliseconds{10'000}));
+      auto connection = open_session(database, limits.within(Milliseconds{10'000}));
       return ask_origin(connection, database.database, limits.within(Milliseconds{10'000}));
     } catch (const Failure&) {
       limits.check("asking the database who it is");

@@ -1,6 +1,8 @@
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/swap.hpp"
 
+#include <limits>
+
 #include "lib/base/failure.hpp"
 #include "lib/io/channel.hpp"
 #include "lib/store/process_identity.hpp"
@@ -12,6 +14,8 @@ namespace {
 constexpr const char* filling_key = "codops:restore:filling";
 constexpr const char* aside_key = "codops:restore:put-aside";
 constexpr const char* undone_key = "codops:restore:undone";
+// Beside one of the latter two: the server's functions as they were, as FUNCTION DUMP has them.
+constexpr const char* functions_key = "codops:restore:functions";
 constexpr std::size_t most_pending = 4U << 20U;
 
 std::string number(int value) { return std::to_string(value); }
@@ -90,6 +94,12 @@ class RedisServer {
       if (auto answer = connection.ask({"GET", key}, limits); !answer.error && !answer.absent) found[database] = answer.text;
     }
     return found;
+  }
+  // nullopt: this server has none, or does not tell.
+  std::optional<std::string> functions(const Limits& limits) {
+    auto answer = connection.ask({"FUNCTION", "DUMP"}, limits);
+    if (answer.error || answer.absent) return std::nullopt;
+    return std::move(answer.text);
   }
   // All or nothing.
   void transaction(const std::vector<std::vector<std::string>>& commands, const Limits& limits) {
@@ -212,32 +222,88 @@ std::optional<std::map<int, int>> spare_databases(int count, const std::map<int,
   return spare;
 }
 
+namespace {
+
+Failure somebody_elses(int database) {
+  return {Exit::data, fmt::format("somebody else writes into database {} of Redis, which was empty when the restore began to fill it; what is theirs stays there, with keys of the backup among it", database),
+          "give each application a database of its own, and restore once more"};
+}
+
+}  // namespace
+
 struct RedisRestore::State {
   RedisServer server;
   Part part;
   std::optional<int> own;
   std::map<int, int> spare;
+  std::map<int, std::uint64_t> put;  // by spare database that is ours: keys, the mark left aside
   std::vector<std::string> functions;
-  bool filled{}, swapped{};
+  std::optional<std::string> functions_before;
+  bool swapped{};
+
+  void choose(std::map<int, std::uint64_t> sizes, const std::set<int>& wanted, const Limits& limits);
+  bool claim(int database, const Limits& limits);
+  void claim_all(const std::set<int>& wanted, const Limits& limits);
+  std::uint64_t keys_in(int database, const Limits& limits);
 };
 
-RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, const Limits& limits)
-    : state_{new State{{target, limits}, part, own_database(target), {}, {}}} {
-  auto& state = *state_;
-  auto& server = state.server;
-  std::vector<std::string> done;
-  const auto sizes = server.mended(false, done, limits);
+void RedisRestore::State::choose(std::map<int, std::uint64_t> sizes, const std::set<int>& wanted, const Limits& limits) {
   std::set<int> aside;
   for (const auto* key : {aside_key, undone_key}) {
     for (const auto& [database, when] : server.having(key, sizes, limits)) aside.insert(database);
   }
-  const auto spare = spare_databases(server.count, sizes, aside, databases_of(part), state.own);
-  if (!spare) {
+  const auto found = spare_databases(server.count, sizes, aside, wanted, own);
+  if (!found) {
     const auto kept = aside.empty() ? std::string{} : fmt::format("; {} hold what earlier restores replaced", fmt::join(aside, ", "));
     throw Failure{Exit::data, fmt::format("Redis has {} databases, too few empty ones to restore into{}", server.count, kept),
                   aside.empty() ? "databases 32 in redis.conf" : fmt::format("redis-cli -n {} FLUSHDB, once it is not needed", *aside.begin())};
   }
-  state.spare = *spare;
+  spare = *found;
+}
+
+// Marked in the same moment in which it is empty: others on the server may begin to use what was empty before. False: somebody has.
+bool RedisRestore::State::claim(int database, const Limits& limits) {
+  for (const auto& command : std::vector<std::vector<std::string>>{{"MULTI"}, {"SELECT", number(database)}, {"DBSIZE"}, {"SET", filling_key, filling_text(), "NX"}, {"EXEC"}}) server.connection.send(command);
+  const auto answers = server.connection.answers(limits);
+  const auto& done = answers.back();
+  if (done.error || done.items.size() != 3 || done.items[1].error || done.items[2].error) throw Failure{Exit::failed, "Redis refuses a mark in a spare database: " + done.text};
+  if (done.items[1].text == "0") {
+    put[database] = 0;
+    return true;
+  }
+  if (!done.items[2].absent) server.connection.command({"DEL", filling_key}, limits);
+  return false;
+}
+
+void RedisRestore::State::claim_all(const std::set<int>& wanted, const Limits& limits) {
+  constexpr int most_attempts = 20;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    std::vector<std::string> done;
+    // What another environment's restore fills is none of ours, if ours is one database.
+    choose(server.mended(own.has_value(), done, limits), wanted, limits);
+    const bool all = std::all_of(spare.begin(), spare.end(), [&](const auto& one) { return claim(one.second, limits); });
+    if (all) return;
+    for (const auto& [database, keys] : std::exchange(put, {})) {
+      server.connection.command({"SELECT", number(database)}, limits);
+      server.connection.command({"DEL", filling_key}, limits);
+    }
+  }
+  throw Failure{Exit::locked, "others on this Redis begin to use each database that was empty", "once more, when they are done"};
+}
+
+// Without our mark.
+std::uint64_t RedisRestore::State::keys_in(int database, const Limits& limits) {
+  server.connection.command({"SELECT", number(database)}, limits);
+  const auto counted = std::strtoull(server.connection.command({"DBSIZE"}, limits).text.c_str(), nullptr, 10);
+  return counted - std::min<std::uint64_t>(counted, 1);
+}
+
+RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, const Limits& limits)
+    : state_{new State{{target, limits}, part, own_database(target), {}, {}, {}, {}}} {
+  auto& state = *state_;
+  auto& server = state.server;
+  std::vector<std::string> done;
+  state.choose(server.mended(false, done, limits), databases_of(part), limits);
   const auto most = server.amount("maxmemory"), used = server.amount("used_memory");
   const auto named = part.about.find("used-mem");
   const auto needed = std::max<std::uint64_t>(part.plain_size, named == part.about.end() ? 0 : std::strtoull(named->second.c_str(), nullptr, 10));
@@ -248,15 +314,17 @@ RedisRestore::RedisRestore(const io::RedisTarget& target, const Part& part, cons
 }
 
 RedisRestore::~RedisRestore() {
-  if (!state_->filled || state_->swapped) return;
-  try {
-    const auto limits = Limits{}.within(Milliseconds{10'000});
-    for (const auto& [live, spare] : state_->spare) {
-      state_->server.connection.command({"SELECT", number(spare)}, limits);
-      state_->server.connection.command({"FLUSHDB", "ASYNC"}, limits);
+  if (state_->swapped) return;
+  const auto limits = Limits{}.within(Milliseconds{10'000});
+  for (const auto& [database, keys] : state_->put) {
+    try {
+      // With keys in it that are not ours it is somebody's by now: nothing but our mark is taken away.
+      const bool others = state_->keys_in(database, limits) > keys;
+      if (others) state_->server.connection.command({"DEL", filling_key}, limits);
+      else state_->server.connection.command({"FLUSHDB", "ASYNC"}, limits);
+    } catch (const std::exception&) {
+      // The next restore empties what has the mark of a process that is gone.
     }
-  } catch (const std::exception&) {
-    // The next restore empties what has the mark of a process that is gone.
   }
 }
 
@@ -264,11 +332,7 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
   progress.at("Redis");
   auto& state = *state_;
   auto& connection = state.server.connection;
-  state.filled = true;
-  for (const auto& [live, spare] : state.spare) {
-    connection.command({"SELECT", number(spare)}, limits);
-    connection.command({"SET", filling_key, filling_text()}, limits);
-  }
+  state.claim_all(databases_of(state.part), limits);
   std::optional<int> selected;
   std::size_t pending = 0;
   const auto collect = [&] {
@@ -284,8 +348,10 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
   const auto summary = read_rdb(rdb,
                                 {[&](const RdbKey& key, std::string_view payload) {
                                    if (!state.spare.contains(key.database)) return;
-                                   if (selected != key.database) connection.send({"SELECT", number(state.spare.at(key.database))});
+                                   const int spare = state.spare.at(key.database);
+                                   if (selected != key.database) connection.send({"SELECT", number(spare)});
                                    selected = key.database;
+                                   ++state.put[spare];
                                    // With REPLACE and a time that has passed the key is not made: as Redis itself loads it.
                                    connection.send({"RESTORE", key.key, std::to_string(key.expires.value_or(0)), std::string{payload}, "REPLACE", "ABSTTL"});
                                    pending += payload.size() + key.key.size();
@@ -297,21 +363,24 @@ void RedisRestore::load(io::Reader& rdb, Progress& progress, const Limits& limit
                                  }},
                                 true);
   collect();
+  // Neither the backup nor the server has a key: what is put aside are the functions alone.
+  if (!state.functions.empty() && state.spare.empty()) state.claim_all({0}, limits);
   for (const auto& [live, spare] : state.spare) {
-    connection.command({"SELECT", number(spare)}, limits);
     // Its mark stays until the swap: killed before, nobody may take it for live data.
-    const auto counted = std::strtoull(connection.command({"DBSIZE"}, limits).text.c_str(), nullptr, 10);
-    const auto there = counted - std::min<std::uint64_t>(counted, 1);
+    const auto there = state.keys_in(spare, limits);
     const auto keys = summary.keys.find(live), lasting = summary.lasting.find(live);
     const auto most = keys == summary.keys.end() ? 0 : keys->second, least = lasting == summary.lasting.end() ? 0 : lasting->second;
-    if (there < least || there > most) {
-      throw Failure{Exit::data, fmt::format("database {} of Redis has {} keys instead of {}", live, there, most)};
-    }
+    if (there > most) throw somebody_elses(spare);
+    if (there < least) throw Failure{Exit::data, fmt::format("database {} of Redis has {} keys instead of {}", live, there, most)};
   }
 }
 
 void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
   auto& state = *state_;
+  for (const auto& [live, spare] : state.spare) {
+    if (state.keys_in(spare, limits) > state.put.at(spare)) throw somebody_elses(spare);
+  }
+  if (!state.functions.empty()) state.functions_before = state.server.functions(limits);
   std::vector<std::vector<std::string>> commands;
   for (const auto& [live, spare] : state.spare) {
     commands.push_back({"SELECT", number(spare)});
@@ -319,6 +388,8 @@ void RedisRestore::swap(const std::string& stamp, const Limits& limits) {
     commands.push_back({"SWAPDB", number(live), number(spare)});
     commands.push_back({"SET", aside_key, fmt::format("{} {}", stamp, live)});
   }
+  // In the last of those.
+  if (state.functions_before && !state.spare.empty()) commands.push_back({"SET", functions_key, *state.functions_before});
   for (const auto& code : state.functions) commands.push_back({"FUNCTION", "LOAD", "REPLACE", code});
   state.server.transaction(commands, limits);
   state.swapped = true;
@@ -330,11 +401,14 @@ void RedisRestore::swap_back(const Limits& limits) {
   std::vector<std::vector<std::string>> commands;
   for (const auto& [live, spare] : state.spare) {
     commands.push_back({"SELECT", number(spare)});
-    commands.push_back({"DEL", aside_key});
+    commands.push_back({"DEL", aside_key, functions_key});
     commands.push_back({"SWAPDB", number(live), number(spare)});
   }
+  if (state.functions_before) commands.push_back({"FUNCTION", "RESTORE", *state.functions_before, "FLUSH"});
   state.server.transaction(commands, limits);
   state.swapped = false;
+  // Whatever was written meanwhile was written to what goes now.
+  for (auto& [database, keys] : state.put) keys = std::numeric_limits<std::uint64_t>::max();
 }
 
 std::string RedisRestore::kept() const {
@@ -378,11 +452,16 @@ void undo_redis(const io::RedisTarget& target, const std::string& stamp, const L
   for (const auto& [database, what] : server.having(aside_key, server.sizes(limits), limits)) {
     const auto space = what.find(' ');
     if (what.substr(0, space) != stamp || space == std::string::npos || !is_own(target, what)) continue;
+    server.connection.command({"SELECT", number(database)}, limits);
+    const auto functions = server.connection.ask({"GET", functions_key}, limits);
     commands.push_back({"SELECT", number(database)});
-    commands.push_back({"DEL", aside_key});
+    commands.push_back({"DEL", aside_key, functions_key});
     commands.push_back({"SWAPDB", what.substr(space + 1), number(database)});
     // Not to be swapped in once more.
     commands.push_back({"SET", undone_key, stamp});
+    if (functions.error || functions.absent) continue;
+    if (const auto now = server.functions(limits)) commands.push_back({"SET", functions_key, *now});
+    commands.push_back({"FUNCTION", "RESTORE", functions.text, "FLUSH"});
   }
   if (!commands.empty()) server.transaction(commands, limits);
 }

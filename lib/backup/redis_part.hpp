@@ -33,7 +33,7 @@ class RedisRestore {
   RedisRestore(const RedisRestore&) = delete;
   RedisRestore& operator=(const RedisRestore&) = delete;
 
-  // Fills the spare databases and counts what is in them. The live ones are not touched.
+  // Takes databases that are empty now, fills them and counts what is in them. The live ones are not touched.
   void load(io::Reader& rdb, Progress& progress, const Limits& limits);
   // One transaction; what was live is in the spare ones afterwards.
   void swap(const std::string& stamp, const Limits& limits);
@@ -53,7 +53,7 @@ std::vector<std::string> mend_redis(const io::RedisTarget& target, const Limits&
 
 // The stamp of the newest restore that put something aside here; empty: none did.
 std::string redis_put_aside(const io::RedisTarget& target, const Limits& limits);
-// Swaps what the restore of that stamp put aside back in.
+// Swaps what the restore of that stamp put aside back in, functions included.
 void undo_redis(const io::RedisTarget& target, const std::string& stamp, const Limits& limits);
 
 }  // namespace codops::backup

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/backup/session.hpp"
 #include "lib/base/retry.hpp"
 
 namespace codops::backup {
@@ -19,7 +20,7 @@ std::optional<std::string> put_right(const io::postgres::Target& server, const L
   Backoff backoff{Milliseconds{50}, Milliseconds{1000}};
   for (;;) {
     try {
-      auto connection = io::postgres::Connection::open(server, limits);
+      auto connection = open_session(server, limits);
       work(connection, limits);
       return std::nullopt;
     } catch (const io::postgres::DatabaseError& error) {
@@ -39,6 +40,7 @@ bool Rescue::attempt(const std::string& state, const std::string& type, const Wo
   const auto left = std::chrono::duration_cast<Milliseconds>(*until_ - now);
   const auto why = put_right(server_, Limits{}.within(std::max(at_least, left)), work);
   if (!why) return true;
+  if (left_ != nullptr) *left_ += (left_->empty() ? "" : "; ") + state;
   reporter_.warn(state + ": " + *why + "; once the server answers: " + type);
   return false;
 } catch (...) {

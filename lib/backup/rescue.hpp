@@ -15,8 +15,9 @@ inline constexpr Milliseconds rescue_patience{30'000};
 class Rescue {
  public:
   using Work = std::function<void(io::postgres::Connection&, const Limits&)>;
-  Rescue(io::postgres::Target server, Reporter& reporter, Milliseconds patience = rescue_patience)
-      : server_{std::move(server)}, reporter_{reporter}, patience_{patience} {}
+  // `left`, which outlives it: told what could not be done.
+  Rescue(io::postgres::Target server, Reporter& reporter, Milliseconds patience = rescue_patience, std::string* left = nullptr)
+      : server_{std::move(server)}, reporter_{reporter}, patience_{patience}, left_{left} {}
 
   // Does it on a connection of its own, as soon as the server takes one: all calls together wait for `patience`, a later one 5 s at least. False: it could
   // not be done; then `state` and why and what to type has been told.
@@ -26,6 +27,7 @@ class Rescue {
   io::postgres::Target server_;
   Reporter& reporter_;
   Milliseconds patience_;
+  std::string* left_;
   std::optional<std::chrono::steady_clock::time_point> until_;
 };
 

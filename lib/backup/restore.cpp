@@ -1,5 +1,6 @@
 #include "lib/backup/restore.hpp"
 
+#include "lib/backup/database_properties.hpp"
 #include "lib/backup/database_settings.hpp"
 #include "lib/backup/dump_file.hpp"
 #include "lib/backup/half_restored.hpp"
@@ -8,6 +9,7 @@
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_beside.hpp"
 #include "lib/backup/restore_steps.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/base/units.hpp"
 
 namespace codops::backup {
@@ -18,10 +20,10 @@ using io::postgres::Connection;
 class Restoring {
  public:
   Restoring(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety, const RestoreHooks& hooks,
-            const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits)
+            const Keyring& keys, const Clock& clock, Reporter& reporter, const Limits& limits, std::string& left)
       : catalogue_{catalogue}, subject_{subject}, request_{request}, safety_{safety}, hooks_{hooks}, keys_{keys}, clock_{clock}, reporter_{reporter},
         limits_{limits}, live_{subject.database.database}, began_{clock.now()}, swapping_{request.into.empty()}, with_database_{!swapping_ || request.wants("database")},
-        steps_{reporter, clock}, server_{open_beside(subject.database, live_, limits)}, rescue_{server_.target(), reporter},
+        steps_{reporter, clock}, server_{open_beside(subject.database, live_, limits)}, rescue_{server_.target(), reporter, rescue_patience, &left},
         fresh_{rescue_, swapping_ ? side_name(live_, "new", began_) : request.into}, read_only_{rescue_, live_, fresh_}, stopped_{hooks} {}
 
   Restored run() {
@@ -92,7 +94,8 @@ class Restoring {
       if (manifest.database && with_database_) {
         auto identity = *manifest.database;
         if (request_.load.no_tablespaces) identity.tablespaces.clear();
-        note(preflight(identity, server_, limits_));
+        note(preflight(identity, server_, limits_, live_exists_ && swapping_ ? shape_of(server_, live_, limits_).tablespace : std::string{}));
+        if (!request_.load.no_owner && manifest.find("archive") != nullptr) note(preflight_owners([&] { return archive_head(*checked_, limits_); }, server_, limits_));
         shape_ = shape_of(identity);
       }
       if (beside_.redis != nullptr) {
@@ -148,7 +151,7 @@ class Restoring {
     if (entry_) return entry_->manifest.database ? entry_->manifest.database->lc_monetary : std::string{};
     if (!live_exists_) return {};
     try {
-      return std::string{Connection::open(in_database(subject_.database, live_), limits_).query("SELECT pg_catalog.current_setting('lc_monetary')", limits_).text(0, 0)};
+      return std::string{open_session(in_database(subject_.database, live_), limits_).query("SELECT pg_catalog.current_setting('lc_monetary')", limits_).text(0, 0)};
     } catch (const io::postgres::DatabaseError&) {
       limits_.check("a restore");
       return {};
@@ -177,7 +180,9 @@ class Restoring {
     if (!swapping_) make_fresh();
     Progress progress{reporter_, clock_, "restore", entry_ ? entry_->manifest.plain_size() : 0};
     if (entry_) {
-      settings_ = load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
+      auto loaded = load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
+      settings_ = std::move(loaded.settings);
+      for (auto& note : loaded.not_compared) result_.notes.push_back(std::move(note));
       result_.rows = entry_->manifest.rows();
     } else {
       file_->load(target(), *programs_, request_.load, limits_);
@@ -265,8 +270,11 @@ class Restoring {
       result_.notes.push_back(fmt::format("subscription \"{0}\" is still enabled in \"{1}\" and takes its slot's rows there; in \"{1}\": ALTER SUBSCRIPTION {2} DISABLE; ALTER SUBSCRIPTION {2} SET (slot_name = NONE);"
                                           " then in \"{3}\": ALTER SUBSCRIPTION {2} ENABLE; ALTER SUBSCRIPTION {2} REFRESH PUBLICATION WITH (copy_data = false)", name, result_.aside, quoted, live_));
     }
+    for (const auto& slot : slots(server_, live_, limits_)) result_.notes.push_back(slot.told_after(live_, result_.aside));
     forget_money_of_backup();
-    copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_);
+    for (const auto& refused : copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_)) {
+      result_.notes.push_back(fmt::format("what \"{}\" has and its successor has not: {}; a superuser can say it again", result_.aside, refused));
+    }
     swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_, read_only_.active()}, limits_);
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
   }
@@ -285,7 +293,7 @@ class Restoring {
     if (redis_) attempt("Redis", [&] { redis_->swap_back(limits); });
     if (database_swapped) {
       attempt("database", [&] {
-        auto again = Connection::open(server_.target(), limits);
+        auto again = open_session(server_.target(), limits);
         if (live_exists_) {
           mark(again, result_.aside, {live_, false, false, comment_of(again, result_.aside, limits)}, limits);
           swap_databases(again, {live_, result_.aside, fresh_.name(), comment_of(again, live_, limits), false}, limits);
@@ -347,7 +355,14 @@ class Restoring {
 Restored restore(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Options& safety,
                  const RestoreHooks& hooks, const Keyring& keys, const Clock& clock, Reporter& reporter,
                  const Limits& limits) {
-  return Restoring{catalogue, subject, request, safety, hooks, keys, clock, reporter, limits}.run();
+  std::string left;
+  try {
+    return Restoring{catalogue, subject, request, safety, hooks, keys, clock, reporter, limits, left}.run();
+  } catch (const Failure& failure) {
+    // By now all that could be put right is.
+    if (left.empty() || failure.code() == Exit::undo_failed) throw;
+    throw Failure{Exit::undo_failed, fmt::format("{}; and {}", failure.message(), left), failure.hint()};
+  }
 }
 
 }  // namespace codops::backup

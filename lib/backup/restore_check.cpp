@@ -23,11 +23,24 @@ Findings check_file(const Subject& subject, const RestoreRequest& request, io::p
 // The database alone, into a place of its own: single tables, or --into.
 Findings check_copy(Catalogue& catalogue, const Manifest& manifest, const RestoreRequest& request, const Keyring& keys, io::postgres::Connection& server, const Limits& limits) {
   const CheckedBackup checked{catalogue, manifest, database_parts(manifest), keys, limits};
+  if (!request.tables.empty()) {
+    const auto head = archive_head(checked, limits);
+    std::vector<TableName> there;
+    for (const auto& entry : head.entries) {
+      if (entry.description == "TABLE") there.push_back({entry.schema, entry.tag});
+    }
+    // In another encoding what was typed is other bytes.
+    if (head.encoding == "UTF8") {
+      for (const auto& asked : request.tables) find_table(asked, there, see_backup(catalogue, manifest.label));
+    }
+  }
   if (!manifest.database) return {};
   auto identity = *manifest.database;
   // Rows of single tables go where their schema is.
   if (request.load.no_tablespaces || !request.tables.empty()) identity.tablespaces.clear();
-  return preflight(identity, server, limits);
+  auto findings = preflight(identity, server, limits);
+  if (request.tables.empty() && !request.load.no_owner && manifest.find("archive") != nullptr) append(findings, preflight_owners([&] { return archive_head(checked, limits); }, server, limits));
+  return findings;
 }
 
 Findings check_replacement(Catalogue& catalogue, const Manifest& manifest, const Subject& subject, const RestoreRequest& request, const Keyring& keys,
@@ -41,7 +54,8 @@ Findings check_replacement(Catalogue& catalogue, const Manifest& manifest, const
     auto identity = *manifest.database;
     if (request.load.no_tablespaces) identity.tablespaces.clear();
     append(findings, preflight_origin(identity, server, subject.database, request.other_database, limits));
-    if (with_database) append(findings, preflight(identity, server, limits));
+    if (with_database) append(findings, preflight(identity, server, limits, shape_of(server, subject.database.database, limits).tablespace));
+    if (with_database && !request.load.no_owner && manifest.find("archive") != nullptr) append(findings, preflight_owners([&] { return archive_head(checked, limits); }, server, limits));
   }
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});
   if (beside.redis == nullptr) return findings;

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "lib/backup/session.hpp"
 #include "lib/base/retry.hpp"
 
 namespace codops::backup {
@@ -18,21 +19,21 @@ Connection open_beside(const Target& target, const std::string& database, const 
   if (database != usual) {
     other.database = usual;
     try {
-      return Connection::open(other, limits);
+      return open_session(other, limits);
     } catch (const io::postgres::DatabaseError& error) {
       // It is not there, takes no connections, or none of this role.
       static const std::set<std::string> closed{"3D000", "55000", "42501", "28000"};
       if (!closed.contains(error.sqlstate()) || database == always) throw;
       other.database = always;
       try {
-        return Connection::open(other, limits);
+        return open_session(other, limits);
       } catch (const io::postgres::DatabaseError&) {
         throw error;
       }
     }
   }
   other.database = always;
-  return Connection::open(other, limits);
+  return open_session(other, limits);
 }
 
 Target in_database(const Target& target, const std::string& name) {

@@ -31,6 +31,13 @@ std::vector<const Part*> database_parts(const Manifest& manifest);
 // --into makes a database: nullopt unless there is one of that name.
 std::optional<Failure> into_taken(const RestoreRequest& request, io::postgres::Connection& server, const Limits& limits);
 
+// A table by what somebody typed: "orders", "public.orders" or "\"a.b\".c". A name without a schema must be of one schema only, what an
+// earlier restore laid beside the live tables left aside. Its table_key(); Failure{usage}: none, or several. `see`: a hint.
+struct TableName {
+  std::string schema, name;
+};
+std::string find_table(const std::string& asked, const std::vector<TableName>& tables, const std::string& see);
+
 class Steps {
  public:
   Steps(Reporter& reporter, const Clock& clock) : reporter_{reporter}, clock_{clock} {}

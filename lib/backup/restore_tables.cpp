@@ -4,7 +4,10 @@
 #include "lib/backup/hints.hpp"
 #include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/side_schema.hpp"
+#include "lib/backup/sql_words.hpp"
+#include "lib/backup/table_key.hpp"
 #include "lib/io/crypto.hpp"
 
 namespace codops::backup {
@@ -20,31 +23,18 @@ struct SideTable {
   std::vector<std::string> parts;  // as the manifest names them: the table itself, or its partitions
 };
 
-// "orders" or "public.orders" as the manifest has it; a name without a schema must be of one schema only, what an earlier
-// restore laid beside the live tables left aside.
-std::string full_name(const std::string& asked, const std::string& see, Connection& scratch, const Limits& limits) {
-  const auto rows = scratch.query(
-      "SELECT n.nspname, n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-      " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 2",
-      limits);
-  std::vector<std::string> all, matching;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto schema = rows.text(i, 0);
-    all.emplace_back(rows.text(i, 1));
-    const auto& name = all.back();
-    if (name == asked) return name;
-    if (name.size() == schema.size() + 1 + asked.size() && name.ends_with(asked) && !is_side_schema(schema)) matching.push_back(name);
-  }
-  if (matching.size() == 1) return matching.front();
-  if (matching.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(matching, ", ")), "name it with its schema"};
-  const auto near = nearest(asked.find('.') == std::string::npos ? "public." + asked : asked, all);
-  throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? see : fmt::format("did you mean {}?", near)};
+std::vector<TableName> tables_in(Connection& scratch, const Limits& limits) {
+  const auto rows = scratch.query("SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                                  " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2", limits);
+  std::vector<TableName> tables;
+  for (std::size_t i = 0; i < rows.size(); ++i) tables.push_back({std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}});
+  return tables;
 }
 
 SideTable describe(const std::string& full, Connection& scratch, const Limits& limits) {
   SideTable table;
   const auto id = scratch.query("SELECT c.oid::text, c.relname, pg_catalog.encode(pg_catalog.convert_to(pg_catalog.quote_ident(c.relname), pg_catalog.getdatabaseencoding()), 'hex') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-                                " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p')",
+                                " WHERE " + table_key_sql("n.nspname", "c.relname") + " = $1 AND c.relkind IN ('r', 'p')",
                                 {full}, limits);
   const std::string oid{id.text(0, 0)};
   table.name = id.text(0, 1);
@@ -63,7 +53,7 @@ SideTable describe(const std::string& full, Connection& scratch, const Limits& l
   const auto parts = scratch.query(
       "WITH RECURSIVE below AS (SELECT $1::oid AS id UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON i.inhparent = below.id"
       "   JOIN pg_catalog.pg_class c ON c.oid = i.inhparent AND c.relkind = 'p')"
-      " SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname || '.' || c.relname, pg_catalog.getdatabaseencoding()), 'hex') FROM below JOIN pg_catalog.pg_class c ON c.oid = below.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " SELECT pg_catalog.encode(pg_catalog.convert_to(" + table_key_sql("n.nspname", "c.relname") + ", pg_catalog.getdatabaseencoding()), 'hex') FROM below JOIN pg_catalog.pg_class c ON c.oid = below.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
       " WHERE c.relkind = 'r'",
       {oid}, limits);
   for (std::size_t i = 0; i < parts.size(); ++i) table.parts.push_back(io::from_hex(parts.text(i, 0)).value_or(""));
@@ -84,7 +74,7 @@ class SideSchema {
     if (!made_) return;
     try {
       const auto limits = Limits{}.within(Milliseconds{20'000});
-      auto connection = Connection::open(database_, limits);
+      auto connection = open_session(database_, limits);
       connection.run(writable, limits);
       connection.run(fmt::format("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(name_)), limits);
     } catch (const std::exception&) {
@@ -92,8 +82,9 @@ class SideSchema {
     }
   }
   void make(const std::vector<SideTable>& tables, const Limits& limits) {
-    auto connection = Connection::open(database_, limits);
+    auto connection = open_session(database_, limits);
     connection.run(writable, limits);
+    connection.run("SET search_path = ''", limits);
     auto sql = fmt::format("BEGIN; CREATE SCHEMA {0}; COMMENT ON SCHEMA {0} IS {1};", quote_identifier(name_), io::postgres::quote_literal(comment_));
     for (const auto& table : tables) {
       sql += fmt::format(" CREATE TABLE {}.{} ({});", quote_identifier(name_), quote_identifier(table.name), table.columns);
@@ -108,7 +99,7 @@ class SideSchema {
     made_ = true;
   }
   void hand_over(const std::string& name, const Limits& limits) {
-    auto connection = Connection::open(database_, limits);
+    auto connection = open_session(database_, limits);
     connection.run(writable, limits);
     connection.run(fmt::format("ALTER SCHEMA {} RENAME TO {}", quote_identifier(name_), quote_identifier(name)), limits);
     made_ = false;
@@ -122,7 +113,7 @@ class SideSchema {
 
 // The live database may say by now that money is written otherwise. Nothing of it is changed for that: only these sessions.
 void read_money_as_written(io::postgres::Target& target, const std::string& lc_monetary, const Limits& limits) {
-  auto connection = Connection::open(target, limits);
+  auto connection = open_session(target, limits);
   if (lc_monetary.empty() || connection.query("SELECT pg_catalog.current_setting('lc_monetary')", limits).text(0, 0) == lc_monetary) return;
   try {
     connection.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", {lc_monetary}, limits);
@@ -139,6 +130,23 @@ void read_money_as_written(io::postgres::Target& target, const std::string& lc_m
 }
 
 }  // namespace
+
+std::string find_table(const std::string& asked, const std::vector<TableName>& tables, const std::string& see) {
+  std::vector<std::string> all, matching, full;
+  const auto named = named_table(asked);
+  for (const auto& table : tables) {
+    all.push_back(table_key(table.schema, table.name));
+    const auto& key = all.back();
+    if (key == asked || key == named) return key;
+    if (plain_name(key) == asked) full.push_back(key);
+    else if (table.name == asked && !is_side_schema(table.schema)) matching.push_back(key);
+  }
+  if (full.empty()) full = std::move(matching);
+  if (full.size() == 1) return full.front();
+  if (full.size() > 1) throw Failure{Exit::usage, fmt::format("\"{}\" is in several schemas: {}", asked, fmt::join(full, ", ")), "name it with its schema, as it is written here"};
+  const auto near = nearest(asked.find('.') == std::string::npos ? "public." + asked : asked, all);
+  throw Failure{Exit::usage, fmt::format("the backup has no table \"{}\"", asked), near.empty() ? see : fmt::format("did you mean {}?", near)};
+}
 
 Restored restore_tables(Catalogue& catalogue, const Subject& subject, const RestoreRequest& request, const Keyring& keys,
                         const Clock& clock, Reporter& reporter, const Limits& limits) {
@@ -174,10 +182,13 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     if (manifest.database) speak_money(server, scratch.name(), manifest.database->lc_monetary, limits);
     const auto target = in_database(subject.database, scratch.name());
     load_definitions(*checked, target, *programs, limits);
-    auto connection = Connection::open(target, limits);
+    auto connection = open_session(target, limits);
+    // Types are told with their schema: where the live database looks for them is its own affair.
+    connection.run("SET search_path = ''", limits);
+    const auto there = tables_in(connection, limits);
     std::map<std::string, std::string> by_name;  // in the one schema that they come into
     for (const auto& asked : request.tables) {
-      const auto full = full_name(asked, see_backup(catalogue, manifest.label), connection, limits);
+      const auto full = find_table(asked, there, see_backup(catalogue, manifest.label));
       auto table = describe(full, connection, limits);
       const auto [at, is_new] = by_name.emplace(table.name, full);
       if (!is_new && at->second == full) continue;  // named twice
@@ -199,7 +210,8 @@ Restored restore_tables(Catalogue& catalogue, const Subject& subject, const Rest
     TablesInto into;
     for (const auto& table : tables) {
       for (const auto& part : table.parts) {
-        into[part] = fmt::format("{}.{}", quote_identifier(unfinished_side_schema(began)), table.stored_name);
+        // An earlier codops named it otherwise.
+        into[part] = into[plain_name(part)] = fmt::format("{}.{}", quote_identifier(unfinished_side_schema(began)), table.stored_name);
       }
     }
     for (const auto& content : manifest.tables) {

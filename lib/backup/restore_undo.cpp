@@ -69,6 +69,7 @@ Restored undo_restore(const Subject& subject, const std::string& stamp, const Re
       result.aside = side_name(live, database_undone, clock.now());
       const auto comment = comment_of(server, found.aside, limits);
       if (database_exists(server, live, limits)) {
+        for (const auto& slot : slots(server, live, limits)) result.notes.push_back(slot.told_after(live, result.aside));
         mark(server, found.aside, {live, false, false, comment}, limits);
         swap_databases(server, {live, found.aside, result.aside, comment, false}, limits);
       } else {

@@ -1,8 +1,11 @@
 #include "lib/backup/snapshot.hpp"
 
+#include "lib/backup/hash_leaves.hpp"
 #include "lib/backup/programs.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/backup/side_schema.hpp"
 #include "lib/backup/swap.hpp"
+#include "lib/backup/table_key.hpp"
 
 namespace codops::backup {
 
@@ -82,7 +85,7 @@ std::optional<std::string> Snapshot::gone(const Limits& limits) {
 std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits& limits) {
   // Not those of extensions: pg_dump has rules of its own for what it dumps of them.
   const auto rows = connection_.query(
-      "SELECT n.nspname || '.' || c.relname, pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(c.relname),"
+      "SELECT " + table_key_sql("n.nspname", "c.relname") + ", pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(c.relname),"
       " (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum)"
       "  FROM pg_catalog.pg_attribute a"
       "  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),"
@@ -94,12 +97,15 @@ std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits
       "  AND d.objid = c.oid AND d.deptype = 'e')"
       " ORDER BY pg_catalog.pg_table_size(c.oid) DESC, 1",
       {std::to_string(bytes), fmt::format("{{{}}}", fmt::join(left_out_, ","))}, limits);
+  const auto leaves = hash_leaves(connection_, limits);
   std::vector<LargeTable> tables;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows.is_null(i, 3)) continue;
     LargeTable table;
     table.table = rows.text(i, 0);
     table.name = fmt::format("{}.{}", rows.text(i, 1), rows.text(i, 2));
+    const auto leaf = leaves.find(table.table);
+    table.into = leaf != leaves.end() && leaf->second.by_enum ? leaf->second.name : table.name;
     table.columns = rows.text(i, 3);
     table.blocks = static_cast<std::uint64_t>(rows.number(i, 4));
     table.pattern = io::postgres::quote_identifier(rows.text(i, 5)) + "." + io::postgres::quote_identifier(rows.text(i, 6));
@@ -111,7 +117,7 @@ std::vector<LargeTable> Snapshot::large_tables(std::uint64_t bytes, const Limits
 }
 
 io::postgres::Connection open_for_copy(const io::postgres::Target& target, const Limits& limits) {
-  auto connection = io::postgres::Connection::open(target, limits);
+  auto connection = open_session(target, limits);
   // What pg_dump sets (setup_connection in pg_dump.c) or has from us, and the encoding of the database.
   std::string ours;
   for (const auto& [name, value] : copy_settings()) ours += fmt::format("SET {} = '{}';", name, value);

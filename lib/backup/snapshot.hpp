@@ -11,9 +11,10 @@
 namespace codops::backup {
 
 struct LargeTable {
-  std::string table;    // "schema.name"
+  std::string table;    // as table_key() names it
   std::string pattern;  // for pg_dump --exclude-table-data: "schema"."name"
   std::string name;     // quoted, for SQL
+  std::string into;     // what takes its rows: itself, or the root of its partitions (hash_leaves.hpp)
   std::string columns;  // quoted, comma separated, as COPY takes them
   std::uint64_t blocks{};
 };

@@ -85,6 +85,7 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
       // `pg_dump -n public` writes so; every new database has that one, empty.
       if (words[0] == "create" && words[1] == "schema" && one_of(words[2], {"public", "\"public\""})) connection.run("DROP SCHEMA IF EXISTS public", limits);
       io::postgres::Source rows;
+      if (statement->copies && ways.copies) ways.copies(statement->sql);
       if (statement->copies) rows = [&](char* at, std::size_t size) { return script.rows(at, size); };
       may_miss ? clean(connection, statement->sql, limits) : static_cast<void>(connection.run(statement->sql, limits, rows));
     } catch (Failure& failure) {

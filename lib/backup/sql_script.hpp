@@ -55,6 +55,7 @@ void as_one_transaction(io::Reader& sql, io::Writer& out);
 struct ScriptWays {
   bool no_owner{};                        // ALTER … OWNER TO and SET SESSION AUTHORIZATION are left out, as pg_restore --no-owner does
   bool no_tablespaces{};                  // SET default_tablespace too
+  std::function<void(std::string_view copy)> copies{};  // told of each COPY … FROM stdin
   std::function<void()> before_commit{};  // may throw: then nothing of it stays
 };
 // All of it into an empty database, in one transaction. What the server refuses is told with its line. The DROPs of pg_dump --clean

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/backup/table_key.hpp"
 #include "lib/text/printable.hpp"
 #include "lib/text/sql_lexer.hpp"
 
@@ -43,6 +44,53 @@ std::string statement_name(std::string_view statement) {
   }
   const auto front = text::printable(statement.substr(0, end), words_shown);
   return front + (front.ends_with("…") ? "" : "…");
+}
+
+std::string name_of(std::string_view token) {
+  if (!token.starts_with('"')) return sql::lower_case(token);
+  std::string name;
+  for (std::size_t i = 1; i + 1 < token.size(); ++i) {
+    name += token[i];
+    if (token[i] == '"') ++i;
+  }
+  return name;
+}
+
+std::string_view column_list(std::string_view copy) {
+  using Kind = sql::Token::Kind;
+  sql::Lexer lexer{copy};
+  std::size_t from = std::string_view::npos;
+  while (const auto token = lexer.next()) {
+    if (token->kind == Kind::open && from == std::string_view::npos) from = token->begin;
+    if (token->kind == Kind::close && from != std::string_view::npos) return copy.substr(from, token->end - from);
+  }
+  return {};
+}
+
+namespace {
+
+std::vector<std::string_view> leading_tokens(std::string_view text, std::size_t most) {
+  std::vector<std::string_view> words;
+  sql::Lexer lexer{text};
+  while (words.size() < most) {
+    const auto token = lexer.next();
+    if (!token) break;
+    if (!token->trivia()) words.push_back(token->of(text));
+  }
+  return words;
+}
+
+}  // namespace
+
+std::string copied_table(std::string_view copy) {
+  const auto words = leading_tokens(copy, 4);
+  const bool whole = words.size() == 4 && sql::equals_ignoring_case(words[0], "copy") && words[2] == ".";
+  return whole ? table_key(name_of(words[1]), name_of(words[3])) : std::string{};
+}
+
+std::string named_table(std::string_view name) {
+  const auto words = leading_tokens(name, 4);
+  return words.size() == 3 && words[1] == "." ? table_key(name_of(words[0]), name_of(words[2])) : std::string{};
 }
 
 }  // namespace codops::backup

@@ -4,6 +4,7 @@
 
 #include "lib/backup/half_restored.hpp"
 #include "lib/backup/rescue.hpp"
+#include "lib/backup/session.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/retry.hpp"
 #include "lib/io/crypto.hpp"
@@ -23,74 +24,7 @@ void allow_connections(Connection& server, const std::string& database, bool all
   server.run(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS {}", quote_identifier(database), allowed), limits);
 }
 
-// Settings whose value is a list of names are stored quoted as they must be written (guc.c, GUC_LIST_QUOTE).
-bool is_list(const std::string& name) {
-  static const std::set<std::string> lists{"local_preload_libraries", "search_path",    "session_preload_libraries",
-                                           "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
-  return lists.contains(name);
-}
-
-void copy_settings(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {
-  const auto rows = server.query(
-      "SELECT s.setrole = 0, COALESCE(r.rolname, ''), pg_catalog.unnest(s.setconfig)"
-      " FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
-      " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE d.datname = $1",
-      {from}, limits);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::string setting{rows.text(i, 2)};
-    const auto equals = setting.find('=');
-    const auto name = setting.substr(0, equals), value = setting.substr(equals + 1);
-    if (name == but) continue;
-    const auto whom = rows.boolean(i, 0)
-                          ? fmt::format("DATABASE {}", quote_identifier(to))
-                          : fmt::format("ROLE {} IN DATABASE {}", quote_identifier(rows.text(i, 1)), quote_identifier(to));
-    server.run(fmt::format("ALTER {} SET {} TO {}", whom, quote_identifier(name), is_list(name) ? list_setting(value) : quote_literal(value)),
-               limits);
-  }
-}
-
-void copy_privileges(Connection& server, const std::string& from, const std::string& to, const Limits& limits) {
-  const auto rows = server.query(
-      "SELECT a.privilege_type, a.is_grantable, COALESCE(r.rolname, '') FROM pg_catalog.pg_database d,"
-      " pg_catalog.aclexplode(d.datacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee"
-      " WHERE d.datname = $1 AND d.datacl IS NOT NULL",
-      {from}, limits);
-  if (rows.empty()) return;  // the defaults
-  server.run(fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_identifier(to)), limits);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto grantee = rows.text(i, 2).empty() ? std::string{"PUBLIC"} : quote_identifier(rows.text(i, 2));
-    server.run(fmt::format("GRANT {} ON DATABASE {} TO {}{}", rows.text(i, 0), quote_identifier(to), grantee,
-                           rows.boolean(i, 1) ? " WITH GRANT OPTION" : ""),
-               limits);
-  }
-}
-
 }  // namespace
-
-std::string list_setting(std::string_view stored) {
-  std::string text;
-  for (std::size_t at = 0; at < stored.size();) {
-    if (stored[at] == ' ' || stored[at] == ',') {
-      ++at;
-      continue;
-    }
-    std::string name;
-    if (stored[at] == '"') {
-      for (++at; at < stored.size(); ++at) {
-        if (stored[at] == '"' && (at + 1 == stored.size() || stored[++at] != '"')) break;
-        name += stored[at];
-      }
-      if (at < stored.size() && stored[at] == '"') ++at;
-    } else {
-      const auto end = std::min(stored.find(',', at), stored.size());
-      name = stored.substr(at, end - at);
-      while (name.ends_with(' ')) name.pop_back();
-      at = end;
-    }
-    text += (text.empty() ? "" : ", ") + quote_literal(name);
-  }
-  return text.empty() ? "''" : text;
-}
 
 std::vector<std::string> end_sessions(Connection& server, const std::string& database, const Limits& limits) {
   // One by one: a superuser's session, which another role may not end, must not keep those after it alive. Only autovacuum's have no user.
@@ -203,7 +137,7 @@ void drop_subscriptions(Connection& server, const std::string& database, const L
   auto target = server.target();
   target.database = database;
   target.schema.clear();
-  auto inside = Connection::open(target, limits);
+  auto inside = open_session(target, limits);
   for (std::size_t i = 0; i < subscriptions.size(); ++i) {
     const auto name = quote_identifier(subscriptions.text(i, 0));
     if (subscriptions.boolean(i, 1)) inside.run(fmt::format("ALTER SUBSCRIPTION {} DISABLE", name), limits);
@@ -230,14 +164,6 @@ void drop_database(Connection& server, const std::string& name, const Limits& li
       if (error.lost() || attempt >= 5 || (error.sqlstate() != not_ours_to_end && error.sqlstate() != object_in_use) || !backoff.wait(limits)) throw;
     }
   }
-}
-
-void copy_properties(Connection& server, const std::string& from, const std::string& to, std::string_view but, const Limits& limits) {
-  copy_settings(server, from, to, but, limits);
-  copy_privileges(server, from, to, limits);
-  const auto row = server.query("SELECT datconnlimit, datistemplate FROM pg_catalog.pg_database WHERE datname = $1", {from}, limits);
-  server.run(fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quote_identifier(to), row.number(0, 0)), limits);
-  if (row.boolean(0, 1)) server.run(fmt::format("ALTER DATABASE {} IS_TEMPLATE true", quote_identifier(to)), limits);
 }
 
 std::string comment_of(Connection& server, const std::string& database, const Limits& limits) {

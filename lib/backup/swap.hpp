@@ -36,13 +36,6 @@ bool database_exists(io::postgres::Connection& server, const std::string& name, 
 bool tablespace_usable(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 // One that is ours: its subscriptions, which PostgreSQL would not let go, are removed first; their slots at the publisher stay.
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
-// ALTER DATABASE … SET, ALTER ROLE … IN DATABASE … SET, privileges, connection limit, IS_TEMPLATE: what a rename leaves behind.
-// `but`: a setting that is left out.
-void copy_properties(io::postgres::Connection& server, const std::string& from, const std::string& to, std::string_view but,
-                     const Limits& limits);
-// One value of ALTER … SET for what is stored of a setting that is a list of names: `"a b", public` → `'a b', 'public'`, and none at all or
-// one empty name → `''`. As a literal each: quoted as a name, an empty one would be no SQL.
-std::string list_setting(std::string_view stored);
 // Its own, without a note of half_restored.hpp.
 std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 

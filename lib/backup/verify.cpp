@@ -2,12 +2,11 @@
 
 #include "lib/backup/custom_archive.hpp"
 #include "lib/backup/files_part.hpp"
+#include "lib/backup/read_back.hpp"
 #include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
-#include "lib/backup/snapshot.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
-#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -125,87 +124,6 @@ Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& key
     result.unrecorded = failure.message();
   }
   return result;
-}
-
-namespace {
-
-// Which leaf of a table that is partitioned by hash has a row depends on the server, where an enum's values have numbers of their own: leaves
-// that have the same rows together are as they should be. "schema.name" of a leaf → its root's.
-std::map<std::string, std::string> roots_by_hash(io::postgres::Connection& connection, const Limits& limits) {
-  std::map<std::string, std::string> roots;
-  if (connection.server_version() < 120000) return roots;  // has no pg_partition_ancestors
-  const auto rows = connection.query(
-      "SELECT n.nspname || '.' || c.relname, rn.nspname || '.' || r.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-      " JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid) JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace"
-      " WHERE c.relispartition AND c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a JOIN pg_catalog.pg_partitioned_table p"
-      " ON p.partrelid = a.relid WHERE p.partstrat = 'h')",
-      limits);
-  for (std::size_t i = 0; i < rows.size(); ++i) roots.emplace(rows.text(i, 0), rows.text(i, 1));
-  return roots;
-}
-
-void settle_leaves(const std::vector<TableContent>& tables, const std::map<std::string, std::string>& roots, std::map<std::string, TableContent>& found) {
-  std::map<std::string, std::pair<io::RowDigest, io::RowDigest>> sums;  // by root: in the backup, here
-  for (const auto& table : tables) {
-    const auto root = roots.find(table.table);
-    const auto here = found.find(table.table);
-    if (root == roots.end() || here == found.end()) continue;
-    sums[root->second].first.add(io::RowDigest::of(table.rows, table.digest));
-    sums[root->second].second.add(io::RowDigest::of(here->second.rows, here->second.digest));
-  }
-  for (const auto& table : tables) {
-    const auto root = roots.find(table.table);
-    if (root == roots.end() || !found.contains(table.table)) continue;
-    if (const auto& [expected, here] = sums.at(root->second); expected == here) found[table.table] = table;
-  }
-}
-
-}  // namespace
-
-std::map<std::string, TableContent> read_back(const io::postgres::Target& target, const std::vector<TableContent>& tables,
-                                             Progress& progress, const Limits& limits) {
-  auto connection = open_for_copy(target, limits);
-  std::map<std::string, std::string> names;
-  const auto rows = connection.query(
-      "SELECT n.nspname || '.' || c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)"
-      " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'",
-      limits);
-  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace(rows.text(i, 0), rows.text(i, 1));
-  std::map<std::string, TableContent> found;
-  for (const auto& table : tables) {
-    const auto name = names.find(table.table);
-    if (name == names.end()) continue;
-    progress.at(table.table);
-    io::RowDigest digest;
-    connection.copy_out(fmt::format("COPY {} TO STDOUT", name->second),
-                        [&](std::string_view row) {
-                          digest.feed(row);
-                          progress.advance(row.size());
-                        },
-                        limits);
-    found[table.table] = {table.table, digest.rows(), digest.hex()};
-  }
-  settle_leaves(tables, roots_by_hash(connection, limits), found);
-  return found;
-}
-
-std::string difference(const std::vector<TableContent>& expected, const std::map<std::string, TableContent>& found) {
-  std::size_t seen = 0;
-  for (const auto& table : expected) {
-    const auto at = found.find(table.table);
-    const auto name = text::printable(table.table, 200);
-    if (at == found.end()) {
-      if (table.rows == 0) continue;
-      return fmt::format("\"{}\" is missing", name);
-    }
-    ++seen;
-    if (at->second.rows != table.rows) {
-      return fmt::format("\"{}\" has {} rows instead of {}", name, at->second.rows, table.rows);
-    }
-    if (at->second.digest != table.digest) return fmt::format("\"{}\" has other rows than the manifest says", name);
-  }
-  if (seen < found.size()) return "there are tables that the manifest does not name";
-  return {};
 }
 
 }  // namespace codops::backup

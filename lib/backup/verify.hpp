@@ -6,7 +6,6 @@
 #include "lib/backup/catalogue.hpp"
 #include "lib/backup/part_stream.hpp"
 #include "lib/backup/progress.hpp"
-#include "lib/io/postgres.hpp"
 
 namespace codops::backup {
 
@@ -23,12 +22,5 @@ struct Verification {
 // trusted, the identity at hand) is never recorded.
 Verification verify(Catalogue& catalogue, const Entry& entry, const Keyring& keys, WallTime now, Progress& progress,
                     const Limits& limits);
-
-// What the server really holds, in the form in which it was dumped.
-std::map<std::string, TableContent> read_back(const io::postgres::Target& target, const std::vector<TableContent>& tables, Progress& progress,
-                                              const Limits& limits);
-
-// The manifest's tables against what was found; empty: the same.
-std::string difference(const std::vector<TableContent>& expected, const std::map<std::string, TableContent>& found);
 
 }  // namespace codops::backup

@@ -147,6 +147,10 @@ Target parse_target(std::string_view text, std::string_view name) {
     const auto path = text.substr(end, path_end - end);
     if (path.find('@') != std::string_view::npos || (path.empty() && late != std::string_view::npos)) throw unreadable();
     if (end < text.size() && !parameters_are_known(text.substr(end)) && text.find('@', end) != std::string_view::npos) throw unreadable();
+    // `user:pa@ss?x=y@host:5432/db`: what follows the last '@' of a parameter looks like a server.
+    const auto last = text.find('@', path_end) == std::string_view::npos ? text.size() : text.rfind('@');
+    const auto server = text.substr(last);
+    if (server.substr(0, server.find('&')).find_first_of(":/") != std::string_view::npos) throw unreadable();
     conninfo = translated_url(text, target, name);
   } else if (text.find("://") != std::string_view::npos) {
     throw Failure{Exit::config,
@@ -180,6 +184,7 @@ Target parse_target(std::string_view text, std::string_view name) {
   }
   // libpq takes the first '@' for the end of the password.
   if (!target.host.starts_with('/') && target.host.find('@') != std::string::npos) throw unreadable();
+  if (target.port.find_first_not_of("0123456789,") != std::string::npos) throw unreadable();
   return target;
 }
 

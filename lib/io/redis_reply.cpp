@@ -40,6 +40,19 @@ int database_of(std::string_view text) {
   return static_cast<int>(*value);
 }
 
+// Of "?a=1&db=2"; what is empty says nothing.
+std::optional<std::string> parameter(std::string_view query, std::string_view name) {
+  query = query.substr(0, query.find('#'));
+  std::optional<std::string> found;
+  while (!query.empty()) {
+    query.remove_prefix(1);
+    const auto pair = query.substr(0, query.find('&'));
+    if (pair.size() > name.size() + 1 && pair.starts_with(name) && pair[name.size()] == '=') found = decoded(pair.substr(name.size() + 1));
+    query.remove_prefix(pair.size());
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string redis_command(const std::vector<std::string>& words) {
@@ -88,8 +101,8 @@ RedisTarget parse_redis_url(std::string_view url) {
     }
     const auto start = at == std::string_view::npos ? 0 : at + 1;
     target.tcp.via.unix_socket = decoded(rest.substr(start, query - start));
-    if (const auto db = rest.find("db=", query); db != std::string_view::npos) {
-      target.database = database_of(rest.substr(db + 3));
+    if (const auto db = parameter(rest.substr(query), "db")) {
+      target.database = database_of(*db);
       target.names_database = true;
     }
     if (target.tcp.via.unix_socket.empty()) throw bad();
@@ -103,7 +116,11 @@ RedisTarget parse_redis_url(std::string_view url) {
   } else if (rest.find("://") != std::string_view::npos) {
     throw bad();
   }
-  rest = rest.substr(0, std::min(rest.find_first_of("?#"), rest.size()));
+  const auto query_at = std::min(rest.find_first_of("?#"), rest.size());
+  const auto query = rest.substr(query_at);
+  // A '?' or '#' of the password ended it too early, and the rest would be shown as the host.
+  if (query.find('@') != std::string_view::npos) throw bad();
+  rest = rest.substr(0, query_at);
   if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
     const auto userinfo = rest.substr(0, at);
     const auto colon = userinfo.find(':');
@@ -120,6 +137,11 @@ RedisTarget parse_redis_url(std::string_view url) {
   if (slash < rest.size()) {
     target.database = database_of(rest.substr(slash + 1));
     target.names_database = rest.size() > slash + 1;
+  }
+  // redis-py and Celery, who let it win over the path.
+  if (const auto db = parameter(query, "db")) {
+    target.database = database_of(*db);
+    target.names_database = true;
   }
   return target;
 }

@@ -1,5 +1,6 @@
 // Databases that are sound and unusual: encodings, names, partitions, roles with few rights.
 #include "lib/backup/export.hpp"
+#include "lib/backup/read_back.hpp"
 #include "lib/backup/restore.hpp"
 #include "lib/backup/swap.hpp"
 #include "lib/backup/verify.hpp"
@@ -206,4 +207,86 @@ TEST_CASE("odd databases: a role with three connections restores, and one that m
   CHECK(failure.message().find("extension \"pg_stat_statements\" can be made by a superuser only") != std::string::npos);
   CHECK(failure.hint().find("superuser") != std::string::npos);
   CHECK(answer(it.target(), "SELECT string_agg(datname, ',') FROM pg_database WHERE datname LIKE '" + it.name + "_new%'").empty());
+}
+
+TEST_CASE("odd databases: an inheritance child whose columns come in another order when it is made anew") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Odd it{*server, server->create_database("heirs")};
+  ask(it.target(), "CREATE TABLE par (i int, a text); CREATE TABLE chi (j int) INHERITS (par); ALTER TABLE par ADD COLUMN late date; CREATE TABLE bare ();"
+                   "INSERT INTO par VALUES (1, 'p', '2021-01-01'); INSERT INTO chi (i, a, j, late) SELECT i, 'c', i * 2, '2022-01-01' FROM generate_series(1, 50) i; INSERT INTO bare DEFAULT VALUES");
+  int copies = 0;
+  for (const auto& options : forms()) {
+    CAPTURE(options.dump.jobs);
+    CAPTURE(options.dump.plain);
+    it.take(it.target(), options);
+    CHECK(it.drill() == "");
+    backup::RestoreRequest request;
+    request.into = fmt::format("{}_{}", it.name, ++copies);
+    CHECK(it.restore(request).notes.empty());
+    CHECK(answer(it.target(request.into), "SELECT concat(sum(i), ' ', sum(j), ' ', min(late)) FROM chi") == "1275 2550 2022-01-01");
+  }
+}
+
+TEST_CASE("odd databases: names with dots are told apart") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Odd it{*server, server->create_database("dots")};
+  ask(it.target(), "CREATE SCHEMA \"a.b\"; CREATE SCHEMA a; CREATE TABLE \"a.b\".c (i int); CREATE TABLE a.\"b.c\" (i int, s text); CREATE TABLE a.\"x\"\".y\" (i int);"
+                   "INSERT INTO \"a.b\".c SELECT generate_series(1, 10); INSERT INTO a.\"b.c\" SELECT i, 'x' FROM generate_series(1, 7) i; INSERT INTO a.\"x\"\".y\" VALUES (1)");
+  for (const auto& options : forms()) {
+    CAPTURE(options.dump.jobs);
+    CAPTURE(options.dump.plain);
+    const auto taken = it.take(it.target(), options);
+    CHECK(taken.manifest.contents() == "3 tables, 18 rows");
+    CHECK(it.verified());
+    CHECK(it.drill() == "");
+    it.restore();
+    CHECK(answer(it.target(), "SELECT concat((SELECT count(*) FROM \"a.b\".c), ' ', (SELECT count(*) FROM a.\"b.c\"), ' ', (SELECT count(*) FROM a.\"x\"\".y\"))") == "10 7 1");
+    if (!options.dump.archive) continue;
+    backup::RestoreRequest request;
+    request.tables = {"a.b.c"};
+    CHECK(failure_of([&] { it.restore(request); }).message() == "\"a.b.c\" is in several schemas: \"a\".\"b.c\", \"a.b\".\"c\"");
+    request.tables = {"\"a.b\".c"};
+    const auto side = it.restore(request);
+    CHECK(side.rows == 10);
+    CHECK(answer(it.target(), "SELECT count(*)::text FROM " + side.schema + ".c") == "10");
+    request.tables = {"b.c"};
+    CHECK(it.restore(request).rows == 7);
+  }
+  // As an earlier codops named them.
+  CHECK(backup::difference({{"x.y.z", 1, "d"}}, {{"\"x\".\"y.z\"", {"\"x\".\"y.z\"", 1, "d"}}}) == "");
+  CHECK(backup::difference({{"x.y.z", 1, "d"}}, {{"\"x\".\"y.z\"", {"\"x\".\"y.z\"", 2, "d"}}}) == "\"x.y.z\" has 2 rows instead of 1");
+}
+
+TEST_CASE("odd databases: of an extension's tables the rows are compared that pg_dump takes along, and what can't be compared is told, not called damage") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Odd it{*server, server->create_database("conf")};
+  // As CREATE EXTENSION postgis leaves its spatial_ref_sys.
+  ask(it.target(), "CREATE TABLE spatial_ref (srid int PRIMARY KEY, txt text); INSERT INTO spatial_ref SELECT i, 'builtin' FROM generate_series(1, 50) i; INSERT INTO spatial_ref VALUES (100, 'mine');"
+                   "CREATE EXTENSION hstore; ALTER EXTENSION hstore ADD TABLE spatial_ref;"
+                   "UPDATE pg_extension SET extconfig = ARRAY['spatial_ref'::regclass::oid], extcondition = ARRAY['WHERE srid > 50'] WHERE extname = 'hstore'; CREATE TABLE floats AS SELECT 0.1::float8 AS f");
+  auto manifest = it.take(it.target()).manifest;
+  REQUIRE(content_of(manifest, "public.spatial_ref") != nullptr);
+  CHECK(content_of(manifest, "public.spatial_ref")->rows == 1);
+  backup::Progress progress{it.reporter, it.clock, "test", 0};
+  const auto back = [&] { return backup::read_back(it.target(), manifest, {{"public.spatial_ref", "(srid, txt)"}}, progress, a_minute()); };
+  const auto same = back();
+  CHECK(backup::difference(manifest.tables, same.found) == "");
+  CHECK(same.not_compared.empty());
+  // Another version of the extension brings other rows.
+  ask(it.target(), "UPDATE pg_extension SET extcondition = ARRAY['WHERE srid > 40'] WHERE extname = 'hstore'");
+  const auto other = back();
+  CHECK(backup::difference(manifest.tables, other.found) == "");
+  REQUIRE(other.not_compared.size() == 1);
+  CHECK(other.not_compared[0] == "\"public.spatial_ref\" is not compared as it is now: it is extension \"hstore\"'s, which brings rows of its own");
+  // Other text for the same value, which only another major can be the reason of.
+  ask(it.target(), "UPDATE floats SET f = 0.2");
+  CHECK(backup::difference(manifest.tables, back().found) == "\"public.floats\" has other rows than the manifest says");
+  manifest.database->server_number = 110022;
+  CHECK(backup::difference(manifest.tables, back().found) == "");
+  CHECK(back().not_compared.size() == 2);
+  ask(it.target(), "DELETE FROM floats");
+  CHECK(backup::difference(manifest.tables, back().found) == "\"public.floats\" has 0 rows instead of 1");
 }

@@ -96,12 +96,82 @@ TEST_CASE("Redis: a backup of every type comes back by a swap, and goes again") 
   for (const auto* spare : {"15", "14", "13", "12"}) redis->ask({{"SELECT", spare}, {"FLUSHDB"}});
   CHECK(digest(*redis) == before);
 
-  redis->ask({{"SET", "newer", "y"}});
+  redis->ask({{"SET", "newer", "y"}, {"FUNCTION", "LOAD", "REPLACE", "#!lua name=mylib\nredis.register_function('f', function() return 8 end)"},
+              {"FUNCTION", "LOAD", "#!lua name=other\nredis.register_function('g', function() return 9 end)"}});
   restore();
   CHECK(redis->ask({{"EXISTS", "newer"}}).text == "0");
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "7");
   const auto undone = backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
   CHECK(undone.kept == std::vector<std::string>{"Redis"});
   CHECK(redis->ask({{"GET", "newer"}}).text == "y");
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "8");
+  CHECK(redis->ask({{"FCALL", "g", "0"}}).text == "9");
+  CHECK(in_database(*redis, 0, {"EXISTS", "codops:restore:functions"}).text == "0");
+}
+
+TEST_CASE("Redis: functions come back by an undo where there is nothing else") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start();
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT 1 a"};
+  Backups backups;
+  const auto load = [&](const char* value) { redis->ask({{"FUNCTION", "LOAD", "REPLACE", fmt::format("#!lua name=mylib\nredis.register_function('f', function() return {} end)", value)}}); };
+  load("7");
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  backup::RestoreRequest request;
+  request.backup = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest.label;
+  request.safety_backup = false;
+  load("8");
+  backup::restore(backups.catalogue, subject, request, {}, {}, backups.keys, backups.clock, backups.reporter, a_minute());
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "7");
+  CHECK(redis->ask({{"DBSIZE"}}).text == "0");
+  backup::undo_restore(subject, {}, {}, backups.clock, backups.reporter, a_minute());
+  CHECK(redis->ask({{"FCALL", "f", "0"}}).text == "8");
+  CHECK(redis->ask({{"DBSIZE"}}).text == "0");
+}
+
+TEST_CASE("Redis: a database that somebody begins to use while a restore is under way stays theirs") {
+  auto* postgres = PostgresServer::shared();
+  const auto redis = OwnRedis::start();
+  if (postgres == nullptr || !redis) return;
+  Shop shop{*postgres, "CREATE TABLE t AS SELECT 1 a"};
+  Backups backups;
+  redis->ask({{"SET", "mine", "1"}});
+  backup::Subject subject{"test", shop.target(), {}};
+  subject.redis = redis->target();
+  subject.redis->names_database = true;
+  const auto manifest = backup::take(backups.catalogue, subject, {}, backups.keys, backups.clock, backups.reporter, a_minute()).manifest;
+  const auto limits = a_minute();
+  const auto fill_from = [&](backup::RedisRestore& restore) {
+    backup::PartReader reader{backups.store, "shop/test/" + manifest.label, *manifest.find("redis"), backups.keys, limits};
+    backup::Progress progress{backups.reporter, backups.clock, "restore", 0};
+    restore.load(reader, progress, limits);
+  };
+  {
+    // Between the look and the filling: another one is taken.
+    backup::RedisRestore restore{*subject.redis, *manifest.find("redis"), limits};
+    redis->ask({{"SELECT", "15"}, {"SET", "theirs", "x"}});
+    fill_from(restore);
+    CHECK(restore.kept() == "database 14");
+    // No other restore takes it too.
+    const auto code = [&] {
+      try {
+        const backup::RedisRestore second{*subject.redis, *manifest.find("redis"), limits};
+      } catch (const Failure& failure) {
+        return failure.code();
+      }
+      return Exit::ok;
+    };
+    CHECK(code() == Exit::locked);
+    // Filled, and then used: neither taken nor emptied.
+    redis->ask({{"SELECT", "14"}, {"SET", "session", "x"}});
+    CHECK_THROWS_WITH_AS(restore.swap("20261123_101500_250", limits), doctest::Contains("somebody else writes into database 14"), Failure);
+  }
+  CHECK(in_database(*redis, 15, {"GET", "theirs"}).text == "x");
+  CHECK(in_database(*redis, 14, {"GET", "session"}).text == "x");
+  CHECK(in_database(*redis, 14, {"EXISTS", "codops:restore:filling"}).text == "0");
+  CHECK(redis->ask({{"GET", "mine"}}).text == "1");
 }
 
 TEST_CASE("Redis: of an environment that has one database of several a restore touches that one, and so does its undo") {
@@ -217,7 +287,7 @@ TEST_CASE("Redis: what it can't take is known before anything is filled, and a f
   // The very last moment: Redis dies between the database's swap and its own.
   const auto before = digest(*redis);
   CHECK(code({{}, {}, [&](const io::postgres::Target&, const Limits&) -> std::string {
-                redis->ask({{"SELECT", "1"}, {"SET", "in the way", "1"}, {"SELECT", "0"}, {"ACL", "SETUSER", "default", "-swapdb"}});
+                redis->ask({{"ACL", "SETUSER", "default", "-swapdb"}});
                 return {};
               }, {}}) != Exit::ok);
   CHECK(databases() == shop.name);

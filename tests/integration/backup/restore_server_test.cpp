@@ -265,7 +265,7 @@ TEST_CASE("restore: tables that can't lie side by side, and types that are gone,
   ask(shop.target(), "DROP TABLE moods, inside; DROP TYPE mood; DROP SCHEMA b CASCADE");
   const auto type = failure_of([&] { restore({"moods"}); });
   CHECK(type.code() == Exit::data);
-  CHECK(says(type.message(), "\"" + shop.name + "\" no longer has: type \"mood\" does not exist"));
+  CHECK(says(type.message(), "\"" + shop.name + "\" no longer has: type \"public.mood\" does not exist"));
   CHECK(says(failure_of([&] { restore({"inside"}); }).message(), "no longer has: schema \"b\" does not exist"));
   CHECK(answer(shop.target(), "SELECT count(*)::text FROM pg_namespace WHERE nspname LIKE 'restoring%'") == "0");
   CHECK(it.databases() == shop.name);

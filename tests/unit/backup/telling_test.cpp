@@ -1,6 +1,7 @@
 // What whoever watches backups is told, and how settings of a database are written again.
 #include <doctest/doctest.h>
 
+#include "lib/backup/database_properties.hpp"
 #include "lib/backup/manifest.hpp"
 #include "lib/backup/metrics.hpp"
 #include "lib/backup/ping.hpp"
