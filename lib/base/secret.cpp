@@ -10,22 +10,25 @@
 namespace codops {
 namespace {
 
-// The end of an authority that starts at `from`: RFC 3986 ends it at '/', '?', '#'; blanks and quotes end it in prose.
-std::size_t authority_end(std::string_view text, std::size_t from) {
-  const auto end = text.find_first_of("/?# \t\r\n\"'<>", from);
-  return end == std::string_view::npos ? text.size() : end;
+constexpr std::string_view blanks = " \t\r\n";
+// What ends a URL within a text. A quote may stand in a password all the same (RFC 3986, userinfo).
+constexpr std::string_view blanks_and_quotes = " \t\r\n\"'<>";
+
+// The end of an authority that starts at `from`: RFC 3986 ends it at '/', '?', '#'; in prose so does what ends the URL.
+std::size_t authority_end(std::string_view text, std::size_t from, bool whole) {
+  return std::min({text.find_first_of("/?#", from), whole ? text.size() : text.find_first_of(blanks_and_quotes, from), text.size()});
 }
 
 // "user:pa/ss@host": what stands after the colon is no port, so the authority goes on to the last '@' of the word.
 // A port proves nothing when an '@' follows in the path: better hide too much.
-std::size_t userinfo_end(std::string_view text, std::size_t from, std::size_t end) {
+std::size_t userinfo_end(std::string_view text, std::size_t from, std::size_t end, bool whole) {
   const auto at = text.substr(from, end - from).rfind('@');
   if (at != std::string_view::npos) return from + at;
   const auto authority = text.substr(from, end - from);
   const auto colon = authority.rfind(':');
   if (colon == std::string_view::npos || authority.starts_with('[')) return std::string_view::npos;
-  const auto word_end = std::min(text.find_first_of(" \t\r\n\"'<>", from), text.size());
   const bool port = colon + 1 < authority.size() && authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+  const auto word_end = whole ? text.size() : std::min(text.find_first_of(port ? blanks_and_quotes : blanks, from), text.size());
   const auto until = port ? std::min(text.find_first_of("?#", end), word_end) : word_end;
   const auto late = text.substr(from, until - from).rfind('@');
   return late == std::string_view::npos ? late : from + late;
@@ -50,17 +53,18 @@ bool is_key_of_url(std::string_view before, std::string_view userinfo) {
   return std::find(schemes_with_users.begin(), schemes_with_users.end(), scheme) == schemes_with_users.end();
 }
 
-std::string redact_url(std::string_view url) { return redact_urls_in(url); }
+namespace {
 
-std::string redact_urls_in(std::string_view text) {
+// `whole`: nothing but one URL, in which blanks and quotes end nothing.
+std::string redacted(std::string_view text, bool whole) {
   std::string out;
   std::size_t position = 0;
   for (;;) {
     const auto scheme = text.find("://", position);
     if (scheme == std::string_view::npos) break;
     const auto start = scheme + 3;
-    const auto end = authority_end(text, start);
-    const auto at = userinfo_end(text, start, end);
+    const auto end = authority_end(text, start, whole);
+    const auto at = userinfo_end(text, start, end, whole);
     out.append(text.substr(position, start - position));
     if (at == std::string_view::npos) {
       position = start;
@@ -78,5 +82,10 @@ std::string redact_urls_in(std::string_view text) {
   out.append(text.substr(position));
   return out;
 }
+
+}  // namespace
+
+std::string redact_url(std::string_view url) { return redacted(url, true); }
+std::string redact_urls_in(std::string_view text) { return redacted(text, false); }
 
 }  // namespace codops

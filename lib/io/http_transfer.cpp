@@ -15,6 +15,14 @@
 namespace codops::io {
 namespace {
 
+// As Go's programs (docker, kubectl) have it: the environment's proxy is never asked for what this machine itself serves.
+bool is_of_this_machine(std::string_view url) {
+  const auto scheme = url.find("://");
+  const auto rest = url.substr(scheme == std::string_view::npos ? 0 : scheme + 3);
+  const auto host = rest.substr(0, rest.find_first_of("/?#"));
+  return host.starts_with("127.") || host.starts_with("[::1]") || host == "localhost" || host.starts_with("localhost:");
+}
+
 constexpr std::size_t unix_path_limit = 107;  // sizeof(sockaddr_un::sun_path) - 1
 
 void start_curl_once() {
@@ -160,6 +168,7 @@ void HttpTransfer::set_server(const HttpServer& server) {
   ::curl_easy_setopt(easy_, CURLOPT_TCP_KEEPIDLE, 20L);
   ::curl_easy_setopt(easy_, CURLOPT_TCP_KEEPINTVL, 10L);
   if (server.proxy) ::curl_easy_setopt(easy_, CURLOPT_PROXY, server.proxy->c_str());
+  else if (is_of_this_machine(server.url)) ::curl_easy_setopt(easy_, CURLOPT_PROXY, "");
   if (!server.unix_socket.empty()) {
     ::curl_easy_setopt(easy_, CURLOPT_UNIX_SOCKET_PATH, server.unix_socket.c_str());
     ::curl_easy_setopt(easy_, CURLOPT_PROXY, "");

@@ -117,7 +117,12 @@ void check_writers(Host& host, const Desired& desired, const Observed& observed,
       for (const auto& name : entry.at("start")) {
         if (const auto* container = observed.container(name)) server.mounts.insert(server.mounts.end(), container->mounts.begin(), container->mounts.end());
       }
-      require_sole_writer(host.api(), server, planned.next, limits);
+      try {
+        require_sole_writer(host.api(), server, planned.next, limits);
+      } catch (const Failure& failure) {
+        if (failure.code() != Exit::failed) throw;
+        throw Failure{failure.code(), failure.message(), "nothing was changed; " + failure.hint()};
+      }
     }
   }
 }

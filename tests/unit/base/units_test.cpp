@@ -45,6 +45,13 @@ TEST_CASE("a password inside a URL is hidden, the rest is kept") {
   CHECK(redact_url("postgres://shop:s3cret@db:5432/shop") == "postgres://shop:***@db:5432/shop");
   CHECK(redact_url("redis://:pw@h/0") == "redis://:***@h/0");
   CHECK(redact_url("https://example.org/a@b:c") == "https://example.org/a@b:c");
+  for (const char* password : {"it's-secret", "se\"cret", "se<cret>", "se cret", "'\t'"}) {
+    CAPTURE(password);
+    const auto url = std::string{"http://adm:"} + password + "@h:80/x";
+    CHECK(redact_url(url) == "http://adm:***@h:80/x");
+    if (url.find_first_of(" \t") == std::string::npos) CHECK(redact_urls_in("can't reach " + url + " now") == "can't reach http://adm:***@h:80/x now");
+  }
+  CHECK(redact_urls_in("\"http://h:80\" or 'a@b'") == "\"http://h:80\" or 'a@b'");
   CHECK(redact_urls_in("cannot reach http://a:p@q@h/x or ftp://u:v@w") == "cannot reach http://a:***@h/x or ftp://u:***@w");
 }
 
