@@ -194,6 +194,9 @@ Target parse_target(std::string_view text, std::string_view name) {
     else
       target.options[option->keyword] = value;
   }
+  // libpq takes the first '@' for the end of the password.
+  if (!target.host.starts_with('/') && target.host.find('@') != std::string::npos) throw unreadable();
+  if (target.port.find_first_not_of("0123456789,") != std::string::npos) throw unreadable();
   // libpq itself complains only when it connects.
   for (std::string_view rest{target.port}; !rest.empty();) {
     const auto one = rest.substr(0, rest.find(','));
@@ -201,9 +204,6 @@ Target parse_target(std::string_view text, std::string_view name) {
     // It may be what a password was cut into: not shown.
     if (!one.empty() && !port_number(one)) throw Failure{Exit::config, std::string{name} + " has a port that is none", "write a number from 1 to 65535; in a password \"@\" is %40, \"/\" is %2F, \":\" is %3A"};
   }
-  // libpq takes the first '@' for the end of the password.
-  if (!target.host.starts_with('/') && target.host.find('@') != std::string::npos) throw unreadable();
-  if (target.port.find_first_not_of("0123456789,") != std::string::npos) throw unreadable();
   return target;
 }
 

@@ -337,6 +337,30 @@ TEST_CASE("a dead IPv6 address beside a live IPv4 one costs 200 ms, no more") {
   CHECK(report.outcomes[0].elapsed < 3s);
 }
 
+TEST_CASE("of two addresses of one family the second answers when the first is dead") {
+  ScriptedServer server{always(response("hello"))};
+  Options options;
+  options.lookup = [](const std::string&) {
+    io::Resolver::Answer answer;
+    for (const auto* address : {"127.0.0.2", "127.0.0.1"}) answer.addresses.push_back(io::numeric_addresses(address).at(0));
+    return answer;
+  };
+  const auto report = run({http(fmt::format("http://two.test:{}/", server.port()))}, options, Limits{}.within(5s));
+  CHECK(report.outcomes[0].status == Status::ok);
+  CHECK(report.outcomes[0].address == fmt::format("127.0.0.1:{}", server.port()));
+  CHECK(run({http("http://two.test:1/")}, options, Limits{}.within(5s)).outcomes[0].stage == io::Stage::connect);
+}
+
+TEST_CASE("letters that name servers do not know, and a body that is compressed, are no word about the server") {
+  ScriptedServer server{always(response("\x1f\x8b", "200 OK", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"))};
+  auto outcome = run_one(http("http://b\xc3\xbc" "cher.example/"));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint.find("xn--") != std::string::npos);
+  outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.message.find("gzip") != std::string::npos);
+}
+
 TEST_CASE("a resolver that hangs breaks no deadline, and other checks go on") {
   ScriptedServer server{always(response("hello"))};
   Options options;
