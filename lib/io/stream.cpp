@@ -44,7 +44,8 @@ void Stream::secure(TrustStores& stores, const Trust& trust, const std::string& 
   present_certificate(context, trust, tls_->verification);
   tls_->session.reset(::SSL_new(context));
   ::SSL_set_fd(tls_->session.get(), fd_);
-  if (numeric_addresses(host).empty()) ::SSL_set_tlsext_host_name(tls_->session.get(), host.c_str());
+  // RFC 6066: without the dot at the end.
+  if (numeric_addresses(host).empty()) ::SSL_set_tlsext_host_name(tls_->session.get(), host.substr(0, host.size() - (host.ends_with('.') ? 1 : 0)).c_str());
   ::SSL_set_connect_state(tls_->session.get());
   // What is still to be sent sits in a string that moves as it grows.
   ::SSL_set_mode(tls_->session.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);

@@ -106,6 +106,12 @@ Environment read_environment(std::string name, const fs::path& directory, const 
                             values.text("kubernetes.namespace")};
   environment.backup = read_backup(values.below("backup"));
   environment.health = read_health(values.below("health"));
+  for (auto& check : environment.health.checks) {
+    for (auto* path : {&check.ca, &check.certificate, &check.key}) *path = absolute(directory, *path);
+    if (check.kind == "disk") check.target = absolute(directory, check.target);
+    // A program without a '/' is looked for in PATH.
+    if (!check.command.empty() && check.command.front().find('/') != std::string::npos) check.command.front() = absolute(directory, check.command.front());
+  }
   environment.migrate = read_migrate(values.below("migrate"));
   environment.setup_dev = read_setup_dev(values.below("setup_dev"));
   return environment;

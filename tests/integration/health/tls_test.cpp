@@ -97,6 +97,20 @@ void both(const ScriptedServer& server, const Authority& authority, const std::f
 
 }  // namespace
 
+TEST_CASE("the dot at the end of a name is no part of it for a certificate") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  ScriptedServer server{answer, serving(leaf, authority.intermediate.pem())};
+  auto web = https(server, authority), port = tls(server, authority);
+  std::get<HttpCheck>(web.what).request.server_name = "shop.test.";
+  std::get<TlsCheck>(port.what).target.server_name = "shop.test.";
+  for (const auto& check : {web, port}) {
+    const auto outcome = run_one(check);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::ok);
+  }
+}
+
 TEST_CASE("a chain that verifies is well; leaf and verified chain are read") {
   const Authority authority;
   const auto leaf = authority.leaf();

@@ -47,6 +47,24 @@ Failure failure_of(const std::function<void()>& action) {
 
 }  // namespace
 
+TEST_CASE("files and programs of health checks are the project's, wherever one stands") {
+  Fixture project;
+  project.file("codops.yaml", R"(health:
+  checks:
+    a: {url: "https://h/", ca: certs/ca.pem, certificate: certs/c.pem, key: /etc/c.key}
+    b: {command: [./scripts/check, orders]}
+    c: {command: [sh, -c, ./x]}
+    d: {disk: data}
+)").file(".env.production", "A=1");
+  for (const auto& check : project.load().environment("production").health.checks) {
+    const auto in = [&](const char* path) { return (project.path() / path).string(); };
+    if (check.name == "a") CHECK(std::vector{check.ca, check.certificate, check.key} == std::vector{in("certs/ca.pem"), in("certs/c.pem"), std::string{"/etc/c.key"}});
+    if (check.name == "b") CHECK(check.command == std::vector{in("scripts/check"), std::string{"orders"}});
+    if (check.name == "c") CHECK(check.command == std::vector<std::string>{"sh", "-c", "./x"});
+    if (check.name == "d") CHECK(check.target == in("data"));
+  }
+}
+
 TEST_CASE("without codops.yaml the seed's layout works") {
   Fixture project;
   project.file("docker-compose.prod.yml", "").file("docker-compose.yml", "").file(".env.production", "A=1");
