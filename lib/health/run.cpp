@@ -29,14 +29,14 @@ class Run {
   Report run() {
     Report report;
     report.started = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
-    const auto start = Clock::now();
+    start_ = Clock::now();
     prepare();
     start_what_fits();
     const auto end = unsettled_ == 0 ? io::EventLoop::End::stopped : network_.loop.run(limits_);
     if (end == io::EventLoop::End::deadline) report.ended_by = Exit::deadline;
     if (end == io::EventLoop::End::cancelled) report.ended_by = why_cancelled();
     if (report.ended_by) cut_all(*report.ended_by);
-    report.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - start);
+    report.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - start_);
     report.outcomes = std::move(outcomes_);
     return report;
   }
@@ -297,7 +297,10 @@ class Run {
         }
         ++outcome.attempts;
         outcome.stage = item.probe->stage();
-        outcome.status = why == Exit::deadline ? silent(checks_[i], outcome.stage) : Status::unknown;
+        // One that waited for its turn was not given the time that it may take.
+        constexpr Milliseconds soon{100};
+        const bool came_late = item.history.empty() && item.attempt_start - start_ > soon && outcome.elapsed < checks_[i].timeout;
+        outcome.status = why == Exit::deadline && !came_late ? silent(checks_[i], outcome.stage) : Status::unknown;
         outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
         if (std::holds_alternative<CommandCheck>(checks_[i].what)) outcome.message = "it had not ended " + when;
         outcome.hint = why == Exit::deadline ? silence_hint(checks_[i], outcome.stage) : "";
@@ -325,6 +328,7 @@ class Run {
   const Options& options_;
   Limits limits_;
   Capacity capacity_;
+  Clock::time_point start_;
   Network network_;
   std::vector<Item> items_;  // after network_: probes go first
   std::vector<Outcome> outcomes_;

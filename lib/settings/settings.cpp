@@ -125,12 +125,25 @@ Settings Settings::load(Sources sources) {
   return settings;
 }
 
+namespace {
+
+// A file of settings that is not there is a mistake in the settings, whatever 1 means to the verb.
+std::string read_named(const std::filesystem::path& file) {
+  try {
+    return io::read_file(file);
+  } catch (Failure& failure) {
+    throw failure.with_code(Exit::config);
+  }
+}
+
+}  // namespace
+
 void Settings::read_files() {
   const auto& directory = sources_.directory;
   const bool named = !sources_.file.empty();
   const auto file = named ? sources_.file : directory / "codops.yaml";
   text::Node root;
-  if (const auto content = named ? std::optional{io::read_file(file)} : io::read_file_if_there(file)) {
+  if (const auto content = named ? std::optional{read_named(file)} : io::read_file_if_there(file)) {
     project_.file = file;
     root = text::parse_yaml(*content, shown(file, directory));
   }

@@ -129,6 +129,7 @@ if ! ldd "$codops" | grep -q libpq; then
 fi
 
 expect 3 health-check --url "https://127.0.0.1:$port/" --ca /nonexistent
+expect 78 health-check production --config /nonexistent
 pass "could not find out is 3"
 
 # The run's own clock, the best of three: on a busy machine a process may wait for its turn longer than it runs.

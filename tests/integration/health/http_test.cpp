@@ -393,6 +393,22 @@ TEST_CASE("names that hang, more than there are threads, do not keep the others 
   for (std::size_t i = 40; i < 60; ++i) CHECK(report.outcomes[i].status == Status::ok);
 }
 
+TEST_CASE("what waited for its turn and was cut at the deadline has not failed") {
+  ScriptedServer server{[](Peer& peer) {
+    peer.read_request();
+    if (!peer.wait_for_hangup(200)) peer.send(response("hello"));
+  }};
+  Options options;
+  options.parallel = 1;
+  std::vector<Check> checks;
+  for (int i = 0; i < 8; ++i) checks.push_back(http(server.url(), fmt::format("slow {}", i)));
+  const auto report = run(checks, options, Limits{}.within(900ms));
+  CHECK(report.outcomes.front().status == Status::ok);
+  CHECK(report.outcomes.back().status == Status::unknown);
+  CHECK(std::none_of(report.outcomes.begin(), report.outcomes.end(), [](const auto& outcome) { return outcome.status == Status::fail; }));
+  CHECK(report.exit() == Exit::deadline);
+}
+
 TEST_CASE("a flapping endpoint is called flapping") {
   std::atomic<int> count{0};
   ScriptedServer server{[&](Peer& peer) {
