@@ -106,7 +106,7 @@ TEST_CASE("docker client: an engine that hangs is given up at the deadline") {
   } catch (const Failure& failure) {
     CHECK(failure.code() == Exit::deadline);
   }
-  CHECK(std::chrono::steady_clock::now() - begin < 150ms);
+  CHECK(std::chrono::steady_clock::now() - begin < 500ms);
 }
 
 TEST_CASE("docker client: a pull reports layers, and errors that come after the 200") {
