@@ -89,7 +89,7 @@ server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen(8)
 def serve():
     while True:
         peer, _ = server.accept()
-        threading.Thread(target=lambda: (peer.recv(4096), peer.sendall(b"S"), peer.recv(4096), peer.close()), daemon=True).start()
+        threading.Thread(target=lambda peer=peer: (peer.recv(4096), peer.sendall(b"S"), peer.recv(4096), peer.close()), daemon=True).start()
 threading.Thread(target=serve, daemon=True).start()
 port = server.getsockname()[1]
 for what in (["--url", f"https://127.0.0.1:{port}/", "--cert", "client.pem", "--key", "client.key"],
