@@ -21,7 +21,7 @@ namespace {
 constexpr Milliseconds reload_time{10'000};
 // nginx needs some 30 ms to read its configuration and start its workers.
 constexpr Milliseconds signal_time{1'000};
-constexpr Milliseconds look_again{5};
+constexpr Milliseconds between_looks_at_master{5};
 
 struct Ran {
   int exit{};
@@ -91,7 +91,7 @@ bool put_and_signal(RunContext& context, const std::string& proxy, const std::st
   const auto within = limits.within(signal_time);
   auto before = workers_of(*master);
   // It starts still, and its first worker would prove nothing.
-  for (; before.empty() && !within.deadline.expired(); before = workers_of(*master)) within.within(look_again).wait(-1, 0);
+  for (; before.empty() && !within.deadline.expired(); before = workers_of(*master)) within.within(between_looks_at_master).wait(-1, 0);
   if (before.empty()) return false;
   context.require_lock();
   if (!folder || !replace_file(folder, upstream_temp_name, upstream_file_name, text) || !master->signal(SIGHUP)) return false;
@@ -100,7 +100,7 @@ bool put_and_signal(RunContext& context, const std::string& proxy, const std::st
       if (std::find(before.begin(), before.end(), pid) == before.end()) return true;
     }
     if (within.deadline.expired()) return false;
-    within.within(look_again).wait(-1, 0);
+    within.within(between_looks_at_master).wait(-1, 0);
   }
 }
 

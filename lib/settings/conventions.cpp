@@ -5,7 +5,6 @@
 #include "lib/settings/layers.hpp"
 
 namespace codops::settings {
-namespace {
 
 namespace fs = std::filesystem;
 
@@ -13,6 +12,8 @@ bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
+
+namespace {
 
 // docker-compose.prod.yml for all but development; then the names that compose itself looks for, in its order.
 std::optional<std::string> find_compose_file(const fs::path& directory, bool development) {

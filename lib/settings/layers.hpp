@@ -20,6 +20,8 @@ Values read_variables(const std::map<std::string, std::string>& variables, std::
 
 Values read_flags(const std::vector<std::string>& set, std::vector<Problem>& problems);
 
+bool is_there(const std::filesystem::path& path);  // false too where that can't be told
+
 // The lowest layer of an environment: what the schema has built in, and what is found in the project.
 Values built_in();
 Values conventions(const std::filesystem::path& directory, std::string_view environment);
