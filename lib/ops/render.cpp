@@ -11,6 +11,7 @@
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/ops/release_secrets.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/travelling_files.hpp"
 #include "lib/ops/upstreams.hpp"
 
@@ -206,6 +207,7 @@ class Renderer {
     refuse_what_is_shared(service);
     const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, record.role == Role::proxy, desired_.blobs);
     record.files = travelling.files;
+    desired_.notes.insert(desired_.notes.end(), travelling.notes.begin(), travelling.notes.end());
     auto body = engine::docker::create_body(project_, service, {travelling.replaced_mounts});
     if (record.role == Role::proxy) join_upstreams(body, record);
     const auto asked = asked_networks(service, record.role);
@@ -233,6 +235,7 @@ class Renderer {
     record.restart = engine::docker::restart_policy_of(service);
     record.limits = engine::docker::resource_limits(body.at("HostConfig"));
     record.hash = hash_of(record, body);
+    add_folders(body, travelling.folders, project_.name);
     if (!service.container_name.empty()) {
       desired_.warnings.push_back(fmt::format("{} is not called \"{}\": codops names a container by its release; other services reach it as \"{}\"", record.name, service.container_name, record.name));
     }
