@@ -173,8 +173,16 @@ class HealthCheck final : public Command {
     return {text.substr(0, colon), start == std::string::npos ? "" : text.substr(start)};
   }
 
+  // "https//user:password@host", "http:/host": taken for a host and its path, it would be shown, and looked up.
+  static bool is_misspelt(const std::string& url) {
+    const auto after = url.starts_with("https") ? url.substr(5) : url.starts_with("http") ? url.substr(4) : std::string{};
+    if (after.starts_with("://")) return false;
+    return after.starts_with("//") || after.starts_with(":/") || (after.find_first_of(":/;") == 0 && after.find('@') != std::string::npos);
+  }
+
   health::HttpCheck http(const std::string& url) const {
     health::HttpCheck what;
+    if (is_misspelt(url)) throw usage("\"" + io::shown_url(url) + "\" is not a URL of http or https", "--url https://host/path");
     what.request.url = url.find("://") == std::string::npos ? "http://" + url : url;
     const auto scheme = what.request.url.substr(0, what.request.url.find("://"));
     if ((scheme != "http" && scheme != "https") || what.request.url.size() == scheme.size() + 3) {
