@@ -56,7 +56,7 @@ class HealthCheck final : public Command {
     parameters.number("--retries", "N", retries_, "further attempts after a failure (0)");
     parameters.number("--successes", "N", successes_, "so many in a row are well (1)");
     parameters.duration("--slow", slow_, "a slower answer is a warning");
-    parameters.number("--parallel", "N", parallel_, "at once at most (256, or what ulimit -n allows)");
+    parameters.number("--parallel", "N", parallel_, "at once at most (500, or what ulimit -n allows)");
     parameters.flag("--strict", strict_, "a warning is a failure: exit 1");
     parameters.flag("--wait", wait_, "again and again until all is well; --timeout says how long (60s)");
     parameters.flag("--watch", watch_, "again and again, as a live table");
