@@ -71,7 +71,7 @@ class AskedProbe final : public io::Probe {
 class ReadingProbe final : public io::Probe {
  public:
   using Begin = std::function<std::unique_ptr<io::Probe>()>;
-  ReadingProbe(Network& network, const io::Trust& trust, const Begin& begin) : files_{io::listed(network.stores.unread(trust))} {
+  ReadingProbe(Network& network, const io::Trust& trust, const Begin& begin) : stores_{network.stores}, trust_{trust} {
     errand_ = network.stores.read(network.loop, trust, [this, begin] { probe_ = begin(); });
     if (!errand_) probe_ = begin();
   }
@@ -79,10 +79,11 @@ class ReadingProbe final : public io::Probe {
   io::Stage stage() const override { return probe_ ? probe_->stage() : io::Stage::none; }
   io::StageTimes times() const override { return probe_ ? probe_->times() : io::StageTimes{}; }
   std::string address() const override { return probe_ ? probe_->address() : std::string{}; }
-  std::string waits_for() const override { return probe_ ? probe_->waits_for() : files_; }
+  std::string waits_for() const override { return probe_ ? probe_->waits_for() : io::listed(stores_.unread(trust_)); }
 
  private:
-  std::string files_;
+  const io::TrustStores& stores_;
+  io::Trust trust_;
   io::Errand errand_;
   std::unique_ptr<io::Probe> probe_;
 };
