@@ -1,8 +1,6 @@
 #include "lib/migrate/analysis.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 namespace codops::migrate {
 
@@ -10,25 +8,6 @@ namespace {
 
 using Kind = Parsed::Kind;
 using ActionKind = Action::Kind;
-
-std::optional<int> varchar_limit(std::string_view type) {
-  for (const std::string_view prefix : {"varchar(", "character varying("}) {
-    if (!type.starts_with(prefix)) continue;
-    int limit = 0;
-    std::from_chars(type.data() + prefix.size(), type.data() + type.size(), limit);
-    return limit;
-  }
-  return std::nullopt;
-}
-
-std::string canonical_type(std::string_view type) {
-  static const std::map<std::string, std::string, std::less<>> names{
-      {"int", "integer"},         {"int4", "integer"},          {"int8", "bigint"},         {"int2", "smallint"},
-      {"bool", "boolean"},        {"float8", "double precision"}, {"float4", "real"},       {"varchar", "character varying"},
-      {"timestamptz", "timestamp with time zone"}, {"timestamp", "timestamp without time zone"}, {"decimal", "numeric"}};
-  const auto found = names.find(type);
-  return found == names.end() ? std::string{type} : found->second;
-}
 
 struct Change {
   Lock lock;
@@ -38,7 +17,7 @@ struct Change {
 
 Change column_type_change(const Action& action, const TableFacts& table) {
   const auto old = table.column_types.find(action.name);
-  const bool rewrites = old == table.column_types.end() || type_change_rewrites(old->second, action.type);
+  const bool rewrites = action.computed || old == table.column_types.end() || type_change_rewrites(old->second, action.type);
   return {Lock::access_exclusive, rewrites ? Work::rewrite : Work::metadata, "changes the type of \"" + action.name + "\" to " + action.type};
 }
 
@@ -193,18 +172,6 @@ std::string_view name_of(Work work) {
     case Work::rewrite: return "writes every row";
   }
   return "";
-}
-
-bool type_change_rewrites(std::string_view from, std::string_view to) {
-  const auto old_type = canonical_type(from);
-  const auto new_type = canonical_type(to);
-  if (old_type == new_type) return false;
-  const auto old_limit = varchar_limit(old_type);
-  const auto new_limit = varchar_limit(new_type);
-  const bool unlimited = new_type == "text" || new_type == "character varying";
-  if (old_limit && (unlimited || (new_limit && *new_limit >= *old_limit))) return false;
-  if ((old_type == "text" || old_type == "character varying") && unlimited) return false;
-  return !(old_type == "cidr" && new_type == "inet");
 }
 
 Milliseconds estimate(Work work, const TableFacts& table) {

@@ -32,6 +32,7 @@ struct Action {
   Name references;
   bool not_valid{false}, using_index{false}, concurrently{false}, if_exists{false};
   bool has_default{false}, volatile_default{false}, not_null{false}, unique{false}, primary_key{false}, check{false};
+  bool computed{false};   // ALTER … TYPE … USING something else than the column as it is
   bool generated{false};  // GENERATED … STORED, or an identity or serial column: every row is written
 };
 

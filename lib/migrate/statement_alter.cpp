@@ -102,12 +102,25 @@ Action column(Words& words) {
   return action;
 }
 
+// USING column, and USING column::type with the new type, say no more than the type itself.
+bool computes(Words& words, const Action& action) {
+  if (words.identifier() != action.name) return true;
+  if (words.is_text(":") && words.is_text(":", 1)) {
+    words.skip();
+    words.skip();
+    if (words.type() != action.type) return true;
+  }
+  return !words.done() && !words.is_kind(Token::Kind::comma);
+}
+
 Action altered_column(Words& words) {
   Action action;
   action.name = words.identifier();
   if (words.accept({"set", "data", "type"}) || words.accept("type")) {
     action.kind = Alter::column_type;
     action.type = words.type();
+    if (words.accept("collate")) words.name();
+    if (words.accept("using")) action.computed = computes(words, action);
   } else if (words.accept({"set", "not", "null"})) {
     action.kind = Alter::set_not_null;
   } else if (words.accept({"drop", "not", "null"})) {

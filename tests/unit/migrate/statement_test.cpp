@@ -110,6 +110,16 @@ TEST_CASE("migrate analysis: locks and work") {
   CHECK(type_change_rewrites("character varying(20)", "varchar(10)"));
   CHECK_FALSE(type_change_rewrites("character varying(10)", "varchar(20)"));
   CHECK_FALSE(type_change_rewrites("integer", "int"));
+  CHECK(type_change_rewrites("character varying(20)[]", "varchar(50)[]"));
+  CHECK_FALSE(type_change_rewrites("numeric(10,2)", "decimal(12, 2)"));
+  CHECK(type_change_rewrites("numeric(10,2)", "numeric(12,3)"));
+  CHECK(type_change_rewrites("character(10)", "char(20)"));
+  CHECK_FALSE(type_change_rewrites("timestamp(3) with time zone", "timestamptz"));
+  CHECK(type_change_rewrites("timestamp without time zone", "timestamp(3)"));
+  const Tables one_column{{"t", {true, 1, 1, 1, {{"a", "text"}}, {}}}};
+  CHECK(lock_of("ALTER TABLE t ALTER a TYPE text USING lower(a)", one_column) == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ALTER a TYPE text USING a || 'x', ALTER a SET DEFAULT ''", one_column) == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ALTER \"a\" TYPE text USING \"a\"::text, ADD b int", one_column) == "t ACCESS EXCLUSIVE metadata only");
   CHECK(estimate(Work::scan, {true, 0, 2'000'000'000, 0, {}, {}}) > Milliseconds{9000});
 }
 
@@ -214,6 +224,10 @@ TEST_CASE("migrate lint: an exception needs a reason; SARIF and JSON have every 
   CHECK(sarif["runs"][0]["results"][0]["suppressions"][0]["justification"] == "old");
   CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "prisma/migrations/m/migration.sql");
   CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["region"]["startLine"] == 3);
+  auto odd = migration("DROP TABLE t;");
+  odd.path = "a \"#%20?ü/migration.sql";
+  const auto encoded = nlohmann::json::parse(to_sarif(lint(odd), "db", "1"));
+  CHECK(encoded["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "db/a%20%22%23%2520%3F%C3%BC/migration.sql");
   CHECK(nlohmann::json::parse(to_json(findings))["findings"][0]["suppressed"] == true);
   CHECK(open_findings(findings, Severity::warning) == 1);
 }
