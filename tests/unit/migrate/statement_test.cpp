@@ -42,7 +42,7 @@ std::vector<std::string> rules(const std::string& script) {
 using List = std::vector<std::string>;
 
 std::string lock_of(const std::string& sql, const Tables& tables = {}) {
-  const auto effects = effects_of(parse(sql), {}, tables);
+  const auto effects = effects_of(parse(sql), {}, {tables, {}, {}, {}});
   if (effects.empty()) return "none";
   return effects.front().table.shown() + " " + std::string{name_of(effects.front().lock)} + " " + std::string{name_of(effects.front().work)};
 }
@@ -121,6 +121,42 @@ TEST_CASE("migrate analysis: locks and work") {
   CHECK(lock_of("ALTER TABLE t ALTER a TYPE text USING a || 'x', ALTER a SET DEFAULT ''", one_column) == "t ACCESS EXCLUSIVE writes every row");
   CHECK(lock_of("ALTER TABLE t ALTER \"a\" TYPE text USING \"a\"::text, ADD b int", one_column) == "t ACCESS EXCLUSIVE metadata only");
   CHECK(estimate(Work::scan, {true, 0, 2'000'000'000, 0, {}, {}}) > Milliseconds{9000});
+}
+
+TEST_CASE("migrate analysis: which checks keep a column from being NULL") {
+  CHECK(columns_not_null_by("(n IS NOT NULL)") == List{"n"});
+  CHECK(columns_not_null_by("((n IS NOT NULL) AND (\"B c\" IS NOT NULL) AND (x > 0))") == List{"n", "B c"});
+  CHECK(columns_not_null_by("((n IS NOT NULL) OR (n > 5))").empty());
+  CHECK(columns_not_null_by("((n IS NOT NULL) AND ((a IS NOT NULL) OR (b IS NOT NULL)))") == List{"n"});
+  CHECK(columns_not_null_by("(NOT (n IS NOT NULL))").empty());
+  CHECK(columns_not_null_by("(f(n) IS NOT NULL)").empty());
+}
+
+TEST_CASE("migrate analysis: a DO block's plain statements are read, the rest is said to be unseen") {
+  const auto block = [](const std::string& body) { return parse("DO $$ " + body + " $$"); };
+  const auto shown = [&](const std::string& body) {
+    const auto parsed = block(body);
+    std::string text;
+    for (const auto& effect : effects_of(parsed, {}, {})) text += effect.table.shown() + " " + std::string{name_of(effect.lock)} + "; ";
+    const auto unseen = unseen_in(parsed, {});
+    return text + unseen;
+  };
+  CHECK(shown("BEGIN ALTER TABLE t ADD a int; EXCEPTION WHEN duplicate_column THEN NULL; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("DECLARE r record; n int := 1; BEGIN IF NOT EXISTS (SELECT 1 FROM x WHERE y = 'z') THEN CREATE INDEX i ON t(a); ELSIF true THEN LOCK u IN SHARE MODE; END IF; END") == "t SHARE; u SHARE; ");
+  CHECK(shown("BEGIN FOR i IN 1..3 LOOP n := n + 1; DROP TABLE t; END LOOP; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("<<outer>> BEGIN CASE n WHEN 1 THEN TRUNCATE t; ELSE RAISE NOTICE 'x'; END CASE; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("BEGIN EXECUTE 'DROP TABLE t'; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("BEGIN EXECUTE format('DROP TABLE %I', x); END") == "EXECUTE in a DO block");
+  CHECK(shown("BEGIN PERFORM migrate_all(); END") == "calls migrate_all()");
+  CHECK(shown("BEGIN x := app.f(1); END") == "calls app.f()");
+  CHECK(shown("BEGIN IF f() THEN NULL; END IF; END") == "calls f()");
+  CHECK(shown("BEGIN FOR r IN DELETE FROM t RETURNING * LOOP NULL; END LOOP; END") == "a loop over delete in a DO block");
+  CHECK(shown("BEGIN IF CASE WHEN a THEN b = 1 END THEN DROP TABLE t; END IF; END") == "a statement that codops doesn't know in a DO block");
+  CHECK(unseen_in(parse("DO LANGUAGE plpython3u 'x'"), {}) == "a DO block in plpython3u");
+  CHECK(unseen_in(parse("CALL p(1)"), {}) == "calls p()");
+  CHECK(unseen_in(parse("SELECT create_hypertable('t', 'at')"), {}) == "calls create_hypertable()");
+  CHECK(unseen_in(parse("SELECT count(*), max(a), set_config('x', 'y', true) FROM t WHERE a IN (1) AND (b)"), {}).empty());
+  CHECK(unseen_in(parse("WITH x (a) AS (SELECT 1) INSERT INTO t (a) SELECT a FROM x"), {}).empty());
 }
 
 TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
