@@ -105,6 +105,19 @@ void lost_foreign_keys(const Parsed& statement, const Action& action, const Tabl
   }
 }
 
+// A column with another type has its foreign keys made and, unless its rows stay as they are, checked again, on both sides.
+void retyped_keys(const Parsed& statement, const Action& action, const TableFacts& table, std::vector<Effect>& effects) {
+  const auto own = table.column_types.find(action.name);
+  const bool checked = own == table.column_types.end() || type_change_rewrites(own->second, action.type);
+  const auto& name = statement.object().shown();
+  for (const auto& key : table.foreign_keys) {
+    if (among(key.columns, action.name)) effects.push_back({key.references, Lock::access_exclusive, Work::metadata, "is referenced by \"" + name + "\", anew"});
+  }
+  for (const auto& key : table.referenced_by) {
+    if (among(key.columns, action.name)) effects.push_back({key.references, Lock::access_exclusive, checked ? Work::scan : Work::metadata, "refers to \"" + name + "\", anew"});
+  }
+}
+
 void beside(const Parsed& statement, const Action& action, const TableFacts& table, std::vector<Effect>& effects) {
   const auto add = [&](const Name& name, Lock lock, Work work, const std::string& what) {
     if (!name.empty()) effects.push_back({name, lock, work, what});
@@ -127,6 +140,7 @@ void beside(const Parsed& statement, const Action& action, const TableFacts& tab
       add(action.references, Lock::access_exclusive, Work::metadata, "is detached");
       add(table.default_partition, Lock::access_exclusive, Work::metadata, "has other bounds");
       break;
+    case ActionKind::column_type: retyped_keys(statement, action, table, effects); break;
     case ActionKind::inherit: add(action.references, Lock::share_update_exclusive, Work::metadata, "is inherited from"); break;
     default: break;
   }

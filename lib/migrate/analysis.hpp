@@ -42,7 +42,8 @@ struct TableFacts {
     Name references;
   };
   std::vector<ForeignKey> foreign_keys;
-  std::vector<Name> referencing;                      // tables with a foreign key to it
+  std::vector<ForeignKey> referenced_by;              // seen from the other side: its own columns, and the table that refers to them
+  std::vector<Name> referencing;                      // those tables, each once
   std::vector<Name> emptied_along;                    // by TRUNCATE … CASCADE
   std::vector<std::string> rechecked, reindexed;      // columns whose new type means checking rows, building indexes, without a rewrite
 };
@@ -128,7 +129,10 @@ class CatalogReader {
   io::postgres::Connection& connection_;
   const Limits& limits_;
   Catalog catalog_;
+  std::set<std::string> looked_;  // tables of which all is known, not only the size
 };
+
+bool has_table(io::postgres::Connection& connection, const Name& table, const Limits& limits);
 
 // What apply() would run and what that means for others. Reads only. Indexes that are dropped are looked up for their table.
 std::vector<PlannedMigration> plan(const std::vector<Migration>& pending, io::postgres::Connection& connection, bool allow_invalid_utf8,

@@ -1,4 +1,6 @@
 // What the catalogs say about the tables, types, functions and indexes that a plan has to judge.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "lib/migrate/analysis.hpp"
@@ -83,13 +85,18 @@ void read_relations(pg::Connection& connection, const std::string& name, TableFa
       select + "JOIN pg_partitioned_table p ON p.partdefid = c.oid WHERE p.partrelid = to_regclass($1) OR (c.oid <> to_regclass($1) AND p.partrelid = (SELECT inhparent FROM pg_inherits i "
                "JOIN pg_class own ON own.oid = i.inhrelid WHERE own.relispartition AND own.oid = to_regclass($1))) ORDER BY p.partrelid = to_regclass($1) DESC",
       {name}, limits));
-  const auto keys = connection.query(
-      std::string{"SELECT "} + shown_name + ", k.conname, ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))" + from_classes +
-          "JOIN pg_constraint k ON k.confrelid = c.oid AND k.contype = 'f' WHERE k.conrelid = to_regclass($1) AND k.conrelid <> k.confrelid",
-      {name}, limits);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    facts.foreign_keys.push_back({std::string{keys.text(i, 2)}, keys.array(i, 3), {std::string{keys.text(i, 0)}, std::string{keys.text(i, 1)}}});
-  }
+  // From here to the others, and from the others to here.
+  const auto keys = [&](const char* here, const char* columns, const char* there) {
+    const auto rows = connection.query(fmt::format("SELECT {}, k.conname, ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = k.{} AND a.attnum = ANY (k.{})){}JOIN pg_constraint k ON k.{} = c.oid AND "
+                                                   "k.contype = 'f' WHERE k.{} = to_regclass($1) AND k.conrelid <> k.confrelid",
+                                                   shown_name, here, columns, from_classes, there, here),
+                                       {name}, limits);
+    std::vector<TableFacts::ForeignKey> found;
+    for (std::size_t i = 0; i < rows.size(); ++i) found.push_back({std::string{rows.text(i, 2)}, rows.array(i, 3), {std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}}});
+    return found;
+  };
+  facts.foreign_keys = keys("conrelid", "conkey", "confrelid");
+  facts.referenced_by = keys("confrelid", "confkey", "conrelid");
   facts.referencing = names_of(connection.query(select + "WHERE c.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass($1) AND conrelid <> confrelid) ORDER BY 1, 2", {name}, limits));
   if (facts.referencing.empty()) return;
   facts.emptied_along = names_of(connection.query(
@@ -102,9 +109,13 @@ bool same_table(const Name& a, const Name& b) { return a.name == b.name && (a.sc
 
 }  // namespace
 
+bool has_table(pg::Connection& connection, const Name& table, const Limits& limits) {
+  return connection.query("SELECT to_regclass($1) IS NOT NULL", {quoted(table)}, limits).boolean(0, 0);
+}
+
 void CatalogReader::look_for_table(const Name& name) {
-  if (name.empty() || catalog_.tables.contains(name.shown())) return;
-  auto& facts = catalog_.tables[name.shown()];
+  if (name.empty() || !looked_.insert(name.shown()).second) return;
+  auto& facts = catalog_.tables[name.shown()] = {};
   const auto text = quoted(name);
   if (!read_sizes(connection_, text, facts, limits_)) return;
   read_columns(connection_, text, facts, limits_);
@@ -119,6 +130,8 @@ void CatalogReader::look_for_related(const TableFacts& facts) {
     read_sizes(connection_, quoted(name), catalog_.tables[name.shown()], limits_);
   };
   look(facts.default_partition);
+  for (const auto& key : facts.foreign_keys) look(key.references);
+  for (const auto& key : facts.referenced_by) look(key.references);
 }
 
 void CatalogReader::look_for_type(const Name& name) {
@@ -216,6 +229,7 @@ void CatalogReader::remember(const Parsed& statement, std::vector<Name>& created
       for (const auto& name : statement.objects) {
         forget(name);
         catalog_.tables[name.shown()] = {};
+        looked_.insert(name.shown());
       }
       break;
     case Kind::alter_table:
@@ -232,6 +246,7 @@ void CatalogReader::remember(const Parsed& statement, std::vector<Name>& created
         forget(table);
         catalog_.tables[table.shown()] = {};
         catalog_.tables[now.shown()] = std::move(moved);
+        looked_.insert(now.shown());
         if (fresh) created.push_back(now);
       }
       break;

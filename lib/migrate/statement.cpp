@@ -126,7 +126,10 @@ void drop(Words& words, Parsed& parsed) {
   else if (words.accept("subscription")) listed(Kind::subscription);
   else if (words.accept("extension")) listed(Kind::drop_extension);
   else if (words.accept({"owned", "by"})) listed(Kind::drop_owned);
-  else parsed.kind = Kind::drop_other;
+  else {
+    parsed.kind = Kind::drop_other;
+    parsed.cascade = words.skip_to("cascade");
+  }
 }
 
 void alter_type(Words& words, Parsed& parsed) {

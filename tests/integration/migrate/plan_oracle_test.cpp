@@ -98,6 +98,7 @@ const std::vector<Row>& statements() {
       {"ALTER TABLE big ALTER j TYPE timestamptz(6)"}, {"ALTER TABLE big ALTER j TYPE timestamptz"}, {"ALTER TABLE big ALTER j TYPE timestamptz(0)"}, {"ALTER TABLE big ALTER k TYPE bit varying(9)"},
       {"ALTER TABLE big ALTER m TYPE interval(3)"}, {"ALTER TABLE big ALTER p TYPE posint"}, {"ALTER TABLE big ALTER p TYPE int", more_allowed}, {"ALTER TABLE big ALTER q TYPE varchar(50)"},
       {"ALTER TABLE big ALTER r TYPE varchar(50)"}, {"ALTER TABLE ONLY big ALTER a SET DATA TYPE bigint, ADD COLUMN z int"}, {"ALTER TABLE IF EXISTS public.big ALTER a SET DATA TYPE bigint"},
+      {"ALTER TABLE big ALTER t TYPE int"}, {"ALTER TABLE big ALTER t TYPE bigint"}, {"ALTER TABLE ref ALTER id TYPE int"}, {"ALTER TABLE ref ALTER id TYPE bigint"}, {"ALTER TABLE ref ALTER note TYPE varchar"},
       // other columns' properties
       {"ALTER TABLE big ALTER a SET NOT NULL"}, {"ALTER TABLE big ALTER i SET NOT NULL"}, {"ALTER TABLE big ALTER n SET NOT NULL"}, {"ALTER TABLE big ALTER o SET NOT NULL"},
       {"ALTER TABLE big ALTER o SET NOT NULL, DROP CONSTRAINT o_and"}, {"ALTER TABLE big ALTER i DROP NOT NULL"}, {"ALTER TABLE big ALTER a SET DEFAULT 1"}, {"ALTER TABLE big ALTER a DROP DEFAULT"},

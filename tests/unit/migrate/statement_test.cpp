@@ -185,7 +185,7 @@ TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
   CHECK(rules("ALTER TABLE t ADD EXCLUDE USING gist (a WITH &&)") == List{"exclusion-constraint"});
   CHECK(rules("ALTER TABLE t ADD a int; UPDATE t SET a = 1 WHERE b") == List{"backfill-with-ddl"});
   CHECK(rules("DELETE FROM t") == List{"update-without-where"});
-  CHECK(rules("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x' WHERE true") == List{"enum-value-used"});
+  CHECK(rules("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x' WHERE a") == List{"enum-value-used"});
   CHECK(rules("CREATE TABLE t(a json)") == List{"json-type"});
   CHECK(rules("CREATE TABLE t(a timestamp(3))") == List{"timestamp-without-zone"});
   CHECK(rules("CREATE TABLE a" + std::string(70, 'b') + "(i int)") == List{"identifier-too-long"});
@@ -212,6 +212,55 @@ TEST_CASE("migrate lint: what is dropped, rewritten or deleted in other words") 
   CHECK(lock_of("MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE") == "t ROW EXCLUSIVE the rows it touches");
   CHECK(rules("-- codops-lint: allow drop-tabel because old\nDROP TABLE t;") == List{"unknown-rule", "drop-table"});
   CHECK(lint(migration("-- codops-lint: allow drop-tabel because old\n"))[0].message == "there is no rule \"drop-tabel\"; did you mean \"drop-table\"?");
+}
+
+TEST_CASE("migrate lint: IF NOT EXISTS makes nothing new, and what is dropped or renamed is new no more") {
+  const std::string found = "CREATE TABLE IF NOT EXISTS o(x int); CREATE INDEX i ON o(x); ALTER TABLE o ALTER x SET NOT NULL; DROP TABLE o;";
+  CHECK(rules(found) == List{"index-not-concurrent", "not-null", "drop-table"});
+  LintOptions empty;
+  empty.absent = [](const Name& table) { return table.name == "o"; };
+  CHECK(lint(migration(found), empty).empty());
+  CHECK(rules("CREATE TABLE n(a int); DROP TABLE n; ALTER TABLE o RENAME TO n; TRUNCATE n;") == List{"rename-table", "truncate"});
+  CHECK(rules("CREATE TABLE n(a int); ALTER TABLE n RENAME TO m; TRUNCATE m;").empty());
+  CHECK(rules("DO $$ BEGIN CREATE TABLE n(a int); END $$; TRUNCATE n;") == List{"truncate"});
+}
+
+TEST_CASE("migrate lint: validating under the lock of the same transaction") {
+  const std::string added = "ALTER TABLE o ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES c(id) NOT VALID;";
+  CHECK(rules(added + "ALTER TABLE o VALIDATE CONSTRAINT f;") == List{"validate-in-transaction"});
+  CHECK(rules("ALTER TABLE o ADD CONSTRAINT k CHECK (x > 0) NOT VALID, VALIDATE CONSTRAINT k;") == List{"validate-in-transaction"});
+  CHECK(rules("ALTER TABLE o VALIDATE CONSTRAINT f;").empty());
+  CHECK(rules("BEGIN;" + added + "COMMIT; ALTER TABLE o VALIDATE CONSTRAINT f;") == List{"transaction-control"});
+  CHECK(rules("BEGIN; ALTER TABLE o ADD y int; UPDATE o SET y = 1 WHERE x; COMMIT;") == List{"transaction-control", "backfill-with-ddl"});
+}
+
+TEST_CASE("migrate lint: a block's statements, what can't be seen, and other ways to drop, rewrite, lock") {
+  CHECK(rules("DO $$ BEGIN ALTER TABLE o ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES c(id); EXCEPTION WHEN duplicate_object THEN null; END $$;") == List{"foreign-key"});
+  const auto inside = lint(migration("DO $$\nBEGIN\n  ALTER TABLE o ALTER a TYPE bigint;\nEND $$;"));
+  REQUIRE(inside.size() == 1);
+  CHECK(inside[0].rule == "column-type");
+  CHECK(inside[0].line == 3);
+  CHECK(inside[0].column == 3);
+  CHECK(rules("DO $$ BEGIN EXECUTE format('DROP TABLE %I', 'o'); END $$") == List{"unseen-code"});
+  CHECK(rules("SELECT create_hypertable('o', 'at')") == List{"unseen-code"});
+  CHECK(rules("CALL rebuild()") == List{"unseen-code"});
+  CHECK(rules("-- codops-lint: allow unseen-code because it only reads\nSELECT check_all();").empty());
+  CHECK(rules("SELECT setval('s', (SELECT max(id) FROM o))").empty());
+  CHECK(rules("DROP EXTENSION citext CASCADE") == List{"drop-extension"});
+  CHECK(rules("ALTER TYPE comp DROP ATTRIBUTE p CASCADE") == List{"drop-attribute"});
+  CHECK(rules("LOCK TABLE o") == List{"lock-table"});
+  CHECK(rules("ALTER VIEW v RENAME TO w") == List{"rename-table"});
+  CHECK(rules("ALTER TABLE o SET SCHEMA old") == List{"rename-table"});
+  CHECK(rules("ALTER SCHEMA app RENAME TO old") == List{"rename-table"});
+  CHECK(rules("DELETE FROM o WHERE true; UPDATE o SET x = 1 WHERE 1=1") == List{"update-without-where", "update-without-where"});
+  CHECK(rules("DELETE FROM o WHERE true AND x = 1").empty());
+  CHECK(rules("ALTER TABLE o SET UNLOGGED; ALTER TABLE o SET ACCESS METHOD h") == List{"table-rewrite", "table-rewrite"});
+  CHECK(rules("ALTER TABLE p ATTACH PARTITION q DEFAULT") == List{"attach-partition"});
+  CHECK(rules("REFRESH MATERIALIZED VIEW mv; DROP VIEW v") == List{"refresh-not-concurrent", "drop-view"});
+  CHECK(rules("DROP VIEW v; CREATE VIEW v AS SELECT 1").empty());
+  CHECK(rules("DROP FUNCTION f() CASCADE; DROP SEQUENCE s CASCADE") == List{"drop-cascade", "drop-cascade"});
+  CHECK(rules("CREATE DOMAIN d AS int CHECK (VALUE > 0); ALTER TABLE o ADD z d; ALTER DOMAIN d ADD CHECK (VALUE < 9)") == List{"domain-column", "domain-constraint"});
+  CHECK(constrained_domains({migration("CREATE DOMAIN a AS int; CREATE DOMAIN s.b AS int NOT NULL;")}) == std::vector<Name>{{"s", "b"}});
 }
 
 TEST_CASE("migrate splitter: standard_conforming_strings off, by the script or by the database") {
