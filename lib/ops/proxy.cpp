@@ -11,6 +11,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/nginx_workers.hpp"
 #include "lib/ops/upstreams.hpp"
+#include "lib/plan/runner.hpp"
 
 namespace codops::ops {
 

@@ -138,8 +138,11 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
   const headers = method === 'POST' ? { ...postHeaders } : {};
   if (agent === false) headers.connection = 'close';
   const outgoing = client.request({ ...target, path, method, agent, headers });
+  let port; // of this side: what the kernel's connection tracking has on it can be looked up
+  let connected = false;
   const timer = setTimeout(() => {
     outgoing.noRetry = true;
+    port ??= outgoing.socket?.localPort;
     outgoing.destroy(new Error(`no complete answer in ${limitMs / 1000} s`));
   }, limitMs);
 
@@ -157,11 +160,17 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
       k.retried++;
       return request(name, path, { method, agent: false, body, limitMs, began, retry: true, done });
     }
-    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'] });
+    port ??= outgoing.socket?.localPort;
+    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'], port, connected });
     return done();
   };
 
-  outgoing.on('socket', (socket) => { bytesBefore = socket.bytesRead; });
+  outgoing.on('socket', (socket) => {
+    bytesBefore = socket.bytesRead;
+    const know = () => { connected = true; port = socket.localPort; };
+    if (socket.connecting) socket.once('connect', know);
+    else know();
+  });
   outgoing.on('error', (error) => settle(error.code ? `${error.code} ${error.message}` : error.message));
   outgoing.on('response', (response) => {
     statuses[response.statusCode] = (statuses[response.statusCode] ?? 0) + 1;
