@@ -2,7 +2,7 @@
 # DEPENDS names layers (public), PRIVATE third-party targets that must not reach those who include the headers.
 # The layers' order is in README, "The house"; tests/layers.sh fails on an include that goes upward.
 # A release is optimised for size where time goes into waiting, for speed where bytes stream: it halves the build's time.
-set(codops_fast_layers codops_base codops_io codops_text codops_migrate codops_backup)
+set(codops_fast_layers codops_base codops_io codops_text codops_backup)
 
 function(codops_layer name)
   cmake_parse_arguments(LAYER "" "" "DEPENDS;PRIVATE" ${ARGN})

@@ -56,7 +56,7 @@ class HealthCheck final : public Command {
     parameters.number("--retries", "N", retries_, "further attempts after a failure (0)");
     parameters.number("--successes", "N", successes_, "so many in a row are well (1)");
     parameters.duration("--slow", slow_, "a slower answer is a warning");
-    parameters.number("--parallel", "N", parallel_, "at once at most (256, or what ulimit -n allows)");
+    parameters.number("--parallel", "N", parallel_, "at once at most (500, or what ulimit -n allows)");
     parameters.flag("--strict", strict_, "a warning is a failure: exit 1");
     parameters.flag("--wait", wait_, "again and again until all is well; --timeout says how long (60s)");
     parameters.flag("--watch", watch_, "again and again, as a live table");
@@ -173,8 +173,16 @@ class HealthCheck final : public Command {
     return {text.substr(0, colon), start == std::string::npos ? "" : text.substr(start)};
   }
 
+  // "https//user:password@host", "http:/host": taken for a host and its path, it would be shown, and looked up.
+  static bool is_misspelt(const std::string& url) {
+    const auto after = url.starts_with("https") ? url.substr(5) : url.starts_with("http") ? url.substr(4) : std::string{};
+    if (after.starts_with("://")) return false;
+    return after.starts_with("//") || after.starts_with(":/") || (after.find_first_of(":/;") == 0 && after.find('@') != std::string::npos);
+  }
+
   health::HttpCheck http(const std::string& url) const {
     health::HttpCheck what;
+    if (is_misspelt(url)) throw usage("\"" + io::shown_url(url) + "\" is not a URL of http or https", "--url https://host/path");
     what.request.url = url.find("://") == std::string::npos ? "http://" + url : url;
     const auto scheme = what.request.url.substr(0, what.request.url.find("://"));
     if ((scheme != "http" && scheme != "https") || what.request.url.size() == scheme.size() + 3) {

@@ -277,7 +277,7 @@ inside() {
   surroundings
   [[ -x $CODOPS ]] || { failed=1; say "  FAILED: $CODOPS was not built"; }
   # The long ones first: the lanes end at about the same time.
-  local -a long=(restore deploy backup_engine lock deaf migrate_kill down wounded crash maintenance)
+  local -a long=(restore deploy backup_engine lock migrate_kill down wounded crash maintenance)
   mapfile -t scripts < <({ printf 'tests/scenario/%s.sh\n' "${long[@]}" && ls tests/scenario/*.sh; } | awk '!seen[$0]++')
   for script in "${scripts[@]}"; do
     wanted "$script" || continue

@@ -17,7 +17,6 @@ using text::Node;
 
 namespace {
 
-Node text_node(std::string value, const text::Position& at) { return Node::make_string(std::move(value), at); }
 
 std::string string_at(const Node& node, std::string_view key) {
   const auto* found = node.find(key);
@@ -41,7 +40,7 @@ void resolve_from_outside(Node* mapping, const Variables& variables) {
   if (!mapping) return;
   for (auto& [name, at, value] : mapping->entries) {
     if (!value.is_null()) continue;
-    if (const auto found = variables.find(name); found != variables.end()) value = text_node(found->second, at);
+    if (const auto found = variables.find(name); found != variables.end()) value = Node::make_string(found->second, at);
   }
 }
 
@@ -70,7 +69,7 @@ void add_from_file(Node& service, const char* section, const std::string& path, 
     if (!service.find(section)) service.set(section, Node::make_mapping(entry.at));
     for (const auto& line : lines) {
       if (line.value && text::invalid_utf8(*line.value)) with.problems.add(line.at, fmt::format("the value of {} is not UTF-8", line.name), "save the file as UTF-8");
-      else if (line.value) gathered.set(line.name, text_node(*line.value, line.at));
+      else if (line.value) gathered.set(line.name, Node::make_string(*line.value, line.at));
     }
   } catch (const Failure& failure) {
     const auto& message = failure.message();
@@ -103,7 +102,7 @@ void imply_dependency(Node& service, const std::string& on, bool restart) {
   auto& all = *service.find("depends_on");
   if (all.find(on)) return;
   auto dependency = Node::make_mapping(service.at);
-  dependency.set("condition", text_node("service_started", service.at));
+  dependency.set("condition", Node::make_string("service_started", service.at));
   if (restart) dependency.set("restart", Node::make_boolean(true, service.at));
   dependency.set("required", Node::make_boolean(true, service.at));
   all.set(on, std::move(dependency));
@@ -130,9 +129,9 @@ void imply_dependencies(Node& service) {
 
 void normalise_service(Node& service, Normalising& with) {
   if (auto* build = service.find("build"); build && build->is_mapping()) {
-    if (!build->find("context")) build->set("context", text_node(with.base, build->at));
+    if (!build->find("context")) build->set("context", Node::make_string(with.base, build->at));
     if (!build->find("dockerfile") && !build->find("dockerfile_inline"))
-      build->set("dockerfile", text_node("Dockerfile", build->at));
+      build->set("dockerfile", Node::make_string("Dockerfile", build->at));
     resolve_from_outside(build->find("args"), with.variables);
   }
   resolve_from_outside(service.find("environment"), with.variables);
@@ -155,7 +154,7 @@ void normalise_service(Node& service, Normalising& with) {
   }
   if (auto* secrets = service.find("secrets")) {
     for (auto& secret : secrets->items) {
-      if (!secret.find("target")) secret.set("target", text_node("/run/secrets/" + string_at(secret, "source"), secret.at));
+      if (!secret.find("target")) secret.set("target", Node::make_string("/run/secrets/" + string_at(secret, "source"), secret.at));
     }
   }
   if (auto* develop = service.find("develop"); develop && develop->find("watch")) {
@@ -199,10 +198,10 @@ void name_resource(const std::string& key, Node& resource, std::string_view sect
     if (!given.empty() && resource.find("name") && string_at(resource, "name") != given)
       with.problems.add(at, fmt::format("{}.{} has two names", section, key), "remove external.name");
     resource.set("external", Node::make_boolean(true, at));
-    if (!given.empty()) resource.set("name", text_node(given, at));
+    if (!given.empty()) resource.set("name", Node::make_string(given, at));
   }
   if (string_at(resource, "name").empty())
-    resource.set("name", text_node(true_at(resource, "external") ? key : with.project + "_" + key, resource.at));
+    resource.set("name", Node::make_string(true_at(resource, "external") ? key : with.project + "_" + key, resource.at));
   if (section == "networks" && !resource.find("ipam")) resource.set("ipam", Node::make_mapping(resource.at));
   // Docker compose makes the device of a bind volume absolute.
   auto* options = resource.find("driver_opts");
@@ -230,7 +229,7 @@ void normalise_resources(Node& root, std::string_view section, Normalising& with
 
 void normalise(Node& root, Normalising& with) {
   root.erase("name");
-  root.set("name", text_node(with.project, root.at));
+  root.set("name", Node::make_string(with.project, root.at));
   if (auto* services = root.find("services"); services && services->is_mapping()) {
     std::erase_if(services->entries, [](const text::Entry& entry) { return entry.key.starts_with("x-"); });
     for (const auto& entry : services->entries) {
@@ -239,7 +238,7 @@ void normalise(Node& root, Normalising& with) {
     std::erase_if(services->entries, [&](const text::Entry& entry) { return !is_enabled(entry.value, with.profiles); });
     for (const auto& [name, image] : with.images) {
       auto* service = services->find(name);
-      if (service && service->is_mapping()) service->set("image", text_node(image, service->at));
+      if (service && service->is_mapping()) service->set("image", Node::make_string(image, service->at));
     }
     for (auto& entry : services->entries) {
       if (!entry.value.is_mapping()) continue;

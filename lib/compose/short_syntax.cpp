@@ -165,7 +165,6 @@ PortParts split_port(const Node& written) {
   return parts;
 }
 
-Node text_node(std::string value, const text::Position& at) { return Node::make_string(std::move(value), at); }
 
 }  // namespace
 
@@ -182,16 +181,16 @@ std::vector<Node> ports_of(const Node& written) {
   std::vector<Node> ports;
   for (int offset = 0; offset < container->size(); ++offset) {
     auto port = Node::make_mapping(written.at);
-    port.set("mode", text_node("ingress", written.at));
-    if (!parts.address.empty()) port.set("host_ip", text_node(parts.address, written.at));
+    port.set("mode", Node::make_string("ingress", written.at));
+    if (!parts.address.empty()) port.set("host_ip", Node::make_string(parts.address, written.at));
     port.set("target", Node::make_integer(container->first + offset, written.at));
     if (host) {
       auto published = std::to_string(host->first + offset);
       // Many host ports for one container port: the engine picks a free one of them.
       if (host->size() != container->size()) published = fmt::format("{}-{}", host->first, host->last);
-      port.set("published", text_node(std::move(published), written.at));
+      port.set("published", Node::make_string(std::move(published), written.at));
     }
-    port.set("protocol", text_node(parts.protocol, written.at));
+    port.set("protocol", Node::make_string(parts.protocol, written.at));
     ports.push_back(std::move(port));
   }
   return ports;
@@ -217,9 +216,9 @@ void apply_option(Node& volume, std::string_view option) {
   } else if (option == "nocopy") {
     sub("volume").set("nocopy", Node::make_boolean(true, volume.at));
   } else if (option == "z" || option == "Z") {
-    sub("bind").set("selinux", text_node(std::string{option}, volume.at));
+    sub("bind").set("selinux", Node::make_string(std::string{option}, volume.at));
   } else if (std::find(propagations.begin(), propagations.end(), option) != propagations.end()) {
-    sub("bind").set("propagation", text_node(std::string{option}, volume.at));
+    sub("bind").set("propagation", Node::make_string(std::string{option}, volume.at));
   }  // others are ignored, as docker compose does ("cached", "delegated")
 }
 
@@ -252,9 +251,9 @@ Node volume_of(const Node& written) {
   const bool anonymous = sections.size() == 1;
   const auto source = anonymous ? std::string{} : sections[0];
   const bool bind = is_path(source);
-  volume.set("type", text_node(bind ? "bind" : "volume", at));
-  if (!anonymous) volume.set("source", text_node(source, at));
-  volume.set("target", text_node(anonymous ? sections[0] : sections[1], at));
+  volume.set("type", Node::make_string(bind ? "bind" : "volume", at));
+  if (!anonymous) volume.set("source", Node::make_string(source, at));
+  volume.set("target", Node::make_string(anonymous ? sections[0] : sections[1], at));
   if (sections.size() == 3) {
     std::string_view options = sections[2];
     while (!options.empty()) {
@@ -287,9 +286,9 @@ Node device_of(const Node& written) {
   auto device = Node::make_mapping(written.at);
   std::string target = parts.size() > 1 ? parts[1] : parts[0];
   std::string permissions = parts.size() > 2 ? parts[2] : "rwm";
-  device.set("source", text_node(parts[0], written.at));
-  device.set("target", text_node(std::move(target), written.at));
-  device.set("permissions", text_node(std::move(permissions), written.at));
+  device.set("source", Node::make_string(parts[0], written.at));
+  device.set("target", Node::make_string(std::move(target), written.at));
+  device.set("permissions", Node::make_string(std::move(permissions), written.at));
   return device;
 }
 

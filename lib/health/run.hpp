@@ -9,7 +9,7 @@
 namespace codops::health {
 
 struct Options {
-  std::size_t parallel{256};  // at most; fewer when this process may not open that many files
+  std::size_t parallel{500};  // at most; fewer when this process may not open that many files
   std::function<void(const Outcome&)> on_outcome;  // each as it is settled, on the calling thread
   std::function<Report(Report)> settle;             // the last word on a report; see keep_offered()
   bool strict{false};                               // waiting goes on while something warns

@@ -81,13 +81,13 @@ Milliseconds since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
 }
 
-Applied run_one(Session& session, const History& history, const Job& job, Script& script) {
+Applied run_one(Session& session, const History& history, const Job& job, Script& script, bool followed) {
   const auto begin = std::chrono::steady_clock::now();
   const auto& migration = *job.migration;
   if (script.transactional && !job.progress) {
     const Recording recording{[&](const Attempt& attempt) { return history.applied(migration, attempt); },
                               [&](const Attempt& attempt, const std::string& logs) { return history.refused(migration, attempt, logs); }};
-    if (run_whole(session, history, migration, script, recording)) return {migration.name, since(begin), false};
+    if (run_whole(session, history, migration, script, recording, followed)) return {migration.name, since(begin), false};
     script.transactional = false;
     script.reason = "the server refuses it in a transaction";
   }
@@ -102,11 +102,13 @@ void run_jobs(Session& session, const History& history, const std::vector<Job>& 
   // Every file is read and judged before the first one runs. Judging is cheap enough to be done again.
   const bool escapes = session.connection().parameter("standard_conforming_strings") == "off";
   std::vector<Migration> migrations;
+  std::vector<bool> whole;
   migrations.reserve(jobs.size());
   for (const auto& job : jobs) {
     migrations.push_back(loaded(*job.migration));
-    prepare(migrations.back(), session.options().allow_invalid_utf8, escapes);
+    whole.push_back(prepare(migrations.back(), session.options().allow_invalid_utf8, escapes).transactional && !job.progress);
   }
+  whole.push_back(false);
   outcome.applied.reserve(jobs.size());
   try {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -114,7 +116,7 @@ void run_jobs(Session& session, const History& history, const std::vector<Job>& 
       auto script = prepare(migrations[i], session.options().allow_invalid_utf8, escapes);
       // The last one waits for the disk, which has all of them then.
       session.set_asynchronous(i + 1 < jobs.size());
-      outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script));
+      outcome.applied.push_back(run_one(session, history, {&migrations[i], jobs[i].progress}, script, whole[i + 1]));
       migrations[i].script = {};
       report(session.reporter(), Event::Kind::progress, migrations[i].name, outcome.applied.back().took, outcome.applied.size(), jobs.size());
     }
@@ -215,7 +217,7 @@ Outcome down(const Source& source, pg::Connection& connection, std::size_t count
     const auto script = prepare_down(migration, options.allow_invalid_utf8, escapes);
     const auto removed = history->removed(migration, source);
     const Recording recording{[&](const Attempt&) { return removed; }, {}};
-    const bool whole = script.transactional && run_whole(session, *history, migration, script, recording);
+    const bool whole = script.transactional && run_whole(session, *history, migration, script, recording, false);
     if (!whole) run_down_stepwise(session, *history, migration, script, removed);
     outcome.applied.push_back({migration.name, since(started), !whole});
     report(reporter, Event::Kind::progress, migration.name, outcome.applied.back().took, outcome.applied.size(), victims.size());

@@ -17,8 +17,9 @@ struct Recording {
 };
 
 // Throws MigrationFailed when it was rolled back. False: the server says that this script can't run in a transaction
-// (nothing of it stays); then run_stepwise() is the way.
-bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording);
+// (nothing of it stays); then run_stepwise() is the way. `followed`: another script runs whole right after it, whose transaction
+// is opened in the same message as this one's COMMIT.
+bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording, bool followed);
 
 // Continues after `earlier` when an attempt stopped there. Failure{data} when the statements that are done were edited since.
 void run_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier);

@@ -132,18 +132,15 @@ bool can_not_be_in_transaction(const pg::DatabaseError& error) {
 
 }  // namespace
 
-bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording) {
+bool run_whole(Session& session, const History& history, const Migration& migration, const Script& script, const Recording& recording, bool followed) {
   Contention contention{session};
   for (;;) {
     Attempt attempt;
     Progressing at;
-    bool committing = false;
+    std::string closing;  // empty until it is sent
     try {
       const auto begin = std::chrono::steady_clock::now();
-      // The settings are put back in a transaction of their own: the script's begins with what they say about transactions.
-      const auto opened = session.connection().run(
-          "BEGIN; " + session.fresh_settings(history) + "COMMIT; BEGIN; " + session.local_timeouts() + session.local_durability() + "SELECT clock_timestamp()", session.limits());
-      attempt = new_attempt(std::string{opened.last.text(0, 0)});
+      attempt = new_attempt(session.open(history));
       send_script(session, script, at);
       if (session.connection().transaction() != pg::Transaction::in_transaction) {
         throw Failure{Exit::failed, fmt::format("the script of \"{}\" ended the transaction that it runs in; what it did before stays", migration.name),
@@ -151,25 +148,27 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
       }
       attempt.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
       at = {script.statements.size(), 0};
-      committing = true;
-      const auto closed = session.connection().run(
-          // First of all: the script's own time limit would be the history's too.
-          fmt::format("SET LOCAL statement_timeout = {}; RESET SESSION AUTHORIZATION; RESET ROLE; ", session.options().statement_timeout.count()) + session.commit_check() + recording.done(attempt) + " COMMIT", session.limits());
-      if (closed.last.command() != "COMMIT") throw Failure{Exit::failed, "the server answered COMMIT with " + std::string{closed.last.command()}};
+      // First of all: the script's own time limit would be the history's too.
+      closing = fmt::format("SET LOCAL statement_timeout = {}; RESET SESSION AUTHORIZATION; RESET ROLE; ", session.options().statement_timeout.count()) + session.local_durability() +
+                session.commit_check() + recording.done(attempt) + " COMMIT";
+      const auto closed = session.connection().run(followed ? closing + "; " + session.opening(history) : closing, session.limits());
+      if (followed) session.opened(std::string{closed.last.text(0, 0)});
       return true;
     } catch (const pg::DatabaseError& error) {
       session.roll_back();
       if (error.lost()) {
         session.reconnect(history);
         // Whether a commit that got no answer took place, only the history knows.
-        if (committing && was_recorded(session, history, migration, attempt)) return true;
+        if (!closing.empty() && was_recorded(session, history, migration, attempt)) return true;
+      } else if (!closing.empty() && error.completed >= split(closing).size()) {
+        return true;  // this one is complete; the next one meets the error itself
       } else if (can_not_be_in_transaction(error)) {
         return false;
       } else if (contention.again(error)) {
         continue;
       }
       if (attempt.id.empty()) throw;
-      const auto reported = committing ? recording_error(script, history, error, at.statement) : error;
+      const auto reported = !closing.empty() ? recording_error(script, history, error, at.statement) : error;
       end_badly(session, migration, script, at, recording, attempt, reported, contention.blockers());
     } catch (...) {
       session.roll_back();

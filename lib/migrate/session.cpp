@@ -95,6 +95,16 @@ std::string Session::fresh_settings(const History& history) const {
   return sql;
 }
 
+std::string Session::opening(const History& history) const {
+  // The settings are put back in a transaction of their own: the script's begins with what they say about transactions.
+  return "BEGIN; " + fresh_settings(history) + "COMMIT; BEGIN; " + local_timeouts() + "SELECT clock_timestamp()";
+}
+
+std::string Session::open(const History& history) {
+  if (const auto clock = std::exchange(opened_, std::nullopt)) return *clock;
+  return std::string{connection_.run(opening(history), limits_).last.text(0, 0)};
+}
+
 std::string Session::commit_check() const {
   if (options_.scratch) {
     // pg_shdepend has a row for each owner and each grant of this database's own objects.
@@ -123,6 +133,7 @@ std::string Session::local_durability() const { return asynchronous_ ? "SET LOCA
 
 void Session::make_durable() noexcept {
   try {
+    roll_back();
     if (!connection_.usable()) return;
     // The smallest transaction that has something to bring to the disk: PostgreSQL flushes its log up to there.
     connection_.run("RESET synchronous_commit; SELECT pg_logical_emit_message(true, 'codops', '')", Limits{Deadline::after(grace), {}});
@@ -133,6 +144,7 @@ void Session::make_durable() noexcept {
 
 void Session::reconnect(const History& history) {
   locks_.clear();
+  opened_.reset();
   connection_ = pg::Connection::open_when_ready(connection_.target(), Limits{Deadline::after(grace), {}});
   if (watch_) watch_->follow(connection_.backend_pid());
   const Limits limits{Deadline::after(grace), {}};
@@ -142,6 +154,7 @@ void Session::reconnect(const History& history) {
 }
 
 void Session::roll_back() noexcept {
+  opened_.reset();
   try {
     if (connection_.usable() && connection_.transaction() != pg::Transaction::idle) {
       connection_.run("ROLLBACK", Limits{Deadline::after(grace), {}});

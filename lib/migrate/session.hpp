@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,6 +45,12 @@ class Session {
   void lock(const History& history);
   // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
   std::string fresh_settings(const History& history) const;
+  // What begins a script's transaction: text whose last row is the server's clock. It can stand behind an earlier one's COMMIT in
+  // the same message, which saves a round trip; opened() then takes that row.
+  std::string opening(const History& history) const;
+  void opened(std::string clock) { opened_ = std::move(clock); }
+  // Inside a fresh transaction after this, the one that opened() spoke of or a new one; the clock's text.
+  std::string open(const History& history);
   // Inside a transaction, before it commits: fails when this backend no longer holds the migration lock, because a script gave
   // it away (pg_advisory_unlock_all) or a pooler put another backend there; in a replay, when roles, databases or the like were changed.
   // Ends with ';' or is empty.
@@ -58,7 +65,7 @@ class Session {
   void make_durable() noexcept;
   // A new connection to the same target with the lock again: it comes only once the old backend is gone.
   void reconnect(const History& history);
-  // After an error: back to no transaction, whatever the limits say.
+  // Back to no transaction, whatever the limits say.
   void roll_back() noexcept;
   // Runs text that records what happened, even when the run was cancelled or its deadline passed.
   void record(const std::string& sql);
@@ -76,6 +83,7 @@ class Session {
   std::vector<std::int64_t> lock_ids_;
   bool checks_client_{false};
   bool asynchronous_{false};
+  std::optional<std::string> opened_;
   std::unique_ptr<BlockerWatch> watch_;
 };
 

@@ -2,7 +2,7 @@
 # Runs that end while the old set is being stopped, with containers that are deaf to their stop signal, as every one is that has a shell as
 # its first process: the engine goes on with the stop that was asked of it, to its SIGKILL. And what else a run finds changed at that point.
 # shellcheck source=tests/support/case.sh
-source "$(dirname "$0")/../support/case.sh"
+source "$(dirname "$0")/../../support/case.sh"
 need_engine
 # shellcheck source=tests/support/tiny.sh
 source "$SUPPORT/tiny.sh"
