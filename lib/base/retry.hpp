@@ -15,7 +15,7 @@ class Backoff {
 
  private:
   Milliseconds pause_, longest_;
-  std::uint64_t random_;  // 0: not drawn yet
+  std::uint64_t random_;
 };
 
 }  // namespace codops

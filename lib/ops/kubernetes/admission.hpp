@@ -21,7 +21,7 @@ class Admission {
   void look(const std::string& path);
 
   Cluster& cluster_;
-  const Limits& limits_;
+  Limits limits_;
   std::set<std::string> asked_;
   std::atomic<bool> found_{false};
 };

@@ -31,7 +31,7 @@ class ReplicaDrift {
 
   Cluster& cluster_;
   const release::Release& release_;
-  const Limits& limits_;
+  Limits limits_;
   std::map<std::string, std::optional<std::vector<kube::Object>>> autoscalers_;  // by namespace; nullopt: the user may not look
 };
 

@@ -36,7 +36,7 @@ class Questions {
   };
 
   Cluster& cluster_;
-  const Limits& limits_;
+  Limits limits_;
   std::vector<std::function<void()>> questions_;
   std::vector<std::unique_ptr<Answer>> answers_;
 };
