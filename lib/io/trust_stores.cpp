@@ -4,11 +4,14 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <optional>
 
 #include "lib/base/failure.hpp"
 #include "lib/io/fd.hpp"
@@ -16,7 +19,37 @@
 namespace codops::io {
 namespace {
 
+// What pipes had to say, which they say once: round after round wants it (--wait, --watch).
+class FromPipes {
+ public:
+  std::optional<std::string> find(const std::string& file) {
+    const std::lock_guard guard{mutex_};
+    const auto found = texts_.find(file);
+    return found == texts_.end() ? std::nullopt : std::optional{found->second};
+  }
+  void keep(const std::string& file, const std::string& text) {
+    const std::lock_guard guard{mutex_};
+    texts_[file] = text;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> texts_;
+};
+
+// Never destroyed: a thread that nobody waits for may be reading at the end of main.
+FromPipes& from_pipes() {
+  static auto* all = new FromPipes;
+  return *all;
+}
+
+bool is_pipe(const Fd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 Pem read_pem(const std::string& file) {
+  if (const auto known = from_pipes().find(file)) return {*known, ""};
   constexpr std::size_t most = 4U << 20U;  // the system's bundle has a quarter of a megabyte
   const Fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!fd) return {"", std::strerror(errno)};
@@ -26,6 +59,7 @@ Pem read_pem(const std::string& file) {
     const auto got = ::read(fd.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return {"", std::strerror(errno)};
+    if (got == 0 && !out.text.empty() && is_pipe(fd)) from_pipes().keep(file, out.text);
     if (got == 0) return out;
     out.text.append(buffer.data(), static_cast<std::size_t>(got));
     if (out.text.size() > most) return {"", "it is too long for a PEM file"};
@@ -65,9 +99,12 @@ x509_store_st* TrustStores::get(const std::string& ca_file) {
   ::X509_STORE_set_flags(store.get(), X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
   if (ca_file.empty()) {
     ::X509_STORE_set_default_paths(store.get());
-  } else if (!add_all(store.get(), pem(ca_file).text)) {
-    throw Failure{Exit::config, "no certificate can be read from \"" + ca_file + "\"",
-                  "name a PEM file with the certificate of the CA"};
+  } else {
+    const auto read = pem(ca_file);
+    if (!add_all(store.get(), read.text)) {
+      throw Failure{Exit::config, "no certificate can be read from \"" + ca_file + "\"" + (read.trouble.empty() ? "" : ": " + read.trouble),
+                    "name a PEM file with the certificate of the CA"};
+    }
   }
   return stores_->by_file.emplace(ca_file, std::move(store)).first->second.get();
 }

@@ -127,8 +127,8 @@ TEST_CASE("a pipe that nobody writes to in the place of a CA holds up its own ch
   port.timeout = 100ms;
   well.name = "well";
   const auto start = std::chrono::steady_clock::now();
-  const auto report = run({web, port, well}, {}, Limits{}.within(500ms));
-  CHECK(std::chrono::steady_clock::now() - start < 1200ms);
+  const auto report = run({web, port, well}, {}, Limits{}.within(2s));
+  CHECK(std::chrono::steady_clock::now() - start < 4s);
   CHECK(report.exit() == Exit::deadline);
   CHECK(report.outcomes[0].status == Status::unknown);
   CHECK(report.outcomes[0].message == "\"" + pipe + "\" was not read when the deadline came");
@@ -157,9 +157,12 @@ TEST_CASE("certificates and keys from pipes, as shells make them") {
   auto port = tls(server, authority);
   std::get<TlsCheck>(port.what).target.trust = trust;
   port.name = "port";
-  for (const auto& outcome : run({web, port}, {}, Limits{}.within(10s)).outcomes) {
-    CAPTURE(outcome.message);
-    CHECK(outcome.status == Status::ok);
+  // A second round, as of --wait, finds nobody who writes.
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& outcome : run({web, port}, {}, Limits{}.within(10s)).outcomes) {
+      CAPTURE(outcome.message);
+      CHECK(outcome.status == Status::ok);
+    }
   }
   for (auto& writer : writers) writer.join();
 }
