@@ -146,11 +146,20 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
   const outgoing = client.request({ ...target, ...(agent === false ? fromSomewhere() : {}), path, method, agent, headers });
   let port; // of this side: what the kernel's connection tracking has on it can be looked up
   let connected = false;
-  const timer = setTimeout(() => {
+  const sentAt = now();
+  let late = 0;
+  const expire = () => {
+    // This process was late itself: what has arrived meanwhile is read before anything is called unanswered.
+    if (!late && now() - sentAt - limitMs > 250) {
+      late = Math.round(now() - sentAt - limitMs);
+      timer = setTimeout(expire, 1000);
+      return;
+    }
     outgoing.noRetry = true;
     port ??= outgoing.socket?.localPort;
     outgoing.destroy(new Error(`no complete answer in ${limitMs / 1000} s`));
-  }, limitMs);
+  };
+  let timer = setTimeout(expire, limitMs);
 
   const settle = (reason, response) => {
     if (settled) return;
@@ -167,7 +176,7 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
       return request(name, path, { method, agent: false, body, limitMs, began, retry: true, done });
     }
     port ??= outgoing.socket?.localPort;
-    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'], port, connected });
+    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'], port, connected, ...(late ? { late_ms: late } : {}) });
     return done();
   };
 
