@@ -16,7 +16,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 
 if(CMAKE_UNITY_BUILD)
-  # The release build compiles about ten sources of a layer as one: names in anonymous namespaces are unique within a layer, and
+  # The release build compiles up to twenty sources of a layer as one: names in anonymous namespaces are unique within a layer, and
   # these two warnings can't tell the sources apart. The other presets give them.
   target_compile_options(codops_flags INTERFACE -Wno-shadow -Wno-subobject-linkage)
 endif()

@@ -82,7 +82,7 @@ void reattach(RunContext& context, const Limits& limits) {
 }
 
 constexpr Milliseconds evidence_time{8'000};
-constexpr Milliseconds mend_time{60'000};
+constexpr Milliseconds mend_time_of_recovery{60'000};
 
 }  // namespace
 
@@ -197,7 +197,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   auto outcome = recovery_.forward ? plan::finish_forward(run, *from) : plan::undo_all(run, *last, &found);
   if ((!recovery_.forward || !outcome.done) && outcome.exit != Exit::undo_failed && outcome.exit != Exit::locked) {
-    const auto missing = mend_after_undo(run_context, [](const std::string&) { return true; }, limits.within(mend_time));
+    const auto missing = mend_after_undo(run_context, [](const std::string&) { return true; }, limits.within(mend_time_of_recovery));
     if (!missing.empty()) {
       outcome.not_undone.push_back(missing);
       outcome.exit = Exit::undo_failed;
