@@ -32,7 +32,7 @@ struct Target {
   std::string history_schema, history_table;   // golang-migrate's `?x-migrations-table=`; empty: its own usual ones
   bool pooled{false};                          // Prisma's `?pgbouncer=true`: session locks can't be relied on
 
-  // For messages: `"shop" on db:5432`. Never the password.
+  // For messages: `"shop" on db:5432`, `"shop" on the service "main"`; what is not said here is PGHOST's and its like. Never the password.
   std::string describe() const;
 };
 
