@@ -101,10 +101,11 @@ TEST_CASE("migrate stepwise: SET LOCAL lasts to the end of a file that was meant
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
   Database db{*server};
-  db.run("CREATE SCHEMA app; CREATE TYPE app.st AS ENUM ('a')");
+  db.run("CREATE SCHEMA app; GRANT ALL ON SCHEMA app TO pg_database_owner; CREATE TYPE app.st AS ENUM ('a')");
   up(db, {sql("1_a", "SET LOCAL search_path = app;\nALTER TYPE app.st ADD VALUE 'b';\nCREATE TABLE orders(s app.st DEFAULT 'b');"),
-          sql("2_b", "SET LOCAL ROLE pg_database_owner;\nCREATE TABLE app.mine(id int);\nRESET ROLE;\nCREATE INDEX CONCURRENTLY ON app.mine(id);"), sql("3_c", "CREATE TABLE c(id int);")});
+          sql("2_b", "SET LOCAL ROLE pg_database_owner;\nCREATE TABLE app.mine(id int);\nCREATE INDEX CONCURRENTLY ON app.mine(id);"), sql("3_c", "CREATE TABLE c(id int);")});
   CHECK(db.value("SELECT to_regclass('app.orders') IS NOT NULL AND to_regclass('public.c') IS NOT NULL") == "t");
+  CHECK(db.value("SELECT relowner::regrole FROM pg_class WHERE oid = 'app.mine'::regclass") == "pg_database_owner");
 }
 
 TEST_CASE("migrate: SET TRANSACTION at the head of a script is obeyed, and all of it is one transaction") {
@@ -136,7 +137,7 @@ TEST_CASE("migrate stepwise: a login whose role is set by default") {
   }
   CHECK(db.history() == "1_a f- 1\n2_b f- 1\n");
   CHECK(db.value("SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class WHERE relname IN ('t', 'u', 'ti')") == "step_owner");
-  db.run("DROP OWNED BY step_owner; ALTER SCHEMA public OWNER TO postgres; DROP ROLE step_login; DROP ROLE step_owner");
+  db.run("ALTER SCHEMA public OWNER TO postgres; DROP OWNED BY step_owner; DROP ROLE step_login; DROP ROLE step_owner");
 }
 
 TEST_CASE("migrate: a failure is recorded in a database that isn't UTF-8") {
