@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/objects.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/migrate/folders.hpp"
 #include "lib/migrate/source_archive.hpp"
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/images.hpp"
