@@ -10,6 +10,9 @@ Status status_of(const Check& check, const Silence& silence) {
   return did_not_tell ? Status::unknown : Status::fail;
 }
 
+// Before any stage was entered.
+io::Stage stage_of(const Silence& silence) { return silence.waits_for.empty() ? silence.stage : io::Stage::none; }
+
 std::string message_of(const Check& check, const Silence& silence, const std::string& when) {
   if (is_command(check)) return "it did not end " + when;
   if (!silence.waits_for.empty()) return silence.waits_for + " was not read " + when;
@@ -43,11 +46,11 @@ std::string hint_of(const Check& check, const Silence& silence) {
 }  // namespace
 
 Finding silent(const Check& check, const Silence& silence, const std::string& when) {
-  return {status_of(check, silence), silence.stage, message_of(check, silence, when), hint_of(check, silence), {}};
+  return {status_of(check, silence), stage_of(silence), message_of(check, silence, when), hint_of(check, silence), {}};
 }
 
 Finding cut(const Check& check, const Silence& silence, const std::string& when, bool had_its_turn) {
-  return {had_its_turn ? status_of(check, silence) : Status::unknown, silence.stage, message_of_cut(check, silence, when), hint_of(check, silence), {}};
+  return {had_its_turn ? status_of(check, silence) : Status::unknown, stage_of(silence), message_of_cut(check, silence, when), hint_of(check, silence), {}};
 }
 
 }  // namespace codops::health

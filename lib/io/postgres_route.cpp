@@ -224,7 +224,6 @@ void PostgresRoute::found(std::vector<postgres::Host> hosts) {
 void PostgresRoute::fail(std::string message, std::string hint) {
   ProbeResult result;
   result.trouble = Trouble::unknown;
-  result.stage = Stage::dns;
   result.message = std::move(message);
   result.hint = std::move(hint);
   finish(result);

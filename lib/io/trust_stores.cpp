@@ -99,9 +99,12 @@ x509_store_st* TrustStores::get(const std::string& ca_file) {
   ::X509_STORE_set_flags(store.get(), X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
   if (ca_file.empty()) {
     ::X509_STORE_set_default_paths(store.get());
-  } else if (!add_all(store.get(), pem(ca_file).text)) {
-    throw Failure{Exit::config, "no certificate can be read from \"" + ca_file + "\"",
-                  "name a PEM file with the certificate of the CA"};
+  } else {
+    const auto read = pem(ca_file);
+    if (!add_all(store.get(), read.text)) {
+      throw Failure{Exit::config, "no certificate can be read from \"" + ca_file + "\"" + (read.trouble.empty() ? "" : ": " + read.trouble),
+                    "name a PEM file with the certificate of the CA"};
+    }
   }
   return stores_->by_file.emplace(ca_file, std::move(store)).first->second.get();
 }

@@ -127,8 +127,8 @@ TEST_CASE("a pipe that nobody writes to in the place of a CA holds up its own ch
   port.timeout = 100ms;
   well.name = "well";
   const auto start = std::chrono::steady_clock::now();
-  const auto report = run({web, port, well}, {}, Limits{}.within(500ms));
-  CHECK(std::chrono::steady_clock::now() - start < 1200ms);
+  const auto report = run({web, port, well}, {}, Limits{}.within(2s));
+  CHECK(std::chrono::steady_clock::now() - start < 4s);
   CHECK(report.exit() == Exit::deadline);
   CHECK(report.outcomes[0].status == Status::unknown);
   CHECK(report.outcomes[0].message == "\"" + pipe + "\" was not read when the deadline came");
