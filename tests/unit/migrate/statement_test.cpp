@@ -154,6 +154,7 @@ TEST_CASE("migrate analysis: a DO block's plain statements are read, the rest is
   CHECK(shown("BEGIN IF CASE WHEN a THEN b = 1 END THEN DROP TABLE t; END IF; END") == "a statement that codops doesn't know in a DO block");
   CHECK(unseen_in(parse("DO LANGUAGE plpython3u 'x'"), {}) == "a DO block in plpython3u");
   CHECK(unseen_in(parse("CALL p(1)"), {}) == "calls p()");
+  CHECK(unseen_in(parse("SELECT app.format('x'), to_archive()"), {}) == "calls app.format()");
   CHECK(unseen_in(parse("SELECT create_hypertable('t', 'at')"), {}) == "calls create_hypertable()");
   CHECK(unseen_in(parse("SELECT count(*), max(a), set_config('x', 'y', true) FROM t WHERE a IN (1) AND (b)"), {}).empty());
   CHECK(unseen_in(parse("WITH x (a) AS (SELECT 1) INSERT INTO t (a) SELECT a FROM x"), {}).empty());
@@ -246,6 +247,7 @@ TEST_CASE("migrate lint: a block's statements, what can't be seen, and other way
   CHECK(rules("CALL rebuild()") == List{"unseen-code"});
   CHECK(rules("-- codops-lint: allow unseen-code because it only reads\nSELECT check_all();").empty());
   CHECK(rules("SELECT setval('s', (SELECT max(id) FROM o))").empty());
+  CHECK(rules("WITH r AS (SELECT id, row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM o) UPDATE o SET n = r.n FROM r WHERE r.id = o.id").empty());
   CHECK(rules("DROP EXTENSION citext CASCADE") == List{"drop-extension"});
   CHECK(rules("ALTER TYPE comp DROP ATTRIBUTE p CASCADE") == List{"drop-attribute"});
   CHECK(rules("LOCK TABLE o") == List{"lock-table"});
