@@ -18,10 +18,20 @@ constexpr std::string_view harmless[] = {
     "varchar", "varying", "numeric", "decimal", "char", "character", "bit", "timestamp", "timestamptz", "time", "interval", "conflict", "set", "set_config",
     "current_setting", "setval", "nextval", "currval", "lastval", "count", "sum", "min", "max", "avg", "coalesce", "nullif", "greatest", "least",
     "now", "clock_timestamp", "format", "concat", "length", "lower", "upper", "unnest", "generate_series", "random", "gen_random_uuid", "md5",
-    "substring", "replace", "trim", "version", "current_schema"};
-constexpr std::string_view harmless_families[] = {"pg_get_", "json", "to_", "array_", "has_", "regexp_", "string_", "quote_", "date_", "current_"};
+    "substring", "replace", "trim", "version", "row_number", "rank", "dense_rank", "ntile", "lag", "lead", "first_value", "last_value",
+    "nth_value", "abs", "round", "floor", "ceil", "ceiling", "trunc", "mod", "sign", "power", "sqrt", "left", "right", "split_part", "strpos", "position",
+    "overlay", "ltrim", "rtrim", "btrim", "lpad", "rpad", "initcap", "translate", "reverse", "repeat", "chr", "ascii", "encode", "decode", "age",
+    "concat_ws", "cardinality", "bool_or", "bool_and", "every", "uuid_generate_v4", "digest", "hashtext", "sha256", "convert_to", "convert_from", "mode",
+    "percentile_cont", "percentile_disc", "nulls", "pg_typeof", "to_char", "to_date", "to_number", "to_timestamp", "to_json", "to_jsonb", "to_regclass",
+    "to_regtype", "to_regproc", "to_tsvector", "to_tsquery", "array_agg", "array_append", "array_prepend", "array_cat", "array_remove", "array_length",
+    "array_position", "array_to_string", "array_upper", "array_lower", "string_agg", "string_to_array", "quote_ident", "quote_literal", "quote_nullable",
+    "date_trunc", "date_part", "date_bin", "current_database", "current_schema", "current_schemas", "current_user", "current_timestamp", "current_time",
+    "has_table_privilege", "has_schema_privilege", "has_column_privilege", "make_interval", "make_date", "make_timestamp", "make_timestamptz", "bit_and",
+    "bit_or", "bit_length", "timezone", "daterange", "tsrange", "tstzrange"};
+constexpr std::string_view harmless_families[] = {"pg_get_", "json_", "jsonb_", "regexp_"};
 
 bool is_harmless(const Name& name) {
+  if (!name.schema.empty() && name.schema != "pg_catalog") return false;
   return std::find(std::begin(harmless), std::end(harmless), name.name) != std::end(harmless) ||
          std::any_of(std::begin(harmless_families), std::end(harmless_families), [&](std::string_view family) { return name.name.starts_with(family); });
 }

@@ -154,6 +154,7 @@ TEST_CASE("migrate analysis: a DO block's plain statements are read, the rest is
   CHECK(shown("BEGIN IF CASE WHEN a THEN b = 1 END THEN DROP TABLE t; END IF; END") == "a statement that codops doesn't know in a DO block");
   CHECK(unseen_in(parse("DO LANGUAGE plpython3u 'x'"), {}) == "a DO block in plpython3u");
   CHECK(unseen_in(parse("CALL p(1)"), {}) == "calls p()");
+  CHECK(unseen_in(parse("SELECT app.format('x'), to_archive()"), {}) == "calls app.format()");
   CHECK(unseen_in(parse("SELECT create_hypertable('t', 'at')"), {}) == "calls create_hypertable()");
   CHECK(unseen_in(parse("SELECT count(*), max(a), set_config('x', 'y', true) FROM t WHERE a IN (1) AND (b)"), {}).empty());
   CHECK(unseen_in(parse("WITH x (a) AS (SELECT 1) INSERT INTO t (a) SELECT a FROM x"), {}).empty());
@@ -246,6 +247,7 @@ TEST_CASE("migrate lint: a block's statements, what can't be seen, and other way
   CHECK(rules("CALL rebuild()") == List{"unseen-code"});
   CHECK(rules("-- codops-lint: allow unseen-code because it only reads\nSELECT check_all();").empty());
   CHECK(rules("SELECT setval('s', (SELECT max(id) FROM o))").empty());
+  CHECK(rules("WITH r AS (SELECT id, row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM o) UPDATE o SET n = r.n FROM r WHERE r.id = o.id").empty());
   CHECK(rules("DROP EXTENSION citext CASCADE") == List{"drop-extension"});
   CHECK(rules("ALTER TYPE comp DROP ATTRIBUTE p CASCADE") == List{"drop-attribute"});
   CHECK(rules("LOCK TABLE o") == List{"lock-table"});
@@ -327,6 +329,9 @@ TEST_CASE("migrate progress: its text is read back, other logs are not taken for
   CHECK(back->digest == "abc");
   CHECK(back->notes == R"({"at":2})");
   CHECK(back->error == "boom\nline two");
+  progress.taking_back = true;
+  CHECK(progress_from(to_text(progress))->taking_back);
+  CHECK_FALSE(back->taking_back);
   CHECK_FALSE(progress_from("Database error code: 42P01"));
   CHECK_FALSE(progress_from(""));
 }
@@ -373,6 +378,11 @@ TEST_CASE("db init: the SQL shows no password, names are quoted") {
   CHECK(sql.find("c4nary") == std::string::npos);
   CHECK(sql.find("CREATE DATABASE \"sh\"\"op\" OWNER \"ann\"") != std::string::npos);
   CHECK(sql.find("PASSWORD '***'") != std::string::npos);
+}
+
+TEST_CASE("migrate verify: an IN list before and after a dump") {
+  CHECK(as_dumped("CHECK (((s)::text = ANY ((ARRAY['a''b'::character varying, f(x, 'y]')])::text[])))") == "CHECK (((s)::text = ANY (ARRAY[('a''b'::character varying)::text, (f(x, 'y]'))::text])))");
+  for (const auto* same : {"ANY (ARRAY[1, 2])", "x = (ARRAY[1, 2])[1]", "f((ARRAY[1]))", "(ARRAY['a", "(ARRAY['a'::text])::text", "'(ARRAY['", ""}) CHECK(as_dumped(same) == same);
 }
 
 TEST_CASE("migrate verify: what differs, on which side") {
