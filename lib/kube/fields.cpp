@@ -97,8 +97,6 @@ std::vector<FieldPath> leaves_of(const Json& fields) {
   return leaves;
 }
 
-namespace {
-
 void unite(Json& into, const Json& from) {
   if (!into.is_object() || !from.is_object()) {
     into = from;
@@ -106,8 +104,6 @@ void unite(Json& into, const Json& from) {
   }
   for (const auto& [name, value] : from.items()) unite(into[name], value);
 }
-
-}  // namespace
 
 Json merged(const Json& live, const Json& desired, const std::string& manager) {
   auto result = live;

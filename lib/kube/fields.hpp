@@ -21,6 +21,8 @@ std::string path_text(const FieldPath& path);
 const nlohmann::json* value_at(const nlohmann::json& object, const FieldPath& path);
 // Every path of a fieldsV1 that has nothing below it.
 std::vector<FieldPath> leaves_of(const nlohmann::json& fields);
+// Puts every field of `from` into `into`; where both have a map the two are united.
+void unite(nlohmann::json& into, const nlohmann::json& from);
 // What `live` becomes when `manager` applies `desired` to it, as far as that can be told without the server: maps are united, lists are as
 // `desired` has them, and what the manager owned and says no more goes. Nothing of a schema's defaults.
 nlohmann::json merged(const nlohmann::json& live, const nlohmann::json& desired, const std::string& manager);

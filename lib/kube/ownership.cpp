@@ -40,16 +40,6 @@ bool writes_manifests(const Json& entry) {
   return !apply && (manager == "kubectl-client-side-apply" || manager == "kubectl-create" || manager == "kubectl-replace" || manager == "before-first-apply");
 }
 
-void unite(Json& into, const Json& from) {
-  for (const auto& [name, child] : from.items()) {
-    if (into.contains(name)) {
-      unite(into[name], child);
-    } else {
-      into[name] = child;
-    }
-  }
-}
-
 std::string shown(const Object& object, const FieldPath& path, const Json& value) {
   bool secret = object.group().empty() && object.kind() == "Secret" && !path.empty() && (path[0].text == "data" || path[0].text == "stringData");
   if (path.size() == 2 && path[0].text == "data") secret = secret || names_secret(path[1].text);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lib/engine/docker/api.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/sole_writer.hpp"
 
 namespace codops::ops {
@@ -85,7 +86,7 @@ void note_carried(plan::Plan& plan, const std::optional<release::Release>& curre
       const auto* container = observed.container(member.container);
       if (container == nullptr) continue;
       for (const auto& mount : container->mounts) {
-        if (is_unnamed(mount)) plan.notes.push_back(fmt::format("{} keeps {} in a volume without a name, which goes over to its new container; volumes: in the compose file names it", service.name, mount.destination));
+        if (is_unnamed(mount) && !is_folder_of_files(*was, mount.destination)) plan.notes.push_back(fmt::format("{} keeps {} in a volume without a name, which goes over to its new container; volumes: in the compose file names it", service.name, mount.destination));
       }
     }
   }

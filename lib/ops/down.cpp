@@ -8,6 +8,7 @@
 #include "lib/ops/carried_volumes.hpp"
 #include "lib/ops/down_steps.hpp"
 #include "lib/ops/maintenance.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/ops/transaction.hpp"
@@ -34,9 +35,11 @@ DownPlan plan_of(Host& host, bool with_volumes, const Observed& observed, const 
     for (const auto& volume : host.api().volumes({{"label", {project_filter(host)}}}, limits)) plan.volumes.push_back(volume.name);
     // Those that went over from container to container are not removed with any of them.
     std::set<std::string> unnamed;
+    const auto release = serving(observed, host.project());
     for (const auto& container : observed.containers) {
+      const auto* service = release ? release->service(container.service) : nullptr;
       for (const auto& mount : container.mounts) {
-        if (is_unnamed(mount)) unnamed.insert(mount.source);
+        if (is_unnamed(mount) && (service == nullptr || !is_folder_of_files(*service, mount.destination))) unnamed.insert(mount.source);
       }
     }
     plan.volumes.insert(plan.volumes.end(), unnamed.begin(), unnamed.end());

@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/actions.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/plan/fault.hpp"
 
 namespace codops::ops {
@@ -73,6 +74,7 @@ std::string removed_in(RunContext& context, const Json& args, const Limits& limi
     context.require_lock();
     context.api.remove_container(names[index], true, with_data, limits);
   });
+  remove_unused_folders(context.api, context.project, limits);
   return fmt::format("{} removed", names.size());
 }
 

@@ -9,6 +9,11 @@
 #include "lib/release/release_store.hpp"
 
 namespace codops::ops {
+namespace {
+
+constexpr const char* label_files_of = "codops.files";  // of a volume without a name: the project
+
+}  // namespace
 
 void add_mounts(nlohmann::json& body, const std::vector<release::FileRef>& files, engine::docker::Api& api, const std::string& project, const Limits& limits) {
   if (std::none_of(files.begin(), files.end(), [](const auto& file) { return file.mounted; })) return;
@@ -22,6 +27,20 @@ void add_mounts(nlohmann::json& body, const std::vector<release::FileRef>& files
     const auto path = release::ReleaseStore::mounted(file, {}).path;
     body["HostConfig"]["Mounts"].push_back({{"Type", "bind"}, {"Source", fmt::format("{}/{}", volume->mountpoint, path)}, {"Target", file.target}, {"ReadOnly", true}});
   }
+}
+
+void add_folders(nlohmann::json& body, const std::vector<std::string>& folders, const std::string& project) {
+  for (const auto& folder : folders) {
+    body["HostConfig"]["Mounts"].push_back({{"Type", "volume"}, {"Target", folder}, {"VolumeOptions", {{"NoCopy", true}, {"Labels", {{label_files_of, project}}}}}});
+  }
+}
+
+bool is_folder_of_files(const release::ServiceRecord& service, const std::string& destination) {
+  return std::any_of(service.files.begin(), service.files.end(), [&](const auto& file) { return file.target.starts_with(destination + "/"); });
+}
+
+void remove_unused_folders(engine::docker::Api& api, const std::string& project, const Limits& limits) {
+  for (const auto& volume : api.volumes({{"label", {fmt::format("{}={}", label_files_of, project)}}, {"dangling", {"true"}}}, limits)) api.remove_volume(volume.name, limits);
 }
 
 }  // namespace codops::ops

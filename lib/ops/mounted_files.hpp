@@ -1,6 +1,7 @@
 #pragma once
-// Files of a release that can't be put into a container's own layer (a read-only root, a tmpfs over the place): each is mounted from the
-// volume that keeps the state.
+// Files of a release in its containers. Those that can't be put into a container's own layer (a read-only root, a tmpfs over the place) are
+// mounted from the volume that keeps the state, one by one. A mounted folder is a volume without a name: what the image has there is
+// not seen, as with a bind.
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -13,5 +14,12 @@ namespace codops::ops {
 
 // Adds the mounts of those of `files` that are mounted to the JSON body of POST /containers/create. Failure{data} where the state is gone.
 void add_mounts(nlohmann::json& body, const std::vector<release::FileRef>& files, engine::docker::Api& api, const std::string& project, const Limits& limits);
+
+// The same for folders: {"Type": "volume", "Target": …, "VolumeOptions": {"NoCopy": true, "Labels": …}}.
+void add_folders(nlohmann::json& body, const std::vector<std::string>& folders, const std::string& project);
+// Whether a folder of this service's files is mounted there.
+bool is_folder_of_files(const release::ServiceRecord& service, const std::string& destination);
+// Removes the folders whose containers are gone.
+void remove_unused_folders(engine::docker::Api& api, const std::string& project, const Limits& limits);
 
 }  // namespace codops::ops

@@ -10,7 +10,7 @@
 namespace codops::ops {
 namespace {
 
-constexpr Milliseconds look_again{10};
+constexpr Milliseconds between_looks_at_workers{10};
 constexpr Milliseconds takeover_time{10'000};
 
 struct Worker {
@@ -85,7 +85,7 @@ void await_takeover(RunContext& context, const std::string& proxy, const std::ve
       throw Failure{Exit::failed, fmt::format("nginx in {} still answers with its old workers after {} s", proxy, takeover_time.count() / 1000),
                     fmt::format("docker logs {}", proxy)};
     }
-    within.within(look_again).wait(-1, 0);
+    within.within(between_looks_at_workers).wait(-1, 0);
   }
 }
 
@@ -96,7 +96,7 @@ bool workers_gone(RunContext& context, const std::string& proxy, const std::vect
     const auto now = all.now(limits);
     if (std::none_of(now.begin(), now.end(), [&](const Worker& worker) { return any_of_them(workers, worker.pid); })) return true;
     if (until.expired()) return false;
-    limits.within(look_again * 4).wait(-1, 0);
+    limits.within(between_looks_at_workers * 4).wait(-1, 0);
   }
 }
 

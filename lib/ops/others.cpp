@@ -10,7 +10,7 @@ using release::Release;
 using release::Role;
 using release::ServiceRecord;
 
-bool runs_once(Role role) { return role == Role::stateful || role == Role::exclusive || role == Role::proxy; }
+bool is_single(Role role) { return role == Role::stateful || role == Role::exclusive || role == Role::proxy; }
 
 const ObservedContainer* of_member(const Observed& observed, const release::Member& member) {
   const auto* container = observed.container(member.container);
@@ -75,7 +75,7 @@ bool is_replaced(const Release& release, const Observed& observed) {
 
 Release with_stand_ins(Release release, const Observed& observed) {
   for (auto& service : release.services) {
-    if (!runs_once(service.role)) continue;
+    if (!is_single(service.role)) continue;
     const bool up = std::any_of(service.members.begin(), service.members.end(), [&](const auto& member) {
       const auto* container = of_member(observed, member);
       return container != nullptr && container->is_up();
@@ -89,7 +89,7 @@ Release with_stand_ins(Release release, const Observed& observed) {
 
 void add_unrecorded(Release& release, const std::vector<ServiceRecord>& wanted, const Observed& observed) {
   for (const auto& service : wanted) {
-    if (!runs_once(service.role) || release.service(service.name) != nullptr) continue;
+    if (!is_single(service.role) || release.service(service.name) != nullptr) continue;
     const auto others = others_beside(observed, release, service.name);
     if (!can_stand_in(service.role, others.size())) continue;
     release.services.push_back(as_started(service, others));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
@@ -11,6 +12,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/nginx_workers.hpp"
 #include "lib/ops/upstreams.hpp"
+#include "lib/plan/runner.hpp"
 
 namespace codops::ops {
 
@@ -21,20 +23,21 @@ namespace {
 constexpr Milliseconds reload_time{10'000};
 // nginx needs some 30 ms to read its configuration and start its workers.
 constexpr Milliseconds signal_time{1'000};
-constexpr Milliseconds look_again{5};
+constexpr Milliseconds between_looks_at_master{5};
 
 struct Ran {
   int exit{};
   std::string output;
 };
 
-Ran run(RunContext& context, const std::string& container, std::vector<std::string> argv, const Limits& limits) {
+Ran run(RunContext& context, const std::string& container, std::vector<std::string> argv, const Limits& limits, const char* user = "") {
   Ran ran;
   const auto keep = [&](std::string_view bytes) {
     if (ran.output.size() < 16384) ran.output += bytes;
   };
   engine::docker::Api::ExecSpec spec;
   spec.argv = std::move(argv);
+  spec.user = user;
   // A process that was stopped between the two calls may have lost the lock meanwhile.
   spec.before_start = context.require_lock;
   ran.exit = context.api.run_exec(container, spec, {}, keep, keep, limits.within(reload_time));
@@ -91,7 +94,7 @@ bool put_and_signal(RunContext& context, const std::string& proxy, const std::st
   const auto within = limits.within(signal_time);
   auto before = workers_of(*master);
   // It starts still, and its first worker would prove nothing.
-  for (; before.empty() && !within.deadline.expired(); before = workers_of(*master)) within.within(look_again).wait(-1, 0);
+  for (; before.empty() && !within.deadline.expired(); before = workers_of(*master)) within.within(between_looks_at_master).wait(-1, 0);
   if (before.empty()) return false;
   context.require_lock();
   if (!folder || !replace_file(folder, upstream_temp_name, upstream_file_name, text) || !master->signal(SIGHUP)) return false;
@@ -100,7 +103,7 @@ bool put_and_signal(RunContext& context, const std::string& proxy, const std::st
       if (std::find(before.begin(), before.end(), pid) == before.end()) return true;
     }
     if (within.deadline.expired()) return false;
-    within.within(look_again).wait(-1, 0);
+    within.within(between_looks_at_master).wait(-1, 0);
   }
 }
 
@@ -149,11 +152,38 @@ void write_upstreams(RunContext& context, const std::string& proxy, const std::s
   move_into_place(context, proxy, limits);
 }
 
+namespace {
+
+// What the release before or after this one has and this one has not: nginx would go on reading it.
+void take_away_others(RunContext& context, const std::string& proxy, const std::vector<release::FileRef>& files, const Limits& limits) {
+  std::set<std::string> others;
+  const auto add = [&](const release::Release& release) {
+    const auto* service = release.service(context.proxy.service);
+    if (service == nullptr) return;
+    for (const auto& file : service->files) others.insert(file.target);
+  };
+  add(context.next);
+  if (context.current) add(*context.current);
+  for (const auto& file : files) others.erase(file.target);
+  if (files.empty() || others.empty()) return;
+  context.require_lock();
+  std::vector<std::string> argv{"rm", "-f", "--"};
+  argv.insert(argv.end(), others.begin(), others.end());
+  if (run(context, proxy, std::move(argv), limits, "0").exit == 0) return;
+  // An image without rm: empty ones say nothing.
+  std::vector<io::TarEntry> entries;
+  for (const auto& target : others) entries.push_back({target.substr(target.find_first_not_of('/')), {}, 0644, io::TarEntry::Kind::file, {}, 0, 0, 0, 0});
+  context.api.put_archive(proxy, "/", io::write_tar(entries), limits);
+}
+
+}  // namespace
+
 std::vector<std::string> switch_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                                           const std::vector<release::FileRef>& files, const Limits& limits) {
   std::vector<std::string> before;
   in_parallel({[&] { before = accepting_workers(context, proxy, limits); },
-               [&] { put_files(context, proxy, files, limits); }});
+               [&] { put_files(context, proxy, files, limits); },
+               [&] { take_away_others(context, proxy, files, limits); }});
   reload_upstreams(context, proxy, text, limits);
   await_takeover(context, proxy, before, limits);
   return before;

@@ -7,6 +7,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/ops/leftovers.hpp"
 #include "lib/ops/members.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/transaction.hpp"
 #include "lib/plan/fault.hpp"
@@ -80,6 +81,7 @@ Milliseconds Transaction::prune(const Limits& limits) {
       const bool rolled = role != unneeded[index]->labels.end() && (role->second == to_string(release::Role::stateless) || role->second == to_string(release::Role::one_shot));
       host_.api().remove_container(unneeded[index]->name, true, rolled, limits);
     });
+    remove_unused_folders(host_.api(), host_.project(), limits);
     removing = std::chrono::duration_cast<Milliseconds>(host_.clock().steady() - start);
     faults.at("in", "prune");
     for (const auto& image : lost_images) {

@@ -11,6 +11,7 @@
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/ops/release_secrets.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/travelling_files.hpp"
 #include "lib/ops/upstreams.hpp"
 
@@ -63,19 +64,35 @@ Role role_of(const Project& project, const Service& service, const settings::Env
   return Role::stateless;
 }
 
-std::string networks_of(const Project& project, const Service& service, Role role) {
+const std::string& network_name(const Project& project, const std::string& key) {
+  const auto network = project.networks.find(key);
+  return network == project.networks.end() ? key : network->second.name;
+}
+
+// Where somebody asks for names who is not on the traffic network: other projects, on a network that is not this one's, and what keeps
+// data and is no database (Keycloak, Prometheus).
+bool is_asked_on(const Project& project, const std::string& key, const settings::Environment& environment) {
+  const auto network = project.networks.find(key);
+  if (network != project.networks.end() && network->second.external) return true;
+  return std::any_of(project.services.begin(), project.services.end(), [&](const auto& entry) {
+    const auto& [name, service] = entry;
+    return service.networks.contains(key) && is_listed(environment.stateful, name) && !is_known_database(engine::docker::image_of(project, service));
+  });
+}
+
+// `asked`: the networks' keys where a rolling service has its names from its start on.
+std::string networks_of(const Project& project, const Service& service, Role role, const std::vector<std::string>& asked) {
   auto json = Json::object();
   if (!service.network_mode.empty()) return json.dump();
   for (const auto& [key, attachment] : service.networks) {
-    const auto network = project.networks.find(key);
-    const auto& name = network == project.networks.end() ? key : network->second.name;
-    auto& endpoint = json[name] = Json::object();
-    // A rolling service has its names on the traffic network only, from when it is ready.
-    if (role != Role::stateless) {
+    auto& endpoint = json[network_name(project, key)] = Json::object();
+    // An endpoint's names can't be changed while it is connected. On the traffic network a rolling service gets them when it is ready;
+    // callers who are on both ask this one first.
+    if (role != Role::stateless || is_listed(asked, key)) {
       auto aliases = attachment.aliases;
       aliases.push_back(service.name);
       endpoint["Aliases"] = aliases;
-      if (!attachment.ipv4_address.empty()) endpoint["IPAMConfig"]["IPv4Address"] = attachment.ipv4_address;
+      if (role != Role::stateless && !attachment.ipv4_address.empty()) endpoint["IPAMConfig"]["IPv4Address"] = attachment.ipv4_address;
     }
   }
   return json.dump();
@@ -190,9 +207,14 @@ class Renderer {
     refuse_what_is_shared(service);
     const auto travelling = travelling_files(project_, service, environment_.directory, options_.remote, record.role == Role::proxy, desired_.blobs);
     record.files = travelling.files;
+    desired_.notes.insert(desired_.notes.end(), travelling.notes.begin(), travelling.notes.end());
     auto body = engine::docker::create_body(project_, service, {travelling.replaced_mounts});
     if (record.role == Role::proxy) join_upstreams(body, record);
-    record.networks = networks_of(project_, service, record.role);
+    const auto asked = asked_networks(service, record.role);
+    record.networks = networks_of(project_, service, record.role, asked);
+    for (const auto& key : asked) {
+      desired_.notes.push_back(fmt::format("who asks for {} by its name on the network {} reaches its new containers while they boot, too", service.name, network_name(project_, key)));
+    }
     if (record.role == Role::stateless) collect_aliases(service, record);
     for (const auto& [needed, dependency] : service.depends_on) record.depends_on.push_back(needed);
     record.ready = ready_of(environment_, service.name);
@@ -213,6 +235,7 @@ class Renderer {
     record.restart = engine::docker::restart_policy_of(service);
     record.limits = engine::docker::resource_limits(body.at("HostConfig"));
     record.hash = hash_of(record, body);
+    add_folders(body, travelling.folders, project_.name);
     if (!service.container_name.empty()) {
       desired_.warnings.push_back(fmt::format("{} is not called \"{}\": codops names a container by its release; other services reach it as \"{}\"", record.name, service.container_name, record.name));
     }
@@ -282,6 +305,15 @@ class Renderer {
       throw Failure{Exit::config, fmt::format("no file of the proxy \"{}\" includes \"{}\"", record.name, environment_.proxy.upstreams),
                     fmt::format("add \"include {}/*.conf;\" to its http {{}} block", environment_.proxy.upstreams)};
     }
+  }
+
+  std::vector<std::string> asked_networks(const Service& service, Role role) const {
+    std::vector<std::string> asked;
+    if (role != Role::stateless || !service.network_mode.empty()) return asked;
+    for (const auto& [key, attachment] : service.networks) {
+      if (is_asked_on(project_, key, environment_)) asked.push_back(key);
+    }
+    return asked;
   }
 
   static void collect_aliases(const Service& service, ServiceRecord& record) {

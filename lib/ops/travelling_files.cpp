@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A configuration, not a data set: larger trees belong into an image.
+// A configuration, not a data set: what is larger stays where it is.
 constexpr std::uint64_t most_bytes = 16U << 20U;
 constexpr std::size_t most_files = 1000;
 
@@ -25,26 +25,50 @@ bool lies_within(const fs::path& path, const fs::path& directory) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+struct Extent {
+  std::uint64_t bytes{};
+  std::size_t files{};
+};
+
+Extent extent_of(const fs::path& source) {
+  if (!fs::is_directory(source)) return {fs::is_regular_file(source) ? fs::file_size(source) : 0, 1};
+  Extent extent;
+  for (const auto& entry : fs::recursive_directory_iterator{source}) {
+    if (!entry.is_regular_file()) continue;
+    extent.bytes += entry.file_size();
+    if (++extent.files > most_files || extent.bytes > most_bytes) break;
+  }
+  return extent;
+}
+
+// Who mounts that place writable: what it writes there is meant to be seen by the others at once. Not who has the whole project.
+std::string writer_of(const compose::Project& project, const fs::path& source, const fs::path& directory) {
+  for (const auto& [name, service] : project.services) {
+    for (const auto& mount : service.volumes) {
+      if (mount.type != "bind" || mount.read_only || lies_within(directory, mount.source)) continue;
+      if (lies_within(source, mount.source) || lies_within(mount.source, source)) return name;
+    }
+  }
+  return {};
+}
+
 class Collector {
  public:
   Collector(const compose::Service& service, Travelling& found, std::map<std::string, std::string>& blobs)
       : service_{service}, found_{found}, blobs_{blobs} {}
 
+  bool has_room_for(const Extent& extent) const { return total_ + extent.bytes <= most_bytes && found_.files.size() + extent.files <= most_files; }
+
   void add_path(const fs::path& source, const std::string& target) {
-    if (!fs::is_directory(source)) return add_file(source, target, std::nullopt, 0, 0, false);
+    if (!fs::is_directory(source)) return add_bound(source, target);
     for (const auto& entry : fs::recursive_directory_iterator{source}) {
-      if (!entry.is_regular_file()) continue;
-      add_file(entry.path(), target + "/" + entry.path().lexically_relative(source).string(), std::nullopt, 0, 0, false);
+      if (entry.is_regular_file()) add_bound(entry.path(), target + "/" + entry.path().lexically_relative(source).string());
     }
   }
 
-  void add_file(const fs::path& source, const std::string& target, std::optional<std::int64_t> mode, int uid, int gid, bool secret) {
-    struct stat facts {};
-    if (::stat(source.c_str(), &facts) != 0) {
-      throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" can't be read: {}", source.string(), service_.name, std::strerror(errno))};
-    }
-    check_size(static_cast<std::uint64_t>(facts.st_size));
-    add_content(io::read_file(source, most_bytes), target, mode ? static_cast<int>(*mode) : static_cast<int>(facts.st_mode & 0777), uid, gid, secret);
+  void add_file(const fs::path& source, const std::string& target, int mode, int uid, int gid, bool secret) {
+    check_size(static_cast<std::uint64_t>(facts_of(source).st_size));
+    add_content(io::read_file(source, most_bytes), target, mode, uid, gid, secret);
   }
 
   void add_content(std::string content, const std::string& target, int mode, int uid, int gid, bool secret) {
@@ -56,6 +80,20 @@ class Collector {
   }
 
  private:
+  struct stat facts_of(const fs::path& source) const {
+    struct stat facts {};
+    if (::stat(source.c_str(), &facts) == 0) return facts;
+    throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" can't be read: {}", source.string(), service_.name, std::strerror(errno))};
+  }
+
+  // Whoever deploys has checked it out, so its owner says nothing, but where nobody else may read it.
+  void add_bound(const fs::path& source, const std::string& target) {
+    const auto facts = facts_of(source);
+    const int mode = static_cast<int>(facts.st_mode & 0777);
+    const bool for_its_owner = (mode & 0004) == 0;
+    add_file(source, target, mode, for_its_owner ? static_cast<int>(facts.st_uid) : 0, for_its_owner ? static_cast<int>(facts.st_gid) : 0, false);
+  }
+
   void check_size(std::uint64_t more) const {
     if (total_ + more <= most_bytes && found_.files.size() < most_files) return;
     throw Failure{Exit::config,
@@ -119,11 +157,17 @@ Travelling travelling_files(const compose::Project& project, const compose::Serv
   for (const auto& mount : service.volumes) {
     if (mount.type != "bind") continue;
     const bool ours = lies_within(mount.source, directory);
-    if (!mount.read_only || !ours) {
+    std::string stays;
+    if (mount.read_only && ours && fs::exists(mount.source)) {
+      if (const auto writer = writer_of(project, mount.source, directory); !writer.empty()) stays = writer + " writes it";
+      else if (!collector.has_room_for(extent_of(mount.source))) stays = fmt::format("more than {} or {} files do not travel", format_bytes(most_bytes), most_files);
+    }
+    if (!stays.empty() && !remote) found.notes.push_back(fmt::format("{} mounts {} as it is on this host ({}): a rollback does not change it", service.name, mount.source, stays));
+    if (!mount.read_only || !ours || !stays.empty()) {
       if (remote) {
         throw Failure{Exit::config,
                       fmt::format("service \"{}\" mounts \"{}\" of this machine, and the engine is on another one", service.name, mount.source),
-                      ours ? "mount it read-only, then its content travels with the release; or use a named volume" : "use a named volume"};
+                      ours && stays.empty() ? "mount it read-only, then its content travels with the release; or use a named volume" : "use a named volume"};
       }
       continue;
     }
@@ -132,6 +176,7 @@ Travelling travelling_files(const compose::Project& project, const compose::Serv
     }
     collector.add_path(mount.source, mount.target);
     found.replaced_mounts.insert(mount.target);
+    if (fs::is_directory(mount.source) && !service.read_only && !is_covered(service, mount.target)) found.folders.push_back(mount.target);
   }
   collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444, false);
   collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444, true);

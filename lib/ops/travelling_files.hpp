@@ -14,10 +14,12 @@ namespace codops::ops {
 struct Travelling {
   std::vector<release::FileRef> files;
   std::set<std::string> replaced_mounts;  // targets of binds that these files stand for
+  std::vector<std::string> folders;       // those of them that are folders: they hold these files and nothing of the image
+  std::vector<std::string> notes;         // read-only binds that stay binds, and why
 };
 
-// Adds the contents to `blobs` by SHA-256. Failure{config} for a missing file, one that is too large, a writable bind on
-// a remote engine, or a file that lies outside the project. `reloads`: its files are replaced while it runs, as the proxy's are.
+// Adds the contents to `blobs` by SHA-256. What another service writes, or is larger than a configuration, stays a bind. Failure{config} for a
+// missing file, or a bind that stays one on a remote engine. `reloads`: its files are replaced while it runs, as the proxy's are.
 Travelling travelling_files(const compose::Project& project, const compose::Service& service, const std::filesystem::path& directory,
                             bool remote, bool reloads, std::map<std::string, std::string>& blobs);
 

@@ -24,11 +24,6 @@ constexpr std::array<std::string_view, 3> usual_environments{"production", "stag
 // .env.example and the like are no environments.
 constexpr std::array<std::string_view, 6> never_environments{"example", "sample", "template", "dist", "local", "defaults"};
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 bool is_environment_name(std::string_view name) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= 63 && plain(name.front()) &&
@@ -215,6 +210,7 @@ Values Settings::values(std::string_view environment) const {
   merged.overlay(variables_);
   merged.overlay(flags_);
   fill_in(merged);
+  resolve_compose_files(merged, sources_.directory);
   resolve_engine(merged, sources_.directory);
   return merged;
 }

@@ -51,6 +51,25 @@ sed 's/\${VERSION[^}]*}/v1.0.0/' "$WORK/compose.yml" >"$APP/docker-compose.prod.
 refused "a version that reaches no image" 78 deploy demo v1.1.0
 cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
 
+service_with() { # NAME LINE: put before its image
+  sed "/^    image: codops-demo\/$1/i\\$2" "$WORK/compose.yml" >"$APP/docker-compose.prod.yml"
+}
+service_with backend '    volumes_from: [redis]'
+refused "the volumes of another service" 78 deploy demo v1.1.0
+service_with backend '    volumes: [{type: volume, source: postgres-data, target: /srv, volume: {subpath: inside}}]'
+refused "a folder within a volume" 78 deploy demo v1.1.0
+check "the service is named" grep -q 'service "backend" mounts a folder' "$WORK/err"
+service_with backend '    networks: [nowhere]'
+printf 'networks:\n  nowhere: { external: true, name: codops-nowhere-%s }\n' "$PROJECT" >>"$APP/docker-compose.prod.yml"
+refused "an external network that is not there" 78 deploy demo v1.1.0
+check "by its name" grep -q "codops-nowhere-$PROJECT" "$WORK/err"
+service_with frontend '    container_name: the-front'
+exits "a name of the container's own" 0 deploy demo v1.1.0 --dry-run
+check "it is told that it does not get it" grep -q 'frontend is not called "the-front"' "$WORK/out" "$WORK/err"
+cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
+refused "a dry run of what is not built" 1 deploy demo v9.9.9 --build --dry-run
+check "the command that builds it" grep -q 'codops build demo v9.9.9' "$WORK/err"
+
 docker create --name "$PROJECT-backend-r2-1" codops-demo/backend:v1.0.0 >/dev/null
 refused "a name is taken by a foreign container" 1 deploy demo v1.1.0
 docker rm "$PROJECT-backend-r2-1" >/dev/null
