@@ -125,7 +125,7 @@ void ask_front_door(RunContext& context, int times, const Limits& limits) {
     }
     throw Failure{Exit::failed,
                   fmt::format("the front door {} does not answer as expected: {}: {}", io::shown_url(door.url), io::to_string(outcome.stage), outcome.message),
-                  outcome.hint};
+                  outcome.http_status == 401 ? "front_door: {path: …} names a page without a login; front_door: {status: 401} is content with this answer" : outcome.hint};
   }
   const bool redirects = std::any_of(report.outcomes.begin(), report.outcomes.end(), leads_to_https);
   if (!redirects || !door.chosen) return;
