@@ -44,12 +44,13 @@ class Restore final : public Command {
     }
     // PostgreSQL would cut it off, and the database have another name than we say.
     if (into_ && into_->size() > 63) throw Failure{Exit::usage, fmt::format("--into: a database's name has at most 63 bytes, this one {}", into_->size())};
-    if (!source_.empty() && is_file() && !parts_.empty() && parts_ != std::vector<std::string>{"database"}) {
-      throw Failure{Exit::usage, "--part does not go with a dump file: it has a database only"};
-    }
     if (into_ && !parts_.empty()) throw Failure{Exit::usage, "--into makes another database of the backup: it goes without --part", "codops backup export ENV BACKUP FILE --part NAME takes another part out"};
     if (!tables_.empty() && (into_ || !parts_.empty())) throw Failure{Exit::usage, "--table goes with neither --into nor --part"};
     BackupPlace place{services, environment_, store_};
+    is_file_ = !undo_ && names_file(services, place);
+    if (is_file_ && !parts_.empty() && parts_ != std::vector<std::string>{"database"}) {
+      throw Failure{Exit::usage, "--part does not go with a dump file: it has a database only"};
+    }
     const auto subject = place.subject(url_variable_);
     if (undo_) return undo(services, place, subject);
     if (!tables_.empty()) return tables(services, place, subject);
@@ -139,7 +140,7 @@ class Restore final : public Command {
 
   // From here on the request names one backup, whatever is taken meanwhile. In words: "latest, which is 20261123-101500F".
   std::string choose(BackupPlace& place, backup::RestoreRequest& request) const {
-    if (!request.file.empty()) return source_;
+    if (!request.file.empty()) return "the file " + source_;
     request.backup = place.find(source_).manifest.label;
     if (request.backup == source_) return source_;
     return fmt::format("{}, which is {}", source_, request.backup);
@@ -181,12 +182,21 @@ class Restore final : public Command {
     return {exit, text, document.dump()};
   }
 
-  // A path is told from a label by its slash, or by being there.
-  bool is_file() const { return source_.find('/') != std::string::npos || std::filesystem::is_regular_file(source_); }
+  // A path is told from a backup's name by its slash, or by being there; never where the name says which backup is meant.
+  bool names_file(Services& services, BackupPlace& place) const {
+    if (source_.find('/') != std::string::npos) return true;
+    if (source_ == backup::latest_word || backup::looks_like_label(source_) || !std::filesystem::is_regular_file(source_)) return false;
+    std::vector<backup::Broken> broken;
+    const auto entries = place.catalogue().list(services.limits(), &broken);
+    const auto* backup = backup::named(entries, source_);
+    if (backup == nullptr) return true;
+    throw Failure{Exit::usage, fmt::format("\"{}\" is a file here, and the label of backup {}", source_, backup->manifest.label),
+                  fmt::format("the file: ./{}; the backup: {}", source_, backup->manifest.label)};
+  }
 
   backup::RestoreRequest make_request(const BackupPlace& place) const {
     backup::RestoreRequest request;
-    if (is_file()) {
+    if (is_file_) {
       request.file = source_;
     } else {
       request.backup = source_;
@@ -246,7 +256,7 @@ class Restore final : public Command {
   std::optional<std::string> into_, store_, url_variable_, application_;
   std::vector<std::string> tables_, parts_;
   std::optional<std::int64_t> jobs_;
-  bool undo_{}, no_safety_{}, no_owner_{}, no_migrate_{}, other_database_{}, no_tablespaces_{};
+  bool is_file_{}, undo_{}, no_safety_{}, no_owner_{}, no_migrate_{}, other_database_{}, no_tablespaces_{};
 };
 
 }  // namespace

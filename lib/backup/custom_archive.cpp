@@ -112,6 +112,8 @@ ArchiveHead read_head(HeadReader& in, std::size_t& int_size) {
       const auto open = entry.definition.find('\''), close = entry.definition.rfind('\'');
       if (open != std::string::npos && close > open) head.encoding = entry.definition.substr(open + 1, close - open - 1);
     }
+    head.entries.back().at = at;
+    head.entries.back().size = in.at() - at;
     if (head.post_data_at == 0 && head.entries.back().section == section_post_data) head.post_data_at = at;
   }
   if (head.post_data_at == 0) head.post_data_at = in.at();
@@ -144,6 +146,19 @@ class TocWriter {
 };
 
 }  // namespace
+
+std::string with_entries(const ArchiveHead& head, const std::function<bool(const TocEntry&)>& wanted) {
+  std::string entries;
+  std::int64_t number = 0;
+  for (const auto& entry : head.entries) {
+    if (!wanted(entry)) continue;
+    ++number;
+    entries += std::string_view{head.bytes}.substr(entry.at, entry.size);
+  }
+  TocWriter count{head.int_size};
+  count.integer(number);
+  return head.bytes.substr(0, head.count_at) + count.text + entries;
+}
 
 std::string with_table_data(const ArchiveHead& head, std::vector<AddedData>& added) {
   constexpr char position_not_set = 1;

@@ -25,6 +25,7 @@ struct TocEntry {
   std::string copy_statement;  // "COPY public.t (a, b) FROM stdin;\n"
   std::string schema;
   std::string owner;
+  std::size_t at{}, size{};    // of the entry, in ArchiveHead::bytes
 
   std::string table() const { return table_key(schema, tag); }  // as the manifest names it
 };
@@ -39,6 +40,9 @@ struct ArchiveHead {
   std::size_t count_at{}, post_data_at{};  // in `bytes`: the number of entries, the first entry after the data
   std::string bytes;  // everything up to the data: itself an archive that pg_restore reads for all but data
 };
+
+// The same archive without its data and with these entries alone.
+std::string with_entries(const ArchiveHead& head, const std::function<bool(const TocEntry&)>& wanted);
 
 // Data of a table that the archive has not: to be added to its table of contents.
 struct AddedData {

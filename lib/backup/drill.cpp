@@ -1,3 +1,5 @@
+#include <set>
+
 #include "lib/backup/reading.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/session.hpp"
@@ -115,7 +117,9 @@ Drill drill(Catalogue& catalogue, const Entry& entry, const io::postgres::Target
     const auto loaded = load_backup(checked, target, *programs, load, progress, limits);
     result.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
     const auto back = read_back(target, manifest, loaded.columns, progress, limits);
-    for (const auto& note : back.not_compared) reporter.warn(note);
+    std::set<std::string> notes{loaded.notes.begin(), loaded.notes.end()};
+    notes.insert(back.not_compared.begin(), back.not_compared.end());
+    for (const auto& note : notes) reporter.warn(note);
     result.difference = difference(manifest.tables, back.found);
   } catch (const Failure& failure) {
     if (failure.code() != Exit::data) throw;

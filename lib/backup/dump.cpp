@@ -181,11 +181,11 @@ Dumped dump_database(Snapshot& snapshot, const io::postgres::Target& target, Pro
   return dumped;
 }
 
-Part dump_globals(const Snapshot& snapshot, Programs& programs, const Destination& destination, const Limits& limits) {
+Part dump_globals(const Snapshot& snapshot, const std::string& database, Programs& programs, const Destination& destination, const Limits& limits) {
   Tail tail;
   PartWriter writer{destination.store, destination.folder, named("globals.sql", "globals"), {}, destination.keys,
                     limits};
-  Call call{"pg_dumpall", {"--globals-only"}, {}};
+  Call call{"pg_dumpall", {"--globals-only", "--database=" + database}, {}};
   if (!snapshot.superuser()) call.arguments.emplace_back("--no-role-passwords");
   call.streams.out = [&](std::string_view bytes) {
     tail.feed(bytes);

@@ -43,6 +43,7 @@ Dumped dump_database(Snapshot& snapshot, const io::postgres::Target& target, Pro
                      const Limits& limits);
 
 // Roles, tablespaces and their settings, as SQL; without passwords when the role may not read them.
-Part dump_globals(const Snapshot& snapshot, Programs& programs, const Destination& destination, const Limits& limits);
+// `database`: from which they are asked, as others may be closed to this role.
+Part dump_globals(const Snapshot& snapshot, const std::string& database, Programs& programs, const Destination& destination, const Limits& limits);
 
 }  // namespace codops::backup

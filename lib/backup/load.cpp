@@ -9,6 +9,7 @@
 #include "lib/backup/sql_words.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/row_digest.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -22,14 +23,15 @@ std::string without_semicolon(std::string sql) {
   return sql;
 }
 
-std::vector<std::string> restore_arguments(const LoadOptions& options, std::string_view section) {
-  std::vector<std::string> arguments{fmt::format("--section={}", section), "--exit-on-error"};
-  if (options.no_owner) arguments.emplace_back("--no-owner");
-  if (options.no_tablespaces) arguments.emplace_back("--no-tablespaces");
-  if (options.no_privileges) arguments.emplace_back("--no-privileges");
-  arguments.emplace_back("{file}");
-  return arguments;
+// What pg_restore itself does last, in this order (RestorePass in pg_backup_archiver.h): privileges, and what needs them.
+bool is_privilege(const TocEntry& entry) { return one_of(entry.description, {"ACL", "ACL LANGUAGE", "DEFAULT ACL"}); }
+bool is_refresh(const TocEntry& entry) { return entry.description == "MATERIALIZED VIEW DATA"; }
+bool comes_last(const TocEntry& entry) {
+  const bool about_trigger = one_of(entry.description, {"COMMENT", "SECURITY LABEL"}) && entry.tag.starts_with("EVENT TRIGGER ");
+  return is_privilege(entry) || is_refresh(entry) || entry.description == "EVENT TRIGGER" || about_trigger;
 }
+// How the text of all others is to be read.
+bool is_setting(const TocEntry& entry) { return one_of(entry.description, {"ENCODING", "STDSTRINGS", "SEARCHPATH"}); }
 
 const Part& archive_of(const Manifest& manifest) {
   const auto* part = manifest.find("archive");
@@ -59,7 +61,9 @@ class BackupLoader {
     load_row_parts();
     if (auto wrong = difference(manifest_.tables, found()); !wrong.empty()) throw Failure{Exit::data, wrong};
     set_sequences();
-    section("post-data", options_.jobs);
+    progress_.at("post-data");
+    pg_restore({"--section=post-data", "--no-privileges"}, with_entries(head_, [](const TocEntry& entry) { return !comes_last(entry); }), options_.jobs);
+    finish();
     if (options_.analyze) analyze();
     result_.settings = statements_about_database(head_, name, options_.no_privileges);
     return std::move(result_);
@@ -103,7 +107,7 @@ class BackupLoader {
     run_script(watched, into_, {options_.no_owner, options_.no_tablespaces, note_columns, {}}, limits_);
     auto back = read_back(into_, manifest_, result_.columns, progress_, limits_);
     if (auto wrong = difference(manifest_.tables, back.found); !wrong.empty()) throw Failure{Exit::data, wrong};
-    result_.not_compared = std::move(back.not_compared);
+    result_.notes = std::move(back.not_compared);
     if (options_.analyze) analyze();
   }
 
@@ -125,7 +129,7 @@ class BackupLoader {
     ArchiveScanner scanner{
         {[&](const ArchiveHead& head) {
            head_ = head;
-           if (only_ == nullptr) section("pre-data", 1);
+           if (only_ == nullptr) progress_.at("pre-data"), pg_restore({"--section=pre-data", "--no-privileges"}, head_.bytes, 1);
            copy.emplace(into_, std::max(1, options_.jobs), limits_, head.encoding);
          },
          [&](const TocEntry& entry) {
@@ -237,12 +241,41 @@ class BackupLoader {
     return all;
   }
 
-  void section(std::string_view name, int jobs) {
-    progress_.at(name);
-    Call call{"pg_restore", restore_arguments(options_, name), into_.database, {}, head_.bytes};
+  void pg_restore(std::vector<std::string> arguments, const std::string& archive, int jobs) {
+    arguments.emplace_back("--exit-on-error");
+    if (options_.no_owner) arguments.emplace_back("--no-owner");
+    if (options_.no_tablespaces) arguments.emplace_back("--no-tablespaces");
+    if (jobs > 1 && programs_.parallel()) arguments.push_back(fmt::format("--jobs={}", jobs));
+    arguments.emplace_back("{file}");
+    Call call{"pg_restore", std::move(arguments), into_.database, {}, archive};
     call.session = session_;
-    if (jobs > 1 && programs_.parallel()) call.arguments.insert(call.arguments.begin(), fmt::format("--jobs={}", jobs));
     programs_.must(call, Exit::failed, limits_);
+  }
+
+  void finish() {
+    const auto has = [&](const auto& what) { return std::any_of(head_.entries.begin(), head_.entries.end(), what); };
+    const bool remote = has([](const TocEntry& entry) { return entry.description == "FOREIGN TABLE"; });
+    const auto wanted = [&](const TocEntry& entry) { return comes_last(entry) && !(remote && is_refresh(entry)) && !(options_.no_privileges && is_privilege(entry)); };
+    progress_.at("privileges");
+    if (has(wanted)) pg_restore({}, with_entries(head_, [&](const TocEntry& entry) { return wanted(entry) || is_setting(entry); }), options_.jobs);
+    if (!remote) return;
+    for (const auto& entry : head_.entries) {
+      if (is_refresh(entry)) refresh(entry);
+    }
+  }
+
+  // What it is made of may be another server's, which may be gone on the very day of a restore.
+  void refresh(const TocEntry& entry) {
+    progress_.at(entry.table());
+    auto connection = open_for_load(into_, limits_, head_.encoding);
+    const auto sql = fmt::format("REFRESH MATERIALIZED VIEW {}.{}", io::postgres::quote_identifier(entry.schema), io::postgres::quote_identifier(entry.tag));
+    try {
+      connection.run(sql, limits_);
+    } catch (const io::postgres::DatabaseError& error) {
+      const bool elsewhere = error.sqlstate().starts_with("08") || error.sqlstate().starts_with("HV");
+      if (!connection.usable() || !elsewhere) throw;
+      result_.notes.push_back(text::printable(fmt::format("materialized view \"{}\" is left without rows, because of another server: {}; once that is mended: {}", entry.table(), error.message(), sql), 600));
+    }
   }
 
   void set_sequences() {

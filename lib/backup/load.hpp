@@ -25,11 +25,11 @@ struct Loaded {
   // part there are none.
   std::vector<std::string> settings;
   ColumnLists columns;                    // as the dump has them
-  std::vector<std::string> not_compared;  // of an SQL part, as ReadBack has them
+  std::vector<std::string> notes;         // what is not as it was dumped, for people; of an SQL part what ReadBack::not_compared says too
 };
 
 // The database's content from the stored parts: definitions by pg_restore, rows by COPY on `jobs` connections as they
-// are decoded, then indexes and constraints by pg_restore. Rows are counted and hashed on the way and must be what the
+// are decoded, then indexes and constraints by pg_restore, and privileges last: an owner may have taken them from himself. Rows are counted and hashed on the way and must be what the
 // manifest says: Failure{data}.
 Loaded load_backup(const CheckedBackup& backup, const io::postgres::Target& into, Programs& programs, const LoadOptions& options, Progress& progress,
                    const Limits& limits);

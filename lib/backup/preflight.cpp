@@ -222,6 +222,21 @@ std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std:
   return findings;
 }
 
+std::vector<Finding> preflight_read_only(io::postgres::Connection& server, const std::string& live, const Limits& limits) {
+  // What a role has in this database wins over what it has everywhere, and both over the database's own.
+  const auto rows = server.query("SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolcanlogin AND"
+                                 " (SELECT pg_catalog.lower(pg_catalog.split_part(c, '=', 2)) ~ '^(off?|f|fa.*|no?|0)$' FROM pg_catalog.pg_db_role_setting s CROSS JOIN pg_catalog.unnest(s.setconfig) c"
+                                 "  WHERE s.setrole = r.oid AND pg_catalog.starts_with(c, $2 || '=') AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = $1))"
+                                 "  ORDER BY s.setdatabase DESC LIMIT 1) ORDER BY 1",
+                                 {live, std::string{read_only_setting}}, limits);
+  std::vector<Finding> findings;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    findings.push_back({false, fmt::format("role \"{0}\" has {1} = off of its own and can write to \"{2}\" until the swap: what it writes then is only in what is put aside, and in no backup", rows.text(i, 0), read_only_setting, live),
+                        "stop what logs in as it, or all of the application: --application stop"});
+  }
+  return findings;
+}
+
 void require_primary(io::postgres::Connection& server, const Limits& limits) {
   if (!server.query("SELECT pg_catalog.pg_is_in_recovery()", limits).boolean(0, 0)) return;
   throw Failure{Exit::usage, fmt::format("{} is a standby, which takes no writes", server.target().describe()), "restore at its primary: --database-url-env NAME"};

@@ -27,6 +27,8 @@ std::vector<Finding> preflight_archive(const std::function<ArchiveHead()>& archi
 std::vector<Finding> preflight_origin(const DatabaseIdentity& backup, io::postgres::Connection& server, const io::postgres::Target& live, bool meant, const Limits& limits);
 // The live database, which is to be swapped.
 std::vector<Finding> preflight_swap(io::postgres::Connection& server, const std::string& live, const Limits& limits);
+// Roles that go on writing while the live one refuses writes by default, because of a setting of their own.
+std::vector<Finding> preflight_read_only(io::postgres::Connection& server, const std::string& live, const Limits& limits);
 // Only a primary takes writes. Failure{usage} for a standby.
 void require_primary(io::postgres::Connection& server, const Limits& limits);
 

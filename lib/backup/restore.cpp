@@ -80,6 +80,7 @@ class Restoring {
     // What takes a moment comes before all of the backup is read.
     if (const auto taken = into_taken(request_, server_, limits_)) throw Failure{*taken};
     if (swapping_ && with_database_ && live_exists_) require_possible(preflight_swap(server_, live_, limits_));
+    if (swapping_ && with_database_ && live_exists_ && request_.read_only) note(preflight_read_only(server_, live_, limits_));
     if (!request_.file.empty()) {
       file_.emplace(request_.file);
       file_->check(*programs_, limits_);
@@ -183,7 +184,7 @@ class Restoring {
     if (entry_) {
       auto loaded = load_backup(*checked_, target(), *programs_, request_.load, progress, limits_);
       settings_ = std::move(loaded.settings);
-      for (auto& note : loaded.not_compared) result_.notes.push_back(std::move(note));
+      for (auto& note : loaded.notes) result_.notes.push_back(std::move(note));
       result_.rows = entry_->manifest.rows();
     } else {
       file_->load(target(), *programs_, request_.load, limits_);

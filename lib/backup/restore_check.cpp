@@ -83,6 +83,7 @@ std::vector<Finding> check_restore(Catalogue& catalogue, const Subject& subject,
   const bool replaces = request.into.empty() && request.tables.empty();
   Findings findings;
   if (replaces && request.wants("database") && database_exists(server, live, limits)) findings = preflight_swap(server, live, limits);
+  if (replaces && request.wants("database") && request.read_only) append(findings, preflight_read_only(server, live, limits));
   if (const auto taken = into_taken(request, server, limits)) findings.push_back({true, taken->message(), taken->hint()});
   if (!request.file.empty()) {
     append(findings, check_file(subject, request, server, limits));

@@ -12,8 +12,10 @@ io::postgres::Connection open_session(const io::postgres::Target& target, const 
 }
 
 std::string lasting_options(io::postgres::Connection& connection, const Limits& limits) {
-  const auto ends = connection.query("SELECT FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout' AND reset_val <> '0'", limits);
-  return ends.empty() ? "" : " -c idle_session_timeout=0";
+  const auto others = connection.query("SELECT name FROM pg_catalog.pg_settings WHERE (name = 'idle_session_timeout' AND reset_val <> '0') OR (name = 'array_nulls' AND reset_val <> 'on') ORDER BY 1", limits);
+  std::string options;
+  for (std::size_t i = 0; i < others.size(); ++i) options += others.text(i, 0) == "array_nulls" ? " -c array_nulls=on" : " -c idle_session_timeout=0";
+  return options;
 }
 
 }  // namespace codops::backup

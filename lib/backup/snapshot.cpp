@@ -122,7 +122,7 @@ io::postgres::Connection open_for_copy(const io::postgres::Target& target, const
   std::string ours;
   for (const auto& [name, value] : copy_settings()) ours += fmt::format("SET {} = '{}';", name, value);
   connection.run(
-      ours + "SET xmloption = 'content'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3;"
+      ours + "SET xmloption = 'content'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3; SET array_nulls = on;"
       "SET synchronize_seqscans = off; SET statement_timeout = 0; SET lock_timeout = 0;"
       "SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET search_path = '';"
       "SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false)"

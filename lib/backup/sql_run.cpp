@@ -12,6 +12,9 @@ namespace codops::backup {
 namespace sql = text::sql;
 namespace {
 
+// Each table, index and sequence that is made stays locked until the end, and the locks are the whole server's.
+constexpr std::size_t statements_at_once = 200;
+
 // ALTER … OWNER TO x, SET SESSION AUTHORIZATION x
 bool sets_owner(const std::string& sql, const std::vector<std::string>& words) {
   if (words[0] == "set") return words[1] == "session" && words[2] == "authorization";
@@ -74,6 +77,12 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
   auto connection = open_for_load(into, limits);
   connection.run("SET standard_conforming_strings = on; BEGIN", limits);
   SqlScript script{sql};
+  // Whatever it was that ended ours: what is in the database now is not what the dump has.
+  const auto commit = [&] {
+    const bool whole = connection.transaction() == io::postgres::Transaction::in_transaction && connection.run("COMMIT", limits).last.command() == "COMMIT";
+    if (!whole) throw Failure{Exit::data, "the dump ended the restore's own transaction, so it is not known to be whole", "make a custom one: pg_dump -Fc DATABASE > FILE"};
+  };
+  std::size_t in_transaction = 0;
   bool cleaning = true;  // until the first statement that makes something
   while (const auto statement = script.next()) {
     const auto words = first_words(statement->sql);
@@ -94,11 +103,15 @@ void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptW
       told.add_context(fmt::format("line {} of the dump, \"{}\"", statement->line, statement_name(statement->sql)));
       throw told;
     }
+    // Never between the statements that write a large object.
+    if (++in_transaction >= statements_at_once && one_of(words[0], {"create", "alter"})) {
+      commit();
+      connection.run("BEGIN", limits);
+      in_transaction = 0;
+    }
   }
   if (ways.before_commit) ways.before_commit();
-  // Whatever it was that ended ours: what is in the database now is not what the dump has.
-  const bool whole = connection.transaction() == io::postgres::Transaction::in_transaction && connection.run("COMMIT", limits).last.command() == "COMMIT";
-  if (!whole) throw Failure{Exit::data, "the dump ended the restore's own transaction, so it is not known to be whole", "make a custom one: pg_dump -Fc DATABASE > FILE"};
+  commit();
 }
 
 }  // namespace codops::backup

@@ -14,7 +14,7 @@
 namespace codops::backup {
 
 // Left out are pg_dump's \restrict and \unrestrict, and what `pg_dump --create` adds: statements about the database itself (it is
-// made, filled and swapped under other names here) and the one \connect into it; BEGIN and COMMIT too, as all of it is one transaction
+// made, filled and swapped under other names here) and the one \connect into it; BEGIN and COMMIT too, as it runs in transactions
 // of ours. Failure{data}, with the line: any other command of psql, any other control of transactions, a \connect into another database
 // (pg_dumpall's), an end inside a statement or rows, text of which quotes can't be told apart for sure.
 class SqlScript {
@@ -56,9 +56,9 @@ struct ScriptWays {
   bool no_owner{};                        // ALTER … OWNER TO and SET SESSION AUTHORIZATION are left out, as pg_restore --no-owner does
   bool no_tablespaces{};                  // SET default_tablespace too
   std::function<void(std::string_view copy)> copies{};  // told of each COPY … FROM stdin
-  std::function<void()> before_commit{};  // may throw: then nothing of it stays
+  std::function<void()> before_commit{};  // of the last statements; may throw
 };
-// All of it into an empty database, in one transaction. What the server refuses is told with its line. The DROPs of pg_dump --clean
+// All of it into an empty database, in a few transactions: after a failure that database is to be dropped. What the server refuses is told with its line. The DROPs of pg_dump --clean
 // may find nothing.
 void run_script(io::Reader& sql, const io::postgres::Target& into, const ScriptWays& ways, const Limits& limits);
 

@@ -6,6 +6,7 @@
 #include "lib/store/process_identity.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -80,6 +81,14 @@ void mend(const Subject& subject, Reporter& reporter, const Limits& limits) {
   }
 }
 
+// A standby has of such tables the definition alone.
+void miss_unlogged(io::postgres::Connection& connection, Reporter& reporter, const Limits& limits) {
+  const auto tables = connection.query("SELECT count(*), min(n.nspname || '.' || c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                                       " WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery()", limits);
+  if (tables.number(0, 0) == 0) return;
+  reporter.warn(fmt::format("this server is a standby, which has no rows of unlogged tables: {} of them, \"{}\" for one, are in the backup without any", tables.number(0, 0), text::printable(tables.text(0, 1), 200)));
+}
+
 std::string tag_without_newlines(std::string tag) {
   std::replace_if(tag.begin(), tag.end(), [](unsigned char c) { return c < 32; }, ' ');
   return tag;
@@ -98,6 +107,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
 
   mend(subject, reporter, limits);
   Snapshot snapshot{subject.database, options.dump.lock_wait, limits};
+  miss_unlogged(snapshot.holder(), reporter, limits);
   const auto programs = find_programs(snapshot.server_major(), subject.database, subject.container, limits);
 
   const auto now = clock.now();
@@ -151,7 +161,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   manifest.database->dump_version = dumped.dump_version;
   manifest.parts = std::move(dumped.parts);
   manifest.tables = std::move(dumped.tables);
-  manifest.parts.push_back(dump_globals(snapshot, *programs, destination, limits));
+  manifest.parts.push_back(dump_globals(snapshot, subject.database.database, *programs, destination, limits));
   if (redis) manifest.parts.push_back(std::move(*redis));
   for (std::size_t i = 0; i < subject.files.size(); ++i) {
     auto files = take_files(subject.files[i], i + 1, destination, options.dump.level, progress, limits);

@@ -114,6 +114,15 @@ if command -v redis-check-rdb >/dev/null; then check "is one for Redis" redis-ch
 check "the files alone" "$CODOPS" backup export test good "$WORK/files.tar" --part "$WORK/uploads"
 expect "are a tar" "$(tar -xOf "$WORK/files.tar" 2026/a.png)" picture
 
+# ---- a file of a backup's name, where one stands
+touch latest good
+"$CODOPS" restore test latest --dry-run >"$WORK/out" 2>&1
+expect "latest is no file" "$(grep -c '· restore of latest, which is ' "$WORK/out")" 1
+rc=0
+"$CODOPS" restore test good --yes >"$WORK/out" 2>&1 || rc=$?
+expect "what names both is refused, with how to say which" "$rc $(grep -c '^error: "good" is a file here, and the label of backup ' "$WORK/out") $(grep -c '^hint: the file: ./good; the backup: 2' "$WORK/out")" "64 1 1"
+rm latest good
+
 # ---- what it prints to go back, where nothing is found by itself, is typed as it stands
 state >"$WORK/before"
 (cd / && "$CODOPS" -C "$WORK/project" restore test good --part database --yes --no-safety-backup) >"$WORK/out" 2>"$WORK/err"

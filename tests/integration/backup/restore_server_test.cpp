@@ -276,10 +276,13 @@ TEST_CASE("restore: a standby is refused before anything, a dry run included") {
   if (server == nullptr) return;
   Shop shop{*server, "CREATE TABLE t AS SELECT 1 AS i"};
   Restoring it{shop};
+  ask(shop.target(), "CREATE UNLOGGED TABLE fleeting AS SELECT 1 AS i");
   it.take(shop.target());
   server->stop();
   io::write_file(server->folder() + "/data/standby.signal", "", 0644);
   server->resume();
+  backup::take(it.catalogue, it.subject, {}, it.keys, it.clock, it.told, a_minute());
+  CHECK(says(it.told.warnings, "1 of them, \"public.fleeting\" for one, are in the backup without any"));
   backup::RestoreRequest request;
   request.backup = "latest";
   const auto planned = failure_of([&] { backup::check_restore(it.catalogue, it.subject, request, it.keys, a_minute()); });
