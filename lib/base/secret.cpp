@@ -55,6 +55,17 @@ bool is_key_of_url(std::string_view before, std::string_view userinfo) {
 
 namespace {
 
+// "u:secret@host:1", "https//u:secret@host/": meant for a URL, or beside one. Of what stands before the last '@' only a user is shown.
+std::string redacted_rest(std::string_view text) {
+  const auto at = text.rfind('@');
+  if (at == std::string_view::npos) return std::string{text};
+  const auto colon = text.substr(0, at).find(':');
+  const auto slashes = text.substr(0, at).rfind('/');
+  const bool misspelt = slashes != std::string_view::npos && slashes > 0 && text[slashes - 1] == '/';
+  if (colon == std::string_view::npos && !misspelt) return std::string{text};
+  return std::string{text.substr(0, (colon == std::string_view::npos ? slashes : colon) + 1)}.append(Secret::shown).append(text.substr(at));
+}
+
 // `whole`: nothing but one URL, in which blanks and quotes end nothing.
 std::string redacted(std::string_view text, bool whole) {
   std::string out;
@@ -68,6 +79,12 @@ std::string redacted(std::string_view text, bool whole) {
     out.append(text.substr(position, start - position));
     if (at == std::string_view::npos) {
       position = start;
+      // "http://https//u:secret@host/", where a scheme stands in the place of the host.
+      const auto path = text.substr(end, std::min(text.find_first_of("?#", end), text.size()) - end);
+      if (whole && path.find("://") == std::string_view::npos) {
+        out.append(text.substr(start, end - start)).append(redacted_rest(path));
+        position = end + path.size();
+      }
       continue;
     }
     const auto userinfo = text.substr(start, at - start);
@@ -83,31 +100,9 @@ std::string redacted(std::string_view text, bool whole) {
   return out;
 }
 
-// "u:secret@host:1", "https//u:secret@host/": meant for a URL, or beside one. Of what stands before the last '@' only a user is shown.
-std::string redacted_rest(std::string_view text) {
-  const auto at = text.rfind('@');
-  const auto colon = text.substr(0, at).find(':');
-  if (at != std::string_view::npos && colon != std::string_view::npos) return std::string{text.substr(0, colon + 1)}.append(Secret::shown).append(text.substr(at));
-  const auto slashes = text.find("//");
-  if (at == std::string_view::npos || slashes >= at) return std::string{text};
-  return std::string{text.substr(0, slashes + 2)}.append(Secret::shown).append(text.substr(at));
-}
-
-// Where a scheme and its slashes, one of them or its colon forgotten, stand in the place of a host: "http://https//u:secret@host/".
-std::size_t misspelt_url(std::string_view url) {
-  const auto start = url.find("://") + 3;
-  const auto rest = ascii_lower(url.substr(start, 8));
-  return rest.starts_with("http/") || rest.starts_with("https/") || rest.starts_with("http:/") || rest.starts_with("https:/") ? start : std::string_view::npos;
-}
-
 }  // namespace
 
-std::string redact_url(std::string_view url) {
-  if (url.find("://") == std::string_view::npos) return redacted_rest(url);
-  const auto misspelt = misspelt_url(url);
-  if (misspelt != std::string_view::npos) return std::string{url.substr(0, misspelt)} + redact_url(url.substr(misspelt));
-  return redacted(url, true);
-}
+std::string redact_url(std::string_view url) { return url.find("://") == std::string_view::npos ? redacted_rest(url) : redacted(url, true); }
 std::string redact_urls_in(std::string_view text) { return redacted(text, false); }
 
 }  // namespace codops

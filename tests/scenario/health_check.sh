@@ -208,6 +208,10 @@ for wrong in "--url https//u:hunter2@h/" "--url http:/u:hunter2@h/" "--tcp u:hun
   expect 64 health-check $wrong
   ! grep -q hunter2 out err || fail "a secret is shown: $wrong"
 done
+for wrong in HTTPS//u:hunter2@h/ htps/u:hunter2@h/; do
+  code=0; "$codops" health-check --timeout 5s --url "$wrong" >out 2>err || code=$?
+  [ "$code" != 0 ] && ! grep -q hunter2 out err || fail "a secret is shown: $wrong"
+done
 mkdir shown
 cat >shown/codops.yaml <<'YAML'
 project: shown
