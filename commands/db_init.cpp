@@ -39,6 +39,7 @@ class DbInit final : public Command {
     if (admin.database.empty()) admin.database = "postgres";
     admin.schema.clear();
     const auto outcome = migrate::provision(wanted, admin, services.reporter(), services.limits().within(wait_.value_or(Milliseconds{60'000})));
+    if (admin_variable_) require_login(services, environment);
     std::string text;
     for (const auto& what : outcome.made) text += fmt::format("  + {}\n", what);
     for (const auto& what : outcome.unchanged) text += fmt::format("  = {}\n", what);
@@ -46,6 +47,16 @@ class DbInit final : public Command {
   }
 
  private:
+  // A role that was there already keeps its password, and may have none that the URL knows.
+  void require_login(Services& services, const settings::Environment& environment) {
+    try {
+      const auto own = reach_database(services, environment, url_variable_);
+      io::postgres::Connection::open(own.target, services.limits());
+    } catch (const Failure& error) {
+      services.reporter().warn(fmt::format("what was missing is made, but the URL's own login fails: {}; ALTER ROLE … LOGIN PASSWORD … sets it", error.message()));
+    }
+  }
+
   std::string environment_;
   std::optional<std::string> url_variable_, admin_variable_;
   std::optional<Milliseconds> wait_;

@@ -23,7 +23,8 @@ class MigrateNew final : public Command {
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
     const auto folder = options_.folder(environment);
-    const auto source = options_.source(services, environment);
+    const auto source = options_.source_to_add_to(services, environment);
+    const bool first = !std::filesystem::exists(folder);
     std::string text;
     nlohmann::ordered_json names = nlohmann::ordered_json::array();
     for (const auto& file : migrate::new_migration(source.layout, source, name_, services.clock().now())) {
@@ -35,9 +36,9 @@ class MigrateNew final : public Command {
       // The repository's files have the caller's permissions, not those of codops' own.
       const auto mask = services.options().caller_umask;
       std::filesystem::create_directories(path.parent_path());
-      if (path.parent_path() != folder) {
-        std::filesystem::permissions(path.parent_path(), static_cast<std::filesystem::perms>(0777 & ~mask));
-      }
+      const auto open_up = [&](const std::filesystem::path& made) { std::filesystem::permissions(made, static_cast<std::filesystem::perms>(0777 & ~mask)); };
+      if (first) open_up(folder);
+      if (path.parent_path() != folder) open_up(path.parent_path());
       io::write_file(path, file.content, 0666 & ~mask);
     }
     return {Exit::ok, text, nlohmann::ordered_json{{"files", names}}.dump()};

@@ -57,6 +57,14 @@ migrate::Source MigrateOptions::source(Services& services, const settings::Envir
   return migrate::recognise(migrate::read_folder(folder(environment)), migrate::layout_named(source_.value_or(environment.migrate.source)));
 }
 
+migrate::Source MigrateOptions::source_to_add_to(Services& services, const settings::Environment& environment) const {
+  const auto where = folder(environment);
+  if (fs::exists(where)) return source(services, environment);
+  const auto layout = migrate::layout_named(source_.value_or(environment.migrate.source));
+  if (layout) return migrate::recognise({}, layout);
+  throw Failure{Exit::data, fmt::format("there is no migrations folder \"{}\"", where.string()), "for the first migration name the tool, and the folder is made: --source prisma, dbmate, golang-migrate or flyway"};
+}
+
 migrate::Options MigrateOptions::running(Services& services, const settings::Environment& environment) const {
   migrate::Options options;
   options.lock_wait = lock_wait_.value_or(environment.migrate.lock_wait);

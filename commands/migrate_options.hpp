@@ -26,6 +26,8 @@ class MigrateOptions {
   std::string shown_folder(const settings::Environment& environment) const;
   // Out of the image of VERSION, as deploy reads them; else of the checkout.
   migrate::Source source(Services& services, const settings::Environment& environment) const;
+  // The same for a new one, the first of all too: then the layout has to be named.
+  migrate::Source source_to_add_to(Services& services, const settings::Environment& environment) const;
   // What follows the verb in a command that a hint names: "production v1.2.0".
   std::string subject() const { return version_.empty() ? environment_ : environment_ + " " + version_; }
   migrate::Options running(Services& services, const settings::Environment& environment) const;

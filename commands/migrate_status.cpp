@@ -36,7 +36,9 @@ class MigrateStatus final : public Command {
       case State::pending: return item.out_of_order ? "out of order: later ones are applied" : item.rolled_back ? "an earlier attempt was rolled back" : "";
       case State::edited: return "the file is not the one that was applied";
       case State::missing: return "applied here, but there is no such file";
-      case State::unfinished: return fmt::format("stopped between statements, {} done; migrate up continues", item.entry ? item.entry->steps : 0);
+      case State::unfinished:
+        if (item.taking_back) return fmt::format("half taken back, {} statements of its down script done; migrate down continues", item.entry ? item.entry->steps : 0);
+        return fmt::format("stopped between statements, {} done; migrate up continues", item.entry ? item.entry->steps : 0);
       case State::failed: return item.entry ? item.entry->logs.substr(0, item.entry->logs.find('\n')) : "";
       case State::applied: return item.entry ? item.entry->finished_at : "";
     }
@@ -68,6 +70,7 @@ class MigrateStatus final : public Command {
       nlohmann::ordered_json row{{"name", item.name}, {"state", migrate::name_of(item.state)}};
       if (item.out_of_order) row["out_of_order"] = true;
       if (item.rolled_back) row["rolled_back"] = true;
+      if (item.taking_back) row["taking_back"] = true;
       if (item.entry) {
         row["started_at"] = item.entry->started_at;
         row["finished_at"] = item.entry->finished_at;

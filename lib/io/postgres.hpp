@@ -29,6 +29,7 @@ struct Target {
   Secret password;
   std::map<std::string, std::string> options;  // other libpq parameters: "sslmode", "application_name", …
   std::string schema;                          // Prisma's `?schema=`; empty: the server's search_path
+  std::string history_schema, history_table;   // golang-migrate's `?x-migrations-table=`; empty: its own usual ones
   bool pooled{false};                          // Prisma's `?pgbouncer=true`: session locks can't be relied on
 
   // For messages: `"shop" on db:5432`, `"shop" on the service "main"`; what is not said here is PGHOST's and its like. Never the password.
@@ -36,7 +37,7 @@ struct Target {
 };
 
 // A URL ("postgres://", "postgresql://", also "postgresql+driver://"), or libpq's key=value text. Prisma's parameters
-// are translated (schema, sslcert → sslrootcert, sslaccept) or dropped (connection_limit, pool_timeout, …). `name` is
+// are translated (schema, sslcert → sslrootcert, sslaccept) or dropped (connection_limit, pool_timeout, …), golang-migrate's (x-…) too. `name` is
 // how a message calls the text, "DATABASE_URL". Throws Failure{config}; its message never shows the text.
 Target parse_target(std::string_view text, std::string_view name = "the database URL");
 
@@ -127,6 +128,7 @@ class Connection {
   struct Script {
     std::size_t completed{};
     Rows last;
+    Rows selected;  // of the last statement that gave rows, if only none
   };
   Script run(std::string_view sql, const Limits& limits, const Source& copy = {});
   // Bytes as the server sends them (text: one line a call; binary: one message a call). Returns the row count.

@@ -267,9 +267,12 @@ Connection::Script Connection::State::results(const Source& copy, const Sink& si
       case PGRES_EMPTY_QUERY:
         break;
       case PGRES_COMMAND_OK:
-      case PGRES_TUPLES_OK:
         ++script.completed;
         script.last = Rows{std::move(result)};
+        break;
+      case PGRES_TUPLES_OK:
+        ++script.completed;
+        script.last = script.selected = Rows{std::move(result)};
         break;
       default:
         if (!error) {

@@ -57,6 +57,29 @@ bool says_it_in_libpqs_words(std::string_view query) {
   return false;
 }
 
+// golang-migrate takes these for itself, and only these.
+bool is_golang_migrates(std::string_view key) { return key.starts_with("x-"); }
+
+// As it reads x-migrations-table, with x-migrations-table-quoted: "schema"."table" or "table".
+void set_history_table(Target& target, const std::string& value, bool quoted, std::string_view name) {
+  if (!quoted) {
+    target.history_table = value;
+    return;
+  }
+  std::vector<std::string> parts;
+  for (auto open = value.find('"'); open != std::string::npos; open = value.find('"', open)) {
+    const auto close = value.find('"', open + 1);
+    if (close == std::string::npos) break;
+    parts.push_back(value.substr(open + 1, close - open - 1));
+    open = close + 1;
+  }
+  if (!value.starts_with('"') || !value.ends_with('"') || parts.empty() || parts.size() > 2) {
+    throw Failure{Exit::config, std::string{name} + " has an x-migrations-table that is not \"schema\".\"table\"", "as x-migrations-table-quoted says; percent-encoded: %22ops%22.%22schema_migrations%22"};
+  }
+  target.history_table = parts.back();
+  if (parts.size() == 2) target.history_schema = parts.front();
+}
+
 // Takes Prisma's parameters out of a URL's query and returns what libpq understands.
 std::string translated_url(std::string_view url, Target& target, std::string_view name) {
   auto scheme_end = url.find("://");
@@ -68,6 +91,8 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
   std::string_view query = url.substr(question + 1);
   query = query.substr(0, query.find('#'));
   const bool is_libpqs = says_it_in_libpqs_words(query);
+  std::string history_table;
+  bool quoted = false;
   char separator = '?';
   const auto keep = [&](std::string_view key, std::string_view value) {
     result += separator;
@@ -96,7 +121,11 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
       if (value == "true" || value == "1") keep("sslmode", "require");
     } else if (key == "sslmode" && value == "no-verify") {
       keep("sslmode", "require");
-    } else if (std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end()) {
+    } else if (key == "x-migrations-table") {
+      history_table = percent_decoded(value);
+    } else if (key == "x-migrations-table-quoted") {
+      quoted = value == "1" || value == "t" || value == "T" || value == "true" || value == "TRUE" || value == "True";
+    } else if (is_golang_migrates(key) || std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end()) {
       continue;
     } else if (!is_libpq_keyword(key)) {
       throw Failure{Exit::config, std::string{name} + " has the parameter \"" + std::string{key} +
@@ -105,11 +134,12 @@ std::string translated_url(std::string_view url, Target& target, std::string_vie
       keep(key, value);
     }
   }
+  if (!history_table.empty()) set_history_table(target, history_table, quoted, name);
   return result;
 }
 
 bool is_known_parameter(std::string_view key) {
-  constexpr std::array ours{"schema", "currentSchema", "pgbouncer", "sslaccept"};
+  constexpr std::array ours{"schema", "currentSchema", "pgbouncer", "sslaccept", "x-migrations-table", "x-migrations-table-quoted"};
   return std::find(ours.begin(), ours.end(), key) != ours.end() || std::find(dropped_parameters.begin(), dropped_parameters.end(), key) != dropped_parameters.end() || is_libpq_keyword(key);
 }
 

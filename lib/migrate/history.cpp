@@ -22,6 +22,7 @@ std::string uuid() {
 }
 
 constexpr std::string_view marker = "codops: statement by statement, ";
+constexpr std::string_view marker_back = "codops: taken back statement by statement, ";
 
 template <typename T>
 bool take_number(std::string_view& text, std::string_view before, T& into) {
@@ -38,7 +39,7 @@ bool take_number(std::string_view& text, std::string_view before, T& into) {
 Attempt new_attempt(std::string started_at) { return {uuid(), std::move(started_at), {}}; }
 
 std::string to_text(const Progress& progress) {
-  auto text = fmt::format("{}{} of {} done{}, {}", marker, progress.done, progress.total, progress.started ? ", next begun" : "", progress.digest);
+  auto text = fmt::format("{}{} of {} done{}, {}", progress.taking_back ? marker_back : marker, progress.done, progress.total, progress.started ? ", next begun" : "", progress.digest);
   if (!progress.notes.empty()) text += " " + progress.notes;
   if (!progress.error.empty()) text += "\n" + progress.error;
   return text;
@@ -46,7 +47,8 @@ std::string to_text(const Progress& progress) {
 
 std::optional<Progress> progress_from(std::string_view text) {
   Progress progress;
-  if (!take_number(text, marker, progress.done) || !take_number(text, " of ", progress.total)) return std::nullopt;
+  progress.taking_back = text.starts_with(marker_back);
+  if (!take_number(text, progress.taking_back ? marker_back : marker, progress.done) || !take_number(text, " of ", progress.total)) return std::nullopt;
   if (!text.starts_with(" done")) return std::nullopt;
   text.remove_prefix(5);
   constexpr std::string_view begun = ", next begun";
@@ -70,8 +72,15 @@ bool History::present(pg::Connection& connection, const Limits& limits) const {
   return connection.query("SELECT to_regclass($1) IS NOT NULL", {table_}, limits).boolean(0, 0);
 }
 
+std::string History::create(pg::Connection& connection, const Limits& limits) const {
+  const auto schema = pg::quote_identifier(schema_);
+  const bool there = connection.query("SELECT to_regnamespace($1) IS NOT NULL", {schema}, limits).boolean(0, 0);
+  return (there ? "" : "CREATE SCHEMA IF NOT EXISTS " + schema + ";\n") + create_table();
+}
+
 std::unique_ptr<History> history_for(Layout layout, pg::Connection& connection, const Limits& limits) {
-  auto schema = connection.target().schema;
+  const auto& target = connection.target();
+  auto schema = target.schema;
   if (schema.empty() && layout != Layout::prisma) {
     schema = connection.query("SELECT coalesce(current_schema(), 'public')", limits).text(0, 0);
   }
@@ -79,7 +88,10 @@ std::unique_ptr<History> history_for(Layout layout, pg::Connection& connection, 
   switch (layout) {
     case Layout::prisma: return prisma_history(schema);
     case Layout::dbmate: return dbmate_history(schema);
-    case Layout::golang_migrate: return golang_migrate_history(schema);
+    case Layout::golang_migrate: {
+      if (target.history_table.empty()) return golang_migrate_history(schema);
+      return golang_migrate_history(target.history_schema.empty() ? schema : target.history_schema, target.history_table);
+    }
     case Layout::flyway: return flyway_history(schema);
   }
   throw Failure{Exit::bug, "a layout without a history"};

@@ -36,13 +36,14 @@ struct Attempt {
 Attempt new_attempt(std::string started_at);
 
 // How far a script that runs statement by statement has come; kept in Prisma's `logs` while it is unfinished, else in
-// the table codops_migration_progress. `digest`: SHA-256 of the statements that are done, so that an edit of the rest is allowed.
+// the table codops_migration_progress. `digest`: of the statements that are done, each hashed behind the one before, so that an edit of the rest is allowed.
 struct Progress {
   std::size_t done{}, total{};
   bool started{false};  // the next statement, which can't run in a transaction, was begun: it may have taken effect
   std::string digest;
   std::string notes;    // JSON on one line: what the next attempt has to know about the session and the server; may be empty
   std::string error;    // of the statement that failed; empty: killed, or running
+  bool taking_back{false};  // of the down script
 };
 std::string to_text(const Progress& progress);
 std::optional<Progress> progress_from(std::string_view text);
@@ -60,7 +61,8 @@ class History {
   bool present(io::postgres::Connection& connection, const Limits& limits) const;
   // Why the table can't be made here: Prisma refuses a schema that has tables (P3005). Throws; else nothing. `subject`: Options::subject.
   virtual void require_creatable(io::postgres::Connection&, const std::string& /*subject*/, const Limits&) const {}
-  virtual std::string create() const = 0;
+  // The schema only where it is missing: a role that may use it need not have CREATE on the database.
+  std::string create(io::postgres::Connection& connection, const Limits& limits) const;
   // Empty when the table is not there.
   virtual std::vector<Entry> read(io::postgres::Connection& connection, const Limits& limits) const = 0;
 
@@ -74,8 +76,11 @@ class History {
   virtual std::string progressed(const Migration& migration, const Attempt& attempt, const Progress& progress) const = 0;
   virtual std::string completed(const Migration& migration, const Attempt& attempt) const = 0;
   virtual std::optional<Progress> progress_of(const Entry& entry) const = 0;
-  // Taken back by its down script.
+  // Taken back by its down script: whole, or statement by statement: how far, done. In between the peer that knows such a state
+  // sees a failed migration.
   virtual std::string removed(const Migration& migration, const Source& source) const = 0;
+  virtual std::string taking_back(const Migration& migration, const Attempt& attempt, const Progress& progress) const = 0;
+  virtual std::string taken_back(const Migration& migration, const Source& source) const { return removed(migration, source); }
   // Marked as applied without running. Prisma: unfinished rows of the same name are marked as rolled back.
   virtual std::string marked_applied(const Migration& migration, const Attempt& attempt) const = 0;
   // A failed attempt marked as taken back, so that it runs again.
@@ -83,6 +88,7 @@ class History {
 
  protected:
   History(std::string schema, std::string_view table);
+  virtual std::string create_table() const = 0;
 
  private:
   std::string schema_, table_;
@@ -93,7 +99,7 @@ std::unique_ptr<History> history_for(Layout layout, io::postgres::Connection& co
 
 std::unique_ptr<History> prisma_history(std::string schema);
 std::unique_ptr<History> dbmate_history(std::string schema);
-std::unique_ptr<History> golang_migrate_history(std::string schema);
+std::unique_ptr<History> golang_migrate_history(std::string schema, std::string table = "schema_migrations");
 std::unique_ptr<History> flyway_history(std::string schema);
 
 }  // namespace codops::migrate

@@ -30,6 +30,10 @@ class SideProgress : public History {
   std::string completed(const Migration& migration, const Attempt& attempt) const override {
     return fmt::format("DROP TABLE IF EXISTS {};\n", side_) + applied(migration, attempt);
   }
+  std::string taking_back(const Migration& migration, const Attempt& attempt, const Progress& progress) const override { return SideProgress::begun(migration, attempt, progress); }
+  std::string taken_back(const Migration& migration, const Source& source) const override {
+    return fmt::format("DROP TABLE IF EXISTS {};\n", side_) + removed(migration, source);
+  }
   std::string marked_applied(const Migration& migration, const Attempt& attempt) const override {
     return fmt::format("DROP TABLE IF EXISTS {};\n", side_) + applied(migration, attempt);
   }
@@ -66,10 +70,7 @@ class DbmateHistory final : public SideProgress {
   explicit DbmateHistory(std::string schema) : SideProgress{std::move(schema), "schema_migrations"} {}
   Layout layout() const override { return Layout::dbmate; }
   std::vector<std::int64_t> lock_ids(std::string_view) const override { return {0x636F646F7073}; }  // dbmate has no lock: "codops"
-  std::string create() const override {
-    return fmt::format("CREATE SCHEMA IF NOT EXISTS {};\nCREATE TABLE IF NOT EXISTS {} (version varchar PRIMARY KEY);",
-                       pg::quote_identifier(schema()), table());
-  }
+  std::string create_table() const override { return fmt::format("CREATE TABLE IF NOT EXISTS {} (version varchar PRIMARY KEY);", table()); }
   std::vector<Entry> read(pg::Connection& connection, const Limits& limits) const override {
     const auto rows = connection.query(fmt::format("SELECT version FROM {} ORDER BY version", table()), limits);
     std::vector<Entry> entries(rows.size());
@@ -83,9 +84,13 @@ class DbmateHistory final : public SideProgress {
   std::string applied(const Migration& migration, const Attempt&) const override {
     return fmt::format("INSERT INTO {} (version) VALUES ({});", table(), pg::quote_literal(migration.key));
   }
-  std::string removed(const Migration& migration, const Source&) const override {
-    return fmt::format("DELETE FROM {} WHERE version = {};", table(), pg::quote_literal(migration.key));
+  std::string removed(const Migration& migration, const Source&) const override { return without(migration); }
+  std::string taking_back(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
+    return without(migration) + "\n" + SideProgress::taking_back(migration, attempt, progress);
   }
+
+ private:
+  std::string without(const Migration& migration) const { return fmt::format("DELETE FROM {} WHERE version = {};", table(), pg::quote_literal(migration.key)); }
 };
 
 std::uint32_t crc32(std::string_view text) {
@@ -100,7 +105,7 @@ std::uint32_t crc32(std::string_view text) {
 // One row: the version that the schema is at, and whether a migration broke off there. What lies below it is applied.
 class GolangMigrateHistory final : public SideProgress {
  public:
-  explicit GolangMigrateHistory(std::string schema) : SideProgress{std::move(schema), "schema_migrations"} {}
+  GolangMigrateHistory(std::string schema, std::string table) : SideProgress{std::move(schema), table}, name_{std::move(table)} {}
   Layout layout() const override { return Layout::golang_migrate; }
   // database.GenerateAdvisoryLockId: crc32 of the names joined by NUL, times a salt, modulo 2^32. Its program takes the path of the URL
   // for the database's name, slash and all; programs that hand a connection to its library have the name alone.
@@ -108,14 +113,13 @@ class GolangMigrateHistory final : public SideProgress {
     std::vector<std::int64_t> ids;
     for (const auto* before : {"/", ""}) {
       std::string text = schema();
-      text.append(1, '\0').append("schema_migrations").append(1, '\0').append(before).append(database);
+      text.append(1, '\0').append(name_).append(1, '\0').append(before).append(database);
       ids.push_back(static_cast<std::int64_t>(static_cast<std::uint32_t>(crc32(text) * 1486364155U)));
     }
     return ids;
   }
-  std::string create() const override {
-    return fmt::format("CREATE SCHEMA IF NOT EXISTS {};\nCREATE TABLE IF NOT EXISTS {} (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);",
-                       pg::quote_identifier(schema()), table());
+  std::string create_table() const override {
+    return fmt::format("CREATE TABLE IF NOT EXISTS {} (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);", table());
   }
   std::vector<Entry> read(pg::Connection& connection, const Limits& limits) const override {
     const auto rows = connection.query(fmt::format("SELECT version, dirty FROM {} LIMIT 1", table()), limits);
@@ -134,6 +138,9 @@ class GolangMigrateHistory final : public SideProgress {
     return at(migration.key, true) + "\n" + SideProgress::begun(migration, attempt, progress);
   }
   std::string removed(const Migration& migration, const Source& source) const override { return before(migration, source); }
+  std::string taking_back(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
+    return at(migration.key, true) + "\n" + SideProgress::taking_back(migration, attempt, progress);
+  }
   // A row at that version would say that it is applied.
   std::string marked_rolled_back(const Migration& migration, const Source& source) const override {
     return SideProgress::marked_rolled_back(migration, source) + "\n" + before(migration, source);
@@ -152,6 +159,7 @@ class GolangMigrateHistory final : public SideProgress {
   std::string at(const std::string& version, bool dirty) const {
     return fmt::format("TRUNCATE {0};\nINSERT INTO {0} (version, dirty) VALUES ({1}, {2});", table(), version, dirty);
   }
+  std::string name_;
 };
 
 // Java's String.hashCode, over ASCII.
@@ -170,14 +178,28 @@ class FlywayHistory final : public SideProgress {
     constexpr std::int64_t magic = (0x46LL << 40) + (0x6CLL << 32) + (0x79LL << 24) + (0x77LL << 16) + (0x61LL << 8) + 0x79LL;
     return {magic + java_hash(table())};
   }
-  std::string create() const override {
+  // What PostgreSQLSchema.doEmpty looks for: nothing at all may be there that isn't an extension's.
+  void require_creatable(pg::Connection& connection, const std::string& subject, const Limits& limits) const override {
+    const auto rows = connection.query(
+        "SELECT x.name FROM pg_namespace n JOIN (SELECT 'pg_class'::regclass AS class, oid, relnamespace AS space, relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', "
+        "'m', 'S') UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace, typname FROM pg_type WHERE typtype IN ('e', 'd') UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace, "
+        "proname FROM pg_proc) x ON x.space = n.oid WHERE n.nspname = $1 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = x.class AND d.objid = x.oid AND d.deptype = 'e') ORDER BY "
+        "1 LIMIT 1",
+        {schema()}, limits);
+    if (rows.empty()) return;
+    throw Failure{Exit::failed, fmt::format("the schema \"{}\" is not empty (\"{}\") but has no migration history, {}", schema(), rows.text(0, 0), table()),
+                  fmt::format("name the last migration whose effects the database already has: codops migrate baseline {0} --to NAME; the later ones then run (codops migrate status {0} "
+                              "lists them all)",
+                              subject)};
+  }
+  std::string create_table() const override {
     return fmt::format(
-        "CREATE SCHEMA IF NOT EXISTS {0};\nCREATE TABLE IF NOT EXISTS {1} (\n    installed_rank INT NOT NULL,\n    version VARCHAR(50),\n"
+        "CREATE TABLE IF NOT EXISTS {0} (\n    installed_rank INT NOT NULL,\n    version VARCHAR(50),\n"
         "    description VARCHAR(200) NOT NULL,\n    type VARCHAR(20) NOT NULL,\n    script VARCHAR(1000) NOT NULL,\n    checksum INTEGER,\n"
         "    installed_by VARCHAR(100) NOT NULL,\n    installed_on TIMESTAMP NOT NULL DEFAULT now(),\n    execution_time INTEGER NOT NULL,\n"
         "    success BOOLEAN NOT NULL,\n    CONSTRAINT flyway_schema_history_pk PRIMARY KEY (installed_rank)\n);\n"
-        "CREATE INDEX IF NOT EXISTS flyway_schema_history_s_idx ON {1} (success);",
-        pg::quote_identifier(schema()), table());
+        "CREATE INDEX IF NOT EXISTS flyway_schema_history_s_idx ON {0} (success);",
+        table());
   }
   std::vector<Entry> read(pg::Connection& connection, const Limits& limits) const override {
     const auto rows = connection.query(
@@ -223,12 +245,15 @@ class FlywayHistory final : public SideProgress {
   std::string removed(const Migration& migration, const Source&) const override {
     return fmt::format("DELETE FROM {} WHERE script = {};", table(), pg::quote_literal(migration.path));
   }
+  std::string taking_back(const Migration& migration, const Attempt& attempt, const Progress& progress) const override {
+    return fmt::format("UPDATE {} SET success = false WHERE script = {};\n", table(), pg::quote_literal(migration.path)) + SideProgress::taking_back(migration, attempt, progress);
+  }
 };
 
 }  // namespace
 
 std::unique_ptr<History> dbmate_history(std::string schema) { return std::make_unique<DbmateHistory>(std::move(schema)); }
-std::unique_ptr<History> golang_migrate_history(std::string schema) { return std::make_unique<GolangMigrateHistory>(std::move(schema)); }
+std::unique_ptr<History> golang_migrate_history(std::string schema, std::string table) { return std::make_unique<GolangMigrateHistory>(std::move(schema), std::move(table)); }
 std::unique_ptr<History> flyway_history(std::string schema) { return std::make_unique<FlywayHistory>(std::move(schema)); }
 
 }  // namespace codops::migrate

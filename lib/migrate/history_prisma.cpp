@@ -37,9 +37,9 @@ class PrismaHistory final : public History {
                               subject, subject)};
   }
 
-  std::string create() const override {
+  std::string create_table() const override {
     return fmt::format(
-        "CREATE SCHEMA IF NOT EXISTS {};\nCREATE TABLE IF NOT EXISTS {} (\n"
+        "CREATE TABLE IF NOT EXISTS {} (\n"
         "    id                      VARCHAR(36) PRIMARY KEY NOT NULL,\n"
         "    checksum                VARCHAR(64) NOT NULL,\n"
         "    finished_at             TIMESTAMPTZ,\n"
@@ -48,7 +48,7 @@ class PrismaHistory final : public History {
         "    rolled_back_at          TIMESTAMPTZ,\n"
         "    started_at              TIMESTAMPTZ NOT NULL DEFAULT now(),\n"
         "    applied_steps_count     INTEGER NOT NULL DEFAULT 0\n);",
-        pg::quote_identifier(schema()), table());
+        table());
   }
 
   std::vector<Entry> read(pg::Connection& connection, const Limits& limits) const override {
@@ -99,6 +99,11 @@ class PrismaHistory final : public History {
   // Marking a finished row as rolled back would make Prisma's `resolve --applied` fail with P3008.
   std::string removed(const Migration& migration, const Source&) const override {
     return fmt::format("DELETE FROM {} WHERE migration_name = {} AND rolled_back_at IS NULL;", table(), pg::quote_literal(migration.key));
+  }
+  // A failed migration, as Prisma sees it: its `resolve` then has both ways out.
+  std::string taking_back(const Migration& migration, const Attempt&, const Progress& progress) const override {
+    return fmt::format("UPDATE {} SET finished_at = NULL, applied_steps_count = {}, logs = {} WHERE migration_name = {} AND rolled_back_at IS NULL;", table(), progress.done,
+                       pg::quote_literal(shortened(to_text(progress))), pg::quote_literal(migration.key));
   }
   std::string marked_applied(const Migration& migration, const Attempt& attempt) const override {
     return attempts_rolled_back(migration) + "\n" + row(migration, attempt, pg::quote_literal(attempt.started_at), "NULL", "''", 0);

@@ -89,7 +89,9 @@ Ledger evaluate(const Source& source, const std::vector<Entry>& entries, const H
     item.index = i;
     if (rows.failed != nullptr) {
       item.entry = *rows.failed;
-      item.state = history != nullptr && history->progress_of(*rows.failed) ? State::unfinished : State::failed;
+      const auto progress = history != nullptr ? history->progress_of(*rows.failed) : std::nullopt;
+      item.state = progress ? State::unfinished : State::failed;
+      item.taking_back = progress && progress->taking_back;
     } else if (const auto* entry = rows.applied != nullptr ? rows.applied : covering(source, entries, migration); entry != nullptr) {
       item.entry = *entry;
       item.state = State::applied;

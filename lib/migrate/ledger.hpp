@@ -19,6 +19,7 @@ struct Item {
   std::size_t index{};        // into Source::migrations; meaningless when missing
   bool out_of_order{false};   // pending, with a later one applied
   bool rolled_back{false};    // pending, and an earlier attempt was rolled back
+  bool taking_back{false};    // unfinished: its down script stopped between statements
   std::optional<Entry> entry; // the row that decided
 };
 

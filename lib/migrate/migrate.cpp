@@ -7,37 +7,13 @@
 
 #include "lib/base/units.hpp"
 #include "lib/migrate/runner.hpp"
+#include "lib/migrate/standing.hpp"
 
 namespace codops::migrate {
 
 namespace pg = io::postgres;
 
 namespace {
-
-// P3009: a row that neither tool can continue.
-void require_no_failures(const Ledger& ledger, const std::string& subject) {
-  for (const auto& item : ledger.items) {
-    if (item.state != State::failed) continue;
-    std::string logs = item.entry ? printable(item.entry->logs.substr(0, item.entry->logs.find('\n'))) : "";
-    if (!logs.empty()) logs = ": " + logs;
-    throw Failure{Exit::failed,
-                  fmt::format("migration \"{}\" is recorded as failed{}{} (P3009)", printable(item.name),
-                              item.entry && !item.entry->started_at.empty() ? ", begun " + item.entry->started_at : "", logs),
-                  fmt::format("when its effects are undone: codops migrate resolve {1} --rolled-back {0}; when they are complete: "
-                              "codops migrate resolve {1} --applied {0}",
-                              shell_word(item.name), subject)};
-  }
-}
-
-// golang-migrate's one row says where the schema is, and nothing else does: with no file of that version nothing is known.
-void require_known_version(const Ledger& ledger, const std::string& subject) {
-  if (ledger.layout != Layout::golang_migrate) return;
-  for (const auto& item : ledger.items) {
-    if (item.state != State::missing) continue;
-    throw Failure{Exit::data, fmt::format("the database is at version {}, and there is no file of that version", item.key),
-                  fmt::format("deploy the version that has it, or restore the file; codops migrate status {} lists all", subject)};
-  }
-}
 
 struct Job {
   const Migration* migration;
@@ -70,11 +46,13 @@ void report(Reporter& reporter, Event::Kind kind, const std::string& text, std::
   reporter.report({kind, "migrate", text, {}, elapsed, current, total});
 }
 
-Ledger ledger_of(const Source& source, const History& history, pg::Connection& connection, bool check_files, const Limits& limits) {
-  const bool present = history.present(connection, limits);
-  auto ledger = evaluate(source, present ? history.read(connection, limits) : std::vector<Entry>{}, &history, check_files);
-  ledger.has_history = present;
-  return ledger;
+// Of an attempt that got nothing done nothing has to be continued: corrected, the script may well run in one transaction.
+void forget_empty_attempts(Session& session, const Source& source, const History& history, std::vector<Job>& jobs) {
+  for (auto& job : jobs) {
+    if (!job.progress || job.progress->done > 0 || job.progress->started) continue;
+    session.record(history.marked_rolled_back(*job.migration, source));
+    job.progress.reset();
+  }
 }
 
 Milliseconds since(std::chrono::steady_clock::time_point begin) {
@@ -90,6 +68,7 @@ Applied run_one(Session& session, const History& history, const Job& job, Script
     if (run_whole(session, history, migration, script, recording, followed)) return {migration.name, since(begin), false};
     script.transactional = false;
     script.reason = "the server refuses it in a transaction";
+    keep_local_settings(script);
   }
   if (!job.progress) {
     session.reporter().note(fmt::format("\"{}\" runs statement by statement: {}", migration.name, script.reason));
@@ -144,6 +123,8 @@ std::vector<Migration> pending(const Source& source, pg::Connection& connection,
   const auto ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) history->require_creatable(connection, options.subject, limits);
   require_no_failures(ledger, options.subject);
+  require_none_half_taken_back(ledger, options.subject);
+  require_valid(source, ledger, options.subject);
   require_known_version(ledger, options.subject);
   std::vector<Migration> result;
   for (const auto& job : jobs_of(source, ledger, *history, options.until)) result.push_back(loaded(*job.migration));
@@ -163,6 +144,7 @@ Outcome apply(const Source& source, pg::Connection& connection, const Options& o
   // With nothing to do there is nothing to keep others from.
   auto ledger = ledger_of(source, *history, connection, false, limits);
   require_known_version(ledger, options.subject);
+  require_valid(source, ledger, options.subject);
   if (ledger.has_history && ledger.count(State::failed) == 0 && jobs_of(source, ledger, *history, options.until).empty()) {
     outcome.took = since(begin);
     return outcome;
@@ -173,55 +155,15 @@ Outcome apply(const Source& source, pg::Connection& connection, const Options& o
   ledger = ledger_of(source, *history, connection, false, limits);
   if (!ledger.has_history) {
     history->require_creatable(connection, options.subject, limits);
-    connection.run(history->create(), limits);
+    create_history(*history, connection, limits);
   }
   require_no_failures(ledger, options.subject);
-  run_jobs(session, *history, jobs_of(source, ledger, *history, options.until), outcome);
+  require_none_half_taken_back(ledger, options.subject);
+  require_valid(source, ledger, options.subject);
+  auto jobs = jobs_of(source, ledger, *history, options.until);
+  forget_empty_attempts(session, source, *history, jobs);
+  run_jobs(session, *history, jobs, outcome);
   connection.run(session.fresh_settings(*history), limits);
-  outcome.took = since(begin);
-  return outcome;
-}
-
-Outcome down(const Source& source, pg::Connection& connection, std::size_t count, const std::string& to, const Options& options,
-             Reporter& reporter, const Limits& limits) {
-  const auto begin = std::chrono::steady_clock::now();
-  const auto history = history_for(source.layout, connection, limits);
-  Session session{connection, options, reporter, limits};
-  session.lock(*history);
-  const auto ledger = ledger_of(source, *history, connection, false, limits);
-  require_no_failures(ledger, options.subject);
-  require_known_version(ledger, options.subject);
-  std::vector<Migration> victims;
-  bool found = to.empty();
-  for (auto item = ledger.items.rbegin(); item != ledger.items.rend(); ++item) {
-    if (item->index >= source.migrations.size() || item->state != State::applied) continue;
-    const auto& migration = source.migrations[item->index];
-    if (migration.repeatable) continue;  // Flyway's undo passes them over too: they follow what they are made of
-    if (!to.empty() && (migration.name == to || migration.key == to)) {
-      found = true;
-      break;
-    }
-    if (to.empty() && victims.size() == count) break;
-    victims.push_back(migration);
-  }
-  if (!found) throw Failure{Exit::usage, fmt::format("no applied migration is called \"{}\"", to), "codops migrate status " + options.subject};
-  const bool escapes = connection.parameter("standard_conforming_strings") == "off";
-  for (auto& migration : victims) {
-    migration = loaded(std::move(migration));
-    prepare_down(migration, options.allow_invalid_utf8, escapes);
-  }
-  Outcome outcome;
-  outcome.layout = source.layout;
-  for (const auto& migration : victims) {
-    const auto started = std::chrono::steady_clock::now();
-    const auto script = prepare_down(migration, options.allow_invalid_utf8, escapes);
-    const auto removed = history->removed(migration, source);
-    const Recording recording{[&](const Attempt&) { return removed; }, {}};
-    const bool whole = script.transactional && run_whole(session, *history, migration, script, recording, false);
-    if (!whole) run_down_stepwise(session, *history, migration, script, removed);
-    outcome.applied.push_back({migration.name, since(started), !whole});
-    report(reporter, Event::Kind::progress, migration.name, outcome.applied.back().took, outcome.applied.size(), victims.size());
-  }
   outcome.took = since(begin);
   return outcome;
 }

@@ -75,13 +75,18 @@ void decide_mode(Script& script, bool own_mode) {
     script.reason = "the file says transaction:false";
     return;
   }
+  const auto own = std::find_if(script.parsed.begin(), script.parsed.end(), controls_transaction);
   for (std::size_t i = 0; i < script.parsed.size(); ++i) {
     if (const auto what = outside_transaction_only(script.parsed[i]); !what.empty()) {
-      return stepwise(i, what + " can't run in a transaction");
+      stepwise(i, what + " can't run in a transaction");
+      break;
     }
     if (controls_transaction(script.parsed[i])) return stepwise(i, "the file has its own BEGIN, COMMIT or ROLLBACK");
   }
-  if (const auto at = enum_value_used(script)) stepwise(*at, "a value added to an enum is used in the same file");
+  if (script.transactional) {
+    if (const auto at = enum_value_used(script)) stepwise(*at, "a value added to an enum is used in the same file");
+  }
+  if (!script.transactional && own == script.parsed.end()) keep_local_settings(script);
 }
 
 // Flyway puts a value in its place, or fails; written as it stands it would get into names and data.
@@ -144,6 +149,21 @@ Position Script::where(std::size_t offset) const {
   auto position = position_of(text, offset);
   position.line += first_line - 1;
   return position;
+}
+
+void keep_local_settings(Script& script) {
+  for (std::size_t i = 0; i < script.statements.size(); ++i) {
+    if (script.parsed[i].kind != Kind::set_local) continue;
+    const auto& statement = script.statements[i];
+    Lexer lexer{script.text, statement.start};
+    while (const auto token = lexer.next()) {
+      if (token->begin >= statement.stop) break;
+      if (!equals_ignoring_case(std::string_view{script.text}.substr(token->begin, token->end - token->begin), "local")) continue;
+      std::fill(script.text.begin() + static_cast<std::ptrdiff_t>(token->begin), script.text.begin() + static_cast<std::ptrdiff_t>(token->end), ' ');
+      script.parsed[i] = parse(statement.sql(script.text));
+      break;
+    }
+  }
 }
 
 std::string Script::place(std::size_t offset) const {

@@ -24,6 +24,9 @@ struct Script {
   std::string place(std::size_t offset) const;         // "20240101_x/migration.sql:3:8"
 };
 
+// For a file that was meant as one transaction and runs statement by statement: SET LOCAL lasts until its end, as a SET.
+void keep_local_settings(Script& script);
+
 // Failure{data}: a NUL byte, bytes that are no UTF-8 (unless allowed: they become U+FFFD), a psql command, a placeholder of Flyway, a BEGIN that is never ended, a folder
 // without a script (P3015).
 // `escapes`: the database's default for standard_conforming_strings is off.

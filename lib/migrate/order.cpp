@@ -28,7 +28,7 @@ static_assert(forms.size() == 0x180 - first_form && accents.size() == forms.size
 constexpr std::u32string_view marks = U"\u0301\u0300\u0306\u0302\u030c\u030a\u0308\u030b\u0303\u0307\u0338\u0327\u0328\u0304";
 
 struct Weight {
-  std::uint32_t primary{};
+  std::uint64_t primary{};
   char accent{'.'};
   bool upper{};
 };
@@ -43,8 +43,12 @@ char32_t next_character(std::string_view text, std::size_t& at) {
   return c;
 }
 
-// Gaps between the letters leave room for those that follow one.
-std::uint32_t primary_of(char c) { return static_cast<std::uint32_t>(primary_order.find(c) + 1) * 2; }
+// Arrows, signs, dingbats, emoji: in the root collation behind '~' and before the currencies, here by number among themselves.
+bool is_symbol(char32_t c) { return (c >= 0x2190 && c <= 0x2BFF) || (c >= 0x1F000 && c <= 0x1FAFF); }
+
+// Gaps leave room for what follows a letter or a sign.
+std::uint64_t primary_of(char c) { return (primary_order.find(c) + 1) << 22U; }
+constexpr std::uint64_t behind_z = std::uint64_t{1} << 40U;
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 char lower(char c) { return is_capital(c) ? static_cast<char>(c + 32) : c; }
 
@@ -62,7 +66,7 @@ void add_form(std::vector<Weight>& weights, char32_t c) {
   const auto at = static_cast<std::size_t>(c - first_form);
   const char letter = forms[at];
   const bool upper = cases[at] == 'U';
-  if (letter == '?') return weights.push_back({0x1000U + c, '.', upper});
+  if (letter == '?') return weights.push_back({behind_z + c, '.', upper});
   weights.push_back({primary_of(lower(letter)) + (is_capital(letter) ? 1U : 0U), accents[at], upper});
   if (const char second = second_letter(c); second != '\0') weights.push_back({primary_of(second), accents[at], upper});
 }
@@ -79,8 +83,10 @@ std::vector<Weight> weights_of(std::string_view text) {
       add_form(weights, c);
     } else if (const auto mark = marks.find(c); mark != std::u32string_view::npos) {
       if (!weights.empty()) weights.back().accent = static_cast<char>('a' + mark);
+    } else if (is_symbol(c)) {
+      weights.push_back({primary_of('~') + c, '.', false});
     } else {
-      weights.push_back({0x1000U + c, '.', false});
+      weights.push_back({behind_z + c, '.', false});
     }
   }
   return weights;
@@ -122,6 +128,16 @@ int version_compare(std::string_view a, std::string_view b) {
   };
   while (!a.empty() || !b.empty()) {
     if (const int order = compare(next_part(a), next_part(b)); order != 0) return order;
+  }
+  return 0;
+}
+
+int running_order(Layout layout, std::string_view a, std::string_view b) {
+  switch (layout) {
+    case Layout::prisma: return locale_compare(a, b);
+    case Layout::dbmate: return a.compare(b);
+    case Layout::golang_migrate:
+    case Layout::flyway: return version_compare(a, b);
   }
   return 0;
 }

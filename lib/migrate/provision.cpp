@@ -17,6 +17,14 @@ std::vector<ProvisionStep> provision_steps(const Provision& provision) {
     steps.push_back({fmt::format("role \"{}\"", provision.owner), false, fmt::format("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {})", owner_text),
                      fmt::format("CREATE ROLE {} LOGIN{}", owner, with_password ? " PASSWORD :password" : ""), with_password});
   }
+  // Whoever is no superuser gives a database away only to a role that it may be.
+  const auto database_is_owners = fmt::format("EXISTS (SELECT FROM pg_database WHERE datname = {} AND pg_get_userbyid(datdba) = {})", database_text, owner_text);
+  if (!provision.owner.empty()) {
+    steps.push_back({fmt::format("the administrator may act as \"{}\"", provision.owner), false,
+                     fmt::format("SELECT {} OR pg_has_role(current_user, {}, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)", database_is_owners,
+                                 owner_text),
+                     fmt::format("GRANT {} TO CURRENT_USER", owner), false});
+  }
   steps.push_back({fmt::format("database \"{}\"", provision.database), false,
                    fmt::format("SELECT EXISTS (SELECT FROM pg_database WHERE datname = {})", database_text),
                    fmt::format("CREATE DATABASE {}{} TEMPLATE template0 ENCODING 'UTF8'", database, provision.owner.empty() ? "" : " OWNER " + owner), false});
@@ -71,7 +79,13 @@ ProvisionOutcome provision(const Provision& wanted, const pg::Target& admin, Rep
     auto sql = step.sql;
     // The server's log may show statements: it gets the verifier, never the password.
     if (step.secret) sql.replace(sql.find(":password"), 9, pg::quote_literal(connection.password_verifier(wanted.owner, wanted.owner_password)));
-    connection.query(sql, limits);
+    try {
+      connection.query(sql, limits);
+    } catch (const pg::DatabaseError& error) {
+      if (error.sqlstate() != "42501") throw;
+      throw Failure{error.code(), fmt::format("{}: {}", step.what, error.message()),
+                    "--admin-url-env NAME names the URL of a role that may; --print prints the SQL for somebody who may"};
+    }
     outcome.made.push_back(step.what);
     reporter.note("made " + step.what);
   }

@@ -46,7 +46,7 @@ std::vector<std::string> baseline(const Source& source, pg::Connection& connecti
   session.lock(*history);
   const bool present = history->present(connection, limits);
   const auto ledger = evaluate(source, present ? history->read(connection, limits) : std::vector<Entry>{}, history.get(), false);
-  std::string sql = present ? "" : history->create() + "\n";
+  std::string sql = present ? "" : history->create(connection, limits) + "\n";
   std::vector<std::string> marked;
   for (const auto& item : ledger.items) {
     if (item.index >= source.migrations.size()) continue;
@@ -70,14 +70,25 @@ void resolve_applied(const Source& source, pg::Connection& connection, const std
   const auto history = history_for(source.layout, connection, limits);
   Session session{connection, options, reporter, limits};
   session.lock(*history);
-  std::string sql;
-  if (history->present(connection, limits)) {
-    for (const auto& entry : entries_of(history->read(connection, limits), migration.key)) {
-      if (entry.applied()) throw Failure{Exit::failed, fmt::format("migration \"{}\" is already recorded as applied (P3008)", migration.name)};
+  const bool present = history->present(connection, limits);
+  const auto entries = present ? history->read(connection, limits) : std::vector<Entry>{};
+  const auto own = entries_of(entries, migration.key);
+  bool applied = std::any_of(own.begin(), own.end(), [](const Entry& entry) { return entry.applied(); });
+  std::vector<std::string> skipped;
+  for (const auto& item : evaluate(source, entries, history.get(), false).items) {
+    if (item.key == migration.key) {
+      applied = applied || item.state == State::applied;
+      break;
     }
-  } else {
-    sql = history->create() + "\n";
+    if (item.state != State::applied) skipped.push_back(item.name);
   }
+  if (applied) throw Failure{Exit::failed, fmt::format("migration \"{}\" is already recorded as applied (P3008)", migration.name)};
+  // Its one row says of all below it that they are applied.
+  if (source.layout == Layout::golang_migrate && !skipped.empty()) {
+    throw Failure{Exit::failed, fmt::format("golang-migrate's table can't say that \"{}\" is applied and \"{}\" before it is not", migration.name, fmt::join(skipped, "\", \"")),
+                  fmt::format("apply those first; or, when the effects of all of them are there: codops migrate baseline {} --to {}", options.subject, shell_word(migration.name))};
+  }
+  const auto sql = present ? "" : history->create(connection, limits) + "\n";
   in_transaction(connection, sql + history->marked_applied(migration, attempt_now(connection, limits)), limits);
 }
 
@@ -94,8 +105,7 @@ void resolve_rolled_back(const Source& source, pg::Connection& connection, const
   }
   const auto entries = history->present(connection, limits) ? entries_of(history->read(connection, limits), migration.key) : std::vector<Entry>{};
   if (entries.empty()) throw Failure{Exit::failed, fmt::format("migration \"{}\" was never attempted here (P3011)", name), "codops migrate status " + options.subject};
-  if (std::any_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.applied(); }) ||
-      std::none_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.failed(); })) {
+  if (std::none_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.failed(); })) {
     throw Failure{Exit::failed, fmt::format("migration \"{}\" is not in a failed state (P3012)", name), "codops migrate status " + options.subject};
   }
   in_transaction(connection, history->marked_rolled_back(migration, source), limits);

@@ -24,8 +24,9 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
 // Continues after `earlier` when an attempt stopped there. Failure{data} when the statements that are done were edited since.
 void run_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier);
 
-// The same for a down script: no progress is kept, the row goes at the end.
-void run_down_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::string& removed);
+// The same for a down script; `taken_back` is recorded at the end.
+void run_down_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier,
+                       const std::string& taken_back);
 
 // Waits before another attempt and says who stands in the way; false: no attempts are left.
 class Contention {
@@ -43,6 +44,9 @@ class Contention {
 
 [[noreturn]] void fail(Session& session, const Migration& migration, const Script& script, std::size_t statement, std::size_t base,
                        const io::postgres::DatabaseError& error, std::string state, const std::vector<std::string>& blockers, std::string hint);
+
+// For a script of which nothing stays.
+std::string hint_to_retry(const io::postgres::DatabaseError& error);
 
 // An error of what codops itself says at the end of a script (its row, COMMIT), told as such: its position counts in codops' text, not in
 // the script's. `statement` becomes the one of the script that is to blame, as far as that can be told.

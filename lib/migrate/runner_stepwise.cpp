@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "lib/io/crypto.hpp"
 #include "lib/migrate/runner.hpp"
+#include "lib/migrate/runner_indexes.hpp"
 #include "lib/migrate/session_memory.hpp"
 
 namespace codops::migrate {
@@ -15,83 +15,26 @@ namespace {
 
 using Kind = Parsed::Kind;
 
-std::string digest_of(const Script& script, std::size_t statements) {
+std::string digest_with(const std::string& before, const Script& script, const Statement& statement) {
   io::Sha256 hash;
-  for (std::size_t i = 0; i < statements; ++i) {
-    hash.update(script.statements[i].sql(script.text)).update(";");
-    if (script.statements[i].has_data()) {
-      hash.update(std::string_view{script.text}.substr(script.statements[i].data_begin, script.statements[i].data_end - script.statements[i].data_begin));
-    }
-  }
+  hash.update(before).update(";").update(statement.sql(script.text));
+  if (statement.has_data()) hash.update(std::string_view{script.text}.substr(statement.data_begin, statement.data_end - statement.data_begin));
   return hash.hex();
 }
 
-// Indexes that are not valid and that nobody is building right now.
-std::set<std::string> invalid_indexes(pg::Connection& connection, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE "
-      "p.index_relid = i.indexrelid)",
-      limits);
-  std::set<std::string> names;
-  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace(rows.text(i, 0));
-  return names;
-}
-
-// What a REINDEX CONCURRENTLY that was cut off leaves beside the index that it was to replace. `target`: quoted, of an index or a table;
-// nullopt: the whole database.
-std::vector<std::string> reindex_leftovers(pg::Connection& connection, const pg::Value& target, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname <> 'pg_toast' AND NOT EXISTS (SELECT "
-      "FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AND ($1::text IS NULL OR i.indrelid = to_regclass($1) OR i.indrelid = "
-      "(SELECT t.indrelid FROM pg_index t WHERE t.indexrelid = to_regclass($1)) OR i.indrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))))",
-      {target}, limits);
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace_back(rows.text(i, 0));
-  return names;
-}
-
-std::string quoted_name(const Name& name) {
-  return name.schema.empty() ? pg::quote_identifier(name.name) : pg::quote_identifier(name.schema) + "." + pg::quote_identifier(name.name);
-}
-
-struct TableIndex {
-  std::string quoted;
-  bool valid{false}, own_name{false};  // own_name: such as the server chooses for one without a name
-};
-
-std::vector<TableIndex> indexes_of(pg::Connection& connection, const Name& table, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT format('%I.%I', n.nspname, c.relname), i.indisvalid, left(c.relname, 20) = left(t.relname, 20) AND c.relname ~ '_(idx|key)[0-9]*$' OR "
-      "starts_with(c.relname, t.relname || '_') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN "
-      "pg_class t ON t.oid = i.indrelid WHERE i.indrelid = to_regclass($1) AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = "
-      "i.indexrelid)",
-      {quoted_name(table)}, limits);
-  std::vector<TableIndex> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) result.push_back({std::string{rows.text(i, 0)}, rows.boolean(i, 1), rows.boolean(i, 2)});
-  return result;
-}
-
-enum class IndexState { absent, invalid, valid };
-
-// An index's schema is its table's. `quoted` gets the name for DROP.
-IndexState index_state(pg::Connection& connection, const Parsed& parsed, std::string& found, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT i.indisvalid, format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON "
-      "n.oid = c.relnamespace WHERE i.indrelid = to_regclass($1) AND c.relname = $2",
-      {quoted_name(parsed.table), parsed.object().name}, limits);
-  if (rows.empty()) return IndexState::absent;
-  found = rows.text(0, 1);
-  return rows.boolean(0, 0) ? IndexState::valid : IndexState::invalid;
+std::string digest_of(const Script& script, std::size_t statements) {
+  std::string digest = "none";
+  for (std::size_t i = 0; i < statements; ++i) digest = digest_with(digest, script, script.statements[i]);
+  return digest;
 }
 
 class Stepwise {
  public:
-  // `down`: what to run at the end of a down script instead of keeping progress.
+  // `taken_back`: of a down script, what is recorded at its end.
   Stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier,
-           std::string down)
-      : session_{session}, history_{history}, migration_{migration}, script_{script}, down_{std::move(down)}, memory_{script.text, {}} {
+           std::string taken_back)
+      : session_{session}, history_{history}, migration_{migration}, script_{script}, taken_back_{std::move(taken_back)}, continues_{earlier.has_value()}, memory_{script.text, {}} {
+    progress_.taking_back = !taken_back_.empty();
     for (const auto& parsed : script.parsed) changes_user_ = changes_user_ || (parsed.kind == Kind::set && parsed.value == "authorization");
     progress_.total = script.statements.size();
     if (earlier) {
@@ -103,20 +46,21 @@ class Stepwise {
     if (earlier && (earlier->done > progress_.total || earlier->digest != digest_of(script, earlier->done))) {
       throw Failure{Exit::data,
                     fmt::format("\"{}\" was edited in its first {} of {} statements, which have run already", migration.name, earlier->done, earlier->total),
-                    fmt::format("restore them; or finish by hand, then: codops migrate resolve {} --applied {}", session.options().subject, shell_word(migration.name))};
+                    fmt::format("restore them; or finish by hand, then: codops migrate resolve {} --{} {}", session.options().subject, progress_.taking_back ? "rolled-back" : "applied",
+                                shell_word(migration.name))};
     }
     progress_.digest = digest_of(script, progress_.done);
   }
 
   void run() {
     const auto begin = std::chrono::steady_clock::now();
-    open(progress_.done > 0 || progress_.started);
+    open();
     for (next_ = progress_.done; next_ < progress_.total;) {
       try {
         one();
         ++next_;
       } catch (const pg::DatabaseError& error) {
-        fail_here(error);
+        if (!own_transaction_again(error)) fail_here(error);
       } catch (...) {
         session_.roll_back();
         throw;
@@ -128,7 +72,7 @@ class Stepwise {
     }
     attempt_.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
     try {
-      session_.record(down_.empty() ? history_.completed(migration_, attempt_) : down_);
+      session_.record(progress_.taking_back ? taken_back_ : (recorded_ ? "" : recording(progress_) + "\n") + history_.completed(migration_, attempt_));
     } catch (const pg::DatabaseError& error) {
       fail_here(error);
     }
@@ -138,13 +82,16 @@ class Stepwise {
   pg::Connection& connection() { return session_.connection(); }
   const Parsed& parsed() const { return script_.parsed[next_]; }
   std::string_view sql() const { return script_.statements[next_].sql(script_.text); }
-  bool keeps_progress() const { return down_.empty(); }
+  // The first record of an attempt comes with what it is about: one that did nothing leaves no trace of having begun.
+  std::string recording(const Progress& progress) const {
+    if (progress.taking_back) return history_.taking_back(migration_, attempt_, progress);
+    return recorded_ ? history_.progressed(migration_, attempt_, progress) : history_.begun(migration_, attempt_, progress);
+  }
 
-  void open(bool continues) {
-    const auto opened = connection().run(session_.fresh_settings(history_) + "SELECT clock_timestamp()", session_.limits());
+  void open() {
+    const auto opened = connection().run(session_.fresh_settings(history_) + session_.timeouts("SET") + "SELECT clock_timestamp()", session_.limits());
     attempt_ = new_attempt(std::string{opened.last.text(0, 0)});
-    if (keeps_progress()) connection().run(history_.begun(migration_, attempt_, progress_), session_.limits());
-    if (!continues) return;
+    if (progress_.done == 0 && !progress_.started) return;
     session_.reporter().note(fmt::format("\"{}\" continues with statement {} of {}", migration_.name, progress_.done + 1, progress_.total));
     // What the statements before have set for the session is part of what the rest expects.
     set_again(0, memory_.known_at());
@@ -163,28 +110,25 @@ class Stepwise {
   // Behind a statement that may have changed the session by a function. Only once it is committed can what is SET for good be told
   // from what was SET LOCAL.
   void remember_session() {
-    if (!keeps_progress() || !memory_.may_change(parsed())) return;
+    if (!memory_.may_change(parsed())) return;
     if (!memory_.look(connection(), progress_.done, session_.limits())) return;
     progress_.notes = memory_.notes();
     write(progress_);
   }
 
   // The script may have become another role by now, one that has no right to the history; and it goes on as that role afterwards.
-  std::string own_rights() const { return std::string{"SET LOCAL statement_timeout = 0; "} + std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL ROLE NONE; "; }
+  std::string own_rights() const { return std::string{"SET LOCAL statement_timeout = 0; "} + std::string{changes_user_ ? "SET LOCAL SESSION AUTHORIZATION DEFAULT; " : ""} + "SET LOCAL role TO DEFAULT; "; }
 
   // In the transaction that is open.
   void write_inside(const Progress& progress, std::string_view then) {
-    if (!keeps_progress()) {
-      connection().run(then, session_.limits());
-      return;
-    }
-    recorded(own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " " + std::string{then});
+    run_recording(own_rights() + session_.commit_check() + recording(progress) + " " + std::string{then});
   }
   // In one of its own, whatever the session's default is.
   void write(const Progress& progress) {
-    if (keeps_progress()) recorded("BEGIN READ WRITE; " + own_rights() + session_.commit_check() + history_.progressed(migration_, attempt_, progress) + " COMMIT");
+    run_recording("BEGIN READ WRITE; " + own_rights() + session_.commit_check() + recording(progress) + " COMMIT");
+    recorded_ = true;
   }
-  void recorded(const std::string& text) {
+  void run_recording(const std::string& text) {
     try {
       connection().run(text, session_.limits());
     } catch (const pg::DatabaseError& error) {
@@ -197,9 +141,8 @@ class Stepwise {
   void one() {
     if (connection().transaction() == pg::Transaction::in_transaction) return in_own_transaction();
     if (parsed().kind == Kind::begin) {
-      send();
-      if (const auto timeouts = session_.local_timeouts(); !timeouts.empty()) connection().run(timeouts, session_.limits());
-      return;
+      if (!contention_) contention_.emplace(session_);
+      return send();
     }
     if (!outside_transaction_only(parsed()).empty() || parsed().kind == Kind::call || runs_transactions_) return alone();
     in_transaction();
@@ -209,16 +152,31 @@ class Stepwise {
   void in_own_transaction() {
     const bool commits = parsed().kind == Kind::commit;
     const bool read_only = commits && connection().query("SELECT current_setting('transaction_read_only')", session_.limits()).text(0, 0) == "on";
-    if (commits && keeps_progress() && !read_only) write_inside(after_this(), "");
+    if (commits && !read_only) write_inside(after_this(), "");
     send();
     if (commits && !read_only) advance();
     else if (commits || parsed().kind == Kind::rollback) save();
+    if (commits || parsed().kind == Kind::rollback) contention_.reset();
     own_block_ = own_block_ || memory_.may_change(parsed());
     if (!commits) return;
-    if (std::exchange(own_block_, false) && memory_.look(connection(), progress_.done, session_.limits()) && keeps_progress()) {
+    if (std::exchange(own_block_, false) && memory_.look(connection(), progress_.done, session_.limits())) {
       progress_.notes = memory_.notes();
       write(progress_);
     }
+  }
+
+  // Nothing stays of a transaction of the file's own in which somebody held a lock: all of it may be tried again.
+  bool own_transaction_again(const pg::DatabaseError& error) {
+    const auto first = progress_.done;
+    if (!contention_ || first >= next_ || script_.parsed[first].kind != Kind::begin) return false;
+    session_.roll_back();
+    own_block_ = false;
+    if (contention_->again(error)) {
+      next_ = first;
+      return true;
+    }
+    blockers_ = contention_->blockers();
+    return false;
   }
 
   // Statement and progress in one transaction: after a crash it either happened and is recorded, or neither.
@@ -226,7 +184,7 @@ class Stepwise {
     Contention contention{session_};
     for (;;) {
       try {
-        connection().run("BEGIN READ WRITE; " + session_.local_timeouts(), session_.limits());
+        connection().run("BEGIN READ WRITE", session_.limits());
         send();
         write_inside(after_this(), "COMMIT");
         advance();
@@ -258,8 +216,9 @@ class Stepwise {
       if (reindexes) drop_reindex_leftovers("left by a rebuild that failed: it is dropped");
       mark_started();
       try {
-        concurrent_send();
+        without_timeouts([&] { send(); });
       } catch (const pg::DatabaseError& error) {
+        refused(error);
         if (reindexes && !error.lost()) drop_reindex_leftovers("the rebuild failed: it is dropped");
         if (!resumed || !already_done(error)) throw;
         session_.reporter().note(fmt::format("statement {} of \"{}\" had taken effect before: {}", next_ + 1, migration_.name, error.message()));
@@ -275,70 +234,86 @@ class Stepwise {
     write(progress_);
   }
 
+  // The server's answer is no: that is no cut-off, and the next run begins this statement anew.
+  void refused(const pg::DatabaseError& error) {
+    if (error.lost()) return;
+    progress_.started = false;
+    memory_.indexes(std::nullopt);
+    progress_.notes = memory_.notes();
+  }
+
+  void drop_index(const std::string& name) {
+    without_timeouts([&] { connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + name, session_.limits()); });
+  }
+
   void drop_reindex_leftovers(std::string_view why) {
     pg::Value target;
     if (!parsed().whole_database) target = quoted_name(parsed().table.empty() ? parsed().object() : parsed().table);
     for (const auto& name : reindex_leftovers(connection(), target, session_.limits())) {
-      connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + name, session_.limits());
+      drop_index(name);
       session_.reporter().note(fmt::format("the index {} is invalid, {}", name, why));
     }
   }
 
-  // An index without a name is known by not having been there. True: the attempt before completed it.
-  bool nameless_was_built() {
+  // What the attempt that was cut off built is known by not having been there before it. True: it is complete.
+  bool was_built() {
     if (!memory_.indexes()) return false;
     const auto& before = *memory_.indexes();
+    const auto& name = parsed().object().name;
     bool complete = false;
     for (const auto& index : indexes_of(connection(), parsed().table, session_.limits())) {
-      if (std::find(before.begin(), before.end(), index.quoted) != before.end() || !index.own_name) continue;
+      if (std::find(before.begin(), before.end(), index.quoted) != before.end() || index.unique != parsed().unique) continue;
+      if (name.empty() ? !index.own_name : index.name != name) continue;
       if (index.valid) {
         session_.reporter().note(fmt::format("the index {} was complete already", index.quoted));
         complete = true;
       } else {
         session_.reporter().note(fmt::format("the index {} is invalid, left by the build that was cut off: it is dropped and built again", index.quoted));
-        connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + index.quoted, session_.limits());
+        drop_index(index.quoted);
       }
     }
     return complete;
   }
 
-  // No timeouts: a concurrent build that is cut off leaves an invalid index behind.
-  void concurrent_send() {
-    const bool timeouts = session_.options().lock_timeout.count() > 0 || session_.options().statement_timeout.count() > 0;
-    if (timeouts) connection().run("SET lock_timeout = 0; SET statement_timeout = 0", session_.limits());
-    send();
+  // A concurrent build that is cut off by a limit, the server's own too, leaves an invalid index behind.
+  template <typename Action>
+  void without_timeouts(const Action& action) {
+    const auto before = connection().query("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')", session_.limits());
+    const auto put_back = [&] {
+      connection().run(fmt::format("SET lock_timeout = {}; SET statement_timeout = {}", pg::quote_literal(before.text(0, 0)), pg::quote_literal(before.text(0, 1))), session_.limits());
+    };
+    connection().run("SET lock_timeout = 0; SET statement_timeout = 0", session_.limits());
+    try {
+      action();
+    } catch (const pg::DatabaseError& error) {
+      if (!error.lost()) put_back();
+      throw;
+    }
+    put_back();
   }
 
   void build_index(bool resumed) {
+    if (resumed && was_built()) return;
     std::string quoted;
-    const bool named = !parsed().object().empty();
-    if (named) {
-      const auto found = index_state(connection(), parsed(), quoted, session_.limits());
-      if (found == IndexState::valid && resumed) {
-        session_.reporter().note(fmt::format("the index \"{}\" was complete already", parsed().object().name));
-        return;
-      }
-      if (found == IndexState::invalid) {
-        session_.reporter().note(fmt::format("the index \"{}\" is invalid, left by a build that failed: it is dropped and built again", parsed().object().name));
-        connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + quoted, session_.limits());
-      }
-    } else {
-      if (resumed && nameless_was_built()) return;
-      std::vector<std::string> there;
-      for (auto& index : indexes_of(connection(), parsed().table, session_.limits())) there.push_back(std::move(index.quoted));
-      memory_.indexes(std::move(there));
+    if (!parsed().object().empty() && index_state(connection(), parsed(), quoted, session_.limits()) == IndexState::invalid) {
+      session_.reporter().note(fmt::format("the index \"{}\" is invalid, left by a build that failed: it is dropped and built again", parsed().object().name));
+      drop_index(quoted);
     }
+    std::vector<std::string> there;
+    for (auto& index : indexes_of(connection(), parsed().table, session_.limits())) there.push_back(std::move(index.quoted));
+    memory_.indexes(std::move(there));
     mark_started();
     Contention contention{session_};
     for (;;) {
       const auto before = invalid_indexes(connection(), session_.limits());
       try {
-        concurrent_send();
+        without_timeouts([&] { send(); });
         return;
       } catch (const pg::DatabaseError& error) {
         if (error.lost()) throw;
         drop_new_invalid(before);
         if (!contention.again(error)) {
+          refused(error);
           blockers_ = contention.blockers();
           throw;
         }
@@ -349,15 +324,21 @@ class Stepwise {
   void drop_new_invalid(const std::set<std::string>& before) {
     for (const auto& name : invalid_indexes(connection(), session_.limits())) {
       if (before.contains(name)) continue;
-      connection().run("DROP INDEX CONCURRENTLY IF EXISTS " + name, session_.limits());
+      drop_index(name);
       session_.reporter().note(fmt::format("the build failed; its invalid index {} was dropped", name));
     }
   }
 
-  // Errors that mean that an earlier attempt got further than it could record.
-  static bool already_done(const pg::DatabaseError& error) {
+  // After a cut-off: does the error mean that the statement had taken effect? Only of those that make or drop one thing, or not.
+  bool already_done(const pg::DatabaseError& error) const {
+    const auto kind = parsed().kind;
+    const bool drops = lower_case(sql().substr(0, 4)) == "drop";
+    const bool creates = lower_case(sql().substr(0, 6)) == "create";
     const auto& code = error.sqlstate();
-    return code == "42P07" || code == "42710" || code == "42P04" || code == "42704" || code == "42P01" || code == "3D000";
+    if (kind == Kind::drop_index) return drops && parsed().objects.size() == 1 && (code == "42704" || code == "42P01");
+    if (kind == Kind::database) return (creates && code == "42P04") || (drops && code == "3D000");
+    if (kind == Kind::tablespace || kind == Kind::subscription) return (creates && code == "42710") || (drops && code == "42704");
+    return false;
   }
 
   void send() {
@@ -368,7 +349,7 @@ class Stepwise {
     auto progress = progress_;
     progress.done = next_ + 1;
     progress.started = false;
-    progress.digest = digest_of(script_, progress.done);
+    for (auto i = progress_.done; i < progress.done; ++i) progress.digest = digest_with(progress.digest, script_, script_.statements[i]);
     auto memory = memory_;
     memory.indexes(std::nullopt);
     progress.notes = memory.notes();
@@ -377,6 +358,7 @@ class Stepwise {
 
   void advance() {
     progress_ = after_this();
+    recorded_ = true;
     memory_.indexes(std::nullopt);
   }
 
@@ -385,21 +367,36 @@ class Stepwise {
     advance();
   }
 
+  // Whether a commit that got no answer took place, only the history knows.
+  void read_back() {
+    for (const auto& entry : history_.read(connection(), Limits{Deadline::after(Milliseconds{10'000}), {}})) {
+      if (entry.key != migration_.key || (!progress_.taking_back && entry.id != attempt_.id)) continue;
+      const auto progress = history_.progress_of(entry);
+      if (!progress || progress->taking_back != progress_.taking_back || progress->done < progress_.done) continue;
+      progress_ = *progress;
+      recorded_ = true;
+    }
+  }
+
   [[noreturn]] void fail_here(const pg::DatabaseError& error) {
     session_.roll_back();
-    if (error.lost()) session_.reconnect(history_);
-    auto located = locate(migration_, script_, next_, next_ < progress_.total ? script_.statements[next_].start : 0, error.diagnostic());
-    if (keeps_progress()) {
-      auto progress = progress_;
-      progress.error = to_text(located);
-      try {
-        session_.record(history_.progressed(migration_, attempt_, progress));
-      } catch (const pg::DatabaseError& unrecorded) {
-        session_.reporter().warn(fmt::format("how far \"{}\" came could not be recorded: {}", migration_.name, unrecorded.message()));
-      }
+    if (error.lost()) {
+      session_.reconnect(history_);
+      read_back();
     }
-    const auto state = fmt::format("{} of {} statements are done and stay", progress_.done, progress_.total);
-    fail(session_, migration_, script_, next_, next_ < progress_.total ? script_.statements[next_].start : 0, error, state, blockers_,
+    auto located = locate(migration_, script_, next_, next_ < progress_.total ? script_.statements[next_].start : 0, error.diagnostic());
+    const bool nothing_done = !continues_ && !recorded_ && progress_.done == 0 && !progress_.started;
+    try {
+      auto progress = progress_;
+      progress.error = to_log(located);
+      if (!nothing_done) session_.record(recording(progress));
+      else if (!progress_.taking_back) session_.record(history_.refused(migration_, attempt_, progress.error));
+    } catch (const pg::DatabaseError& unrecorded) {
+      session_.reporter().warn(fmt::format("how far \"{}\" came could not be recorded: {}", migration_.name, unrecorded.message()));
+    }
+    const auto base = next_ < progress_.total ? script_.statements[next_].start : 0;
+    if (nothing_done) fail(session_, migration_, script_, next_, base, error, "rolled back, nothing of it stays", blockers_, hint_to_retry(error));
+    fail(session_, migration_, script_, next_, base, error, fmt::format("{} of {} statements are done and stay", progress_.done, progress_.total), blockers_,
          fmt::format("correct the rest and run it again: it continues with statement {}; or codops migrate resolve {} --rolled-back {}",
                      progress_.done + 1, session_.options().subject, shell_word(migration_.name)));
   }
@@ -408,12 +405,15 @@ class Stepwise {
   const History& history_;
   const Migration& migration_;
   const Script& script_;
-  std::string down_;
+  std::string taken_back_;
+  bool continues_;         // an attempt that stopped
+  bool recorded_{false};   // the history has this attempt
   Progress progress_;
   Attempt attempt_;
   std::size_t next_{};
   SessionMemory memory_;
   bool runs_transactions_{false}, changes_user_{false}, own_block_{false};
+  std::optional<Contention> contention_;  // of the file's own transaction that is open
   std::vector<std::string> blockers_;
 };
 
@@ -423,8 +423,9 @@ void run_stepwise(Session& session, const History& history, const Migration& mig
   Stepwise{session, history, migration, script, earlier, {}}.run();
 }
 
-void run_down_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::string& removed) {
-  Stepwise{session, history, migration, script, {}, removed}.run();
+void run_down_stepwise(Session& session, const History& history, const Migration& migration, const Script& script, const std::optional<Progress>& earlier,
+                       const std::string& taken_back) {
+  Stepwise{session, history, migration, script, earlier, taken_back}.run();
 }
 
 }  // namespace codops::migrate

@@ -82,6 +82,12 @@ void fail(Session&, const Migration& migration, const Script& script, std::size_
   throw MigrationFailed{error.lost() ? Exit::unavailable : Exit::failed, std::move(located), std::move(hint)};
 }
 
+std::string hint_to_retry(const pg::DatabaseError& error) {
+  if (error.lost()) return "run it again when the database is well";
+  if (error.sqlstate() == "55P03") return "end what holds the lock, or wait longer: --lock-timeout 10s";
+  return "correct the script and run it again";
+}
+
 namespace {
 
 // Where the error is when the script was sent in more than one message.
@@ -114,15 +120,12 @@ bool was_recorded(Session& session, const History& history, const Migration& mig
   auto located = locate(migration, script, at.statement + error.completed, at.base, error.diagnostic());
   if (recording.refused) {
     try {
-      session.record(recording.refused(attempt, to_text(located)));
+      session.record(recording.refused(attempt, to_log(located)));
     } catch (const pg::DatabaseError& unrecorded) {
       session.reporter().warn(fmt::format("that \"{}\" failed could not be recorded: {}", migration.name, unrecorded.message()));
     }
   }
-  std::string hint = "correct the script and run it again";
-  if (error.sqlstate() == "55P03") hint = "end what holds the lock, or wait longer: --lock-timeout 10s";
-  if (error.lost()) hint = "run it again when the database is well";
-  fail(session, migration, script, at.statement + error.completed, at.base, error, "rolled back, nothing of it stays", blockers, hint);
+  fail(session, migration, script, at.statement + error.completed, at.base, error, "rolled back, nothing of it stays", blockers, hint_to_retry(error));
 }
 
 bool can_not_be_in_transaction(const pg::DatabaseError& error) {
@@ -152,7 +155,7 @@ bool run_whole(Session& session, const History& history, const Migration& migrat
       closing = fmt::format("SET LOCAL statement_timeout = {}; RESET SESSION AUTHORIZATION; RESET ROLE; ", session.options().statement_timeout.count()) + session.local_durability() +
                 session.commit_check() + recording.done(attempt) + " COMMIT";
       const auto closed = session.connection().run(followed ? closing + "; " + session.opening(history) : closing, session.limits());
-      if (followed) session.opened(std::string{closed.last.text(0, 0)});
+      if (followed) session.opened(std::string{closed.selected.text(0, 0)});
       return true;
     } catch (const pg::DatabaseError& error) {
       session.roll_back();

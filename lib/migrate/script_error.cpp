@@ -101,6 +101,14 @@ std::string to_text(const ScriptError& error) {
   return text;
 }
 
+std::string to_log(const ScriptError& error) {
+  auto text = to_text(error);
+  for (const auto& [ours, plain] : {std::pair{"│", "|"}, std::pair{"…", "..."}}) {
+    for (auto at = text.find(ours); at != std::string::npos; at = text.find(ours, at)) text.replace(at, 3, plain);
+  }
+  return text;
+}
+
 std::string to_json(const ScriptError& error) {
   const auto& said = error.diagnostic;
   return nlohmann::json{{"migration", error.migration}, {"file", error.path},           {"line", error.line},

@@ -24,6 +24,7 @@ ScriptError locate(const Migration& migration, const Script& script, std::size_t
                    const io::postgres::Diagnostic& diagnostic);
 
 std::string to_text(const ScriptError& error);  // several lines, without "error: "
+std::string to_log(const ScriptError& error);   // the same for a table: no character of codops' own that a database in LATIN1 can't have
 std::string to_json(const ScriptError& error);
 
 // Control characters as \\x0a and the like: what comes from a database or a disk must not move a terminal's cursor, or begin a line of its own.

@@ -89,20 +89,22 @@ std::string Session::fresh_settings(const History& history) const {
   // RESET ALL leaves the role alone. DISCARD ALL would drop the advisory lock.
   std::string sql = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ";
   if (history.layout() == Layout::prisma || !connection_.target().schema.empty()) {
-    sql += fmt::format("SET search_path TO {}; ", pg::quote_identifier(history.schema()));
+    const auto& schema = connection_.target().schema;
+    sql += fmt::format("SET search_path TO {}; ", pg::quote_identifier(schema.empty() ? history.schema() : schema));
   }
   if (checks_client_) sql += "SET client_connection_check_interval = '500ms'; ";
   return sql;
 }
 
 std::string Session::opening(const History& history) const {
-  // The settings are put back in a transaction of their own: the script's begins with what they say about transactions.
-  return "BEGIN; " + fresh_settings(history) + "COMMIT; BEGIN; " + local_timeouts() + "SELECT clock_timestamp()";
+  // The settings are put back in a transaction of their own: the script's begins with what they say about transactions. So is the clock
+  // asked: SET TRANSACTION has to be the first thing in one.
+  return "BEGIN; " + fresh_settings(history) + "SELECT clock_timestamp(); COMMIT; BEGIN; " + timeouts("SET LOCAL");
 }
 
 std::string Session::open(const History& history) {
   if (const auto clock = std::exchange(opened_, std::nullopt)) return *clock;
-  return std::string{connection_.run(opening(history), limits_).last.text(0, 0)};
+  return std::string{connection_.run(opening(history), limits_).selected.text(0, 0)};
 }
 
 std::string Session::commit_check() const {
@@ -122,11 +124,9 @@ std::string Session::commit_check() const {
   return sql;
 }
 
-std::string Session::local_timeouts() const {
-  std::string sql;
-  if (options_.lock_timeout.count() > 0) sql += fmt::format("SET LOCAL lock_timeout = {}; ", options_.lock_timeout.count());
-  if (options_.statement_timeout.count() > 0) sql += fmt::format("SET LOCAL statement_timeout = {}; ", options_.statement_timeout.count());
-  return sql;
+// 0 is said too: the role or the database may have a limit of its own.
+std::string Session::timeouts(std::string_view set) const {
+  return fmt::format("{0} lock_timeout = {1}; {0} statement_timeout = {2}; ", set, options_.lock_timeout.count(), options_.statement_timeout.count());
 }
 
 std::string Session::local_durability() const { return asynchronous_ ? "SET LOCAL synchronous_commit = off; " : ""; }

@@ -45,7 +45,7 @@ class Session {
   void lock(const History& history);
   // Session settings as every script finds them; what an earlier script has SET is undone. Ends with ';'.
   std::string fresh_settings(const History& history) const;
-  // What begins a script's transaction: text whose last row is the server's clock. It can stand behind an earlier one's COMMIT in
+  // What begins a script's transaction: text whose only row is the server's clock. It can stand behind an earlier one's COMMIT in
   // the same message, which saves a round trip; opened() then takes that row.
   std::string opening(const History& history) const;
   void opened(std::string clock) { opened_ = std::move(clock); }
@@ -55,7 +55,7 @@ class Session {
   // it away (pg_advisory_unlock_all) or a pooler put another backend there; in a replay, when roles, databases or the like were changed.
   // Ends with ';' or is empty.
   std::string commit_check() const;
-  std::string local_timeouts() const;  // inside a transaction; ends with ';' or is empty
+  std::string timeouts(std::string_view set) const;  // `set`: "SET", or "SET LOCAL" inside a transaction; ends with ';'
   // Transactions commit without waiting for the disk, until false is set. The history is written in the same transactions and the
   // log keeps their order, so a crash of the server loses script and row together, the last ones first; whatever commits
   // with `false`, or make_durable(), brings all of them to the disk.

@@ -68,7 +68,7 @@ rows AS (
   UNION ALL SELECT 'pg_transform'::regclass, t.oid, jsonb_build_object('from', trffromsql::regproc, 'to', trftosql::regproc) FROM pg_transform t
   UNION ALL SELECT 'pg_am'::regclass, a.oid, jsonb_build_object('handler', amhandler::regproc) FROM pg_am a
 )
-SELECT format('schema %I', nspname), '' FROM spaces
+SELECT format('schema %I', nspname), ''::text FROM spaces
 UNION ALL
 SELECT format('extension %I', extname), n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 UNION ALL

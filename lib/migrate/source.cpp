@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t largest_file = 256U << 20U;
+constexpr int deepest = 30;
 
 // False: `directory` has no migration.sql. Hundreds of applied scripts need not be read to see that nothing is pending.
 bool add_prisma_script(const fs::path& directory, const std::string& name, std::vector<File>& files) {
@@ -45,6 +46,18 @@ void add_flyway_settings(const std::string& folder, std::vector<File>& files) {
     }
     if (!place.has_relative_path()) return;
     place = place.parent_path();
+  }
+}
+
+// Below a folder that is none of Prisma's: what is in it, and deeper down what is Flyway's, whose locations are searched to the bottom.
+void add_inner_scripts(const fs::path& directory, const std::string& name, std::vector<File>& files) {
+  for (auto inner = fs::recursive_directory_iterator{directory, fs::directory_options::follow_directory_symlink}; inner != fs::recursive_directory_iterator{}; ++inner) {
+    if (inner.depth() > deepest) throw Failure{Exit::data, "the folder \"" + name + "\" has folders in folders without an end", "a symbolic link may lead back to where it is"};
+    if (!inner->is_regular_file() || inner->path().extension() != ".sql") continue;
+    File file{name + "/" + inner->path().lexically_relative(directory).generic_string(), {}};
+    if (inner.depth() > 0 && !fits_flyway(file)) continue;
+    file.content = io::read_file(inner->path(), largest_file);
+    files.push_back(std::move(file));
   }
 }
 
@@ -83,7 +96,7 @@ const Shape& recognised_shape(const std::vector<File>& files) {
                   "Prisma: NAME/migration.sql; dbmate: 20240101_x.sql with \"-- migrate:up\"; golang-migrate: "
                   "1_x.up.sql; Flyway: V1__x.sql"};
   }
-  throw Failure{Exit::data, "the migrations folder has files of " + listed(found), "name one: \"migrate: {layout: prisma}\" in codops.yaml"};
+  throw Failure{Exit::data, "the migrations folder has files of " + listed(found), "name one: \"migrate: {source: prisma}\" in codops.yaml, or --source prisma"};
 }
 
 void require_plain_names(const Source& source) {
@@ -140,20 +153,19 @@ Migration loaded(Migration migration) {
 std::vector<File> read_folder(const std::string& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    throw Failure{Exit::data, "there is no migrations folder \"" + folder + "\"", "name it: \"migrate: {folder: PATH}\" in codops.yaml, or --folder PATH"};
+    throw Failure{Exit::data, "there is no migrations folder \"" + folder + "\"", "name it: \"migrate: {path: PATH}\" in codops.yaml, or --folder PATH"};
   }
   std::vector<File> files;
   for (const auto& entry : fs::directory_iterator{folder}) {
     const auto name = entry.path().filename().string();
-    if (name.starts_with('.')) continue;
     if (entry.is_directory()) {
+      // A hidden folder is Prisma's too when it has a script; else an editor's.
+      const bool prismas = add_prisma_script(entry.path(), name, files);
+      if (!prismas && name.starts_with('.')) continue;
       files.push_back({name + "/", {}});
-      if (add_prisma_script(entry.path(), name, files)) continue;
-      for (const auto& inner : fs::directory_iterator{entry.path()}) {
-        if (inner.is_regular_file() && inner.path().extension() == ".sql") {
-          files.push_back({name + "/" + inner.path().filename().string(), io::read_file(inner.path(), largest_file)});
-        }
-      }
+      if (!prismas) add_inner_scripts(entry.path(), name, files);
+    } else if (name.starts_with('.')) {
+      continue;
     } else if (entry.is_regular_file() && (entry.path().extension() == ".sql" || entry.path().extension() == ".toml")) {
       files.push_back({name, io::read_file(entry.path(), largest_file)});
     }

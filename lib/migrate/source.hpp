@@ -44,6 +44,8 @@ struct Source {
   Layout layout{Layout::prisma};
   std::vector<Migration> migrations;  // in the order in which they run
   std::string provider;               // Prisma's migration_lock.toml; empty without one
+  bool validates{false};              // edited and missing scripts stop a run: Flyway's validateOnMigrate
+  bool in_order{false};               // so does one behind which others are applied: unless Flyway's outOfOrder
 };
 
 // `named` (from codops.yaml) wins over the shape. Failure{data}: no migrations, several layouts, two of one version, or
@@ -56,7 +58,7 @@ bool recognisable(const std::vector<File>& files);
 // With the scripts that are still on disk. What runs and what is recorded as its checksum must be the same reading.
 Migration loaded(Migration migration);
 
-// Every file and folder below `folder`, up to one level deep; Prisma's scripts stay unread. Failure{data} when there is no such folder.
+// Every file and folder below `folder`, up to one level deep, Flyway's scripts at any depth; Prisma's stay unread. Failure{data} when there is no such folder.
 std::vector<File> read_folder(const std::string& folder);
 
 // --- pieces of the above, each pure
@@ -64,6 +66,8 @@ std::vector<File> read_folder(const std::string& folder);
 int locale_compare(std::string_view a, std::string_view b);
 // Versions compared number by number, '.' or '_' between parts: 1.2 < 1.10.
 int version_compare(std::string_view a, std::string_view b);
+// Which of two keys runs first.
+int running_order(Layout layout, std::string_view a, std::string_view b);
 // How a key is compared with others: for Flyway 1, 1.0 and 01 are one version.
 std::string matching_key(Layout layout, std::string_view key);
 

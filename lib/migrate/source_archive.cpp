@@ -21,16 +21,27 @@ std::string below_folder(std::string_view path) {
 
 }  // namespace
 
+std::optional<std::string> archive_link(std::string_view tar) {
+  const auto entries = io::read_tar(io::bytes_of(tar), largest);
+  if (entries.size() != 1 || entries.front().kind != io::TarEntry::Kind::symlink) return std::nullopt;
+  return entries.front().link_target;
+}
+
 std::vector<File> read_archive(std::string_view tar) {
   std::vector<File> files;
   for (auto& entry : io::read_tar(io::bytes_of(tar), largest)) {
     auto path = below_folder(entry.path);
-    if (path.empty() || path.front() == '.') continue;
+    if (path.empty() || (path.front() == '.' && !path.ends_with("/migration.sql") && !path.ends_with("/down.sql"))) continue;
     if (entry.kind == io::TarEntry::Kind::directory) {
       if (!path.ends_with('/')) path += '/';
       files.push_back({std::move(path), {}});
     } else if (entry.kind == io::TarEntry::Kind::file && (path.ends_with(".sql") || path.ends_with(".toml") || path.ends_with(".conf"))) {
       files.push_back({std::move(path), std::move(entry.content)});
+    } else if (entry.kind == io::TarEntry::Kind::hardlink && path.ends_with(".sql")) {
+      // One file under two names: its content came with the first.
+      const auto first = std::find_if(files.begin(), files.end(), [target = below_folder(entry.link_target)](const File& file) { return file.path == target; });
+      if (first == files.end()) throw Failure{Exit::data, "\"" + path + "\" is a hard link to \"" + entry.link_target + "\", which is outside of the folder", "copy the file into the image"};
+      files.push_back({std::move(path), std::string{first->content}});
     }
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });

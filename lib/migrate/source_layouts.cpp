@@ -229,14 +229,14 @@ std::optional<FlywayName> flyway_name(std::string_view path) {
 }
 
 // "flyway.placeholderReplacement=false", with spaces or none; in flyway.toml without the first word.
-bool turns_placeholders_off(std::string_view settings) {
+bool says(std::string_view settings, std::string_view wanted) {
   while (!settings.empty()) {
     const auto end = std::min(settings.find('\n'), settings.size());
     std::string line{trimmed(settings.substr(0, end))};
     settings.remove_prefix(std::min(end + 1, settings.size()));
     std::erase_if(line, [](char c) { return c == ' ' || c == '\t' || c == '"'; });
     if (line.starts_with("flyway.")) line.erase(0, 7);
-    if (equals_ignoring_case(line, "placeholderReplacement=false")) return true;
+    if (equals_ignoring_case(line, wanted)) return true;
   }
   return false;
 }
@@ -247,15 +247,19 @@ bool fits_flyway(const File& file) { return flyway_name(file.path).has_value(); 
 
 Source read_flyway(const std::vector<File>& files) {
   Source source;
-  const auto says_off = [&](const std::string& path) {
-    return std::any_of(files.begin(), files.end(), [&](const File& file) { return file.path == path && turns_placeholders_off(file.content); });
+  const auto says_in = [&](const std::string& path, std::string_view wanted) {
+    return std::any_of(files.begin(), files.end(), [&](const File& file) { return file.path == path && says(file.content, wanted); });
   };
-  const bool off = says_off("flyway.conf") || says_off("flyway.toml");
+  const auto project_says = [&](std::string_view wanted) { return says_in("flyway.conf", wanted) || says_in("flyway.toml", wanted); };
+  constexpr std::string_view no_placeholders = "placeholderReplacement=false";
+  const bool off = project_says(no_placeholders);
+  source.validates = !project_says("validateOnMigrate=false");
+  source.in_order = source.validates && !project_says("outOfOrder=true");
   for (const auto& file : files) {
     const auto name = flyway_name(file.path);
     if (!name || name->prefix == 'U') continue;
     Migration migration;
-    migration.placeholders = !off && !says_off(file.path + ".conf");
+    migration.placeholders = !off && !says_in(file.path + ".conf", no_placeholders);
     migration.repeatable = name->prefix == 'R';
     migration.key = migration.repeatable ? "R__" + name->description : name->version;
     migration.name = without_sql(file.path);

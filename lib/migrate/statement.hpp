@@ -73,7 +73,7 @@ Parsed parse(std::string_view sql);
 // Why the server refuses the statement inside a transaction block ("CREATE INDEX CONCURRENTLY"); empty when it does not.
 std::string outside_transaction_only(const Parsed& statement);
 // What of the statement reaches beyond the database that it runs in ("CREATE ROLE"): roles and their members, other databases, the
-// server's settings and files, subscriptions. Empty: nothing, as far as can be read from it.
+// server's settings and files, subscriptions, replication slots. Empty: nothing, as far as can be read from it.
 std::string beyond_database(std::string_view sql);
 // BEGIN, COMMIT, ROLLBACK and their like; not SAVEPOINT, not ROLLBACK TO.
 bool controls_transaction(const Parsed& statement);

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "lib/migrate/statement.hpp"
 #include "lib/migrate/words.hpp"
 
@@ -22,6 +24,24 @@ std::string verb_and_kind(const char* verb, const Words& words) {
   return kind.empty() ? kind : std::string{verb} + " " + kind;
 }
 
+// Functions whose effect no rollback takes back, or that reach another process or server.
+constexpr std::array reaching{"pg_create_physical_replication_slot", "pg_create_logical_replication_slot", "pg_copy_physical_replication_slot", "pg_copy_logical_replication_slot",
+                              "pg_drop_replication_slot", "pg_replication_slot_advance", "pg_replication_origin_", "pg_terminate_backend", "pg_cancel_backend", "pg_reload_conf",
+                              "pg_rotate_logfile", "pg_promote", "pg_switch_wal", "pg_create_restore_point", "pg_wal_replay_", "pg_file_", "lo_export", "dblink"};
+
+// Named anywhere in a statement that runs now, a DO block's body too.
+std::string function_called(std::string_view sql) {
+  const auto text = lower_case(sql);
+  for (const std::string name : reaching) {
+    if (const auto at = text.find(name); at != std::string::npos) {
+      const auto end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at);
+      return text.substr(at, end == std::string::npos ? end : end - at) + "()";
+    }
+  }
+  if (text.find("to program") != std::string::npos || text.find("from program") != std::string::npos) return "COPY with a program of the server";
+  return {};
+}
+
 }  // namespace
 
 std::string beyond_database(std::string_view sql) {
@@ -44,6 +64,9 @@ std::string beyond_database(std::string_view sql) {
     if (words.skip_to("to") && words.is_kind(Token::Kind::string)) return "COPY to a file of the server";
     words.move_to(begin);
     if (words.contains("program", begin)) return "COPY with a program of the server";
+  }
+  for (const auto* runs : {"select", "do", "with", "values", "call", "insert", "update"}) {
+    if (words.is(runs)) return function_called(sql);
   }
   return {};
 }

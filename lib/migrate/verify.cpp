@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/io/crypto.hpp"
 #include "lib/migrate/mode.hpp"
@@ -43,9 +44,16 @@ class ScratchDatabase {
         "current_database()",
         limits);
     name_ = fmt::format("{}{}_{}", scratch_prefix, like.text(0, 3), io::to_hex(io::random_bytes(3)));
-    owner.query(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", pg::quote_identifier(name_),
-                            pg::quote_literal(like.text(0, 0)), pg::quote_literal(like.text(0, 1)), pg::quote_literal(like.text(0, 2))),
-                limits);
+    try {
+      owner.query(fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", pg::quote_identifier(name_),
+                              pg::quote_literal(like.text(0, 0)), pg::quote_literal(like.text(0, 1)), pg::quote_literal(like.text(0, 2))),
+                  limits);
+    } catch (const pg::DatabaseError& error) {
+      if (error.sqlstate() != "42501") throw;
+      throw Failure{error.code(), "the scratch database can't be made: " + error.message(),
+                    fmt::format("ALTER ROLE {} CREATEDB; or another role with --database-url-env NAME and --no-privileges",
+                                owner.query("SELECT quote_ident(current_user)", limits).text(0, 0))};
+    }
   }
   ScratchDatabase(const ScratchDatabase&) = delete;
   ScratchDatabase& operator=(const ScratchDatabase&) = delete;
@@ -112,6 +120,14 @@ void provision_scratch(const Provision& wanted, pg::Connection& live, pg::Connec
   }
 }
 
+// A slot made by a function that a script calls by name is not rolled back, and keeps the server's log for ever.
+std::set<std::string> slots_of(pg::Connection& connection, const Limits& limits) {
+  const auto rows = connection.query("SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical'", limits);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace(rows.text(i, 0));
+  return names;
+}
+
 bool about_privileges(std::string_view object) {
   return object.starts_with("owner of ") || object.starts_with("privilege ") || object.starts_with("default privileges ");
 }
@@ -135,7 +151,7 @@ std::vector<Difference> compare(const Snapshot& live, const Snapshot& replayed, 
   };
   for (const auto& [object, definition] : live) {
     const auto other = replayed.find(object);
-    if (other != replayed.end() && other->second == definition) continue;
+    if (other != replayed.end() && (other->second == definition || as_dumped(other->second) == as_dumped(definition))) continue;
     if (!counts(object)) continue;
     if (other == replayed.end()) differences.push_back({object, definition.empty() ? "there" : definition, ""});
     else differences.push_back({object, definition, other->second});
@@ -153,6 +169,7 @@ Verification verify(const Source& source, pg::Connection& connection, const Prov
   const auto applied = applied_part(source, status(source, connection, false, limits), options.allow_invalid_utf8, verification.left_out);
   drop_abandoned(connection, reporter, limits);
   const auto live = schema_snapshot(connection, limits);
+  const auto slots = slots_of(connection, limits);
   const ScratchDatabase scratch{connection, limits};
   auto replay = pg::Connection::open(scratch.target(), limits);
   provision_scratch(provision, connection, replay, limits);
@@ -166,6 +183,12 @@ Verification verify(const Source& source, pg::Connection& connection, const Prov
     // The runner's hints are about the live database and its history.
     throw Failure{failed.code(), "the replay into a scratch database failed; the live database is as it was\n" + failed.message(),
                   "what the script needs may be there in the live database only: an extension (database.extensions in codops.yaml), data, an object made by hand"};
+  }
+  for (const auto& slot : slots_of(connection, limits)) {
+    if (!slots.contains(slot)) {
+      reporter.warn(fmt::format("the replication slot \"{0}\" is new since the replay began, maybe by a function that a script calls; if nobody else made it: SELECT pg_drop_replication_slot({1})",
+                                slot, pg::quote_literal(slot)));
+    }
   }
   verification.differences = compare(live, schema_snapshot(replay, limits), privileges);
   return verification;

@@ -18,6 +18,8 @@ struct Difference {
   std::string object;
   std::string live, replayed;  // empty: not there
 };
+// Pure. A definition as PostgreSQL would write it once a dump of it was restored.
+std::string as_dumped(std::string_view definition);
 // Pure. Owners and privileges of an object that only one side has go without saying.
 std::vector<Difference> compare(const Snapshot& live, const Snapshot& replayed, bool privileges = true);
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/ascii.hpp"
 #include "lib/health/run.hpp"
 #include "lib/ops/actions.hpp"
 #include "lib/ops/readiness.hpp"
@@ -28,6 +29,7 @@ health::Check front_door_check(const FrontDoorTarget& door, const std::string& n
   if (!door.server_name.empty()) http.request.headers.emplace_back("Host", Secret{door.server_name});
   http.expect_status = health::StatusCodes::parse(door.expect).value_or(health::StatusCodes{});
   http.read_status = false;
+  http.capture = {"location"};
   health::Check check;
   check.name = name;
   check.what = std::move(http);
@@ -43,6 +45,10 @@ class Prove final : public plan::Action {
     if (!context_.front_door) return "no published port to ask: the proxy took the configuration";
     if (Json::parse(step.args).value("fresh", false)) await_front_door(limits.within(proof_time));
     ask_front_door(context_, proof_connections, limits.within(proof_time));
+    if (context_.front_door_redirects) {
+      context_.reporter.warn(fmt::format("{} only redirects to https, and the proxy publishes no such port here: whether the application answers was not seen; front_door: {{url: …}} names where it does",
+                                         io::shown_url(context_.front_door->url)));
+    }
     return fmt::format("{} of {} new connections answered", proof_connections, proof_connections);
   }
   void undo(const plan::Step&, const Limits&) override {}
@@ -95,6 +101,16 @@ class Monitor final : public plan::Action {
 
 }  // namespace
 
+namespace {
+
+// The proxy's own answer, whatever the application does.
+bool leads_to_https(const health::Outcome& outcome) {
+  const auto location = outcome.captured.find("location");
+  return outcome.http_status.value_or(0) / 100 == 3 && location != outcome.captured.end() && ascii_lower(location->second).starts_with("https://");
+}
+
+}  // namespace
+
 void ask_front_door(RunContext& context, int times, const Limits& limits) {
   const auto& door = *context.front_door;
   std::vector<health::Check> checks;
@@ -109,8 +125,20 @@ void ask_front_door(RunContext& context, int times, const Limits& limits) {
     }
     throw Failure{Exit::failed,
                   fmt::format("the front door {} does not answer as expected: {}: {}", io::shown_url(door.url), io::to_string(outcome.stage), outcome.message),
-                  outcome.hint};
+                  outcome.http_status == 401 ? "front_door: {path: …} names a page without a login; front_door: {status: 401} is content with this answer" : outcome.hint};
   }
+  const bool redirects = std::any_of(report.outcomes.begin(), report.outcomes.end(), leads_to_https);
+  if (!redirects || !door.chosen) return;
+  if (door.secure_url.empty()) {
+    context.front_door_redirects = true;
+    return;
+  }
+  auto secure = door;
+  secure.url = std::exchange(secure.secure_url, {});
+  secure.insecure = secure.ca.empty();
+  secure.chosen = false;
+  context.front_door = std::move(secure);
+  ask_front_door(context, times, limits);
 }
 
 std::unique_ptr<plan::Action> prove_action(RunContext& context) { return std::make_unique<Prove>(context); }

@@ -8,6 +8,7 @@
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/objects.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/migrate/folders.hpp"
 #include "lib/migrate/source_archive.hpp"
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/images.hpp"
@@ -21,7 +22,6 @@ using Json = nlohmann::json;
 
 // Below the image's working directory first, then below the root and the usual ones.
 constexpr std::array usual_roots{"/app", "/usr/src/app", "", "/srv/app"};
-constexpr std::array usual_folders{"/prisma/migrations", "/backend/prisma/migrations", "/db/migrations", "/migrations"};
 constexpr std::uint64_t most_bytes = 64U << 20U;
 
 std::vector<std::string> usual_places(const std::optional<engine::docker::ImageDetails>& image) {
@@ -34,7 +34,7 @@ std::vector<std::string> usual_places(const std::optional<engine::docker::ImageD
   }
   std::vector<std::string> places;
   for (const auto& root : roots) {
-    for (const auto* folder : usual_folders) places.push_back(root + folder);
+    for (const auto* folder : migrate::usual_folders) places.push_back(root + "/" + folder);
   }
   return places;
 }
@@ -79,15 +79,20 @@ class ImageView {
   ImageView(const ImageView&) = delete;
   ImageView& operator=(const ImageView&) = delete;
 
-  // nullopt: there is no such folder.
-  std::optional<std::vector<migrate::File>> folder(const std::string& path, const Limits& limits) {
-    std::string tar;
-    const auto keep = [&](std::string_view bytes) {
-      if (tar.size() + bytes.size() > most_bytes) throw Failure{Exit::data, fmt::format("the migrations in {} are too large", path)};
-      tar += bytes;
-    };
-    if (!api_.get_archive(name_, path, keep, limits)) return std::nullopt;
-    return migrate::read_archive(tar);
+  // nullopt: there is no such folder. A symbolic link is followed, as a monorepo's image may have one.
+  std::optional<std::vector<migrate::File>> folder(std::string path, const Limits& limits) {
+    for (int links = 0; links < 8; ++links) {
+      std::string tar;
+      const auto keep = [&](std::string_view bytes) {
+        if (tar.size() + bytes.size() > most_bytes) throw Failure{Exit::data, fmt::format("the migrations in {} are too large", path)};
+        tar += bytes;
+      };
+      if (!api_.get_archive(name_, path, keep, limits)) return std::nullopt;
+      const auto link = migrate::archive_link(tar);
+      if (!link) return migrate::read_archive(tar);
+      path = (std::filesystem::path{path}.parent_path() / *link).lexically_normal().string();
+    }
+    return std::nullopt;
   }
 
  private:

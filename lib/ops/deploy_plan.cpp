@@ -140,7 +140,12 @@ void note_takeovers(plan::Plan& plan, const std::optional<Release>& current, con
   if (!current) return;
   for (const auto& service : next.services) {
     const auto* was = current->service(service.name);
-    if (service.role != Role::stateful || was == nullptr || !is_of_others(*was)) continue;
+    if (was == nullptr || !is_of_others(*was)) continue;
+    if (service.role == Role::stateless && was->members.size() > service.members.size() && !service.members.empty()) {
+      plan.warnings.push_back(fmt::format("{} runs {} times, by hand (--scale), and gets {} as the compose file says: deploy.replicas there, or codops scale {} {}={} afterwards", service.name, was->members.size(),
+                                          service.members.size(), next.environment, service.name, was->members.size()));
+    }
+    if (service.role != Role::stateful) continue;
     for (const auto& member : service.members) {
       const bool stays = std::find(was->members.begin(), was->members.end(), member) != was->members.end();
       if (stays) plan.notes.push_back(fmt::format("{} is {}, which codops did not make: it is taken over as it runs", service.name, member.container));

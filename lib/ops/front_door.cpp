@@ -69,15 +69,21 @@ std::optional<FrontDoorTarget> front_door_of(Host& host, const Desired& desired)
     if (!has_path) door.url += path;
     return door;
   }
+  door.chosen = !environment.front_door.status;
   const auto ports = published_ports(desired, environment.proxy.service);
   const auto plain = std::find_if(ports.begin(), ports.end(), [](const auto& port) { return !speaks_tls(port.container); });
   if (ports.empty()) return std::nullopt;
   const auto& port = plain == ports.end() ? ports.front() : *plain;
-  auto address = port.host_ip;
-  if (host.remote()) address = engine_host(host.api().client().endpoint().shown);
-  else if (address.empty() || address == "0.0.0.0" || address == "::") address = "127.0.0.1";
+  const auto url_of = [&](const Published& published) {
+    auto address = published.host_ip;
+    if (host.remote()) address = engine_host(host.api().client().endpoint().shown);
+    else if (address.empty() || address == "0.0.0.0" || address == "::") address = "127.0.0.1";
+    return fmt::format("{}://{}:{}{}", speaks_tls(published.container) ? "https" : "http", address.find(':') == std::string::npos ? address : "[" + address + "]", published.host_port, path);
+  };
   const bool tls = speaks_tls(port.container);
-  door.url = fmt::format("{}://{}:{}{}", tls ? "https" : "http", address.find(':') == std::string::npos ? address : "[" + address + "]", port.host_port, path);
+  door.url = url_of(port);
+  const auto secure = std::find_if(ports.begin(), ports.end(), [](const auto& published) { return speaks_tls(published.container); });
+  if (!tls && secure != ports.end()) door.secure_url = url_of(*secure);
   // By address and without a name from the user there is nothing that a certificate could be checked against.
   door.insecure = tls && door.ca.empty();
   return door;

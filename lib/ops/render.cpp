@@ -392,6 +392,10 @@ class Renderer {
   void warn_of_direct_ports() {
     for (const auto& service : desired_.services) {
       if (service.role != Role::exclusive) continue;
+      const auto& declared = project_.services.at(service.name);
+      const bool told_to_stop = declared.deploy && declared.deploy->update_config && declared.deploy->update_config->order == "stop-first" && declared.ports.empty() &&
+                                declared.container_name.empty() && declared.network_mode.empty();
+      if (told_to_stop) continue;  // as its own definition has it
       desired_.warnings.push_back(fmt::format(
           "{} publishes a port or has a fixed name: not zero-downtime. Put nginx before it: proxy: {{service: nginx, upstreams: /etc/nginx/upstreams}} "
           "in codops.yaml and \"include /etc/nginx/upstreams/*.conf;\" in its http {{}} block", service.name));

@@ -26,6 +26,8 @@ struct FrontDoorTarget {
   std::string ca;           // PEM file; empty: the system's
   bool insecure{false};     // the default door is loopback: what counts there is the answer, not the name
   std::string expect{"200-399"};  // status codes
+  bool chosen{false};             // by convention: nobody said that this door is the right one
+  std::string secure_url;         // of a default door that speaks plain HTTP: where the same front speaks TLS; empty: nowhere
 };
 
 struct RunContext {
@@ -62,6 +64,7 @@ struct RunContext {
   std::set<std::string> stops_begun;
   bool had_traffic{false};  // the new set, before traffic was led back from it
   int front_door_asked{0}, front_door_answered{0};
+  bool front_door_redirects{false};  // to https, which nobody here answers
   std::map<std::string, Milliseconds> engine_time;  // per step, spent in the engine's create, start and stop calls
 
   std::string blob(const std::string& sha256, const Limits& limits);

@@ -112,6 +112,22 @@ check "a folder too large to travel: told" grep -q 'do not travel' "$WORK/plan"
 code=0
 "$CODOPS" deploy test v1.1.0 --allow-downtime >"$WORK/out" 2>&1 || code=$?
 expect "and mounted as it is" "$code $(curl -sS -m 5 -o /dev/null -w '%{size_download}' "$FRONT/static/large.bin")" "0 17000000"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout conf.d/tls.key -out conf.d/tls.crt -subj /CN=localhost -days 2 2>/dev/null
+secure() { # WHAT THE TLS SERVER DOES
+  printf '%s\n' 'server { listen 80; return 301 https://$host$request_uri; }' \
+    "server { listen 443 ssl; ssl_certificate conf.d/tls.crt; ssl_certificate_key conf.d/tls.key; location / { $1 } }" >conf.d/site.conf
+}
+secure 'proxy_pass http://web;'
+"$CODOPS" deploy test v1.0.0 >"$WORK/out" 2>&1 || cat "$WORK/out"
+check "a front that leads to https, which is elsewhere: told" grep -q 'only redirects to https' "$WORK/out"
+sed -i 's#ports: .*#ports: ["127.0.0.1:18797:80", "127.0.0.1:18798:443"]#' docker-compose.prod.yml
+code=0
+"$CODOPS" deploy test v1.0.0 --allow-downtime >"$WORK/out" 2>&1 || code=$?
+expect "where it is here, it is asked there" "$code $(grep -c 'only redirects' "$WORK/out")" "0 0"
+secure 'return 500;'
+code=0
+"$CODOPS" deploy test v1.1.0 >"$WORK/out" 2>&1 || code=$?
+expect "what answers badly behind a redirect is moved back" "$code $(grep -c '18798.*HTTP 500' "$WORK/out")" "5 1"
 "$CODOPS" down test --yes >"$WORK/out" 2>&1 || cat "$WORK/out"
 expect "down leaves no folder behind" "$(docker volume ls -q --filter "label=codops.files=$PROJECT")" ""
 finish

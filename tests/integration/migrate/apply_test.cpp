@@ -138,18 +138,3 @@ TEST_CASE("migrate: status knows applied, pending, edited, missing, failed, out 
   db.run("INSERT INTO _prisma_migrations(id, checksum, migration_name) VALUES ('x', 'y', '2_b')");
   CHECK(status().exit() == Exit::failed);
 }
-
-TEST_CASE("migrate: down runs the down script and forgets the row, in one transaction") {
-  auto* server = PostgresServer::shared();
-  if (server == nullptr) return;
-  Database db{*server};
-  std::vector files{sql("1_a", "CREATE TABLE a(id int);"), sql("2_b", "CREATE TABLE b(id int);"), migrate::File{"2_b/down.sql", "DROP TABLE b;"}};
-  up(db, files);
-  Heard heard;
-  const auto source = migrate::recognise(files);
-  CHECK(migrate::down(source, db.connection, 1, "", {}, heard, soon()).applied.size() == 1);
-  CHECK(db.history() == "1_a f- 1\n");
-  CHECK(db.value("SELECT to_regclass('b') IS NULL") == "t");
-  CHECK(failure_of([&] { migrate::down(source, db.connection, 1, "", {}, heard, soon()); }).message().find("no down script") != std::string::npos);
-  CHECK(up(db, files).applied.size() == 1);
-}

@@ -72,6 +72,31 @@ TEST_CASE("migrate: Flyway's versions 1 and 1.0 are one; down passes a repeatabl
   CHECK(up(db, files).applied.size() == 1);
 }
 
+TEST_CASE("migrate: golang-migrate's one row is neither set back nor over a gap by resolve") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  std::vector<migrate::File> files;
+  for (const std::string n : {"1", "2", "3", "4"}) files.push_back({n + "_m.up.sql", "CREATE TABLE t" + n + "(id int);"});
+  migrate::Options until;
+  until.until = "2";
+  up(db, files, until);
+  Heard heard;
+  const auto source = migrate::recognise(files);
+  const auto at = [&] { return db.value("SELECT version || ' ' || dirty FROM schema_migrations"); };
+  const auto resolved = [&](const std::string& name) { return failure_of([&] { migrate::resolve_applied(source, db.connection, name, {}, heard, soon()); }).message(); };
+  CHECK(resolved("1_m").find("P3008") != std::string::npos);
+  CHECK(resolved("2").find("P3008") != std::string::npos);
+  CHECK(resolved("4_m").find("\"3_m\" before it is not") != std::string::npos);
+  CHECK(at() == "2 false");
+  db.run("UPDATE schema_migrations SET version = 3, dirty = true");
+  CHECK(resolved("4_m").find("\"3_m\" before it is not") != std::string::npos);
+  migrate::resolve_applied(source, db.connection, "3_m", {}, heard, soon());
+  CHECK(at() == "3 false");
+  CHECK(migrate::baseline(source, db.connection, "4_m", {}, heard, soon()) == std::vector<std::string>{"4_m"});
+  CHECK(at() == "4 false");
+}
+
 TEST_CASE("migrate: golang-migrate's row at a version that no file has stops everything") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
@@ -226,4 +251,106 @@ TEST_CASE("db init: makes role, database, extensions and grants once, waits for 
   CHECK(again.made.empty());
   CHECK(again.unchanged.size() == first.made.size() + first.unchanged.size());
   CHECK(heard.notes.find("c4nary") == std::string::npos);
+}
+
+TEST_CASE("db init: by an administrator that is no superuser") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  auto admin = pg::Connection::open(server->local(), soon());
+  admin.run("CREATE ROLE init_admin LOGIN CREATEDB CREATEROLE PASSWORD 'pw'", soon());
+  auto target = server->tcp("postgres");
+  target.user = "init_admin";
+  target.password = Secret{"pw"};
+  const migrate::Provision wanted{"init_shop", "init_owner", Secret{"pg-c4nary-owner"}, {"pgcrypto"}};
+  Heard heard;
+  CHECK(migrate::provision(wanted, target, heard, soon()).made.size() >= 4);
+  CHECK(migrate::provision(wanted, target, heard, soon()).made.empty());
+  CHECK(admin.query("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'init_shop'", soon()).text(0, 0) == "init_owner");
+  admin.run("ALTER ROLE init_admin NOCREATEROLE", soon());
+  const auto failed = failure_of([&] { migrate::provision({"init_shop", "init_other", {}, {}}, target, heard, soon()); });
+  CHECK(failed.message().find("role \"init_other\": permission denied") != std::string::npos);
+  CHECK(failed.hint().find("--admin-url-env") != std::string::npos);
+  admin.run("DROP DATABASE init_shop", soon());
+  admin.run("DROP ROLE init_owner; DROP ROLE init_admin", soon());
+}
+
+TEST_CASE("migrate: golang-migrate's table of another name, as its URL says") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  const std::vector<migrate::File> files{{"1_a.up.sql", "CREATE TABLE t(id int);"}, {"2_b.up.sql", "INSERT INTO t VALUES (2);"}};
+  const auto applied = [&](const std::string& parameters) {
+    auto connection = pg::Connection::open(pg::parse_target(server->url(db.name) + parameters), soon());
+    Heard heard;
+    return migrate::apply(files, connection, {}, heard, soon()).applied.size();
+  };
+  db.run("CREATE SCHEMA ops; CREATE TABLE my_migs(version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO my_migs VALUES (1, false); CREATE TABLE t(id int)");
+  CHECK(applied("?sslmode=disable&x-migrations-table=my_migs&x-statement-timeout=5000") == 1);
+  CHECK(db.value("SELECT version || ' ' || dirty FROM my_migs") == "2 false");
+  db.run("ALTER TABLE my_migs SET SCHEMA ops");
+  CHECK(applied("?x-migrations-table=%22ops%22.%22my_migs%22&x-migrations-table-quoted=1") == 0);
+  CHECK(db.value("SELECT to_regclass('schema_migrations') IS NULL") == "t");
+}
+
+TEST_CASE("migrate: Flyway's history is not begun in a schema that has something in it") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  const std::vector<migrate::File> files{{"V1__a.sql", "CREATE TABLE IF NOT EXISTS a(id int); INSERT INTO a VALUES (1);"}};
+  for (const auto* there : {"CREATE TABLE a(id int)", "CREATE VIEW v AS SELECT 1", "CREATE TYPE e AS ENUM ('x')", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE SEQUENCE s"}) {
+    Database db{*server};
+    db.run(there);
+    const auto failed = failure_of([&] { up(db, files); });
+    CHECK(failed.message().find("is not empty") != std::string::npos);
+    CHECK(failed.hint().find("baseline") != std::string::npos);
+    CHECK(db.value("SELECT to_regclass('flyway_schema_history') IS NULL") == "t");
+  }
+  Database db{*server};
+  db.run("CREATE EXTENSION citext");
+  CHECK(up(db, files).applied.size() == 1);
+}
+
+TEST_CASE("migrate: what Flyway's validate refuses stops a run of its scripts") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  std::vector<migrate::File> files{{"V1__a.sql", "CREATE TABLE a(id int);"}, {"V3__c.sql", "CREATE TABLE c(id int);"}};
+  up(db, files);
+  files.push_back({"V2__b.sql", "CREATE TABLE b(id int);"});
+  CHECK(failure_of([&] { up(db, files); }).message().find("\"V2__b\" is not applied here") != std::string::npos);
+  files.push_back({"flyway.conf", "flyway.outOfOrder = true\n"});
+  CHECK(up(db, files).applied.size() == 1);
+  files[0].content = "CREATE TABLE a(id bigint);";
+  files.push_back({"V4__d.sql", "CREATE TABLE d(id int);"});
+  const auto edited = failure_of([&] { up(db, files); });
+  CHECK(edited.code() == Exit::data);
+  CHECK(edited.message().find("\"V1__a\" is applied here") != std::string::npos);
+  CHECK(failure_of([&] { migrate::pending(migrate::recognise(files), db.connection, {}, soon()); }).code() == Exit::data);
+  files[3].content = "flyway.validateOnMigrate=false\n";
+  CHECK(up(db, files).applied.size() == 1);
+  files.erase(files.begin());
+  files[2].content = "";
+  CHECK(failure_of([&] { up(db, files); }).message().find("no such file") != std::string::npos);
+}
+
+TEST_CASE("migrate: a role that may use the schema and nothing else of the database") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  db.run("CREATE ROLE schema_only LOGIN PASSWORD 'pw'");
+  auto target = server->tcp(db.name);
+  target.user = "schema_only";
+  target.password = Secret{"pw"};
+  for (const auto& files : std::vector<std::vector<migrate::File>>{{sql("1_a", "CREATE TABLE a1(id int);")},
+                                                                   {{"1_a.sql", "-- migrate:up\nCREATE TABLE a2(id int);"}},
+                                                                   {{"1_a.up.sql", "CREATE TABLE a3(id int);"}},
+                                                                   {{"V1__a.sql", "CREATE TABLE a4(id int);"}}}) {
+    db.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO schema_only");
+    auto connection = pg::Connection::open(target, soon());
+    Heard heard;
+    const auto failed = failure_of([&] { migrate::apply(files, connection, {}, heard, soon()); });
+    CHECK(failed.hint().find("GRANT USAGE, CREATE ON SCHEMA \"public\" TO schema_only") != std::string::npos);
+    db.run("GRANT CREATE ON SCHEMA public TO schema_only");
+    CHECK(migrate::apply(files, connection, {}, heard, soon()).applied.size() == 1);
+  }
+  db.run("DROP OWNED BY schema_only; DROP ROLE schema_only");
 }

@@ -138,3 +138,61 @@ TEST_CASE("migrate verify: a scratch database that a killed run left is dropped,
   db.run("DROP DATABASE codops_verify_66666666_0000ab");
   db.run("DROP DATABASE codops_verify_mine");
 }
+
+TEST_CASE("migrate verify: a database that was dumped and restored is what its migrations say; all of a definition counts") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  Heard heard;
+  const std::vector files{sql("1_a",
+                              "CREATE TABLE orders(id int, status varchar(20) NOT NULL CHECK (status IN ('new','paid')), c varchar(3) CHECK (c NOT IN ('x''', 'y,')));\n"
+                              "CREATE INDEX open ON orders(id) WHERE status IN ('new','paid');\nCREATE VIEW v AS SELECT id FROM orders WHERE status IN ('new','paid');\n"
+                              "CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM orders WHERE status = ANY (ARRAY['new','paid']);\nALTER TABLE orders ENABLE ROW LEVEL SECURITY;\n"
+                              "CREATE POLICY pol ON orders USING (status IN ('new','paid'));\nCREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ begin return new; end $$;\n"
+                              "CREATE TRIGGER tr BEFORE UPDATE ON orders FOR EACH ROW WHEN (NEW.status IN ('new','paid')) EXECUTE FUNCTION f();\n"
+                              "CREATE DOMAIN dm AS varchar(5) CHECK (VALUE IN ('a','b'));")};
+  up(db, files);
+  Database restored{*server};
+  const auto dump = server->folder() + "/verify.sql";
+  const auto reaching = [&](const std::string& name, std::vector<std::string> arguments) {
+    for (const auto& one : {std::string{"-h"}, server->folder(), std::string{"-p"}, std::to_string(server->port()), std::string{"-U"}, std::string{"postgres"}, std::string{"-d"}, name}) arguments.push_back(one);
+    return arguments;
+  };
+  PostgresServer::program("pg_dump", reaching(db.name, {"-f", dump}));
+  PostgresServer::program("psql", reaching(restored.name, {"-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", dump}));
+  const std::string check = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'orders_status_check'";
+  CHECK(restored.value(check) != db.value(check));
+  const auto text = verified(restored, files, heard);
+  CAPTURE(text);
+  CHECK(text.find("is what they say") != std::string::npos);
+  // Behind the 63rd character, which is where a name ends.
+  restored.run("CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ begin return old; end $$");
+  CHECK(verified(restored, files, heard).find("~ function public.f()") != std::string::npos);
+}
+
+TEST_CASE("migrate verify: a replication slot is not made again") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  Heard heard;
+  const std::vector files{sql("1_a", "CREATE TABLE a(id int);\nSELECT pg_create_physical_replication_slot('verify_slot', true);\nDO $$ BEGIN PERFORM pg_replication_origin_create('verify_origin'); END $$;")};
+  up(db, files);
+  for (const auto* drop : {"SELECT 1", "SELECT pg_drop_replication_slot('verify_slot')"}) {
+    db.run(drop);
+    const auto before = db.value("SELECT count(*) FROM pg_replication_slots");
+    const auto text = verified(db, files, heard);
+    CHECK(text.find("is what they say") != std::string::npos);
+    CHECK(text.find("1_a/migration.sql:2:1: pg_create_physical_replication_slot()") != std::string::npos);
+    CHECK(text.find("1_a/migration.sql:3:1: pg_replication_origin_create()") != std::string::npos);
+    CHECK(db.value("SELECT count(*) FROM pg_replication_slots") == before);
+  }
+  db.run("SELECT pg_replication_origin_drop('verify_origin')");
+  // Where no parser sees it, it is said at least.
+  const std::vector hidden{sql("1_a", "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ SELECT pg_create_physical_replication_slot('verify_hidden') $$;"), sql("2_b", "SELECT f();")};
+  Database other{*server};
+  up(other, hidden);
+  other.run("SELECT pg_drop_replication_slot('verify_hidden')");
+  verified(other, hidden, heard);
+  CHECK(heard.has("\"verify_hidden\" is new"));
+  other.run("SELECT pg_drop_replication_slot('verify_hidden')");
+}

@@ -25,6 +25,18 @@ TEST_CASE("postgres target: URL, Prisma's parameters, key=value") {
   CHECK(parse_target("host=h user=u dbname=d\n").database == "d");
 }
 
+TEST_CASE("postgres target: golang-migrate's own parameters") {
+  const auto plain = parse_target("postgres://u@h/d?sslmode=disable&x-migrations-table=my_migs&x-multi-statement=true&x-statement-timeout=5");
+  CHECK(plain.history_table == "my_migs");
+  CHECK(plain.history_schema.empty());
+  CHECK(plain.options == std::map<std::string, std::string>{{"sslmode", "disable"}});
+  const auto quoted = parse_target("postgres://u@h/d?x-migrations-table-quoted=1&x-migrations-table=%22ops%22.%22my%20migs%22");
+  CHECK(quoted.history_schema == "ops");
+  CHECK(quoted.history_table == "my migs");
+  CHECK(parse_target("postgres://u@h/d?x-migrations-table-quoted=false&x-migrations-table=%22a%22").history_table == "\"a\"");
+  CHECK_THROWS_AS(parse_target("postgres://u@h/d?x-migrations-table-quoted=true&x-migrations-table=a"), Failure);
+}
+
 TEST_CASE("postgres target: what can't be read is named, the password never shown") {
   for (const char* text : {"postgresql://u:c4nary%zz@h/d", "postgresql://u:c4nary@h:99x/d", "mysql://u:c4nary@h/d",
                            "postgresql://u:c4nary@h/d?shcema=x", "c4nary", ""}) {

@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/files.hpp"
 #include "lib/io/tar.hpp"
 #include "lib/migrate/mode.hpp"
 #include "lib/migrate/source.hpp"
@@ -40,6 +43,8 @@ TEST_CASE("migrate order: accented letters stand with their letter, as Node sort
   std::stable_sort(mixed.begin(), mixed.end(), [](const auto& a, const auto& b) { return locale_compare(a, b) < 0; });
   CHECK(mixed == sorted);
   CHECK(locale_compare("e\xCC\x81", "\xC3\xA9") == 0);  // in two characters or in one
+  const std::vector<std::string> signs{"1_~", "1_😀", "1_$", "1_0", "1_中"};
+  for (std::size_t i = 1; i < signs.size(); ++i) CHECK(locale_compare(signs[i - 1], signs[i]) < 0);
 }
 
 TEST_CASE("migrate source: the four layouts by their shape") {
@@ -120,6 +125,38 @@ TEST_CASE("migrate source: out of an image's archive, as out of the checkout") {
   REQUIRE(source.migrations.size() == 2);
   CHECK(source.migrations[0].script == "SELECT 1;");
   CHECK(source.migrations[1].script_missing);
+
+  // One file under two names; a hidden folder with a script.
+  const auto link = [](const std::string& path, const std::string& target, Kind kind) {
+    io::TarEntry entry{path, "", 0644, kind};
+    entry.link_target = target;
+    return entry;
+  };
+  entries.push_back(link("migrations/2_empty/migration.sql", "migrations/1_a/migration.sql", Kind::hardlink));
+  entries.push_back({"migrations/.hid/migration.sql", "SELECT 3;"});
+  const auto more = recognise(read_archive(io::write_tar(entries)));
+  REQUIRE(names_of(more) == std::vector<std::string>{".hid", "1_a", "2_empty"});
+  CHECK(more.migrations[2].script == "SELECT 1;");
+  CHECK_FALSE(archive_link(io::write_tar(entries)));
+  CHECK(archive_link(io::write_tar({link("migrations", "../db/migrations", Kind::symlink)})) == "../db/migrations");
+}
+
+TEST_CASE("migrate source: a folder is read to where its tool reads it") {
+  const io::TemporaryFolder folder;
+  const auto write = [&](const std::string& path) {
+    const auto whole = std::filesystem::path{folder.path()} / path;
+    std::filesystem::create_directories(whole.parent_path());
+    std::ofstream{whole} << "SELECT 1;";
+  };
+  for (const auto* path : {"flyway/V1__a.sql", "flyway/2024/q1/V2__b.sql", "flyway/2025/V3__c.sql", "flyway/2025/q1/deep/down/R__r.sql", "flyway/2025/q1/notes.sql", "prisma/1_a/migration.sql",
+                           "prisma/.hid/migration.sql", "prisma/.idea/x.sql", "prisma/2_b/migration.sql"}) {
+    write(path);
+  }
+  const auto root = std::filesystem::path{folder.path()};
+  CHECK(names_of(recognise(read_folder((root / "flyway").string()))) == std::vector<std::string>{"V1__a", "2024/q1/V2__b", "2025/V3__c", "2025/q1/deep/down/R__r"});
+  CHECK(names_of(recognise(read_folder((root / "prisma").string()))) == std::vector<std::string>{".hid", "1_a", "2_b"});
+  std::filesystem::create_directory_symlink("..", root / "flyway/2024/loop");
+  CHECK_THROWS_AS(read_folder((root / "flyway").string()), Failure);
 }
 
 TEST_CASE("migrate source: Flyway's versions are compared as numbers, its placeholders are refused") {

@@ -329,6 +329,9 @@ TEST_CASE("migrate progress: its text is read back, other logs are not taken for
   CHECK(back->digest == "abc");
   CHECK(back->notes == R"({"at":2})");
   CHECK(back->error == "boom\nline two");
+  progress.taking_back = true;
+  CHECK(progress_from(to_text(progress))->taking_back);
+  CHECK_FALSE(back->taking_back);
   CHECK_FALSE(progress_from("Database error code: 42P01"));
   CHECK_FALSE(progress_from(""));
 }
@@ -375,6 +378,11 @@ TEST_CASE("db init: the SQL shows no password, names are quoted") {
   CHECK(sql.find("c4nary") == std::string::npos);
   CHECK(sql.find("CREATE DATABASE \"sh\"\"op\" OWNER \"ann\"") != std::string::npos);
   CHECK(sql.find("PASSWORD '***'") != std::string::npos);
+}
+
+TEST_CASE("migrate verify: an IN list before and after a dump") {
+  CHECK(as_dumped("CHECK (((s)::text = ANY ((ARRAY['a''b'::character varying, f(x, 'y]')])::text[])))") == "CHECK (((s)::text = ANY (ARRAY[('a''b'::character varying)::text, (f(x, 'y]'))::text])))");
+  for (const auto* same : {"ANY (ARRAY[1, 2])", "x = (ARRAY[1, 2])[1]", "f((ARRAY[1]))", "(ARRAY['a", "(ARRAY['a'::text])::text", "'(ARRAY['", ""}) CHECK(as_dumped(same) == same);
 }
 
 TEST_CASE("migrate verify: what differs, on which side") {
