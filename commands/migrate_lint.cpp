@@ -32,6 +32,9 @@ class MigrateLint final : public Command {
     std::optional<io::postgres::Connection> connection;
     const auto migrations = chosen(services, environment, source, connection);
     migrate::LintOptions rules{timeouts_, migrate::constrained_domains(source.migrations), {}};
+    if (connection) {
+      for (auto& name : migrate::constrained_domains(*connection, services.limits())) rules.domains.push_back(std::move(name));
+    }
     if (connection) rules.absent = [&](const migrate::Name& table) { return !migrate::has_table(*connection, table, services.limits()); };
     for (const auto& migration : migrations) {
       auto found = migrate::lint(migration, rules);

@@ -252,6 +252,10 @@ std::vector<Effect> raw_effects(const Parsed& statement, const Catalog& catalog)
     case Kind::drop_trigger: effects.push_back({statement.table, Lock::access_exclusive, Work::metadata, "loses a trigger"}); break;
     case Kind::create_policy:
     case Kind::create_rule: effects.push_back({statement.table, Lock::access_exclusive, Work::metadata, "gets or loses a rule"}); break;
+    case Kind::comment: each(Lock::share_update_exclusive, Work::metadata, "gets a comment"); break;
+    case Kind::create_view:
+      if (statement.or_replace && facts_of(catalog, statement.object()).exists) each(Lock::access_exclusive, Work::metadata, "is replaced");
+      break;
     case Kind::create_statistics: each(Lock::share_update_exclusive, Work::metadata, "gets statistics"); break;
     case Kind::vacuum:
       for (const auto& name : statement.objects) {

@@ -132,6 +132,8 @@ class CatalogReader {
   std::set<std::string> looked_;  // tables of which all is known, not only the size
 };
 
+// Those of the database with NOT NULL or CHECK.
+std::vector<Name> constrained_domains(io::postgres::Connection& connection, const Limits& limits);
 bool has_table(io::postgres::Connection& connection, const Name& table, const Limits& limits);
 
 // What apply() would run and what that means for others. Reads only. Indexes that are dropped are looked up for their table.

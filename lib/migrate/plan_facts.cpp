@@ -109,6 +109,12 @@ bool same_table(const Name& a, const Name& b) { return a.name == b.name && (a.sc
 
 }  // namespace
 
+std::vector<Name> constrained_domains(pg::Connection& connection, const Limits& limits) {
+  return names_of(connection.query("SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND n.nspname <> 'information_schema' AND "
+                                   "(t.typnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid))",
+                                   limits));
+}
+
 bool has_table(pg::Connection& connection, const Name& table, const Limits& limits) {
   return connection.query("SELECT to_regclass($1) IS NOT NULL", {quoted(table)}, limits).boolean(0, 0);
 }

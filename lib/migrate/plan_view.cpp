@@ -109,6 +109,9 @@ PlannedStatement plan_statement(Parsed& parsed, CatalogReader& reader, const std
     statement.takes += takes;
   }
   statement.unseen = unseen_in(parsed, reader.catalog());
+  using Kind = Parsed::Kind;
+  const bool along = parsed.cascade && (parsed.kind == Kind::drop_routine || parsed.kind == Kind::drop_other || parsed.kind == Kind::drop_view);
+  if (along && statement.unseen.empty()) statement.unseen = "CASCADE drops what depends on it";
   if (!statement.unseen.empty()) statement.known = Known::at_least;
   return statement;
 }

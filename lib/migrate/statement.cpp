@@ -357,7 +357,10 @@ void read_statement(Words& words, Parsed& parsed) {
     parsed.kind = Kind::select;
     parsed.calls = free_calls(words);
   }
-  else if (words.accept("comment")) parsed.kind = Kind::comment;
+  else if (words.accept({"comment", "on", "table"})) {
+    parsed.kind = Kind::comment;
+    parsed.objects.push_back(words.name());
+  } else if (words.accept("comment")) parsed.kind = Kind::comment;
   else if (words.accept("grant") || words.accept("revoke")) parsed.kind = Kind::grant;
 }
 

@@ -48,6 +48,8 @@ CREATE TABLE parted_rest PARTITION OF parted DEFAULT;
 INSERT INTO parted SELECT g, g, 'v', 1 FROM generate_series(1, 2500) g;
 CREATE TABLE fresh(id bigint, k int NOT NULL, v varchar(10), w int);
 INSERT INTO fresh SELECT g, g, 'v', 1 FROM generate_series(3000, 3100) g;
+CREATE UNIQUE INDEX fresh_k ON fresh(k);
+CREATE UNIQUE INDEX fresh_id ON fresh(id);
 CREATE TABLE parent(id int, v varchar(10), x int, CHECK (x IS NOT NULL) NO INHERIT);
 CREATE TABLE child() INHERITS (parent);
 INSERT INTO child SELECT g, 'v', 1 FROM generate_series(1, 700) g;
@@ -110,6 +112,8 @@ const std::vector<Row>& statements() {
       {"ALTER TABLE big ADD CONSTRAINT x FOREIGN KEY (a) REFERENCES ref(id)"}, {"ALTER TABLE big ADD CONSTRAINT x FOREIGN KEY (a) REFERENCES ref(id) NOT VALID"}, {"ALTER TABLE big DROP CONSTRAINT n_or"},
       {"ALTER TABLE big DROP CONSTRAINT big_t_fkey"}, {"ALTER TABLE big ADD UNIQUE (a, id)"}, {"ALTER TABLE big ADD UNIQUE USING INDEX big_h"}, {"ALTER TABLE ref DROP CONSTRAINT ref_pkey CASCADE", more_allowed},
       {"ALTER TABLE fresh ADD PRIMARY KEY (id)"}, {"ALTER TABLE big ADD EXCLUDE USING btree (id WITH =)"}, {"ALTER TABLE big RENAME CONSTRAINT n_or TO n_or2"}, {"ALTER TABLE big ALTER CONSTRAINT big_t_fkey DEFERRABLE", more_allowed},
+      {"ALTER TABLE fresh ADD PRIMARY KEY USING INDEX fresh_k"}, {"ALTER TABLE fresh ADD PRIMARY KEY USING INDEX fresh_id"}, {"ALTER TABLE big ADD CONSTRAINT x FOREIGN KEY (a) REFERENCES big(id)"},
+      {"ALTER TABLE big ALTER i TYPE bigint, ALTER b TYPE text, DROP COLUMN c"}, {"ALTER TABLE big ADD COLUMN IF NOT EXISTS a int"}, {"ALTER TABLE big DROP COLUMN IF EXISTS zz"},
       // the table's properties
       {"ALTER TABLE big SET ACCESS METHOD heap2"}, {"ALTER TABLE pairs SET UNLOGGED"}, {"ALTER TABLE big SET TABLESPACE pg_default", more_allowed}, {"ALTER TABLE big SET (fillfactor = 80)"}, {"ALTER TABLE big RESET (fillfactor)"},
       {"ALTER TABLE big CLUSTER ON big_pkey"}, {"ALTER TABLE big SET WITHOUT CLUSTER"}, {"ALTER TABLE big DISABLE TRIGGER ALL"}, {"ALTER TABLE big ENABLE TRIGGER USER"}, {"ALTER TABLE big ENABLE ROW LEVEL SECURITY"},
@@ -121,10 +125,14 @@ const std::vector<Row>& statements() {
       {"ALTER TABLE parted DETACH PARTITION parted_1"}, {"DROP TABLE parted_1"}, {"ALTER TABLE parted_1 ADD CONSTRAINT x CHECK (k >= 0)"}, {"ALTER TABLE parted_2 ALTER v SET NOT NULL"}, {"TRUNCATE parted"},
       {"ALTER TABLE parent ALTER v TYPE int USING 1"}, {"ALTER TABLE parent ALTER id SET NOT NULL"}, {"ALTER TABLE parent ALTER x SET NOT NULL"}, {"CREATE INDEX ON parent(id)", more_allowed}, {"ALTER TABLE parent ADD UNIQUE (id)", more_allowed},
       {"ALTER TABLE child ALTER id SET NOT NULL"}, {"ALTER TABLE parent ADD n1 posint"},
+      {"ALTER TABLE parted DETACH PARTITION parted_2"}, {"ALTER TABLE parted RENAME v TO v2"}, {"ALTER TABLE parted DROP COLUMN w"}, {"ALTER TABLE parted ADD CONSTRAINT x CHECK (k > 0) NOT VALID"},
+      {"ALTER TABLE parent ADD CONSTRAINT x CHECK (id > 0)"}, {"ALTER TABLE parent ADD CONSTRAINT x CHECK (id > 0) NO INHERIT", more_allowed}, {"ALTER TABLE parent RENAME v TO v2"},
       // domains and types
       {"ALTER DOMAIN posint ADD CONSTRAINT x CHECK (VALUE < 1000000)"}, {"ALTER DOMAIN posint ADD CONSTRAINT x CHECK (VALUE < 1000000) NOT VALID"}, {"ALTER DOMAIN posint SET NOT NULL"}, {"ALTER DOMAIN posint DROP CONSTRAINT posint_check"},
       {"DROP DOMAIN over_posint CASCADE"}, {"DROP TYPE pair CASCADE"}, {"ALTER TYPE pair ADD ATTRIBUTE z int"},
       // other statements
+      {"COMMENT ON TABLE big IS 'x'"}, {"CREATE OR REPLACE VIEW seen AS SELECT id FROM big"}, {"ALTER INDEX big_h RENAME TO x"}, {"ALTER INDEX big_h SET (fillfactor = 80)"}, {"ALTER INDEX big_h SET TABLESPACE pg_default"},
+      {"ALTER TABLE big FORCE ROW LEVEL SECURITY"}, {"ALTER TABLE big ENABLE REPLICA TRIGGER big_trigger"}, {"GRANT SELECT ON big TO PUBLIC"},
       {"CREATE UNIQUE INDEX ON big(id, a)"}, {"DROP INDEX big_h"}, {"REINDEX TABLE ref"}, {"REINDEX INDEX big_h"}, {"CREATE TABLE other(id int REFERENCES ref(id))"}, {"DROP TABLE leaf"}, {"DROP TABLE ref CASCADE"}, {"TRUNCATE leaf, pairs"},
       {"TRUNCATE ref CASCADE"}, {"CREATE TRIGGER x AFTER INSERT ON big FOR EACH ROW EXECUTE FUNCTION noop()"}, {"DROP TRIGGER big_trigger ON big"}, {"CREATE POLICY x ON big"}, {"DROP POLICY big_policy ON big"},
       {"ALTER POLICY big_policy ON big RENAME TO x"}, {"ALTER TRIGGER big_trigger ON big RENAME TO x"}, {"CREATE RULE x AS ON DELETE TO pairs DO INSTEAD NOTHING"}, {"CREATE STATISTICS st ON a, c FROM big"}, {"CLUSTER ref USING ref_pkey"},
