@@ -220,7 +220,11 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   auto current = serving(observed, desired.project);
   const bool on_record = current && is_on_record(observed, *current);
   if (current && current->adopted && !on_record) current = as_adopted(std::move(*current), desired.environment, desired.services);
-  if (current) add_unrecorded(*current, desired.services, observed);
+  std::vector<std::string> left;
+  if (current) {
+    add_unrecorded(*current, desired.services, observed);
+    left = add_left_data(*current, desired.services, observed);
+  }
   Release& next = planned.next;
   next.number = std::max(highest_release(observed), current ? current->number : 0) + 1;
   next.version = desired.version;
@@ -236,6 +240,7 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   next.config_hash = config_hash_of(next);
   planned.plan = empty_plan(desired.environment, current, next, options);
   planned.plan.notes = desired.notes;
+  planned.plan.notes.insert(planned.plan.notes.end(), left.begin(), left.end());
   planned.plan.warnings = desired.warnings;
   note_takeovers(planned.plan, current, next);
   note_carried(planned.plan, current, next, observed);
@@ -255,7 +260,9 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
   // Records of what was taken over did not always say what its services are for.
   const bool bare = target.adopted && target.environment.empty() && current;
   planned.next = bare ? as_adopted(target, current->environment, current->services) : target;
+  const auto left = current ? add_left_data(*current, planned.next.services, observed) : std::vector<std::string>{};
   planned.plan = empty_plan(planned.next.environment, current, target, options);
+  planned.plan.notes = left;
   // Data stays as it is: going back must not touch it, whatever the old release said of its container.
   for (auto& service : planned.next.services) {
     const auto* now = current ? current->service(service.name) : nullptr;

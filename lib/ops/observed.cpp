@@ -20,11 +20,6 @@ using release::Release;
 using release::Role;
 using release::ServiceRecord;
 
-std::string label_of(const ObservedContainer& container, const char* name) {
-  const auto found = container.labels.find(name);
-  return found == container.labels.end() ? std::string{} : found->second;
-}
-
 int number_in(const std::string& text) {
   int number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -120,6 +115,11 @@ std::optional<Release> made_up(const Observed& observed, const std::string& proj
 }
 
 }  // namespace
+
+std::string label_of(const ObservedContainer& container, const char* name) {
+  const auto found = container.labels.find(name);
+  return found == container.labels.end() ? std::string{} : found->second;
+}
 
 int highest_release(const Observed& observed) {
   int highest = observed.snapshot.last_number();

@@ -51,6 +51,9 @@ struct ObservedContainer {
   bool is_up() const { return running() || state == target::RunState::paused; }
 };
 
+// Empty: it has no such label.
+std::string label_of(const ObservedContainer& container, const char* name);
+
 struct TrafficNetwork {
   std::string name;    // "shop_codops"
   std::string subnet;  // "172.20.0.0/16"; empty: not known yet (a dry run before the first deploy)

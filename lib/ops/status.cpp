@@ -166,6 +166,12 @@ Status status_of(const Observed& observed, const std::string& project, const std
   }
   for (const auto& container : observed.containers) {
     if (wanted.contains(container.name)) continue;
+    if (is_left_data(container, *status.release)) {
+      if (!status.unfinished) {
+        status.left_running.push_back(fmt::format("{} holds data of {}, which this release does not have; docker stop {} where nothing needs it", container.name, container.service, container.name));
+      }
+      continue;
+    }
     // A run that had lost its lock may have made it: no release names it.
     if (const auto token = container.labels.find(label_token); token != container.labels.end() && !known.contains(container.name)) {
       if (!status.unfinished) status.drift.push_back(fmt::format("{} was left by run {}; the next deploy removes it", container.name, token->second));
@@ -173,7 +179,11 @@ Status status_of(const Observed& observed, const std::string& project, const std
     }
     if (!container.is_up()) continue;
     if (known.contains(container.name)) {
-      if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release {} too", container.name, container.running() ? "runs" : "is paused"));
+      const auto role = label_of(container, label_role);
+      const bool stays = role == to_string(Role::stateful) || role == to_string(Role::proxy);
+      if (status.unfinished) continue;
+      if (stays) status.by_hand.push_back(fmt::format("{} of another release {} too: docker stop {}", container.name, container.running() ? "runs" : "is paused", container.name));
+      else status.drift.push_back(fmt::format("{} of another release {} too", container.name, container.running() ? "runs" : "is paused"));
     } else if (container.labels.count(label_token) == 0) {
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }

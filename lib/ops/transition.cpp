@@ -112,11 +112,13 @@ void plan_prepare(StepWriter& steps, const std::vector<NamedObject>& networks, c
   steps.add("prepare", text, std::move(args), "remove networks, keep volumes");
 }
 
-// Data that others' containers serve and that goes on as it is: taken over by being recorded.
-std::vector<const ServiceChange*> taken_over_in(const std::vector<ServiceChange>& changes) {
+// Data that others' containers serve, or that another release left running, and that goes on as it is: taken over by being recorded.
+std::vector<const ServiceChange*> taken_over_in(const std::vector<ServiceChange>& changes, const release::Release* recorded) {
   std::vector<const ServiceChange*> taken;
   for (const auto& change : changes) {
-    if (change.next->role == Role::stateful && change.current != nullptr && is_of_others(*change.current) && !change.have.empty() && !change.changes()) taken.push_back(&change);
+    if (change.next->role != Role::stateful || change.current == nullptr || change.have.empty() || change.changes()) continue;
+    const bool unrecorded = recorded != nullptr && recorded->service(change.next->name) == nullptr;
+    if (unrecorded || is_of_others(*change.current)) taken.push_back(&change);
   }
   return taken;
 }
@@ -238,7 +240,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                                options.migrate.empty() && intruders.empty() && stragglers_of(observed, current, next, resting).empty();
   if (nothing_changes) {
     // Nothing else would record it.
-    if (const auto taken = taken_over_in(changes); !taken.empty()) {
+    if (const auto taken = taken_over_in(changes, observed.snapshot.current()); !taken.empty()) {
       std::vector<std::string> names;
       auto list = Json::array();
       for (const auto* change : taken) {
