@@ -4,6 +4,7 @@
 #include "cli/app.hpp"
 #include "cli/signals.hpp"
 #include "commands/command.hpp"
+#include "lib/io/errand.hpp"
 #include "lib/io/postgres_environment.hpp"
 
 namespace {
@@ -31,5 +32,6 @@ int main(int argc, char** argv) {
                                      cancel.token()};
   // What is in `process` has them still.
   codops::io::postgres::take_environment();
+  codops::io::let_errands_outlive_main();
   return codops::cli::run(process, codops::commands::verbs(), out, err);
 }

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "commands/config.hpp"
@@ -57,12 +59,21 @@ class ConfigShow final : public Command {
     return path.starts_with("health.") && at != std::string::npos && io::names_a_secret(path.substr(at + headers.size()));
   }
 
+  // One address as a whole, or what was meant for one: a quote or a blank in its password ends nothing.
+  static bool is_address(const std::string& path, const std::string& word) {
+    const auto scheme = word.substr(0, word.find("://"));
+    if (scheme.size() < word.size() && scheme.find_first_of(" \t'\"=") == std::string::npos) return true;
+    const auto name = path.substr(path.rfind('.') + 1);
+    constexpr std::array<std::string_view, 8> addresses{"url", "tcp", "tls", "postgres", "redis", "resolve", "host", "endpoint"};
+    return std::find(addresses.begin(), addresses.end(), name) != addresses.end();
+  }
+
   // Never a secret's value.
   static std::vector<std::string> shown(const std::string& path, const Value& value) {
     const auto* key = settings::find_key(path);
     auto words = value.words;
     const bool secret = (key != nullptr && key->type == Type::secret) || is_secret_header(path);
-    for (auto& word : words) word = secret ? std::string{Secret::shown} : io::shown_text(word);
+    for (auto& word : words) word = secret ? std::string{Secret::shown} : is_address(path, word) ? io::shown_url(word) : io::shown_text(word);
     return words;
   }
 

@@ -84,6 +84,7 @@ class Restore final : public Command {
     Json others = Json::array();
     int number = 0;
     const auto step = [&](const std::string& what) { text += fmt::format("  {}  {}\n", ++number, what); };
+    if (found.half) step("what did not come to its end there is put back, as far as it had come");
     if (!found.aside.empty()) step(fmt::format("\"{0}\" becomes \"{1}\" again; what is live now is kept as \"{1}_undone_…\"", found.aside, subject.database.database));
     if (found.redis) {
       step("Redis gets back the keys that were put aside");

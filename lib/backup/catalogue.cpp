@@ -1,3 +1,4 @@
+// The backups in a store. Finding one by a name is in catalogue_find.cpp.
 #include "lib/backup/catalogue.hpp"
 
 #include "lib/backup/hints.hpp"
@@ -18,38 +19,8 @@ constexpr auto manifest_name = "manifest.json";
 constexpr auto signature_name = "manifest.sig";
 constexpr auto progress_name = "in-progress.json";
 constexpr auto marks_name = "marks.json";
-constexpr std::string_view latest_word = "latest", all_word = "all";
 // Somebody else's machine may still be at it; a backup that takes longer than this is lost.
 constexpr std::chrono::hours stale_after{48};
-constexpr std::size_t label_size = 16;
-
-// The shape alone.
-bool looks_like_label(std::string_view text) {
-  if (text.size() != label_size || text[8] != '-' || text.back() != 'F') return false;
-  for (std::size_t i = 0; i + 1 < label_size; ++i) {
-    if (i != 8 && (text[i] < '0' || text[i] > '9')) return false;
-  }
-  return true;
-}
-
-// No codops is older: a clock that says so knows nothing.
-constexpr WallTime earliest_now{std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}};
-constexpr std::chrono::days furthest_ahead{3653};
-
-std::string label_of(WallTime time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::seconds>(time - day)};
-  return fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}F", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                     clock.minutes().count(), clock.seconds().count());
-}
-
-WallTime time_of(const std::string& label) {
-  const auto text = fmt::format("{}-{}-{}T{}:{}:{}Z", label.substr(0, 4), label.substr(4, 2), label.substr(6, 2),
-                                label.substr(9, 2), label.substr(11, 2), label.substr(13, 2));
-  return parse_rfc3339(text).value_or(WallTime{});
-}
 
 const char* impossible_stamp = "its stamp is of no date that there is, or too far ahead of the clock";
 
@@ -97,46 +68,11 @@ Trust judge(const std::string& manifest, const std::optional<std::string>& signa
   return io::ed25519_verify(*key, manifest, *bytes) ? Trust::valid : Trust::invalid;
 }
 
-// Every one that is newer than `label`, which is the newest sound one, with what keeps it from being that.
-std::vector<std::string> newer_than(const std::string& label, const std::vector<Entry>& entries, const std::vector<Broken>& broken) {
-  std::vector<std::string> passed;
-  for (const auto& entry : entries) {
-    if (entry.manifest.label <= label || (entry.sound() && entry.manifest.safety)) continue;
-    const auto& damage = entry.marks.damage;
-    passed.push_back(fmt::format("backup {} is newer, and passed over: {}", entry.manifest.label,
-                                 damage.empty() ? "it is not signed by the trusted key" : "it is damaged: " + damage));
-  }
-  for (const auto& it : broken) {
-    if (it.dated && it.label > label) passed.push_back(fmt::format("backup {} is newer, and passed over: {}", it.label, it.why));
-  }
-  std::sort(passed.begin(), passed.end());
-  return passed;
-}
-
 }  // namespace
 
 const Clock& machine_clock() {
   static const SystemClock clock;
   return clock;
-}
-
-bool is_label(std::string_view text, WallTime now) {
-  if (!looks_like_label(text)) return false;
-  const auto time = time_of(std::string{text});
-  return label_of(time) == text && time <= std::max(now, earliest_now) + furthest_ahead;
-}
-
-void check_tag(std::string_view tag) {
-  const auto refuse = [&](std::string_view why) {
-    throw Failure{Exit::usage, fmt::format("--label \"{}\" {}", tag, why), "another one, for example: --label \"before v2\""};
-  };
-  if (tag == latest_word || tag == all_word) refuse("is a word that names backups by itself");
-  if (looks_like_label(tag) || looks_like_label(std::string{tag} + "F")) refuse("looks like a backup's own stamp");
-  if (tag.find('/') != std::string_view::npos) refuse("has a slash: restore would take it for a file");
-  if (tag.starts_with('-')) refuse("begins like an option");
-  if (std::any_of(tag.begin(), tag.end(), [](unsigned char c) { return c < 32 || c == 127; })) {
-    throw Failure{Exit::usage, "--label has control characters", "another one, for example: --label \"before v2\""};
-  }
 }
 
 Catalogue::Catalogue(store::Store& store, std::string folder, std::string trusted, const Clock& clock)
@@ -220,44 +156,6 @@ std::vector<Entry> Catalogue::list(const Limits& limits, std::vector<Broken>* br
   return entries;
 }
 
-const Entry* named(const std::vector<Entry>& entries, const std::string& name) {
-  for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
-    const bool wanted = name == latest_word ? at->sound() && !at->manifest.safety : at->manifest.label == name || (!name.empty() && at->manifest.tag == name);
-    if (wanted) return &*at;
-  }
-  return nullptr;
-}
-
-Entry Catalogue::find(const std::string& name, const Limits& limits) {
-  std::vector<Broken> broken;
-  const auto entries = list(limits, &broken);
-  for (const auto& it : broken) {
-    if (it.label == name) throw Failure{Exit::data, it.text(), it.hint.empty() ? see_list(*this) : it.hint};
-  }
-  if (const auto* found = named(entries, name)) {
-    if (found->trust == Trust::invalid) {
-      throw Failure{Exit::data, fmt::format("backup {} is not signed by the trusted key", found->manifest.label),
-                    "somebody else may have written it; look at backup.signing_key"};
-    }
-    auto entry = *found;
-    if (name == latest_word) entry.passed_over = newer_than(entry.manifest.label, entries, broken);
-    return entry;
-  }
-  if (name == latest_word && std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.sound(); })) {
-    throw Failure{Exit::data, fmt::format("the only sound backups in {} are those that restores took of what they replaced", store_.describe()),
-                  "if one of them is meant, name it by its stamp; " + see_list(*this)};
-  }
-  if (const auto count = entries.size() + broken.size(); name == latest_word && count > 0) {
-    throw Failure{Exit::data, fmt::format("none of the {} backups in {} is sound", count, store_.describe()), see_list(*this)};
-  }
-  if (name == latest_word) throw Failure{Exit::usage, fmt::format("no backup in {}", store_.describe())};
-  std::vector<std::string> known;
-  for (const auto& entry : entries) known.push_back(entry.manifest.label);
-  const auto near = nearest(name, known);
-  throw Failure{Exit::usage, fmt::format("no backup \"{}\" in {}", name, store_.describe()),
-                near.empty() ? see_list(*this) : fmt::format("did you mean {}?", near)};
-}
-
 std::vector<Unfinished> Catalogue::unfinished(WallTime now, const Limits& limits) {
   auto all = marked(now, limits);
   std::erase_if(all, [](const Unfinished& it) { return it.published; });
@@ -289,16 +187,6 @@ std::vector<Unfinished> Catalogue::marked(WallTime now, const Limits& limits) {
     all.push_back(std::move(it));
   }
   return all;
-}
-
-std::string Catalogue::next_label(WallTime now, const std::optional<std::string>& newest) {
-  auto label = label_of(now);
-  if (newest && label <= *newest) label = label_of(time_of(*newest) + std::chrono::seconds{1});
-  if (!is_label(label, now)) {
-    throw Failure{Exit::data, fmt::format("after backup {} there is no stamp that would be listed: it is dated ten years ahead of this machine's clock", newest.value_or(label)),
-                  "look at the clock (timedatectl), then: codops backup rm ENV " + newest.value_or(label)};
-  }
-  return label;
 }
 
 std::optional<std::string> Catalogue::newest_label(const Limits& limits) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/backup/label.hpp"
 #include "lib/backup/manifest.hpp"
 #include "lib/backup/retention.hpp"
 #include "lib/base/cancel.hpp"
@@ -56,10 +57,6 @@ struct Broken {
   std::string text() const { return "backup " + label + " can't be used: " + why; }
 };
 
-// What a --label may be, so that every word that names a backup names one only: Failure{usage} for latest, all, a backup's own
-// stamp, what restore would take for a file, and control characters.
-void check_tag(std::string_view tag);
-
 struct Unfinished {
   std::string label, host;
   std::int64_t pid{};
@@ -83,9 +80,6 @@ class Catalogue {
   Entry find(const std::string& name, const Limits& limits);
   std::vector<Unfinished> unfinished(WallTime now, const Limits& limits);
 
-  // The next label: the time, or one second after the newest label when the clock is behind it. Failure{data} when that would be
-  // later than any stamp may be.
-  static std::string next_label(WallTime now, const std::optional<std::string>& newest);
   std::optional<std::string> newest_label(const Limits& limits);  // unfinished ones included
 
   // Failure{data} when there is something under that label.
@@ -123,10 +117,6 @@ class Catalogue {
   std::string folder_, trusted_, options_;
   const Clock& clock_;
 };
-
-// "20261123-101500F" with a date and time that there is, no more than ten years ahead of the clock (or of this program, should the
-// clock have started at 1970): no clock is that wrong, and past the year 9999 there is no next stamp.
-bool is_label(std::string_view text, WallTime now);
 
 // What `name` means among these, the signature left aside: a label, a tag (its newest), "latest" (the newest that is sound, and no safety backup of a restore).
 const Entry* named(const std::vector<Entry>& entries, const std::string& name);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view magic = "PGDMP";
 constexpr char block_data = 1, block_large_objects = 3;
-constexpr int section_data = 3, section_post_data = 4;
+constexpr int section_post_data = 4;
 constexpr std::size_t largest_toc = 512U << 20U;
 
 [[noreturn]] void damaged(std::string_view why) {
@@ -67,7 +67,7 @@ TocEntry read_entry(HeadReader& in, int minor) {
   entry.description = in.word();
   entry.section = static_cast<int>(in.integer());
   auto definition = in.word();
-  if (entry.section == section_data || entry.description == "ENCODING" || about_database(entry.description, entry.tag)) entry.definition = std::move(definition);
+  if (entry.section == section_data || entry.description == "ENCODING" || entry.description == "PUBLICATION" || about_database(entry.description, entry.tag)) entry.definition = std::move(definition);
   in.text();  // drop statement
   entry.copy_statement = in.word();
   entry.schema = in.word();

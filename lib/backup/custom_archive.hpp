@@ -13,13 +13,15 @@
 
 namespace codops::backup {
 
+inline constexpr int section_data = 3;
+
 struct TocEntry {
   int id{};
   bool has_data{};
   std::string tag;             // the table's name
   std::string description;     // "TABLE", "TABLE DATA", "SEQUENCE SET", "BLOBS", …
   int section{};               // 1 none, 2 pre-data, 3 data, 4 post-data
-  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"; and of those about the database and the encoding
+  std::string definition;      // of entries of the data section without data: "SELECT pg_catalog.setval(…);"; and of those about the database, the encoding and publications
   std::string copy_statement;  // "COPY public.t (a, b) FROM stdin;\n"
   std::string schema;
   std::string owner;

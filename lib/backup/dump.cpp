@@ -134,7 +134,7 @@ void dump_archive(RowsQueue& queue, const Snapshot& snapshot, Programs& programs
   for (const auto& [table, digest] : digests) into.tables.push_back({table, digest.rows(), digest.hex()});
 }
 
-void dump_plain(const Snapshot& snapshot, Programs& programs, const Destination& destination,
+void dump_plain(RowsQueue& queue, const Snapshot& snapshot, Programs& programs, const Destination& destination,
                 const DumpOptions& options, Dumped& into, Progress& progress, const Limits& limits) {
   Tail tail;
   PartWriter writer{destination.store, destination.folder, named("database.sql", "sql"), part_options(options, true),
@@ -143,6 +143,7 @@ void dump_plain(const Snapshot& snapshot, Programs& programs, const Destination&
   call.arguments.emplace_back("--format=plain");
   progress.at("as SQL");
   call.streams.out = [&](std::string_view bytes) {
+    queue.check();
     tail.feed(bytes);
     writer.write(bytes);
     progress.advance(bytes.size());
@@ -150,7 +151,9 @@ void dump_plain(const Snapshot& snapshot, Programs& programs, const Destination&
   programs.must(call, Exit::failed, limits);
   if (!tail.has(plain_trailer)) throw Failure{Exit::failed, "pg_dump's SQL ends without its last line"};
   writer.finish();
-  into.parts.push_back(writer.commit());
+  auto part = writer.commit();
+  const std::lock_guard lock{queue.mutex()};
+  into.parts.push_back(std::move(part));
 }
 
 }  // namespace
@@ -165,11 +168,13 @@ Dumped dump_database(Snapshot& snapshot, const io::postgres::Target& target, Pro
   const auto tables = split ? snapshot.large_tables(options.large, limits) : std::vector<LargeTable>{};
   const bool in_passing = options.plain && tables.empty();
   RowsQueue queue{tables, static_cast<std::size_t>(std::max(1, options.jobs)), snapshot.server_major() >= 14};
-  const auto archive = [&] {
-    dump_archive(queue, snapshot, programs, destination, options, tables, options.archive, in_passing, dumped, progress, limits);
+  const auto archive = [&] { dump_archive(queue, snapshot, programs, destination, options, tables, options.archive, in_passing, dumped, progress, limits); };
+  const auto plain = [&] {
+    if (options.plain && !in_passing) dump_plain(queue, snapshot, programs, destination, options, dumped, progress, limits);
   };
-  queue.run(archive, snapshot, target, destination, options, progress, dumped, limits);
-  if (options.plain && !in_passing) dump_plain(snapshot, programs, destination, options, dumped, progress, limits);
+  // Each locks every table when it begins: both at once, while nobody has had time to wait for one.
+  const auto dumps = programs.parallel() ? std::vector<std::function<void()>>{archive, plain} : std::vector<std::function<void()>>{[&] { archive(), plain(); }};
+  queue.run(dumps, snapshot, target, destination, options, progress, dumped, limits);
   if (dumped.dump_version.empty()) dumped.dump_version = programs.describe();
   std::sort(dumped.tables.begin(), dumped.tables.end(), [](const auto& a, const auto& b) { return a.table < b.table; });
   std::sort(dumped.parts.begin(), dumped.parts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -51,14 +51,16 @@ std::unique_ptr<Entries> local_entries(const std::filesystem::path& folder);
 std::unique_ptr<Entries> container_entries(target::Containers& containers, std::string container, std::string path);
 
 // ".codops-new-STAMP" becomes what is live, what was live becomes ".codops-before-STAMP". Killed between any two renames,
-// mend_swap() puts back what was live; a failure does so at once.
+// mend_swap() puts back what was live; a failure does so at once. Failure{undo_failed}: that failed too, and ".codops-new-STAMP" must
+// stay for mend_swap() to know.
 void swap_entries(Entries& entries, const std::string& stamp, const Limits& limits);
 void swap_entries_back(Entries& entries, const std::string& stamp, const Limits& limits);
 bool needs_mending(Entries& entries, const Limits& limits);
 void mend_swap(Entries& entries, const Limits& limits);
 // The stamp of the newest restore that put something aside here; empty: none did.
 std::string entries_put_aside(Entries& entries, const Limits& limits);
-// What the restore of that stamp put aside, live again; what was live becomes ".codops-undone-STAMP".
+// What the restore of that stamp put aside, live again; what was live becomes ".codops-undone-STAMP". Killed before all of that has
+// moved out, mend_swap() puts it back, and later it brings the undo to its end; a failure puts it back at once.
 void undo_entries(Entries& entries, const std::string& stamp, const Limits& limits);
 
 class FilesRestore {
@@ -85,6 +87,8 @@ class FilesRestore {
 // What a restore that died had laid beside the files goes, or back, where it was killed in the middle. Only folders of this
 // machine: for a volume a container may have to be started, which the next restore does. Returns what was done, for people.
 std::vector<std::string> mend_files(const FilesPlace& place, const Limits& limits);
+// The same for a volume too.
+void mend_files_anywhere(const FilesPlace& place, const Limits& limits);
 std::string files_put_aside(const FilesPlace& place, const Limits& limits);
 void undo_files(const FilesPlace& place, const std::string& stamp, const Limits& limits);
 

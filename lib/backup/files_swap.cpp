@@ -140,24 +140,56 @@ std::unique_ptr<Entries> container_entries(target::Containers& containers, std::
 }
 
 bool needs_mending(Entries& entries, const Limits& limits) {
-  return !stamps_of(entries, moving_word, limits).empty() || !stamps_of(entries, fresh_word, limits).empty();
+  if (!stamps_of(entries, moving_word, limits).empty() || !stamps_of(entries, fresh_word, limits).empty()) return true;
+  const auto before = stamps_of(entries, before_word, limits), undone = stamps_of(entries, undone_word, limits);
+  return std::any_of(undone.begin(), undone.end(), [&](const auto& stamp) { return std::find(before.begin(), before.end(), stamp) != before.end(); });
 }
 
+namespace {
+
+bool is_there(Entries& entries, const std::string& folder, const Limits& limits) {
+  const auto all = entries.names("", limits);
+  return std::find(all.begin(), all.end(), folder) != all.end();
+}
+
+void move_all(Entries& entries, const std::string& from, const std::string& to, const Limits& limits) { entries.move(entries.names(from, limits), from, to, limits); }
+
+// All that was live is "undone" by now.
+void finish_undo(Entries& entries, const std::string& stamp, const Limits& limits) {
+  const auto before = folder_name(before_word, stamp);
+  move_all(entries, before, "", limits);
+  entries.remove(before, limits);
+}
+
+// After a failure: back() at once, on a time of its own. Failure{undo_failed}: that failed too.
+void go_back(const std::exception& failure, const std::function<void(const Limits&)>& back) {
+  try {
+    back(Limits{}.within(Milliseconds{60'000}));
+  } catch (const std::exception& again) {
+    throw Failure{Exit::undo_failed, fmt::format("{}; and what had been moved could not all be put back: {}", failure.what(), again.what()),
+                  "it is in .codops-moving-… or .codops-before-… there; once that is mended, the next restore or its --undo puts it back"};
+  }
+}
+
+}  // namespace
+
 void mend_swap(Entries& entries, const Limits& limits) {
+  for (const auto& stamp : stamps_of(entries, undone_word, limits)) {
+    if (is_there(entries, folder_name(before_word, stamp), limits)) finish_undo(entries, stamp, limits);
+  }
   for (const auto& stamp : stamps_of(entries, moving_word, limits)) {
     const auto moving = folder_name(moving_word, stamp);
-    entries.move(entries.names(moving, limits), moving, "", limits);
+    move_all(entries, moving, "", limits);
     entries.remove(moving, limits);
   }
   for (const auto& stamp : stamps_of(entries, fresh_word, limits)) {
     const auto fresh = folder_name(fresh_word, stamp), before = folder_name(before_word, stamp);
-    const auto all = entries.names("", limits);
-    if (std::find(all.begin(), all.end(), before) != all.end()) {
+    if (is_there(entries, before, limits)) {
       // Killed on the way in.
       entries.move(live_names(entries, limits), "", fresh, limits);
       entries.rename(before, folder_name(moving_word, stamp), limits);
       const auto moving = folder_name(moving_word, stamp);
-      entries.move(entries.names(moving, limits), moving, "", limits);
+      move_all(entries, moving, "", limits);
       entries.remove(moving, limits);
     }
     entries.remove(fresh, limits);
@@ -174,8 +206,8 @@ void swap_entries(Entries& entries, const std::string& stamp, const Limits& limi
     std::erase_if(names, is_laid_aside);
     entries.move(names, fresh, "", limits);
     entries.remove(fresh, limits);
-  } catch (...) {
-    mend_swap(entries, Limits{}.within(Milliseconds{60'000}));
+  } catch (const std::exception& failure) {
+    go_back(failure, [&](const Limits& own) { mend_swap(entries, own); });
     throw;
   }
 }
@@ -192,11 +224,24 @@ std::string entries_put_aside(Entries& entries, const Limits& limits) {
 
 void undo_entries(Entries& entries, const std::string& stamp, const Limits& limits) {
   mend_swap(entries, limits);
-  const auto before = folder_name(before_word, stamp), undone = folder_name(undone_word, stamp);
-  entries.make(undone, limits);
-  entries.move(live_names(entries, limits), "", undone, limits);
-  entries.move(entries.names(before, limits), before, "", limits);
-  entries.remove(before, limits);
+  const auto moving = folder_name(moving_word, stamp), before = folder_name(before_word, stamp), undone = folder_name(undone_word, stamp);
+  bool out = false;
+  try {
+    entries.make(moving, limits);
+    entries.move(live_names(entries, limits), "", moving, limits);
+    entries.rename(moving, undone, limits);
+    out = true;
+    finish_undo(entries, stamp, limits);
+  } catch (const std::exception& failure) {
+    go_back(failure, [&](const Limits& own) {
+      if (out) {
+        entries.move(live_names(entries, own), "", before, own);
+        entries.rename(undone, moving, own);
+      }
+      mend_swap(entries, own);
+    });
+    throw;
+  }
 }
 
 }  // namespace codops::backup

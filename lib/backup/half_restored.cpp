@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/backup/swap.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace codops::backup {
@@ -12,22 +14,26 @@ constexpr std::string_view half_prefix = "codops half restored: ";
 }  // namespace
 
 std::string HalfRestored::text(const std::string& live) const {
+  if (undo) return fmt::format("an undo of the restore of {} has put back some of \"{}\", Redis and files, and not all: what is live does not belong together", stamp_text(stamp), live);
   return fmt::format("a restore of {} has put the database \"{}\" in place and not all of Redis and files that go with it: what is live does not belong together", source, live);
 }
 
 std::string HalfRestored::remedy(const std::string& environment) const {
+  if (undo) return fmt::format("unless it is still running: codops restore {} --undo brings it to its end", environment);
   return fmt::format("unless it is still running: codops restore {0} --undo puts back what was; or again: codops restore {0} {1} --no-safety-backup", environment, source);
 }
 
 std::string to_comment(const HalfRestored& half) {
-  return std::string{half_prefix} + nlohmann::json{{"source", half.source}, {"comment", half.comment}}.dump();
+  return std::string{half_prefix} + nlohmann::json{{"source", half.source}, {"comment", half.comment}, {"stamp", half.stamp}, {"undo", half.undo}}.dump();
 }
 
 std::optional<HalfRestored> parse_half_restored(const std::string& comment) try {
   if (!comment.starts_with(half_prefix)) return std::nullopt;
   const auto json = nlohmann::json::parse(comment.substr(half_prefix.size()), nullptr, false);
   if (!json.is_object()) return std::nullopt;
-  return HalfRestored{json.value("source", ""), json.value("comment", "")};
+  HalfRestored half{json.value("source", ""), json.value("comment", ""), json.value("stamp", ""), json.value("undo", false)};
+  if (!is_stamp(half.stamp)) half.stamp.clear(), half.undo = false;
+  return half;
 } catch (const nlohmann::json::exception&) {
   return std::nullopt;
 }

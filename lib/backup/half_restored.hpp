@@ -1,6 +1,6 @@
 #pragma once
-// A restore puts database, Redis and files in place one after the other. While it does, the comment of the live database says
-// so: killed in between, what is live does not belong together, and no backup may pass it off as good.
+// A restore, or its undo, puts database, Redis and files in place one after the other. While it does, the comment of the live database
+// says so: killed in between, what is live does not belong together, and no backup may pass it off as good.
 #include <optional>
 #include <string>
 
@@ -11,6 +11,8 @@ namespace codops::backup {
 struct HalfRestored {
   std::string source;   // of the restore: a label, or a file
   std::string comment;  // of the database, apart from that
+  std::string stamp{};  // of the restore; empty: an earlier codops did not say
+  bool undo{};          // it was being taken back
 
   std::string text(const std::string& live) const;               // what is the matter
   std::string remedy(const std::string& environment) const;      // what to type

@@ -248,7 +248,7 @@ class BackupLoader {
   void set_sequences() {
     std::string sql;
     for (const auto& entry : head_.entries) {
-      if (!entry.has_data && !about_database(entry.description, entry.tag)) sql += entry.definition;
+      if (entry.section == section_data && !entry.has_data) sql += entry.definition;
     }
     if (!sql.empty()) open_for_load(into_, limits_, head_.encoding).run(sql, limits_);
   }

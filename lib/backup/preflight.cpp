@@ -7,6 +7,7 @@
 #include "lib/base/failure.hpp"
 #include "lib/base/units.hpp"
 #include "lib/io/files.hpp"
+#include "lib/text/printable.hpp"
 
 namespace codops::backup {
 namespace {
@@ -102,9 +103,16 @@ std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Con
   return findings;
 }
 
-std::vector<Finding> preflight_owners(const std::function<ArchiveHead()>& archive, io::postgres::Connection& server, const Limits& limits) {
-  if (server.query("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", limits).boolean(0, 0)) return {};
-  const auto head = archive();
+namespace {
+
+// As PostgreSQL 15 has it; of extensions' own there is nothing in an archive.
+bool takes_a_superuser(const TocEntry& entry) {
+  static const std::set<std::string> kinds{"ACCESS METHOD",   "EVENT TRIGGER", "FOREIGN DATA WRAPPER", "OPERATOR CLASS",
+                                           "OPERATOR FAMILY", "PUBLICATION TABLES IN SCHEMA", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE"};
+  return kinds.contains(entry.description) || (entry.description == "PUBLICATION" && entry.definition.find(" FOR ALL TABLES") != std::string::npos);
+}
+
+std::vector<Finding> foreign_owners(const ArchiveHead& head, io::postgres::Connection& server, const Limits& limits) {
   std::map<std::string, std::string> owners;  // and one of their tables
   for (const auto& entry : head.entries) {
     if (entry.description == "TABLE" && !entry.owner.empty()) owners.emplace(entry.owner, entry.table());
@@ -115,6 +123,20 @@ std::vector<Finding> preflight_owners(const std::function<ArchiveHead()>& archiv
     if (foreign.empty()) continue;
     findings.push_back({true, fmt::format("\"{}\" belongs to role \"{}\" in the backup, of which \"{}\" is no member", table, owner, server.target().user),
                         fmt::format("GRANT {} TO {}; or all of it to who restores: --no-owner; or a superuser's URL: --database-url-env NAME", io::postgres::quote_identifier(owner), io::postgres::quote_identifier(server.target().user))});
+  }
+  return findings;
+}
+
+}  // namespace
+
+std::vector<Finding> preflight_archive(const std::function<ArchiveHead()>& archive, bool no_owner, io::postgres::Connection& server, const Limits& limits) {
+  if (server.query("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", limits).boolean(0, 0)) return {};
+  const auto head = archive();
+  auto findings = no_owner ? std::vector<Finding>{} : foreign_owners(head, server, limits);
+  for (const auto& entry : head.entries) {
+    if (!takes_a_superuser(entry)) continue;
+    findings.push_back({true, fmt::format("{} \"{}\" of the backup can be made by a superuser only, and role \"{}\" is none", text::printable(entry.description, 100), text::printable(entry.tag, 200), server.target().user),
+                        "restore with a superuser's URL: --database-url-env NAME"});
   }
   return findings;
 }

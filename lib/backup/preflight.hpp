@@ -19,8 +19,9 @@ struct Finding {
 // The backup against the server that it would be restored into. `tablespace`: where the new database goes; empty: as the backup says,
 // if there is that one.
 std::vector<Finding> preflight(const DatabaseIdentity& backup, io::postgres::Connection& server, const Limits& limits, const std::string& tablespace = {});
-// Whom its tables belong to, which only a member of that role may say. Nothing for a superuser, for whom the archive is not read.
-std::vector<Finding> preflight_owners(const std::function<ArchiveHead()>& archive, io::postgres::Connection& server, const Limits& limits);
+// What of it only some roles may make: what superusers alone may, and tables of a role that this one is no member of, unless they come to
+// belong to who restores (`no_owner`). Nothing for a superuser, for whom the archive is not read.
+std::vector<Finding> preflight_archive(const std::function<ArchiveHead()>& archive, bool no_owner, io::postgres::Connection& server, const Limits& limits);
 // A backup of another database must not take the live one's place by mistake: two projects may share a folder of the store. `meant`:
 // it was said to be so. Where there is nothing to replace (a new server, after a loss) it is only told.
 std::vector<Finding> preflight_origin(const DatabaseIdentity& backup, io::postgres::Connection& server, const io::postgres::Target& live, bool meant, const Limits& limits);

@@ -34,7 +34,7 @@ class Programs {
   virtual ~Programs() = default;
   virtual std::string describe() const = 0;  // "PostgreSQL 15.18 of this machine"
   virtual int major() const = 0;
-  // Whether "{file}" can be read by several workers of one call (pg_restore --jobs).
+  // Whether "{file}" can be read by several workers of one call (pg_restore --jobs), and two calls can run at once.
   virtual bool parallel() const = 0;
   virtual io::Outcome run(const Call& call, const Limits& limits) = 0;
 

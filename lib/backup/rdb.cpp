@@ -1,11 +1,9 @@
 #include "lib/backup/rdb.hpp"
 
 #include <array>
-#include <cstring>
 #include <utility>
-#include <vector>
 
-#include "lib/base/failure.hpp"
+#include "lib/backup/rdb_bytes.hpp"
 
 namespace codops::backup {
 namespace {
@@ -37,112 +35,6 @@ std::array<std::uint64_t, 256> make_crc_table() {
   return table;
 }
 
-[[noreturn]] void damaged(const std::string& what) { throw Failure{Exit::data, "the RDB is damaged: " + what}; }
-
-// The file's bytes: summed, and kept while a value is being collected.
-class RdbBytes {
- public:
-  explicit RdbBytes(io::Reader& source) : source_{source}, buffer_(256U << 10U) {}
-
-  void take(char* into, std::size_t size) {
-    while (size > 0) {
-      if (at_ == end_ && !fill()) damaged("it ends too early");
-      const auto count = std::min(size, end_ - at_);
-      const std::string_view piece{buffer_.data() + at_, count};
-      crc_ = crc64(crc_, piece);
-      if (copy_ != nullptr) pass(piece);
-      if (keep_ != nullptr) keep_->append(piece);
-      if (into != nullptr) {
-        std::memcpy(into, piece.data(), count);
-        into += count;
-      }
-      at_ += count;
-      size -= count;
-    }
-  }
-  void skip(std::uint64_t size) {
-    while (size > 0) {
-      const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(size, 1U << 20U));
-      take(nullptr, piece);
-      size -= piece;
-    }
-  }
-  std::uint8_t byte() {
-    char value = 0;
-    take(&value, 1);
-    return static_cast<std::uint8_t>(value);
-  }
-  template <std::size_t Size>
-  std::uint64_t little() {
-    std::array<char, Size> raw{};
-    take(raw.data(), Size);
-    std::uint64_t value = 0;
-    for (std::size_t i = Size; i-- > 0;) value = value << 8U | static_cast<std::uint8_t>(raw[i]);
-    return value;
-  }
-  template <std::size_t Size>
-  std::uint64_t big() {
-    std::array<char, Size> raw{};
-    take(raw.data(), Size);
-    std::uint64_t value = 0;
-    for (const char c : raw) value = value << 8U | static_cast<std::uint8_t>(c);
-    return value;
-  }
-  bool at_end() { return at_ == end_ && !fill(); }
-  std::uint64_t crc() const { return crc_; }
-  void keep_in(std::string* text) { keep_ = text; }
-
-  // What is taken goes to the copy, or waits until it is known whether it will, or is left out.
-  enum class Passing { on, held, off };
-  void copy_to(io::Writer* copy) { copy_ = copy; }
-  void passing(Passing how) {
-    if (how != Passing::held) {
-      const auto waiting = std::exchange(waiting_, {});
-      passing_ = how;
-      if (how == Passing::on && copy_ != nullptr) pass(waiting);
-    }
-    passing_ = how;
-  }
-  void end_copy(bool with_sum) {
-    if (copy_ == nullptr) return;
-    if (with_sum) {
-      std::string sum;
-      for (int i = 0; i < 8; ++i) sum.push_back(static_cast<char>(copied_crc_ >> (8 * i) & 0xFFU));
-      copied_ += sum;
-    }
-    copy_->write(copied_);
-    copied_.clear();
-  }
-
- private:
-  void pass(std::string_view piece) {
-    if (passing_ == Passing::off) return;
-    if (passing_ == Passing::held) {
-      waiting_ += piece;
-      return;
-    }
-    copied_crc_ = crc64(copied_crc_, piece);
-    copied_ += piece;
-    if (copied_.size() < 65536) return;
-    copy_->write(copied_);
-    copied_.clear();
-  }
-  bool fill() {
-    at_ = 0;
-    end_ = source_.read(buffer_.data(), buffer_.size());
-    return end_ > 0;
-  }
-  io::Reader& source_;
-  std::vector<char> buffer_;
-  std::size_t at_{}, end_{};
-  std::uint64_t crc_{};
-  std::string* keep_{};
-  io::Writer* copy_{};
-  Passing passing_{Passing::on};
-  std::string waiting_, copied_;
-  std::uint64_t copied_crc_{};
-};
-
 class RdbFile {
  public:
   RdbFile(io::Reader& source, const RdbEvents& events, bool values, const RdbCopy* copy) : bytes_{source}, events_{events}, values_{values}, copy_{copy} {
@@ -152,7 +44,7 @@ class RdbFile {
   RdbSummary read() {
     std::array<char, 9> head{};
     bytes_.take(head.data(), head.size());
-    if (std::string_view{head.data(), 5} != "REDIS") damaged("it does not begin as one");
+    if (std::string_view{head.data(), 5} != "REDIS") rdb_is_damaged("it does not begin as one");
     summary_.version = std::atoi(std::string{head.data() + 5, 4}.c_str());
     if (summary_.version < 1 || summary_.version > newest_version) {
       throw Failure{Exit::data, fmt::format("the RDB has version {}, newer than this codops knows", summary_.version)};
@@ -178,11 +70,11 @@ class RdbFile {
     }
     if (first == 0x80) return {bytes_.big<4>(), false};
     if (first == 0x81) return {bytes_.big<8>(), false};
-    damaged("a length is none");
+    rdb_is_damaged("a length is none");
   }
   std::uint64_t length() {
     const auto it = length_or_encoding();
-    if (it.encoded) damaged("a length is none");
+    if (it.encoded) rdb_is_damaged("a length is none");
     return it.value;
   }
 
@@ -198,7 +90,7 @@ class RdbFile {
         length();
         return bytes_.skip(packed);
       }
-      default: damaged("a string has an unknown encoding");
+      default: rdb_is_damaged("a string has an unknown encoding");
     }
   }
   void skip_strings(std::uint64_t count) {
@@ -216,30 +108,30 @@ class RdbFile {
           const auto packed_size = length(), plain_size = length();
           return unpacked(plain(packed_size), plain_size);
         }
-        default: damaged("a string has an unknown encoding");
+        default: rdb_is_damaged("a string has an unknown encoding");
       }
     }
     return plain(size.value);
   }
   std::string plain(std::uint64_t size) {
-    if (size > 512U << 20U) damaged("a name of more than 512 MiB");
+    if (size > 512U << 20U) rdb_is_damaged("a name of more than 512 MiB");
     std::string value(size, '\0');
     bytes_.take(value.data(), value.size());
     return value;
   }
   // LZF: a byte below 32 is a run of literals, else a copy of what came before.
   static std::string unpacked(std::string_view packed, std::uint64_t size) {
-    if (size > 512U << 20U) damaged("a name of more than 512 MiB");
+    if (size > 512U << 20U) rdb_is_damaged("a name of more than 512 MiB");
     std::string out;
     out.reserve(size);
     for (std::size_t at = 0; at < packed.size();) {
       const auto next = [&] {
-        if (at >= packed.size()) damaged("compressed text ends too early");
+        if (at >= packed.size()) rdb_is_damaged("compressed text ends too early");
         return static_cast<std::uint8_t>(packed[at++]);
       };
       const unsigned control = next();
       if (control < 32) {
-        if (at + control + 1 > packed.size()) damaged("compressed text ends too early");
+        if (at + control + 1 > packed.size()) rdb_is_damaged("compressed text ends too early");
         out.append(packed.substr(at, control + 1));
         at += control + 1;
         continue;
@@ -247,10 +139,10 @@ class RdbFile {
       std::size_t count = control >> 5U;
       if (count == 7) count += next();
       const std::size_t back = ((control & 0x1FU) << 8U | next()) + 1;
-      if (back > out.size() || out.size() + count + 2 > size) damaged("compressed text points nowhere");
+      if (back > out.size() || out.size() + count + 2 > size) rdb_is_damaged("compressed text points nowhere");
       for (count += 2; count > 0; --count) out.push_back(out[out.size() - back]);
     }
-    if (out.size() != size) damaged("compressed text has another length");
+    if (out.size() != size) rdb_is_damaged("compressed text has another length");
     return out;
   }
 
@@ -304,9 +196,9 @@ class RdbFile {
     if (summary_.version >= 5) {
       const auto sum = bytes_.crc();
       const auto recorded = bytes_.little<8>();
-      if (recorded != 0 && recorded != sum) damaged("its checksum differs");
+      if (recorded != 0 && recorded != sum) rdb_is_damaged("its checksum differs");
     }
-    if (!bytes_.at_end()) damaged("there is more behind its end");
+    if (!bytes_.at_end()) rdb_is_damaged("there is more behind its end");
   }
 
   void entry(std::uint8_t type) {
@@ -375,7 +267,7 @@ class RdbFile {
         return skip_string();
       case 6: case 7:
         throw Failure{Exit::data, fmt::format("the value of \"{}\" belongs to a module of Redis, which codops can't restore", key.substr(0, 100))};
-      default: damaged(fmt::format("a value has the unknown type {}", type));
+      default: rdb_is_damaged(fmt::format("a value has the unknown type {}", type));
     }
   }
 
@@ -407,7 +299,7 @@ class RdbFile {
         case 3: bytes_.skip(4); break;
         case 4: bytes_.skip(8); break;
         case 5: skip_string(); break;
-        default: damaged("a module's data have an unknown kind");
+        default: rdb_is_damaged("a module's data have an unknown kind");
       }
     }
   }

@@ -45,7 +45,7 @@ class Restoring {
     if (with_database_ && hooks_.migrate) steps_.step("migrate", [&] { return hooks_.migrate(target(), limits_); });
     if (swapping_) {
       steps_.step("swap", [&] { return swap(); });
-      if (hooks_.health) steps_.step("health", [&] { return well(); });
+      if (hooks_.health && result_.unwell.empty()) steps_.step("health", [&] { return well(); });
     } else {
       take_settings_of_backup();
       server_.run(fmt::format("COMMENT ON DATABASE {} IS NULL", io::postgres::quote_identifier(fresh_.name())), limits_);
@@ -77,6 +77,8 @@ class Restoring {
   }
 
   std::string check() {
+    // What takes a moment comes before all of the backup is read.
+    if (const auto taken = into_taken(request_, server_, limits_)) throw Failure{*taken};
     if (swapping_ && with_database_ && live_exists_) require_possible(preflight_swap(server_, live_, limits_));
     if (!request_.file.empty()) {
       file_.emplace(request_.file);
@@ -90,20 +92,19 @@ class Restoring {
       result_.source = manifest.label;
       if (swapping_) beside_ = beside_database(manifest, subject_, request_, see_backup(catalogue_, manifest.label), result_.notes);
       if (swapping_ && manifest.database) note(preflight_origin(*manifest.database, server_, subject_.database, request_.other_database, limits_));
-      checked_.emplace(catalogue_, manifest, parts_to_read(manifest, beside_, with_database_), keys_, limits_);
       if (manifest.database && with_database_) {
         auto identity = *manifest.database;
         if (request_.load.no_tablespaces) identity.tablespaces.clear();
         note(preflight(identity, server_, limits_, live_exists_ && swapping_ ? shape_of(server_, live_, limits_).tablespace : std::string{}));
-        if (!request_.load.no_owner && manifest.find("archive") != nullptr) note(preflight_owners([&] { return archive_head(*checked_, limits_); }, server_, limits_));
         shape_ = shape_of(identity);
       }
+      checked_.emplace(catalogue_, manifest, parts_to_read(manifest, beside_, with_database_), keys_, limits_);
+      if (with_database_ && manifest.find("archive") != nullptr) note(preflight_archive([&] { return archive_head(*checked_, limits_); }, request_.load.no_owner, server_, limits_));
       if (beside_.redis != nullptr) {
         redis_.emplace(*subject_.redis, *beside_.redis, limits_);
         if (auto note = redis_->note(); !note.empty()) result_.notes.push_back(std::move(note));
       }
     }
-    if (const auto taken = into_taken(request_, server_, limits_)) throw Failure{*taken};
     return fmt::format("{} is whole", result_.source);
   }
 
@@ -212,11 +213,12 @@ class Restoring {
   std::string swap() {
     const auto from = held_since_.value_or(clock_.steady());
     std::string said;
-    bool database_swapped = false;
+    bool database_swapped = false, at_files = false;
     // Killed between two of them, the parts that are live would not belong together: whoever comes next has to know.
     const bool several = (with_database_ ? 1U : 0U) + (redis_ ? 1U : 0U) + files_.size() > 1;
     const auto comment = live_exists_ ? comment_of(server_, live_, limits_) : std::string{};
-    comment_ = several ? to_comment({result_.source, comment}) : comment;
+    const auto half = to_comment({result_.source, comment, stamp_of(began_)});
+    comment_ = several ? half : comment;
     try {
       bool noted = with_database_;
       if (several && !with_database_ && live_exists_) noted = note_beside(comment_);
@@ -228,20 +230,24 @@ class Restoring {
         redis_->swap(stamp_of(began_), limits_);
         result_.kept.push_back("Redis: " + redis_->kept());
       }
+      at_files = true;
       for (const auto& files : files_) {
         files->swap(limits_);
         result_.kept.push_back(files->kept());
       }
       if (several && noted) set_comment(server_, live_, comment, limits_);
-    } catch (...) {
-      swap_back(database_swapped);
-      if (several && !with_database_ && live_exists_) note_beside(comment);
+    } catch (const std::exception& failure) {
+      swap_back(database_swapped, failure.what());
+      // Files that are neither are mended by the next restore, and backed up by nobody.
+      const auto* told = dynamic_cast<const Failure*>(&failure);
+      const bool mixed = at_files && told != nullptr && told->code() == Exit::undo_failed;
+      if (live_exists_ && (mixed || (several && !with_database_))) note_beside(mixed ? half : comment);
       throw;
     }
     fresh_.keep();
     read_only_.ended();
     if (with_database_) result_.database = live_;
-    stopped_.start(limits_);
+    result_.unwell = stopped_.start_or_tell(limits_);
     result_.downtime = since(from);
     return said.empty() ? fmt::format("{} kept", fmt::join(result_.kept, ", ")) : said;
   }
@@ -279,7 +285,7 @@ class Restoring {
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
   }
 
-  void swap_back(bool database_swapped) {
+  void swap_back(bool database_swapped, const std::string& why) {
     const auto limits = Limits{}.within(Milliseconds{120'000});
     std::string remains;
     const auto attempt = [&](const std::string& what, const std::function<void()>& work) {
@@ -305,8 +311,8 @@ class Restoring {
     }
     if (!remains.empty()) {
       fresh_.keep();
-      throw Failure{Exit::undo_failed, "a part of the swap failed, and what had been swapped could not be put back: " + remains,
-                    result_.aside.empty() ? "" : fmt::format("what was live is \"{}\"", result_.aside)};
+      throw Failure{Exit::undo_failed, fmt::format("{}; and what had been swapped could not be put back: {}", why, remains),
+                    result_.aside.empty() ? "" : fmt::format("what was live is \"{}\"; once that is mended: codops restore {} --undo{}", result_.aside, subject_.environment, subject_.options)};
     }
   }
 

@@ -15,7 +15,7 @@ namespace codops::backup {
 // What joins a restore to the rest of codops; empty functions are left out.
 struct RestoreHooks {
   std::function<void(const Limits&)> stop;     // the application, once what is there is safe and before anything is filled
-  std::function<void(const Limits&)> start;    // after the swap, and after a failure when stop had run
+  std::function<void(const Limits&)> start;    // after the swap, where its failure is told, not undone; and after a failure when stop had run
   // The new database, before the swap; `live` may lack it. Returns what was done, for people.
   std::function<std::string(const io::postgres::Target& fresh, const Limits&)> migrate;
   // After start: empty when all is well, else what is not. It is told, not undone.
@@ -43,7 +43,7 @@ struct Restored {
   std::vector<std::string> kept;  // what was live of Redis and files, in words
   std::string safety_backup;   // label
   std::string source;          // label or file
-  std::string unwell;          // what the health hook said
+  std::string unwell;          // what the health hook said, or why the application was not started
   std::vector<std::string> notes;
   std::uint64_t rows{};
   Milliseconds took{}, downtime{};  // downtime: from stop or read-only, else the swap's beginning, to its end
@@ -68,11 +68,13 @@ struct Undoable {
   std::string aside;  // the database that was put aside; empty: it was none
   bool redis{};
   std::vector<const FilesPlace*> files;
+  bool half{};  // that restore, or an undo of it, did not come to its end: there may be nothing to put back
 };
 // What undo_restore() would put back. `stamp`: of which restore; empty: the last one. Failure{usage}: nothing, or the last one is
 // undone already and only older ones are left, which are to be asked for by name.
 Undoable find_undoable(const Subject& subject, const std::string& stamp, io::postgres::Connection& server, const Limits& limits);
 Undoable find_undoable(const Subject& subject, const std::string& stamp, const Limits& limits);
+// Failure{undo_failed}: some is put back and some not; asked once more, it goes on.
 Restored undo_restore(const Subject& subject, const std::string& stamp, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
                       const Limits& limits);
 

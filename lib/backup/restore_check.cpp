@@ -39,7 +39,7 @@ Findings check_copy(Catalogue& catalogue, const Manifest& manifest, const Restor
   // Rows of single tables go where their schema is.
   if (request.load.no_tablespaces || !request.tables.empty()) identity.tablespaces.clear();
   auto findings = preflight(identity, server, limits);
-  if (request.tables.empty() && !request.load.no_owner && manifest.find("archive") != nullptr) append(findings, preflight_owners([&] { return archive_head(checked, limits); }, server, limits));
+  if (request.tables.empty() && manifest.find("archive") != nullptr) append(findings, preflight_archive([&] { return archive_head(checked, limits); }, request.load.no_owner, server, limits));
   return findings;
 }
 
@@ -55,7 +55,7 @@ Findings check_replacement(Catalogue& catalogue, const Manifest& manifest, const
     if (request.load.no_tablespaces) identity.tablespaces.clear();
     append(findings, preflight_origin(identity, server, subject.database, request.other_database, limits));
     if (with_database) append(findings, preflight(identity, server, limits, shape_of(server, subject.database.database, limits).tablespace));
-    if (with_database && !request.load.no_owner && manifest.find("archive") != nullptr) append(findings, preflight_owners([&] { return archive_head(checked, limits); }, server, limits));
+    if (with_database && manifest.find("archive") != nullptr) append(findings, preflight_archive([&] { return archive_head(checked, limits); }, request.load.no_owner, server, limits));
   }
   for (auto& note : notes) findings.push_back({false, std::move(note), {}});
   if (beside.redis == nullptr) return findings;

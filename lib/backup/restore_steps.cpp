@@ -163,9 +163,22 @@ void ApplicationHeld::stop(const Limits& limits) {
   hooks_.stop(limits);
 }
 
-void ApplicationHeld::start(const Limits& limits) {
-  if (!std::exchange(active_, false)) return;
-  if (hooks_.start) hooks_.start(limits);
+std::string ApplicationHeld::start_or_tell(const Limits& limits) {
+  if (!active_) return {};
+  try {
+    if (hooks_.start) hooks_.start(limits);
+    active_ = false;
+    return {};
+  } catch (Failure& failure) {
+    try {
+      limits.check("starting the application");
+    } catch (Failure& ended) {
+      ended.add_context("what was wanted is done and live, and only the application may not run yet");
+      throw;
+    }
+    active_ = false;
+    return fmt::format("the application could not be started: {}{}", failure.message(), failure.hint().empty() ? "" : " (" + failure.hint() + ")");
+  }
 }
 
 ReadOnly::~ReadOnly() {

@@ -59,7 +59,8 @@ class ApplicationHeld {
   ApplicationHeld& operator=(const ApplicationHeld&) = delete;
   ~ApplicationHeld();
   void stop(const Limits& limits);
-  void start(const Limits& limits);
+  // Where the swap is done: why it could not be started, or nothing. Thrown are a signal and the deadline; then it is tried once more.
+  std::string start_or_tell(const Limits& limits);
 
  private:
   const RestoreHooks& hooks_;

@@ -1,3 +1,4 @@
+// Back to what a restore has replaced.
 #include <fmt/format.h>
 
 #include "lib/backup/half_restored.hpp"
@@ -17,7 +18,12 @@ Undoable find_undoable(const Subject& subject, const std::string& stamp, Connect
 
   Undoable found;
   found.stamp = stamp;
-  if (stamp.empty()) {
+  // One that did not come to its end, or whose undo did not.
+  const auto half = half_restored(server, live, limits);
+  if (half && !half->stamp.empty() && (stamp.empty() || stamp == half->stamp)) {
+    found.stamp = half->stamp;
+    found.half = true;
+  } else if (stamp.empty()) {
     found.stamp = std::max(before.empty() ? std::string{} : stamp_in(before.front()), redis);
     for (const auto& [place, of] : files) found.stamp = std::max(found.stamp, of);
     // What was done last was an undo: asked once more by a script or by mistake, it must not go further back by itself.
@@ -35,7 +41,7 @@ Undoable find_undoable(const Subject& subject, const std::string& stamp, Connect
   for (const auto& [place, of] : files) {
     if (!of.empty() && of == found.stamp) found.files.push_back(place);
   }
-  if (!found.aside.empty() || found.redis || !found.files.empty()) return found;
+  if (!found.aside.empty() || found.redis || !found.files.empty() || found.half) return found;
   const auto which = stamp.empty() ? std::string{"no restore of \"" + live + "\" can be undone: nothing was put aside"} : fmt::format("no restore of {} put anything aside that could be brought back", stamp);
   throw Failure{Exit::usage, which, "restore a backup instead: codops restore " + subject.environment + " BACKUP" + subject.options};
 }
@@ -45,6 +51,105 @@ Undoable find_undoable(const Subject& subject, const std::string& stamp, const L
   return find_undoable(subject, stamp, server, limits);
 }
 
+namespace {
+
+// What changes places, one after the other: a failure in between is told with what is done, and what not.
+class Undoing {
+ public:
+  Undoing(const Subject& subject, Connection& server, const Undoable& found, const Clock& clock, const Limits& limits)
+      : subject_{subject}, server_{server}, found_{found}, clock_{clock}, limits_{limits}, live_{subject.database.database} {}
+
+  std::string run(Restored& result) {
+    result.source = found_.stamp;
+    if (found_.half) result.database = live_;  // as much as there was to put back
+    const bool exists = database_exists(server_, live_, limits_);
+    if (!found_.aside.empty()) comment_ = comment_of(server_, found_.aside, limits_);
+    else if (exists) comment_ = comment_of(server_, live_, limits_);
+    const auto count = (found_.aside.empty() ? 0U : 1U) + (found_.redis ? 1U : 0U) + found_.files.size();
+    const auto meanwhile = count > 1 ? to_comment({found_.stamp, comment_, found_.stamp, true}) : comment_;
+    std::string said;
+    if (!found_.aside.empty()) said = exists ? swap(meanwhile, result) : bring_back(meanwhile, result);
+    else if (count > 1 && exists) note(meanwhile);
+    if (found_.redis) {
+      part("Redis", [&] { undo_redis(*subject_.redis, found_.stamp, limits_); });
+      result.kept.emplace_back("Redis");
+    }
+    for (const auto* place : found_.files) {
+      part(place->name, [&] { undo_files(*place, found_.stamp, limits_); });
+      result.kept.push_back(place->name);
+    }
+    if (half_restored(server_, live_, limits_)) note(comment_);
+    if (!said.empty()) return said;
+    return result.kept.empty() ? std::string{"was done already"} : fmt::format("{} as before", fmt::join(result.kept, ", "));
+  }
+
+ private:
+  std::string swap(const std::string& meanwhile, Restored& result) {
+    // Its name must not look like something that can be swapped in once more.
+    result.aside = side_name(live_, database_undone, clock_.now());
+    for (const auto& slot : slots(server_, live_, limits_)) result.notes.push_back(slot.told_after(live_, result.aside));
+    mark(server_, found_.aside, {live_, false, false, comment_}, limits_);
+    swap_databases(server_, {live_, found_.aside, result.aside, meanwhile, false}, limits_);
+    database_is_back(result);
+    return fmt::format("\"{}\" is live again, what was live is \"{}\"", found_.aside, result.aside);
+  }
+
+  // Somebody has dropped what the restore brought.
+  std::string bring_back(const std::string& meanwhile, Restored& result) {
+    end_sessions(server_, found_.aside, limits_);
+    const auto name = io::postgres::quote_identifier(live_);
+    server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2}; COMMIT", io::postgres::quote_identifier(found_.aside), name,
+                            meanwhile.empty() ? "NULL" : io::postgres::quote_literal(meanwhile)), limits_);
+    database_is_back(result);
+    return fmt::format("\"{}\" is live again, there was none", found_.aside);
+  }
+
+  void database_is_back(Restored& result) {
+    result.source = found_.aside;
+    result.database = live_;
+    done_.push_back("\"" + live_ + "\"");
+  }
+
+  void part(const std::string& name, const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Failure& failure) {
+      if (!done_.empty()) {
+        throw Failure{Exit::undo_failed, fmt::format("{}; {} {} again what was before the restore, {} is not: what is live does not belong together", failure.message(), fmt::join(done_, ", "), done_.size() > 1 ? "are" : "is", name),
+                      fmt::format("once that is mended: codops restore {} --undo{}", subject_.environment, subject_.options)};
+      }
+      if (failure.code() != Exit::undo_failed && !found_.half) take_note_back();
+      throw;
+    }
+    done_.push_back(name);
+  }
+
+  // A role that may not comment on the database puts Redis and files back all the same.
+  void note(const std::string& comment) {
+    try {
+      set_comment(server_, live_, comment, Limits{}.within(Milliseconds{20'000}));
+    } catch (const io::postgres::DatabaseError& error) {
+      if (error.lost()) throw;
+    }
+  }
+
+  void take_note_back() noexcept try {
+    note(comment_);
+  } catch (const std::exception&) {
+    // It says more than is true; the undo that it asks for takes it away.
+  }
+
+  const Subject& subject_;
+  Connection& server_;
+  const Undoable& found_;
+  const Clock& clock_;
+  const Limits& limits_;
+  std::string live_, comment_;
+  std::vector<std::string> done_;
+};
+
+}  // namespace
+
 Restored undo_restore(const Subject& subject, const std::string& stamp, const RestoreHooks& hooks, const Clock& clock, Reporter& reporter,
                       const Limits& limits) {
   const auto started = clock.steady();
@@ -52,50 +157,23 @@ Restored undo_restore(const Subject& subject, const std::string& stamp, const Re
   auto server = open_beside(subject.database, live, limits);
   lock_restore(server, live, limits);
   for (const auto& note : mend_restores(server, live, limits)) reporter.warn(note);
+  for (const auto& place : subject.files) mend_files_anywhere(place, limits);
   const auto found = find_undoable(subject, stamp, server, limits);
   if (!found.aside.empty()) {
     for (const auto& name : {live, found.aside}) require_possible(preflight_swap(server, name, limits), "the restore can't be undone");
   }
   Restored result;  // its database is named only if it was swapped
-  result.source = found.stamp;
   Steps steps{reporter, clock};
   steps.step("swap", [&] {
     ApplicationHeld stopped{hooks};
     const auto from = clock.steady();
     if (hooks.stop) stopped.stop(limits);
-    std::string said;
-    if (!found.aside.empty()) {
-      // Its name must not look like something that can be swapped in once more.
-      result.aside = side_name(live, database_undone, clock.now());
-      const auto comment = comment_of(server, found.aside, limits);
-      if (database_exists(server, live, limits)) {
-        for (const auto& slot : slots(server, live, limits)) result.notes.push_back(slot.told_after(live, result.aside));
-        mark(server, found.aside, {live, false, false, comment}, limits);
-        swap_databases(server, {live, found.aside, result.aside, comment, false}, limits);
-      } else {
-        // Somebody has dropped what the restore brought.
-        result.aside.clear();
-        end_sessions(server, found.aside, limits);
-        server.run(fmt::format("ALTER DATABASE {} RENAME TO {}", io::postgres::quote_identifier(found.aside), io::postgres::quote_identifier(live)), limits);
-      }
-      result.source = found.aside;
-      result.database = live;
-      said = result.aside.empty() ? fmt::format("\"{}\" is live again, there was none", found.aside) : fmt::format("\"{}\" is live again, what was live is \"{}\"", found.aside, result.aside);
-    }
-    if (found.redis) {
-      undo_redis(*subject.redis, found.stamp, limits);
-      result.kept.emplace_back("Redis");
-    }
-    for (const auto* place : found.files) {
-      undo_files(*place, found.stamp, limits);
-      result.kept.push_back(place->name);
-    }
-    if (const auto half = half_restored(server, live, limits)) set_comment(server, live, half->comment, limits);
-    stopped.start(limits);
+    auto said = Undoing{subject, server, found, clock, limits}.run(result);
+    result.unwell = stopped.start_or_tell(limits);
     result.downtime = std::chrono::duration_cast<Milliseconds>(clock.steady() - from);
-    return said.empty() ? fmt::format("{} as before", fmt::join(result.kept, ", ")) : said;
+    return said;
   });
-  if (hooks.health) steps.step("health", [&] {
+  if (hooks.health && result.unwell.empty()) steps.step("health", [&] {
     result.unwell = hooks.health(limits);
     return std::string{result.unwell.empty() ? "well" : "unwell"};
   });

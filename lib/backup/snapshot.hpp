@@ -35,6 +35,8 @@ class Snapshot {
   std::optional<std::string> gone(const Limits& limits);
   // Ordinary tables of at least `bytes`, largest first, locked against changes of their definition.
   std::vector<LargeTable> large_tables(std::uint64_t bytes, const Limits& limits);
+  // The session that holds those locks, and waits for none of them: its COPY is as good as open_for_copy()'s.
+  io::postgres::Connection& holder() noexcept { return connection_; }
 
  private:
   void read_identity(const Limits& limits);

@@ -103,8 +103,8 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   const auto now = clock.now();
   const auto newest = catalogue.newest_label(limits);
   Manifest manifest;
-  manifest.label = Catalogue::next_label(now, newest);
-  if (newest && Catalogue::next_label(now, {}) < *newest) {
+  manifest.label = next_label(now, newest);
+  if (newest && next_label(now, {}) < *newest) {
     reporter.warn(fmt::format("the clock is behind the newest backup {}; this one is {}", *newest, manifest.label));
   }
   std::vector<Broken> broken;

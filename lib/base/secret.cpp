@@ -83,9 +83,31 @@ std::string redacted(std::string_view text, bool whole) {
   return out;
 }
 
+// "u:secret@host:1", "https//u:secret@host/": meant for a URL, or beside one. Of what stands before the last '@' only a user is shown.
+std::string redacted_rest(std::string_view text) {
+  const auto at = text.rfind('@');
+  const auto colon = text.substr(0, at).find(':');
+  if (at != std::string_view::npos && colon != std::string_view::npos) return std::string{text.substr(0, colon + 1)}.append(Secret::shown).append(text.substr(at));
+  const auto slashes = text.find("//");
+  if (at == std::string_view::npos || slashes >= at) return std::string{text};
+  return std::string{text.substr(0, slashes + 2)}.append(Secret::shown).append(text.substr(at));
+}
+
+// Where a scheme and its slashes, one of them or its colon forgotten, stand in the place of a host: "http://https//u:secret@host/".
+std::size_t misspelt_url(std::string_view url) {
+  const auto start = url.find("://") + 3;
+  const auto rest = ascii_lower(url.substr(start, 8));
+  return rest.starts_with("http/") || rest.starts_with("https/") || rest.starts_with("http:/") || rest.starts_with("https:/") ? start : std::string_view::npos;
+}
+
 }  // namespace
 
-std::string redact_url(std::string_view url) { return redacted(url, true); }
+std::string redact_url(std::string_view url) {
+  if (url.find("://") == std::string_view::npos) return redacted_rest(url);
+  const auto misspelt = misspelt_url(url);
+  if (misspelt != std::string_view::npos) return std::string{url.substr(0, misspelt)} + redact_url(url.substr(misspelt));
+  return redacted(url, true);
+}
 std::string redact_urls_in(std::string_view text) { return redacted(text, false); }
 
 }  // namespace codops

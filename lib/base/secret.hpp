@@ -22,8 +22,8 @@ class Secret {
   std::string value_;
 };
 
-// Replaces the password of a URL's userinfo ("scheme://user:password@host") by "***". Text that is no URL is
-// returned as it is. The first form hides one URL, the second every URL found inside a text.
+// Replaces the password of a URL's userinfo ("scheme://user:password@host") by "***". The first form is for what is one URL or was meant
+// for one ("https//user:password@host", "user:password@host"), the second for every URL inside a text, the rest of which stays as it is.
 std::string redact_url(std::string_view url);
 std::string redact_urls_in(std::string_view text);
 

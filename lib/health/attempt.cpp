@@ -1,10 +1,9 @@
 #include "lib/health/attempt.hpp"
 
-#include <thread>
-
 #include "lib/base/without_secret.hpp"
 #include "lib/health/command_probe.hpp"
 #include "lib/health/verdict.hpp"
+#include "lib/io/errand.hpp"
 
 namespace codops::health {
 namespace {
@@ -32,12 +31,11 @@ void take_facts(Answer& answer, const io::ProbeResult& result) {
 // What is asked on a thread. When the run ends first, the thread is told through its limits and left behind.
 class AskedProbe final : public io::Probe {
  public:
-  AskedProbe(Network& network, const AskedCheck& check, Milliseconds timeout, Done done) : state_{std::make_shared<State>()} {
-    state_->done = std::move(done);
+  AskedProbe(Network& network, const AskedCheck& check, Milliseconds timeout, const Done& done) {
     // The loop's clock decides and cancels; the thread's own comes later, or the two would race for what is said.
     constexpr Milliseconds later{2000};
-    const Limits limits{Deadline::after(timeout + later), state_->cancel.token()};
-    auto work = [ask = check.ask, limits, state = std::weak_ptr<State>{state_}, mailbox = network.loop.mailbox()] {
+    const Limits limits{Deadline::after(timeout + later), cancel_.token()};
+    errand_ = io::start_errand(network.loop, [ask = check.ask, limits, done] {
       Answer answer;
       try {
         answer.finding = ask(limits);
@@ -46,22 +44,17 @@ class AskedProbe final : public io::Probe {
       } catch (const std::exception& error) {
         answer.finding = {Status::unknown, io::Stage::request, error.what(), "", {}};
       }
-      mailbox.post([state, answer = std::move(answer)]() mutable {
-        const auto alive = state.lock();
-        if (alive && alive->done) std::exchange(alive->done, {})(std::move(answer));
-      });
-    };
-    try {
-      std::thread{std::move(work)}.detach();
-    } catch (const std::system_error&) {
-      network.loop.mailbox().post([state = std::weak_ptr<State>{state_}] {
-        Answer busy;
-        busy.busy = true;
-        if (const auto alive = state.lock(); alive && alive->done) std::exchange(alive->done, {})(std::move(busy));
-      });
-    }
+      return [done, answer = std::move(answer)] { done(answer); };
+    });
+    if (errand_) return;
+    errand_ = std::make_shared<int>();
+    network.loop.mailbox().post([done, wanted = std::weak_ptr<void>{errand_}] {
+      Answer busy;
+      busy.busy = true;
+      if (const auto alive = wanted.lock()) done(std::move(busy));
+    });
   }
-  ~AskedProbe() override { state_->cancel.cancel(Exit::deadline); }
+  ~AskedProbe() override { cancel_.cancel(Exit::deadline); }
   AskedProbe(const AskedProbe&) = delete;
   AskedProbe& operator=(const AskedProbe&) = delete;
 
@@ -70,12 +63,34 @@ class AskedProbe final : public io::Probe {
   std::string address() const override { return {}; }
 
  private:
-  struct State {
-    Done done;
-    CancelSource cancel;
-  };
-  std::shared_ptr<State> state_;
+  CancelSource cancel_;
+  io::Errand errand_;
 };
+
+// A check that names files of ours begins once they are read: a pipe or a file server that is gone holds nothing else up.
+class ReadingProbe final : public io::Probe {
+ public:
+  using Begin = std::function<std::unique_ptr<io::Probe>()>;
+  ReadingProbe(Network& network, const io::Trust& trust, const Begin& begin) : stores_{network.stores}, trust_{trust} {
+    errand_ = network.stores.read(network.loop, trust, [this, begin] { probe_ = begin(); });
+    if (!errand_) probe_ = begin();
+  }
+
+  io::Stage stage() const override { return probe_ ? probe_->stage() : io::Stage::none; }
+  io::StageTimes times() const override { return probe_ ? probe_->times() : io::StageTimes{}; }
+  std::string address() const override { return probe_ ? probe_->address() : std::string{}; }
+  std::string waits_for() const override { return probe_ ? probe_->waits_for() : io::listed(stores_.unread(trust_)); }
+
+ private:
+  const io::TrustStores& stores_;
+  io::Trust trust_;
+  io::Errand errand_;
+  std::unique_ptr<io::Probe> probe_;
+};
+
+std::unique_ptr<io::Probe> once_read(Network& network, const io::Trust& trust, const ReadingProbe::Begin& begin) {
+  return network.stores.unread(trust).empty() ? begin() : std::make_unique<ReadingProbe>(network, trust, begin);
+}
 
 struct Starter {
   Network& network;
@@ -118,15 +133,14 @@ struct Starter {
   }
 
   std::unique_ptr<io::Probe> operator()(const TlsCheck& tls) const {
-    return io::start_tls_probe(network.loop, network.resolver, network.stores, tls.target,
-                               [&tls, done = done](const io::ProbeResult& result) {
-                                 auto answer = troubled(result).value_or(Answer{});
-                                 if (result.trouble == io::Trouble::none && result.tls) {
-                                   answer.finding = judge_certificate(tls.certificate, *result.tls, wall_now());
-                                 }
-                                 take_facts(answer, result);
-                                 done(std::move(answer));
-                               });
+    return once_read(network, tls.target.trust, [&network = network, &tls, done = done] {
+      return io::start_tls_probe(network.loop, network.resolver, network.stores, tls.target, [&tls, done](const io::ProbeResult& result) {
+        auto answer = troubled(result).value_or(Answer{});
+        if (result.trouble == io::Trouble::none && result.tls) answer.finding = judge_certificate(tls.certificate, *result.tls, wall_now());
+        take_facts(answer, result);
+        done(std::move(answer));
+      });
+    });
   }
 
   std::unique_ptr<io::Probe> operator()(const PostgresCheck& postgres) const {
@@ -141,13 +155,14 @@ struct Starter {
   }
 
   std::unique_ptr<io::Probe> operator()(const RedisCheck& redis) const {
-    return io::start_redis_probe(network.loop, network.resolver, network.stores, redis.target,
-                                 [&redis, done = done](const io::RedisResult& result) {
-                                   auto answer = troubled(result).value_or(Answer{});
-                                   if (result.trouble == io::Trouble::none) answer.finding = judge_redis(redis, result.facts);
-                                   take_facts(answer, result);
-                                   done(std::move(answer));
-                                 });
+    return once_read(network, redis.target.tls ? redis.target.trust : io::Trust{}, [&network = network, &redis, done = done] {
+      return io::start_redis_probe(network.loop, network.resolver, network.stores, redis.target, [&redis, done](const io::RedisResult& result) {
+        auto answer = troubled(result).value_or(Answer{});
+        if (result.trouble == io::Trouble::none) answer.finding = judge_redis(redis, result.facts);
+        take_facts(answer, result);
+        done(std::move(answer));
+      });
+    });
   }
 
   std::unique_ptr<io::Probe> operator()(const CommandCheck& command) const {

@@ -71,11 +71,11 @@ Finding judge_command(const io::ExitStatus& status, const std::string& why) {
   return out;
 }
 
-// At once and as a group: what a shell started must not outlive the check.
+// At once and with all that it started: SIGTERM is for its guard, who kills.
 void kill_now(io::Child&& child) {
   constexpr Milliseconds until_reaped{20};
   auto dying = std::make_shared<io::Child>(std::move(child));
-  dying->signal_group(SIGKILL);
+  dying->signal_group(SIGTERM);
   if (dying->wait(Limits{}.within(until_reaped))) return;
   // It hangs in the kernel (a file server that is gone): its end is nothing to wait for.
   try {
@@ -110,6 +110,9 @@ class CommandProbe final : public io::Probe {
     io::Program program;
     program.argv = argv_;
     program.env = io::usual_environment();
+    // Even where codops itself is killed, nothing that it started goes on.
+    program.guarded = true;
+    program.grace = Milliseconds{0};
     try {
       const auto out = out_.open(), err = err_.open();
       child_.emplace(program, io::Child::Stdio{-1, out.get(), err.get()});

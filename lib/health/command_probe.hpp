@@ -1,5 +1,5 @@
 #pragma once
-// A command on the event loop. Cut, its whole process group is dead before the probe is gone.
+// A command on the event loop. Cut, all that it started ends with it, whatever its process group; also when codops is killed.
 #include <functional>
 #include <memory>
 

@@ -58,7 +58,7 @@ std::string url_of(const HealthCheck& described, const Wiring& wiring) {
   if (described.target.find("://") != std::string::npos) return described.target;
   const auto value = wiring.variable ? wiring.variable(described.target) : std::nullopt;
   if (!value || value->empty()) {
-    refuse(described, "the variable \"" + described.target + "\" is not set", "set it in the environment's .env file");
+    refuse(described, "the variable \"" + io::shown_url(described.target) + "\" is not set", "set it in the environment's .env file");
   }
   return *value;
 }

@@ -4,10 +4,10 @@
 #include <deque>
 #include <map>
 
-#include "lib/base/retry.hpp"
 #include "lib/base/units.hpp"
 #include "lib/health/attempt.hpp"
 #include "lib/health/capacity.hpp"
+#include "lib/health/silence.hpp"
 #include "lib/health/verdict.hpp"
 
 namespace codops::health {
@@ -121,40 +121,13 @@ class Run {
     Answer answer;
     answer.facts.times = item.probe->times();
     answer.facts.address = item.probe->address();
-    const auto stage = item.probe->stage();
-    answer.finding = {silent(checks_[i], stage), stage,
-                      silence(checks_[i], stage, "within " + format_duration(checks_[i].timeout)), silence_hint(checks_[i], stage), {}};
+    answer.finding = silent(checks_[i], silence_of(*item.probe), "within " + format_duration(checks_[i].timeout));
     release(item);
     take(i, std::move(answer));
     decide_on(i);
   }
 
-  // What silence amounts to: of a server or a command a failure; a name server or an engine just did not tell.
-  static Status silent(const Check& check, io::Stage stage) {
-    return stage == io::Stage::dns || std::holds_alternative<AskedCheck>(check.what) ? Status::unknown : Status::fail;
-  }
-
-  static std::string silence(const Check& check, io::Stage stage, const std::string& when) {
-    if (std::holds_alternative<CommandCheck>(check.what)) return "it did not end " + when;
-    switch (stage) {
-      case io::Stage::dns: return "the name server did not answer " + when;
-      case io::Stage::connect: return "no connection " + when;
-      case io::Stage::tls: return "the TLS handshake did not end " + when;
-      case io::Stage::body: return "the body did not end " + when;
-      default: return "no answer " + when;
-    }
-  }
-
-  static std::string silence_hint(const Check& check, io::Stage stage) {
-    if (std::holds_alternative<CommandCheck>(check.what)) return "run it by hand, or give it longer: --check-timeout, in codops.yaml timeout";
-    switch (stage) {
-      case io::Stage::dns: return "check /etc/resolv.conf and the network of this machine";
-      case io::Stage::connect: return "check the address, a firewall, and that the host is up";
-      case io::Stage::tls: return "check that the port speaks TLS, and the load of the server";
-      case io::Stage::body: return "the server hangs in the middle of its answer: see its log";
-      default: return "the server accepts but does not answer: see its log, or give it longer: --check-timeout";
-    }
-  }
+  static Silence silence_of(const io::Probe& probe) { return {probe.stage(), probe.waits_for()}; }
 
   // No descriptor for it: fewer at once from now on, and again when one was given back.
   void again_later(std::size_t i, Answer answer) {
@@ -296,14 +269,14 @@ class Run {
           continue;
         }
         ++outcome.attempts;
-        outcome.stage = item.probe->stage();
         // One that waited for its turn was not given the time that it may take.
         constexpr Milliseconds soon{100};
         const bool came_late = item.history.empty() && item.attempt_start - start_ > soon && outcome.elapsed < checks_[i].timeout;
-        outcome.status = why == Exit::deadline && !came_late ? silent(checks_[i], outcome.stage) : Status::unknown;
-        outcome.message = outcome.stage == io::Stage::dns ? "the name was not looked up " + when : "cut in stage " + std::string{io::to_string(outcome.stage)} + " " + when;
-        if (std::holds_alternative<CommandCheck>(checks_[i].what)) outcome.message = "it had not ended " + when;
-        outcome.hint = why == Exit::deadline ? silence_hint(checks_[i], outcome.stage) : "";
+        auto found = cut(checks_[i], silence_of(*item.probe), when, why == Exit::deadline && !came_late);
+        outcome.status = found.status;
+        outcome.stage = found.stage;
+        outcome.message = readable(found.message);
+        outcome.hint = why == Exit::deadline ? std::move(found.hint) : "";
       } else if (item.history.empty()) {
         outcome.status = Status::unknown;
         outcome.stage = io::Stage::deadline;
@@ -344,35 +317,6 @@ Report run(const std::vector<Check>& checks, const Options& options, const Limit
   check_order(checks);
   auto report = Run{checks, options, limits}.run();
   return options.settle ? options.settle(std::move(report)) : report;
-}
-
-Report wait_until_healthy(const std::vector<Check>& checks, const Options& options, const Limits& limits,
-                          const std::function<void(const Report&)>& on_round) {
-  Backoff pause{Milliseconds{250}, Milliseconds{2000}};
-  for (;;) {
-    auto report = run(checks, options, limits);
-    if (on_round) on_round(report);
-    if (report.healthy(options.strict)) return report;
-    if (!report.ended_by) {
-      try {
-        // The last round comes just before the deadline, early enough to end.
-        const auto left = limits.deadline.remaining();
-        const auto takes = std::chrono::duration_cast<Milliseconds>(report.elapsed) * 2;
-        const auto room = left - std::clamp(takes, std::min(Milliseconds{100}, left / 2), left / 2);
-        const auto next = std::min(pause.next(), room);
-        if (next >= Milliseconds{50}) {
-          limits.within(next).wait(-1, 0);
-          continue;
-        }
-        report.ended_by = Exit::deadline;
-      } catch (const Failure& failure) {
-        report.ended_by = failure.code();
-      }
-    }
-    // Not well by the deadline: nothing of it is final, so the deadline is the answer.
-    for (auto& outcome : report.outcomes) outcome.cut = outcome.cut || outcome.status == Status::fail;
-    return report;
-  }
 }
 
 }  // namespace codops::health

@@ -39,6 +39,7 @@ class HttpProber::Transfer final : public Probe {
   Stage stage() const override;
   StageTimes times() const override;
   std::string address() const override;
+  std::string waits_for() const override;
 
  private:
   struct Parts {  // of the URL of the current hop
@@ -88,6 +89,7 @@ class HttpProber::Transfer final : public Probe {
   int hops_{0};
   bool in_headers_{true}, interim_{false};
   std::string framing_conflict_;
+  Errand reading_;  // of the files to trust
   Resolver::Ticket ticket_;
   std::unique_ptr<Connector> connector_;  // while one of several addresses is chosen
   std::optional<EventLoop::Timer> timer_;

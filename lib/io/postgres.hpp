@@ -31,7 +31,7 @@ struct Target {
   std::string schema;                          // Prisma's `?schema=`; empty: the server's search_path
   bool pooled{false};                          // Prisma's `?pgbouncer=true`: session locks can't be relied on
 
-  // For messages: `"shop" on db:5432`. Never the password.
+  // For messages: `"shop" on db:5432`, `"shop" on the service "main"`; what is not said here is PGHOST's and its like. Never the password.
   std::string describe() const;
 };
 

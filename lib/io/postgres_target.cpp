@@ -7,8 +7,10 @@
 
 #include "lib/base/percent.hpp"
 #include "lib/io/postgres.hpp"
+#include "lib/io/postgres_environment.hpp"
 #include "lib/io/postgres_hosts.hpp"
 #include "lib/io/postgres_library.hpp"
+#include "lib/io/probe.hpp"
 
 namespace codops::io::postgres {
 
@@ -208,19 +210,27 @@ Target parse_target(std::string_view text, std::string_view name) {
 }
 
 std::string Target::describe() const {
-  std::string result = "\"" + (database.empty() ? user : database) + "\" on ";
-  if (const auto address = options.find("hostaddr"); host.empty() && address != options.end()) {
-    result += address->second;
-  } else {
-    result += host.empty() ? "the local socket" : host;
+  const auto given = parameters_from_environment(*this);
+  const auto value = [&](const std::string& own, const std::string& key) {
+    if (!own.empty()) return own;
+    if (const auto found = options.find(key); found != options.end()) return found->second;
+    const auto found = given.find(key);
+    return found == given.end() ? std::string{} : found->second;
+  };
+  const auto hosts = value(host, "host"), address = value({}, "hostaddr"), service = value({}, "service");
+  auto where = hosts.empty() ? address : hosts;
+  if (where.empty()) {
+    where = service.empty() ? "the local socket" : "the service \"" + service + "\"";
+  } else if (const auto all = hosts_of({{"host", where}, {"port", value(port, "port")}})) {
+    const bool several = all->size() > 1;
+    where.clear();
+    for (const auto& one : *all) {
+      const bool with_port = !one.is_folder() && (several || !value(port, "port").empty());
+      where += (where.empty() ? "" : ",") + (with_port ? to_string(HostPort{one.name, port_number(one.port).value_or(0)}) : one.name);
+    }
   }
-  if (const auto several = host.find(',') != std::string::npos ? hosts_of({{"host", host}, {"port", port}}) : std::nullopt) {
-    result.resize(result.size() - host.size());
-    for (const auto& one : *several) result += (&one == &several->front() ? "" : ",") + one.name + (one.is_folder() ? "" : ":" + one.port);
-    return result;
-  }
-  if (!host.starts_with('/') && !port.empty()) result += ":" + port;
-  return result;
+  const auto name = value(database, "dbname").empty() ? value(user, "user") : value(database, "dbname");
+  return name.empty() ? where : "\"" + name + "\" on " + where;
 }
 
 std::string quote_identifier(std::string_view name) {

@@ -72,6 +72,12 @@ std::string to_string(const HostPort& address) {
   return out;
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "\"" : ", \"") + name + "\"";
+  return out;
+}
+
 ProbeResult connect_trouble(int error, const std::string& where) {
   ProbeResult result;
   result.trouble = Trouble::failed;

@@ -77,6 +77,8 @@ class Probe {
   virtual Stage stage() const = 0;
   virtual StageTimes times() const = 0;
   virtual std::string address() const = 0;
+  // Files of this machine that it waits for before it asks anybody: `"/etc/ca.pem"`; empty: it waits for the target.
+  virtual std::string waits_for() const { return {}; }
 };
 
 // "db.example:5432", "[::1]:5432", "[::1]", "host" (then port 0). nullopt: not such a thing.
@@ -86,6 +88,8 @@ struct HostPort {
 };
 std::optional<HostPort> parse_host_port(std::string_view text);
 std::string to_string(const HostPort& address);  // brackets around IPv6
+
+std::string listed(const std::vector<std::string>& names);  // "a", "b"
 
 // The trouble that a failed system call of connecting is, with what to do about it.
 ProbeResult connect_trouble(int error, const std::string& where);

@@ -130,7 +130,10 @@ RedisTarget parse_redis_url(std::string_view url) {
     rest.remove_prefix(at + 1);
   }
   const auto slash = std::min(rest.find('/'), rest.size());
-  const auto address = slash == 0 ? HostPort{"127.0.0.1", 6379} : parse_host_port(rest.substr(0, slash)).value_or(HostPort{});
+  std::string host_port{rest.substr(0, slash)};
+  // RFC 6874: the '%' before a zone, too, is percent-encoded in a URL.
+  if (const auto zone = host_port.find("%25"); host_port.starts_with('[') && zone != std::string::npos) host_port.erase(zone + 1, 2);
+  const auto address = slash == 0 ? HostPort{"127.0.0.1", 6379} : parse_host_port(host_port).value_or(HostPort{});
   if (address.host.empty()) throw bad();
   target.tcp.host = address.host;
   target.tcp.port = address.port == 0 ? std::uint16_t{6379} : address.port;

@@ -14,6 +14,8 @@ namespace {
 // Long, with letters and digits and nothing that words are made of: made by a machine, to be hard to guess.
 bool looks_like_a_token(std::string_view text) {
   if (text.size() < 20) return false;
+  // A JSON Web Token: its dots are in file names too.
+  if (text.starts_with("eyJ") && text.find('.') != std::string_view::npos) return true;
   std::size_t digits = 0, letters = 0;
   for (const char c : text) {
     if (std::isdigit(static_cast<unsigned char>(c)) != 0) ++digits;
@@ -58,7 +60,9 @@ std::string shown_path(std::string_view path) {
   while (!path.empty()) {
     const auto end = std::min(path.find('/'), path.size());
     const auto segment = path.substr(0, end);
-    out.append(looks_like_a_token(segment) ? Secret::shown : segment);
+    const auto name = segment.substr(0, segment.find(';'));
+    out.append(looks_like_a_token(name) ? Secret::shown : name);
+    if (name.size() < segment.size()) out.append(";").append(shown_pairs(segment.substr(name.size() + 1)));  // jsessionid
     if (end == path.size()) break;
     out.push_back('/');
     path.remove_prefix(end + 1);
@@ -132,8 +136,7 @@ std::vector<Secret> secrets_of(const HttpProbeRequest& request) {
 std::string shown_url(std::string_view url) {
   const auto text = without_userinfo_token(redact_url(url));
   const auto scheme = text.find("://");
-  if (scheme == std::string::npos) return text;
-  const auto path = std::min(text.find_first_of("/?#", scheme + 3), text.size());
+  const auto path = std::min(text.find_first_of("/?#", scheme == std::string::npos ? 0 : scheme + 3), text.size());
   const auto question = std::min(text.find('?', path), text.size());
   const auto fragment = std::min(text.find('#', path), text.size());
   const auto path_end = std::min(question, fragment);

@@ -41,7 +41,7 @@ void Stream::secure(TrustStores& stores, const Trust& trust, const std::string& 
   ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   verify_with(context, stores.get(trust.ca_file), tls_->verification);
   tls_->alerts = listen_for_alerts(context, tls_->verification);
-  present_certificate(context, trust, tls_->verification);
+  present_certificate(context, stores, trust, tls_->verification);
   tls_->session.reset(::SSL_new(context));
   ::SSL_set_fd(tls_->session.get(), fd_);
   // RFC 6066: without the dot at the end.

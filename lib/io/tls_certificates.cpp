@@ -8,10 +8,8 @@
 
 #include <cstring>
 #include <ctime>
-#include <map>
 
 #include "lib/base/failure.hpp"
-#include "lib/base/units.hpp"
 
 namespace codops::io {
 namespace {
@@ -125,37 +123,34 @@ int give_passphrase(char* into, int size, int, void* argument) {
   return static_cast<int>(value.size());
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size() && i < 4; ++i) out += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > 4) out += fmt::format(" and {} more", names.size() - 4);
-  return out;
+using Memory = std::unique_ptr<BIO, decltype(&::BIO_free)>;
+
+Memory over(const std::string& text) { return {::BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &::BIO_free}; }
+
+// As SSL_CTX_use_certificate_chain_file() does it with a file: the leaf, then its intermediates.
+bool use_chain(SSL_CTX* context, const std::string& pem) {
+  const auto memory = over(pem);
+  const std::unique_ptr<X509, decltype(&::X509_free)> leaf{::PEM_read_bio_X509_AUX(memory.get(), nullptr, give_passphrase, nullptr), &::X509_free};
+  if (!leaf || ::SSL_CTX_use_certificate(context, leaf.get()) != 1) return false;
+  ::SSL_CTX_clear_chain_certs(context);
+  while (auto* next = ::PEM_read_bio_X509(memory.get(), nullptr, give_passphrase, nullptr)) {
+    if (::SSL_CTX_add0_chain_cert(context, next) == 1) continue;
+    ::X509_free(next);
+    return false;
+  }
+  // The end of the text is an error too.
+  if (ERR_GET_REASON(::ERR_peek_last_error()) != PEM_R_NO_START_LINE) return false;
+  ::ERR_clear_error();
+  return true;
+}
+
+bool use_key(SSL_CTX* context, const std::string& pem, Passphrase& passphrase) {
+  const auto memory = over(pem);
+  const std::unique_ptr<EVP_PKEY, decltype(&::EVP_PKEY_free)> key{::PEM_read_bio_PrivateKey(memory.get(), nullptr, give_passphrase, &passphrase), &::EVP_PKEY_free};
+  return key && ::SSL_CTX_use_PrivateKey(context, key.get()) == 1;
 }
 
 }  // namespace
-
-struct TrustStores::Stores {
-  std::map<std::string, std::unique_ptr<X509_STORE, decltype(&::X509_STORE_free)>> by_file;
-};
-
-TrustStores::TrustStores() : stores_{std::make_unique<Stores>()} {}
-TrustStores::~TrustStores() = default;
-
-x509_store_st* TrustStores::get(const std::string& ca_file) {
-  const auto found = stores_->by_file.find(ca_file);
-  if (found != stores_->by_file.end()) return found->second.get();
-  std::unique_ptr<X509_STORE, decltype(&::X509_STORE_free)> store{::X509_STORE_new(), &::X509_STORE_free};
-  // A CA file may name an intermediate or the server's own certificate, as curl's --cacert may.
-  ::X509_STORE_set_flags(store.get(), X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-  if (ca_file.empty()) {
-    ::X509_STORE_set_default_paths(store.get());
-  } else if (::X509_STORE_load_file(store.get(), ca_file.c_str()) != 1) {
-    ::ERR_clear_error();
-    throw Failure{Exit::config, "no certificate can be read from \"" + ca_file + "\"",
-                  "name a PEM file with the certificate of the CA"};
-  }
-  return stores_->by_file.emplace(ca_file, std::move(store)).first->second.get();
-}
 
 void verify_with(ssl_ctx_st* context, x509_store_st* store, Verification& verification) {
   ::SSL_CTX_set1_cert_store(context, store);
@@ -163,33 +158,30 @@ void verify_with(ssl_ctx_st* context, x509_store_st* store, Verification& verifi
   ::SSL_CTX_set_cert_cb(context, note_request, &verification);
 }
 
-void present_certificate(ssl_ctx_st* context, const Trust& trust, Verification& verification) {
-  const auto& certificate = trust.client_certificate;
-  if (certificate.empty()) return;
-  const auto& key = trust.client_key.empty() ? certificate : trust.client_key;
-  Passphrase passphrase{trust.key_passphrase};
+void present_certificate(ssl_ctx_st* context, TrustStores& stores, const Trust& trust, Verification& verification) {
+  if (trust.client_certificate.empty()) return;
+  const auto& key_file = trust.client_key.empty() ? trust.client_certificate : trust.client_key;
+  const auto chain = stores.pem(trust.client_certificate), key = stores.pem(key_file);
   ::ERR_clear_error();
-  ::SSL_CTX_set_default_passwd_cb(context, give_passphrase);
-  ::SSL_CTX_set_default_passwd_cb_userdata(context, &passphrase);
-  const bool certified = ::SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) == 1;
-  const bool keyed = certified && ::SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1;
-  ::SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
-  const auto reason = certified && keyed ? std::string{} : openssl_reason();
-  if (!certified) {
-    throw Failure{Exit::config, fmt::format("no client certificate can be read from \"{}\": {}", certificate, reason),
+  if (!use_chain(context, chain.text)) {
+    const auto reason = openssl_reason();
+    throw Failure{Exit::config, fmt::format("no client certificate can be read from \"{}\": {}", trust.client_certificate, chain.trouble.empty() ? reason : chain.trouble),
                   "name a PEM file with the certificate, followed by its intermediates"};
   }
-  if (!keyed && passphrase.asked) {
+  Passphrase passphrase{trust.key_passphrase};
+  if (use_key(context, key.text, passphrase)) {
+    verification.certificate_given = true;
+    return;
+  }
+  const auto reason = openssl_reason();
+  if (passphrase.asked) {
     throw Failure{Exit::config,
-                  trust.key_passphrase.empty() ? fmt::format("the client key \"{}\" is encrypted, and its passphrase is not given", key)
-                                               : fmt::format("the passphrase given does not open the client key \"{}\"", key),
-                  "export CODOPS_KEY_PASSPHRASE, or " + decrypt_hint(key)};
+                  trust.key_passphrase.empty() ? fmt::format("the client key \"{}\" is encrypted, and its passphrase is not given", key_file)
+                                               : fmt::format("the passphrase given does not open the client key \"{}\"", key_file),
+                  "export CODOPS_KEY_PASSPHRASE, or " + decrypt_hint(key_file)};
   }
-  if (!keyed) {
-    throw Failure{Exit::config, fmt::format("the client key \"{}\" can't be used: {}", key, reason),
-                  fmt::format("check that it is the PEM file of the key that belongs to \"{}\"", certificate)};
-  }
-  verification.certificate_given = true;
+  throw Failure{Exit::config, fmt::format("the client key \"{}\" can't be used: {}", key_file, key.trouble.empty() ? reason : key.trouble),
+                fmt::format("check that it is the PEM file of the key that belongs to \"{}\"", trust.client_certificate)};
 }
 
 std::shared_ptr<void> listen_for_alerts(ssl_ctx_st* context, Verification& verification) {
@@ -201,40 +193,6 @@ std::shared_ptr<void> listen_for_alerts(ssl_ctx_st* context, Verification& verif
             ::SSL_CTX_set_ex_data(heard, alerts_index(), nullptr);
             ::SSL_CTX_free(heard);
           }};
-}
-
-std::string certificate_hint(const Verification& verification) {
-  if (!verification.certificate_wanted || verification.certificate_given) return {};
-  return "the server asks for a client certificate: --cert FILE --key FILE, in codops.yaml certificate and key";
-}
-
-std::optional<ProbeResult> refused_certificate(const Verification& verification) {
-  if (!verification.certificate_wanted) return std::nullopt;
-  switch (verification.alert) {
-    case SSL_AD_HANDSHAKE_FAILURE:  // what TLS 1.2 has for a certificate that did not come
-    case SSL_AD_NO_CERTIFICATE:
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_REVOKED:
-    case SSL_AD_CERTIFICATE_EXPIRED:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-    case SSL_AD_UNKNOWN_CA:
-    case SSL_AD_ACCESS_DENIED:
-    case SSL_AD_DECRYPT_ERROR:
-    case SSL_AD_CERTIFICATE_REQUIRED: break;
-    default: return std::nullopt;
-  }
-  ProbeResult result;
-  result.trouble = Trouble::failed;
-  result.stage = Stage::tls;
-  if (verification.certificate_given) {
-    result.message = std::string{"the server refuses our client certificate: "} + ::SSL_alert_desc_string_long(verification.alert);
-    result.hint = "check that it is from the CA that the server trusts, has not ended, and that the key is its own";
-  } else {
-    result.message = "the server wants a client certificate, and none was given";
-    result.hint = "--cert FILE --key FILE, in codops.yaml certificate and key";
-  }
-  return result;
 }
 
 bool is_encrypted_key(std::string_view pem) {
@@ -252,60 +210,6 @@ std::string openssl_reason() {
   if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = ::ERR_reason_error_string(code);
   return reason == nullptr ? "" : reason;
-}
-
-ProbeResult verification_trouble(const Verification& verification, WallTime now) {
-  ProbeResult result;
-  result.stage = Stage::tls;
-  result.trouble = Trouble::failed;
-  result.tls = verification.facts;
-  const auto age = [&](WallTime time) { return format_age(std::chrono::duration_cast<Milliseconds>(now - time)); };
-  const std::string whose = verification.depth == 0 ? "the certificate" : "a certificate of the chain";
-  const bool self_made =
-      verification.sent == 1 && !verification.culprit.empty() && verification.culprit == verification.culprit_issuer;
-  switch (verification.error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      result.message = fmt::format("{} \"{}\" expired {}", whose, verification.culprit, age(verification.culprit_not_after));
-      result.hint = "renew it, then reload the server";
-      break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      result.message = fmt::format("{} \"{}\" is valid only from {}", whose, verification.culprit,
-                                   to_rfc3339(verification.culprit_not_before));
-      result.hint = "check the clock of this machine and of the one that issued it";
-      break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      result.message = fmt::format("the certificate is for {}, not for \"{}\"",
-                                   verification.facts.chain.empty() ? "another name"
-                                   : verification.facts.chain.front().names.empty()
-                                       ? "\"" + verification.facts.chain.front().subject + "\""
-                                       : joined(verification.facts.chain.front().names),
-                                   verification.host);
-      result.hint = "check the server's name in the URL, or issue the certificate for it too";
-      break;
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      result.message = fmt::format("\"{}\" signed itself and is not trusted here", verification.culprit);
-      result.hint = "name it as the CA to trust: --ca FILE";
-      break;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-      if (verification.sent <= 1 && !self_made) {
-        result.message = fmt::format("the server sends its certificate without the intermediate \"{}\"",
-                                     verification.culprit_issuer);
-        result.hint = "serve the full chain (certificate, then intermediates), or name a private CA: --ca FILE";
-      } else {
-        result.message = fmt::format("the issuer \"{}\" is not trusted here", verification.culprit_issuer);
-        result.hint = "name its CA: --ca FILE";
-      }
-      break;
-    default:
-      result.message = std::string{"the certificate does not verify: "} +
-                       ::X509_verify_cert_error_string(verification.error);
-      result.hint = "openssl s_client -connect HOST:PORT -servername HOST shows the chain";
-  }
-  return result;
 }
 
 }  // namespace codops::io

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lib/io/probe.hpp"
+#include "lib/io/trust_stores.hpp"
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -27,25 +28,12 @@ struct Verification {
   TlsFacts facts;
 };
 
-// Root stores, read once each: reading the system's takes milliseconds and no descriptor may be spent on it per probe.
-class TrustStores {
- public:
-  TrustStores();
-  ~TrustStores();
-  // Throws Failure{config} when the file can't be read or has no certificate. Empty: the system's.
-  x509_store_st* get(const std::string& ca_file);
-
- private:
-  struct Stores;
-  std::unique_ptr<Stores> stores_;
-};
-
 // Makes `context` trust `store` and verify with `verification`, which must outlive the connections made from it.
 void verify_with(ssl_ctx_st* context, x509_store_st* store, Verification& verification);
 
 // Gives `context` our certificate and its key, if `trust` names them. Throws Failure{config} with the file at fault; an encrypted
 // key without its passphrase is such a fault: OpenSSL itself would ask on the terminal, and everything would wait.
-void present_certificate(ssl_ctx_st* context, const Trust& trust, Verification& verification);
+void present_certificate(ssl_ctx_st* context, TrustStores& stores, const Trust& trust, Verification& verification);
 
 // Has what the server says about our certificate written to `verification`, as long as what is returned lives.
 std::shared_ptr<void> listen_for_alerts(ssl_ctx_st* context, Verification& verification);

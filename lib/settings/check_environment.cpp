@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "lib/base/secret.hpp"
 #include "lib/settings/read_environment.hpp"
 
 namespace codops::settings {
@@ -61,7 +62,7 @@ class Checker {
   void front_door() {
     const auto url = values_.text("front_door.url");
     if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://")) {
-      add("front_door.url", fmt::format("front_door.url is an http:// or https:// address, not \"{}\"", url));
+      add("front_door.url", fmt::format("front_door.url is an http:// or https:// address, not \"{}\"", redact_url(url)));
     }
   }
 

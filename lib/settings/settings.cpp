@@ -210,6 +210,7 @@ Values Settings::values(std::string_view environment) const {
   merged.overlay(variables_);
   merged.overlay(flags_);
   fill_in(merged);
+  resolve_compose_files(merged, sources_.directory);
   resolve_engine(merged, sources_.directory);
   return merged;
 }

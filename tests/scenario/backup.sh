@@ -67,6 +67,9 @@ expect "a drill is recorded" "$("$CODOPS" backup list test -o json | jq '[.backu
 rc=0
 "$CODOPS" backup drill test --set backup.rto=1ms >"$WORK/out" 2>&1 || rc=$?
 expect "one that takes longer than the RTO is not well" "$rc $(grep -c 'RTO .*, MISSED' "$WORK/out")" "2 1"
+rc=0
+"$CODOPS" backup drill test --image postgres:15 >"$WORK/out" 2>&1 || rc=$?
+expect "without a compose file there is no engine for --image, and the hint can be typed" "$rc $(grep -c "^error: --image: the environment's engine can't be had" "$WORK/out") $(grep -c '^hint: --server-env NAME, --same-server, or neither' "$WORK/out")" "78 1 1"
 export_without() { env "$@" "$CODOPS" backup export test latest "$WORK/out2.dump" --set "backup.identity_file=$WORK/nowhere"; }
 check "the identity may come from the environment" export_without CODOPS_BACKUP_IDENTITY="$(<"$WORK/identity")"
 expect "and reads the same" "$(sha256sum <"$WORK/out2.dump")" "$(sha256sum <"$WORK/out.dump")"

@@ -184,6 +184,41 @@ code=0; wait "$pid" || code=$?
 [ $(($(date +%s%3N) - start)) -lt 5000 ] || fail "SIGTERM took too long"
 pass "SIGTERM in mid-run is 143"
 
+# What a command starts, even in a session of its own, ends with the check: at its deadline, and when codops is killed.
+mkdir command
+cat >command/codops.yaml <<YAML
+project: command
+environments: {production: {}}
+health: {checks: {script: {command: [sh, -c, 'setsid sleep 321 & echo \$! >$work/started; wait']}}}
+YAML
+gone() { for _ in $(seq 100); do kill -0 "$1" 2>/dev/null || return 0; sleep 0.1; done; return 1; }
+expect 124 health-check -C command production --timeout 1s --check-timeout 20s
+gone "$(cat started)" || fail "what a command started goes on after the deadline"
+rm started
+"$codops" health-check -C command production --timeout 60s --check-timeout 60s >out 2>err & pid=$!
+for _ in $(seq 200); do [ -s started ] && break; sleep 0.05; done
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+gone "$(cat started)" || fail "what a command started goes on after codops was killed"
+pass "a command's own children end with it, and with codops"
+
+# Addresses that are none show no password either.
+for wrong in "--url https//u:hunter2@h/" "--url http:/u:hunter2@h/" "--tcp u:hunter2@127.0.0.1:1" "--url $url --connect-to u:hunter2@h:1"; do
+  # shellcheck disable=SC2086
+  expect 64 health-check $wrong
+  ! grep -q hunter2 out err || fail "a secret is shown: $wrong"
+done
+mkdir shown
+cat >shown/codops.yaml <<'YAML'
+project: shown
+environments: {production: {}}
+front_door: {url: "https://u:it's-hunter2@h/"}
+health: {checks: {a: {url: "https://u:hun ter2@h/"}, b: {tcp: "u:hunter2@h:1"}}}
+YAML
+expect 0 config show production -C shown
+! grep -q ter2 out || fail "config show: a secret is shown"
+pass "misspelt addresses and config show: no secret"
+
 # A terminal of 60 columns: tables replace each other, no line wraps; Ctrl-C leaves with 130 and nothing else.
 python3 - "$codops" "$url" >out 2>err <<'PY' || fail "--watch on a terminal"
 import fcntl, os, pty, re, select, signal, struct, sys, termios, time

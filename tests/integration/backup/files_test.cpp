@@ -242,7 +242,8 @@ TEST_CASE("files: killed at any change of a swap, the next restore finds what wa
     try {
       // The mending that a failure starts at once dies with it.
       backup::swap_entries(dying, stamp, Limits{});
-    } catch (const Failure&) {
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::undo_failed);
     }
     if (dying.survived()) {
       CHECK(tree(folder.path()).size() == 3);
@@ -256,6 +257,42 @@ TEST_CASE("files: killed at any change of a swap, the next restore finds what wa
     CHECK(entries->names(fresh, Limits{}).empty());
   }
   FAIL("a swap never survived");
+}
+
+TEST_CASE("files: killed at any change of an undo, the next run finds what was live before it, or all that was put aside") {
+  const std::string stamp = "20261123_101500_250";
+  for (int lives = 0; lives < 60; ++lives) {
+    CAPTURE(lives);
+    const io::TemporaryFolder folder;
+    make_uploads(folder.path());
+    const auto before = tree(folder.path());
+    const auto entries = backup::local_entries(folder.path());
+    io::make_folders(folder.path() / (".codops-new-" + stamp));
+    for (const auto* name : {"a.txt", "fresh", "other"}) io::write_file(folder.path() / (".codops-new-" + stamp) / name, "new");
+    backup::swap_entries(*entries, stamp, Limits{});
+    const auto restored = tree(folder.path());
+    DyingEntries dying{*entries, lives};
+    try {
+      backup::undo_entries(dying, stamp, Limits{});
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == (lives == 0 ? Exit::failed : Exit::undo_failed));
+    }
+    if (!dying.survived()) {
+      backup::mend_swap(*entries, Limits{});
+      CHECK_FALSE(backup::needs_mending(*entries, Limits{}));
+      if (tree(folder.path()) != before) {
+        CHECK(tree(folder.path()) == restored);
+        backup::undo_entries(*entries, stamp, Limits{});
+      }
+    }
+    CHECK(tree(folder.path()) == before);
+    CHECK(entries->names(".codops-undone-" + stamp, Limits{}) == std::vector<std::string>{"a.txt", "fresh", "other"});
+    CHECK(backup::entries_put_aside(*entries, Limits{}).empty());
+    if (!dying.survived()) continue;
+    CHECK(lives > 8);
+    return;
+  }
+  FAIL("an undo never survived");
 }
 
 TEST_CASE("files: only a name with a stamp is a restore's; a user's .codops-… is a file like the rest, and no undo takes it") {

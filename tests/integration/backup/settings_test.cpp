@@ -175,6 +175,18 @@ TEST_CASE("restore: what its role may not set is told before and after, and is n
   CHECK(std::any_of(owned.begin(), owned.end(), [](const auto& finding) { return finding.blocks && finding.message == "\"public.foreign_one\" belongs to role \"others\" in the backup, of which \"mere_owner\" is no member"; }));
   request.load.no_owner = true;
   for (const auto& finding : backup::check_restore(backups.catalogue, {"test", target, {}}, request, backups.keys, a_minute())) CHECK_FALSE(finding.blocks);
+  // Whoever they belong to, a superuser alone makes publications of everything.
+  ask(shop.target(), "CREATE TABLE published (a int); CREATE PUBLICATION a_few FOR TABLE published; CREATE PUBLICATION all_of_it FOR ALL TABLES; CREATE FOREIGN DATA WRAPPER far");
+  backups.take(shop.target());
+  const auto refused = [&] {
+    std::string text;
+    for (const auto& finding : backup::check_restore(backups.catalogue, {"test", target, {}}, request, backups.keys, a_minute())) {
+      if (finding.blocks) text += finding.message + "\n";
+    }
+    return text;
+  }();
+  CHECK(refused == "FOREIGN DATA WRAPPER \"far\" of the backup can be made by a superuser only, and role \"mere_owner\" is none\n"
+                   "PUBLICATION \"all_of_it\" of the backup can be made by a superuser only, and role \"mere_owner\" is none\n");
   request.load.no_owner = false;
   // Nor may anybody else do it.
   target.user = "other_owner";

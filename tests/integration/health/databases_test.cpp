@@ -1,5 +1,6 @@
 // PostgreSQL and Redis, the real ones.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -221,6 +222,64 @@ TEST_CASE("names that PostgreSQL's own library would look up hold nothing up: se
     CHECK(report.outcomes[1].status == Status::ok);
   }
   ::unsetenv("PGSERVICEFILE");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("a login that takes all the arithmetic there is holds nothing up") {
+  using namespace std::string_literals;
+  const auto message = [](char code, const std::string& text) {
+    const auto size = static_cast<char>(text.size() + 8);
+    return "R\0\0\0"s + size + "\0\0\0"s + code + text;
+  };
+  ScriptedServer greedy{[&](Peer& peer) {
+    auto said = peer.read_some();
+    if (said.size() == 8) {  // SSLRequest
+      peer.send("N");
+      said = peer.read_some();
+    }
+    if (said.empty()) return;
+    peer.send(message(10, "SCRAM-SHA-256\0\0"s));
+    const auto first = peer.read_some();
+    const auto nonce = first.find("r=");
+    if (nonce == std::string::npos) return;
+    peer.send(message(11, first.substr(nonce) + "x,s=c2FsdA==,i=8000000"));
+    peer.wait_for_hangup(5000);
+  }};
+  ScriptedServer alive{[](Peer& peer) { peer.wait_for_hangup(1000); }};
+  auto database = postgres(io::postgres::parse_target(fmt::format("postgresql://a:b@127.0.0.1:{}/x", greedy.port())));
+  database.name = "database";
+  Check after;
+  after.name = "port";
+  after.what = TcpCheck{{"127.0.0.1", alive.port(), {}}};
+  after.failures = 2;
+  Check slow = after;
+  slow.name = "asked while it computes";
+  slow.what = AskedCheck{"x", "x", [](const Limits& limits) {
+                           limits.within(200ms).wait(-1, 0);
+                           return Finding{};
+                         }};
+  const auto start = std::chrono::steady_clock::now();
+  const auto report = run({database, after, slow}, {}, Limits{}.within(2s));
+  CHECK(std::chrono::steady_clock::now() - start < 3500ms);
+  CHECK(report.exit() == Exit::deadline);
+  CHECK(report.outcomes[0].stage == io::Stage::request);
+  CHECK(report.outcomes[1].status == Status::ok);
+  CHECK(report.outcomes[2].status == Status::ok);
+}
+
+TEST_CASE("a file of PostgreSQL's that is a pipe is named, and nobody waits for it") {
+  char name[] = "/tmp/codops-pipe-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name);
+  const auto pipe = (folder / "ca.pem").string();
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  auto outcome = run_one(postgres(io::postgres::parse_target("postgresql://a:b@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=" + pipe)));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.message == "\"" + pipe + "\" is a pipe, and PostgreSQL's library wants a file");
+  ::setenv("PGSERVICEFILE", pipe.c_str(), 1);
+  outcome = run_one(postgres(io::postgres::parse_target("service=foo")));
+  ::unsetenv("PGSERVICEFILE");
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.target == "the service \"foo\"");
   std::filesystem::remove_all(folder);
 }
 

@@ -2,8 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <list>
+#include <thread>
 
 #include "lib/health/run.hpp"
 #include "lib/io/http.hpp"
@@ -109,6 +112,59 @@ TEST_CASE("the dot at the end of a name is no part of it for a certificate") {
     CAPTURE(outcome.message);
     CHECK(outcome.status == Status::ok);
   }
+}
+
+TEST_CASE("a pipe that nobody writes to in the place of a CA holds up its own check alone") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  ScriptedServer server{answer, serving(leaf, authority.intermediate.pem())};
+  const auto pipe = (authority.folder.path / "pipe.pem").string();
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  auto web = https(server, authority), port = tls(server, authority), well = web;
+  std::get<HttpCheck>(web.what).request.trust.ca_file = pipe;
+  std::get<TlsCheck>(port.what).target.trust.client_certificate = pipe;
+  port.name = "port";
+  port.timeout = 100ms;
+  well.name = "well";
+  const auto start = std::chrono::steady_clock::now();
+  const auto report = run({web, port, well}, {}, Limits{}.within(2s));
+  CHECK(std::chrono::steady_clock::now() - start < 4s);
+  CHECK(report.exit() == Exit::deadline);
+  CHECK(report.outcomes[0].status == Status::unknown);
+  CHECK(report.outcomes[0].message == "\"" + pipe + "\" was not read when the deadline came");
+  CHECK(report.outcomes[1].status == Status::unknown);
+  CHECK(report.outcomes[1].message == "\"" + pipe + "\" was not read within 0.1 s");
+  CHECK(report.outcomes[2].status == Status::ok);
+}
+
+TEST_CASE("certificates and keys from pipes, as shells make them") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  const auto client = make_certificate({"client", {}, -1, 30, false, &authority.root});
+  auto options = serving(leaf, authority.intermediate.pem());
+  options.client_ca = authority.ca_file;
+  ScriptedServer server{answer, options};
+  std::list<std::thread> writers;
+  const auto pipe = [&](const std::string& name, const std::string& text) {
+    const auto path = (authority.folder.path / name).string();
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    writers.emplace_back([path, text] { tests::write_file(path, text); });
+    return path;
+  };
+  auto web = https(server, authority);
+  auto& trust = std::get<HttpCheck>(web.what).request.trust;
+  trust = {pipe("ca", authority.root.pem()), pipe("cert", client.pem()), pipe("key", client.key_pem()), false};
+  auto port = tls(server, authority);
+  std::get<TlsCheck>(port.what).target.trust = trust;
+  port.name = "port";
+  // A second round, as of --wait, finds nobody who writes.
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& outcome : run({web, port}, {}, Limits{}.within(10s)).outcomes) {
+      CAPTURE(outcome.message);
+      CHECK(outcome.status == Status::ok);
+    }
+  }
+  for (auto& writer : writers) writer.join();
 }
 
 TEST_CASE("a chain that verifies is well; leaf and verified chain are read") {

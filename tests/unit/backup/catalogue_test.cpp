@@ -66,10 +66,10 @@ TEST_CASE("a manifest comes back from its JSON; a later version and nonsense do 
 }
 
 TEST_CASE("labels follow the clock, and each other when the clock is behind") {
-  CHECK(Catalogue::next_label(now, {}) == "20261123-100000F");
-  CHECK(Catalogue::next_label(now, "20261123-095959F") == "20261123-100000F");
-  CHECK(Catalogue::next_label(now, "20261123-100000F") == "20261123-100001F");
-  CHECK(Catalogue::next_label(now, "20271231-235959F") == "20280101-000000F");
+  CHECK(next_label(now, {}) == "20261123-100000F");
+  CHECK(next_label(now, "20261123-095959F") == "20261123-100000F");
+  CHECK(next_label(now, "20261123-100000F") == "20261123-100001F");
+  CHECK(next_label(now, "20271231-235959F") == "20280101-000000F");
 }
 
 TEST_CASE("a stamp is a date that there is, and no more than ten years ahead") {
@@ -81,7 +81,7 @@ TEST_CASE("a stamp is a date that there is, and no more than ten years ahead") {
   }
   // A clock that starts at 1970 still lists what there is.
   CHECK(is_label("20261123-100000F", WallTime{}));
-  CHECK_THROWS_AS(Catalogue::next_label(now, "99991231-235959F"), Failure);
+  CHECK_THROWS_AS(next_label(now, "99991231-235959F"), Failure);
 }
 
 TEST_CASE("an entry with an impossible stamp is told, counted by nobody, and takes no later backup's place") {

@@ -35,6 +35,23 @@ TEST_CASE("secrets in queries, fragments and paths") {
   CHECK(shown_text("moved to https://u:p@h/?token=x twice") == "moved to https://u:***@h/?token=*** twice");
 }
 
+TEST_CASE("what was meant for a URL, or stands where none is wanted, shows no password either") {
+  for (const auto& [text, shown] : {std::pair{"https//u:hunter2@h/", "https//u:***@h/"}, {"http://https//u:hunter2@h/x", "http://https//u:***@h/x"}, {"https:/u:hunter2@h/", "https:***@h/"},
+                                    {"https//hunter2@h/", "https//***@h/"}, {"u:hunter2@127.0.0.1:1", "u:***@127.0.0.1:1"}, {"u:hun@ter2@h", "u:***@h"}, {"h/?token=hunter2", "h/?token=***"}}) {
+    CAPTURE(text);
+    CHECK(shown_url(text) == shown);
+  }
+  for (const auto* text : {"shop.example.com:443", "me@shop.example.com", "[fe80::1%eth0]:80", "/run/app.sock"}) CHECK(shown_url(text) == text);
+}
+
+TEST_CASE("a JSON Web Token and a session in the path") {
+  const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
+  CHECK(shown_url("http://h/?q=" + jwt) == "http://h/?q=***");
+  CHECK(shown_url("http://h/" + jwt + "/x") == "http://h/***/x");
+  CHECK(shown_url("http://h/app;jsessionid=ABCDEF123456;v=2?a=1") == "http://h/app;jsessionid=***;v=2?a=1");
+  CHECK(shown_url("http://h/eyJ.html") == "http://h/eyJ.html");
+}
+
 TEST_CASE("what a request carries that a server may quote") {
   io::HttpProbeRequest request;
   request.url = "https://user:hun%2Fter2@h/x?page=2&token=canary#f";

@@ -30,6 +30,16 @@ TEST_CASE("several hosts are shown each with its port") {
   CHECK(parse_target("postgresql://u@a,b/d").describe() == "\"d\" on a:5432,b:5432");
 }
 
+TEST_CASE("a service, a local socket and an IPv6 address are shown as what they are") {
+  CHECK(parse_target("service=main").describe() == "the service \"main\"");
+  CHECK(parse_target("postgresql://u@/shop?service=main").describe() == "\"shop\" on the service \"main\"");
+  CHECK(parse_target("postgresql:///shop").describe() == "\"shop\" on the local socket");
+  CHECK(parse_target("postgresql://").describe() == "the local socket");
+  CHECK(parse_target("postgresql://u@[::1]:5433/shop").describe() == "\"shop\" on [::1]:5433");
+  CHECK(parse_target("postgresql://u@[fe80::1%25eth0]:5433/shop").host == "fe80::1%eth0");
+  CHECK(parse_target("hostaddr=10.0.0.1 dbname=shop").describe() == "\"shop\" on 10.0.0.1");
+}
+
 TEST_CASE("a port is 1 to 65535") {
   CHECK(port_number("65535") == 65535);
   for (const auto* text : {"", "0", "65536", "99999", "-1", "5432x", "x"}) CHECK_FALSE(port_number(text));

@@ -36,3 +36,12 @@ TEST_CASE("Redis URL: of a password that is not escaped nothing is shown") {
     }
   }
 }
+
+TEST_CASE("Redis URL: an IPv6 address with its zone") {
+  for (const auto* url : {"redis://[fe80::1%25eth0]:6380/1", "redis://:pw@[fe80::1%25eth0]:6380", "redis://[fe80::1%eth0]:6380"}) {
+    CAPTURE(url);
+    CHECK(parse_redis_url(url).tcp.host == "fe80::1%eth0");
+    CHECK(parse_redis_url(url).tcp.port == 6380);
+  }
+  CHECK(parse_redis_url("redis://[fe80::1%25en0]").tcp.host == "fe80::1%en0");
+}

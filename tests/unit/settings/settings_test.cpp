@@ -98,6 +98,25 @@ TEST_CASE("without codops.yaml the seed's layout works") {
   CHECK(project.load().environment("development").env_files == std::vector{(project.path() / ".env.development").string()});
 }
 
+TEST_CASE("settings: compose files as docker compose finds them") {
+  Fixture project;
+  const auto files_of = [&](const char* name) {
+    const auto environment = project.load().environment(name);
+    std::vector<std::string> names;
+    for (const auto& file : environment.compose_files) names.push_back(std::filesystem::path{file}.filename());
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  project.file("docker-compose.yml", "").file("docker-compose.override.yml", "").file(".env.production", "A=1").file(".env.staging", "COMPOSE_FILE=docker-compose.yml:more.yml\n");
+  CHECK(files_of("production") == Names{"docker-compose.yml", "docker-compose.override.yml"});
+  CHECK(files_of("staging") == Names{"docker-compose.yml", "more.yml"});
+  project.file("docker-compose.prod.yml", "");
+  CHECK(files_of("production") == Names{"docker-compose.prod.yml"});
+  CHECK(files_of("staging") == Names{"docker-compose.yml", "more.yml"});
+  project.file("codops.yaml", "environments: {staging: {compose_files: [own.yml]}}\n");
+  CHECK(files_of("staging") == Names{"own.yml"});
+}
+
 TEST_CASE("manifests alone mean Kubernetes; a compose file wins; engine: wins over both") {
   Fixture project;
   project.file("k8s/app.yaml", "");
