@@ -213,6 +213,19 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
   return {};
 }
 
+bool is_pruned(const Observed& observed, const Release& release, const release::Member& member) {
+  const auto is_there = [&](const release::Member& one) { return observed.container(one.container) != nullptr || observed.renamed(one.container) != nullptr; };
+  if (is_there(member)) return false;
+  bool any = false;
+  for (const auto& service : release.services) {
+    if (service.role == Role::one_shot) continue;
+    const bool all = std::all_of(service.members.begin(), service.members.end(), is_there);
+    if (service.role == Role::stateful && !all) return false;
+    any = any || std::any_of(service.members.begin(), service.members.end(), is_there);
+  }
+  return any;
+}
+
 bool is_cut_off(const Observed& observed, const release::Member& member) {
   const auto* container = observed.container(member.container);
   return container != nullptr && container->running() && !member.address.empty() && !container->addresses.contains(observed.traffic.name);

@@ -6,6 +6,7 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
+#include "lib/ops/definitions.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/one_off.hpp"
@@ -40,11 +41,16 @@ bool all_started_with(const Observed& observed, const ObservedContainer& contain
 }
 
 // A container that its release wants, and what is odd about it.
-void compare(const Observed& observed, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
+void compare(const Observed& observed, const release::Release& release, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
              std::vector<std::string>& drift) {
   const auto* container = observed.container(member.container);
   if (container == nullptr) {
     container = observed.renamed(member.container);
+    if (container == nullptr && service.role == Role::one_shot && is_pruned(observed, release, member)) {
+      ++status.running;
+      ++status.healthy;
+      return;
+    }
     if (container == nullptr) {
       drift.push_back(fmt::format("{} was removed", member.container));
       return;
@@ -149,7 +155,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
     for (const auto& member : service.members) {
       wanted.insert(member.container);
       if (const auto* container = observed.renamed(member.container)) wanted.insert(container->name);
-      compare(observed, service, member, one, status.drift);
+      compare(observed, *status.release, service, member, one, status.drift);
       status.led_astray = status.led_astray || (service.role == Role::proxy && is_cut_off(observed, member));
     }
     status.services.push_back(std::move(one));
@@ -187,6 +193,9 @@ Status status_of(const Observed& observed, const std::string& project, const std
     } else if (container.labels.count(label_token) == 0) {
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
+  }
+  if (!status.unfinished) {
+    for (auto& line : other_than_defined(*status.release, observed)) status.by_hand.push_back(std::move(line));
   }
   for (const auto& one : left_by_the_dead(observed)) status.drift.push_back(fmt::format("{} was left by a codops run that was killed; the next changing command removes it", one.name));
   if (auto line = maintenance_drift(observed, *status.release); !status.unfinished && !line.empty()) {

@@ -75,6 +75,7 @@ std::string text(const Status& status) {
   } else if (!status.drift.empty() && !status.running && !status.unfinished && release.version.find(' ') == std::string::npos) {
     out += fmt::format("  to mend it  codops deploy {} {}\n", status.environment, release.version);
   }
+  heading = "drift";
   for (const auto& line : status.by_hand) {
     out += fmt::format("  {:<10}  {}\n", heading, line);
     heading = "";

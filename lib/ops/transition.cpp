@@ -169,9 +169,11 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
     change.current = current ? current->service(service.name) : nullptr;
     for (const auto& member : service.members) {
       const auto* container = observed.container(member.container);
-      if (container == nullptr) change.make.push_back(member);
+      const bool served = change.current != nullptr && has(change.current->members, member);
+      if (container == nullptr && service.role == Role::one_shot && served && is_pruned(observed, *current, member)) change.have.push_back(member);
+      else if (container == nullptr) change.make.push_back(member);
       // A set that rested while another served is asked whether it is ready, and joins again.
-      else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
+      else if (container->running() && rolls(service.role) && change.current != nullptr && !served) change.start.push_back(member);
       else if (service.role == Role::proxy && (container->state == target::RunState::paused || (container->running() && is_cut_off(observed, member)))) change.rejoin.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.

@@ -415,6 +415,21 @@ TEST_CASE("data that a rollback left running is the next deploy's own, whether o
   CHECK(plan_deploy(wider, observed, {}).plan.downtime.size() == 1);
 }
 
+TEST_CASE("a one-shot whose ended container was pruned has done its work, unless its data went too") {
+  auto desired = shop("v1");
+  desired.services.insert(desired.services.begin() + 1, service("job", Role::one_shot, 1, "job"));
+  auto observed = empty_host();
+  apply(observed, plan_deploy(desired, observed, {}));
+  const auto remove = [&](const std::string& name) { std::erase_if(observed.containers, [&](const auto& container) { return container.name == name; }); };
+  remove("shop-job-r1-1");
+  CHECK(plan_deploy(desired, observed, {}).plan.empty());
+  CHECK(status_of(observed, "shop", "production", false).healthy());
+  CHECK(status_of(observed, "shop", "production", false).drift.empty());
+  remove("shop-postgres-r1-1");
+  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task"});
+  CHECK_FALSE(status_of(observed, "shop", "production", false).healthy());
+}
+
 TEST_CASE("what a definition mounts by a name or from a path") {
   const auto mounts = mounts_of(nlohmann::json::parse(R"({"HostConfig": {"Mounts": [
     {"Type": "volume", "Source": "data", "Target": "/data"}, {"Type": "volume", "Target": "/unnamed"},
