@@ -4,6 +4,7 @@
 
 #include "commands/migrate.hpp"
 #include "commands/migrate_options.hpp"
+#include "lib/migrate/analysis.hpp"
 #include "lib/migrate/lint.hpp"
 
 namespace codops::commands {
@@ -27,8 +28,13 @@ class MigrateLint final : public Command {
   Result run(Services& services) override {
     const auto environment = options_.environment(services);
     std::vector<migrate::Finding> findings;
-    for (const auto& migration : chosen(services, environment)) {
-      auto found = migrate::lint(migration, {timeouts_});
+    const auto source = options_.source(services, environment);
+    std::optional<io::postgres::Connection> connection;
+    const auto migrations = chosen(services, environment, source, connection);
+    migrate::LintOptions rules{timeouts_, migrate::constrained_domains(source.migrations), {}};
+    if (connection) rules.absent = [&](const migrate::Name& table) { return !migrate::has_table(*connection, table, services.limits()); };
+    for (const auto& migration : migrations) {
+      auto found = migrate::lint(migration, rules);
       findings.insert(findings.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
     }
     const bool unfit = std::any_of(findings.begin(), findings.end(), [](const migrate::Finding& finding) { return finding.rule == "unfit-file"; });
@@ -39,8 +45,8 @@ class MigrateLint final : public Command {
   }
 
  private:
-  std::vector<migrate::Migration> chosen(Services& services, const settings::Environment& environment) {
-    auto source = options_.source(services, environment);
+  std::vector<migrate::Migration> chosen(Services& services, const settings::Environment& environment, const migrate::Source& source,
+                                         std::optional<io::postgres::Connection>& connection) {
     if (all_) return source.migrations;
     if (since_) {
       const auto found = std::find_if(source.migrations.begin(), source.migrations.end(),
@@ -48,8 +54,8 @@ class MigrateLint final : public Command {
       if (found == source.migrations.end()) throw Failure{Exit::usage, fmt::format("there is no migration \"{}\"", *since_)};
       return {std::next(found), source.migrations.end()};
     }
-    auto connection = options_.connect(services, environment);
-    return migrate::pending(source, connection, options_.running(services, environment), services.limits());
+    connection = options_.connect(services, environment);
+    return migrate::pending(source, *connection, options_.running(services, environment), services.limits());
   }
 
   MigrateOptions options_;

@@ -6,9 +6,11 @@
 namespace codops {
 
 Backoff::Backoff(Milliseconds first, Milliseconds longest, std::uint64_t seed)
-    : pause_{first}, longest_{longest}, random_{seed != 0 ? seed : std::random_device{}() | 1U} {}
+    : pause_{first}, longest_{longest}, random_{seed} {}
 
 Milliseconds Backoff::next() {
+  // Most are made and never needed: in a virtual machine asking for chance takes longer than much of a request.
+  if (random_ == 0) random_ = std::random_device{}() | 1U;
   // xorshift64: spreads contenders, needs no quality.
   random_ ^= random_ << 13;
   random_ ^= random_ >> 7;

@@ -2,6 +2,7 @@
 // Rules about migrations that hurt a running application, most of them known from squawk and strong_migrations. A file
 // allows itself an exception with a reason:
 //   -- codops-lint: allow drop-column, rename-table because nothing reads them since v1.2
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,11 @@ struct Finding {
 
 struct LintOptions {
   bool timeouts{false};  // also miss lock_timeout and statement_timeout in files: for tools that set none themselves
+  std::vector<Name> domains{};                      // known to have NOT NULL or CHECK
+  std::function<bool(const Name& table)> absent{};  // the database is known not to have it, so IF NOT EXISTS makes it
 };
+// The domains with NOT NULL or CHECK that these files make.
+std::vector<Name> constrained_domains(const std::vector<Migration>& migrations);
 
 // Findings in the order of lines; suppressed ones stay in the list. A file that can't be prepared gives one finding
 // ("unfit-file") instead.

@@ -38,6 +38,21 @@ std::string to_json(const std::vector<Finding>& findings) {
   return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+namespace {
+
+// RFC 3986: a path as a reference to it. Bytes of UTF-8 are encoded one by one.
+std::string uri_of(std::string_view path) {
+  constexpr std::string_view plain{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=@"};
+  std::string uri;
+  for (const char c : path) {
+    if (plain.find(c) != std::string_view::npos) uri += c;
+    else uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return uri;
+}
+
+}  // namespace
+
 std::string to_sarif(const std::vector<Finding>& findings, std::string_view folder, std::string_view version) {
   using json = nlohmann::ordered_json;
   json rules = json::array();
@@ -49,7 +64,7 @@ std::string to_sarif(const std::vector<Finding>& findings, std::string_view fold
   for (const auto& finding : findings) {
     const auto path = folder.empty() ? finding.path : fmt::format("{}/{}", folder, finding.path);
     json result{{"ruleId", finding.rule}, {"level", name_of(lint_rule(finding.rule).severity)}, {"message", {{"text", finding.message}}},
-                {"locations", json::array({{{"physicalLocation", {{"artifactLocation", {{"uri", path}}},
+                {"locations", json::array({{{"physicalLocation", {{"artifactLocation", {{"uri", uri_of(path)}}},
                                                                   {"region", {{"startLine", finding.line}, {"startColumn", finding.column}}}}}}})}};
     if (finding.suppressed) result["suppressions"] = json::array({{{"kind", "inSource"}, {"justification", finding.reason}}});
     results.push_back(std::move(result));

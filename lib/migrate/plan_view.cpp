@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "lib/base/units.hpp"
 #include "lib/migrate/analysis.hpp"
@@ -13,54 +12,6 @@ namespace codops::migrate {
 namespace pg = io::postgres;
 
 namespace {
-
-std::string quoted(const Name& name) {
-  return name.schema.empty() ? pg::quote_identifier(name.name) : pg::quote_identifier(name.schema) + "." + pg::quote_identifier(name.name);
-}
-
-TableFacts look_up(pg::Connection& connection, const Name& name, const Limits& limits) {
-  TableFacts facts;
-  const auto sizes = connection.query(
-      "SELECT CASE WHEN reltuples = 0 AND relpages = 0 AND pg_relation_size(oid) > 0 THEN -1 ELSE reltuples END, pg_relation_size(oid), pg_total_relation_size(oid) FROM pg_class WHERE oid = to_regclass($1)", {quoted(name)}, limits);
-  if (sizes.empty()) return facts;
-  facts.exists = true;
-  facts.rows = sizes.real(0, 0);
-  facts.bytes = static_cast<std::uint64_t>(sizes.number(0, 1));
-  facts.all_bytes = static_cast<std::uint64_t>(sizes.number(0, 2));
-  const auto columns = connection.query(
-      "SELECT a.attname, format_type(a.atttypid, a.atttypmod), EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = a.attrelid AND c.contype = 'c' AND "
-      "c.convalidated AND c.conkey = ARRAY[a.attnum] AND pg_get_constraintdef(c.oid) LIKE '%IS NOT NULL%') FROM pg_attribute a WHERE a.attrelid = "
-      "to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped",
-      {quoted(name)}, limits);
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    facts.column_types[std::string{columns.text(i, 0)}] = columns.text(i, 1);
-    if (columns.boolean(i, 2)) facts.checked_not_null.emplace_back(columns.text(i, 0));
-  }
-  return facts;
-}
-
-Name table_of_index(pg::Connection& connection, const Name& index, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT n.nspname, c.relname, n.nspname = ANY (current_schemas(false)) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON "
-      "n.oid = c.relnamespace WHERE i.indexrelid = to_regclass($1)",
-      {quoted(index)}, limits);
-  if (rows.empty()) return {};
-  return {rows.boolean(0, 2) ? "" : std::string{rows.text(0, 0)}, std::string{rows.text(0, 1)}};
-}
-
-// The tables that go with a schema, or with what a role owns.
-std::vector<Name> dropped_with(pg::Connection& connection, const Parsed& parsed, const Limits& limits) {
-  std::vector<Name> names;
-  for (const auto& object : parsed.objects) {
-    const auto rows = connection.query(
-        std::string{"SELECT n.nspname, c.relname, n.nspname = ANY (current_schemas(false)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-                    "('r', 'p', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND "} +
-            (parsed.kind == Parsed::Kind::drop_schema ? "n.nspname" : "pg_get_userbyid(c.relowner)") + " = $1 ORDER BY 1, 2",
-        {object.name}, limits);
-    for (std::size_t i = 0; i < rows.size(); ++i) names.push_back({rows.boolean(i, 2) ? "" : std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}});
-  }
-  return names;
-}
 
 std::string one_line(std::string_view sql) {
   std::string line;
@@ -85,14 +36,33 @@ std::string count_of(double rows) {
   return fmt::format("{:.0f} rows", rows);
 }
 
+std::string how_long(const PlannedEffect& planned) {
+  if (planned.known == Known::at_least) return "for as long as the rows take, which can't be known";
+  if (planned.held < Milliseconds{100}) return "for an instant";
+  return (planned.known == Known::about ? "for about " : "for at most about ") + format_duration(planned.held);
+}
+
+std::string_view name_of(Known known) { return known == Known::about ? "about" : known == Known::at_most ? "at most" : "at least"; }
+
+// The most that changing some of a table's rows can take; the rows that are added may be any number.
+Known judge_rows(const Parsed& parsed, Milliseconds& takes, const TableFacts& facts) {
+  using Kind = Parsed::Kind;
+  if (parsed.from_query || parsed.kind == Kind::call) return Known::at_least;
+  const bool some = !parsed.everything && (parsed.kind == Kind::update || parsed.kind == Kind::remove);
+  if (!some && parsed.kind != Kind::merge) return Known::about;
+  takes = std::max(takes, estimate(Work::rewrite, facts));
+  return parsed.kind == Kind::merge ? Known::at_least : Known::at_most;
+}
+
 std::string describe(const PlannedEffect& planned) {
   const auto& effect = planned.effect;
   auto text = fmt::format("\"{}\"", effect.table.shown());
-  if (planned.table.exists) text += fmt::format(" ({}, {})", count_of(planned.table.rows), format_bytes(planned.table.all_bytes));
-  text += fmt::format(" {}: {}, {}", effect.what, name_of(effect.lock), name_of(effect.work));
-  if (const auto blocked = blocked_by(effect.lock); !blocked.empty()) {
-    text += fmt::format("; blocks {}{}", blocked, planned.held >= Milliseconds{100} ? " for about " + format_duration(planned.held) : " for an instant");
+  if (planned.table.exists) {
+    text += fmt::format(" ({}, {}{})", count_of(planned.table.rows), format_bytes(planned.table.all_bytes),
+                        planned.table.tables_below == 0 ? "" : fmt::format(" in {} tables", planned.table.tables_below + (planned.table.partitioned ? 0 : 1)));
   }
+  text += fmt::format(" {}: {}, {}", effect.what, name_of(effect.lock), name_of(effect.work));
+  if (const auto blocked = blocked_by(effect.lock); !blocked.empty()) text += fmt::format("; blocks {} {}", blocked, how_long(planned));
   return text;
 }
 
@@ -113,45 +83,75 @@ std::string wrapped(const std::string& line, std::size_t indent) {
   }
 }
 
-PlannedMigration plan_one(const Migration& migration, pg::Connection& connection, bool allow_invalid_utf8, std::vector<Name>& created, Tables& tables,
-                          const Limits& limits) {
+PlannedStatement plan_statement(Parsed& parsed, CatalogReader& reader, const std::vector<Name>& created) {
+  PlannedStatement statement;
+  reader.look_for(parsed);
+  auto effects = effects_of(parsed, created, reader.catalog());
+  if (parsed.kind != Parsed::Kind::alter_domain) {
+    for (const auto& name : reader.using_type_of(parsed)) effects.push_back({name, Lock::access_exclusive, Work::metadata, "loses its columns of that type"});
+  }
+  const auto facts_of = [&](const Name& name) {
+    const auto found = reader.catalog().tables.find(name.shown());
+    return found == reader.catalog().tables.end() ? TableFacts{} : found->second;
+  };
+  for (auto& effect : effects) {
+    auto facts = effect.alone ? alone(facts_of(effect.table)) : facts_of(effect.table);
+    const auto takes = estimate(effect.work, facts);
+    // One after the other in a block, at once in a statement.
+    statement.takes = parsed.parts.empty() ? std::max(statement.takes, takes) : statement.takes + takes;
+    statement.effects.push_back({std::move(effect), std::move(facts), {}, {}});
+  }
+  const bool fresh = std::find(created.begin(), created.end(), parsed.object()) != created.end();
+  if (!fresh || parsed.from_query) statement.known = judge_rows(parsed, statement.takes, facts_of(parsed.object()));
+  for (const auto& part : parsed.parts) {
+    Milliseconds takes{};
+    statement.known = std::max(statement.known, judge_rows(part, takes, facts_of(part.object())));
+    statement.takes += takes;
+  }
+  statement.unseen = unseen_in(parsed, reader.catalog());
+  if (!statement.unseen.empty()) statement.known = Known::at_least;
+  return statement;
+}
+
+// A lock is kept to the end of its transaction: the script's, one between BEGIN and COMMIT, or the statement's own.
+void hold_locks(PlannedMigration& planned, const Script& script) {
+  Milliseconds rest{};
+  Known known{Known::about};
+  bool inside = script.transactional;
+  for (auto i = planned.statements.size(); i-- > 0;) {
+    auto& statement = planned.statements[i];
+    const auto kind = script.parsed[i].kind;
+    if (kind == Parsed::Kind::commit || kind == Parsed::Kind::rollback || kind == Parsed::Kind::prepared_transaction) {
+      inside = true;
+      rest = {};
+      known = Known::about;
+    }
+    rest = inside ? rest + statement.takes : statement.takes;
+    known = inside ? std::max(known, statement.known) : statement.known;
+    for (auto& effect : statement.effects) {
+      effect.held = rest;
+      effect.known = known;
+    }
+    if (kind == Parsed::Kind::begin) inside = false;
+  }
+}
+
+PlannedMigration plan_one(const Migration& migration, pg::Connection& connection, bool allow_invalid_utf8, std::vector<Name>& created, CatalogReader& reader) {
   auto script = prepare(migration, allow_invalid_utf8, connection.parameter("standard_conforming_strings") == "off");
   PlannedMigration planned{migration.name, migration.path, script.transactional, script.reason, {}};
-  const auto look = [&](const Name& name) {
-    if (!name.empty() && !tables.contains(name.shown())) tables[name.shown()] = look_up(connection, name, limits);
-  };
   for (std::size_t i = 0; i < script.statements.size(); ++i) {
     auto& parsed = script.parsed[i];
-    if (parsed.kind == Parsed::Kind::drop_index && parsed.table.empty()) parsed.table = table_of_index(connection, parsed.object(), limits);
     if ((parsed.kind == Parsed::Kind::drop_schema && parsed.cascade) || parsed.kind == Parsed::Kind::drop_owned) {
-      parsed.objects = dropped_with(connection, parsed, limits);
+      parsed.objects = reader.dropped_with(parsed);
       parsed.kind = Parsed::Kind::drop_table;
     }
-    for (const auto& part : parsed.parts) look(part.object());
-    look(parsed.table);
-    for (const auto& object : parsed.objects) look(object);
-    for (const auto& action : parsed.actions) look(action.references);
-    PlannedStatement statement;
+    auto statement = plan_statement(parsed, reader, created);
     statement.line = script.where(script.statements[i].start).line;
     statement.excerpt = one_line(script.statements[i].sql(script.text));
-    for (auto& effect : effects_of(parsed, created, tables)) {
-      const auto facts = tables[effect.table.shown()];
-      const auto takes = estimate(effect.work, facts);
-      statement.takes = std::max(statement.takes, takes);
-      statement.effects.push_back({std::move(effect), facts, takes});
-    }
-    if (parsed.kind == Parsed::Kind::create_table || parsed.kind == Parsed::Kind::create_matview) {
-      if (!tables[parsed.object().shown()].exists) created.push_back(parsed.object());
-    }
+    reader.remember(parsed, created);
     planned.statements.push_back(std::move(statement));
   }
-  if (!script.transactional) return planned;
-  // Inside a transaction every lock is kept until the end.
-  Milliseconds rest{};
-  for (auto statement = planned.statements.rbegin(); statement != planned.statements.rend(); ++statement) {
-    rest += statement->takes;
-    for (auto& effect : statement->effects) effect.held = rest;
-  }
+  hold_locks(planned, script);
   return planned;
 }
 
@@ -160,8 +160,8 @@ PlannedMigration plan_one(const Migration& migration, pg::Connection& connection
 std::vector<PlannedMigration> plan(const std::vector<Migration>& pending, pg::Connection& connection, bool allow_invalid_utf8, const Limits& limits) {
   std::vector<PlannedMigration> result;
   std::vector<Name> created;
-  Tables tables;
-  for (const auto& migration : pending) result.push_back(plan_one(migration, connection, allow_invalid_utf8, created, tables, limits));
+  CatalogReader reader{connection, limits};
+  for (const auto& migration : pending) result.push_back(plan_one(migration, connection, allow_invalid_utf8, created, reader));
   return result;
 }
 
@@ -173,9 +173,10 @@ std::string to_text(const std::vector<PlannedMigration>& plan) {
     for (const auto& statement : migration.statements) {
       text += fmt::format("  {:>4}  {}\n", statement.line, statement.excerpt);
       for (const auto& effect : statement.effects) {
-        const bool serious = effect.effect.lock >= Lock::share && effect.held >= Milliseconds{1000};
+        const bool serious = effect.effect.lock >= Lock::share && (effect.held >= Milliseconds{1000} || effect.known == Known::at_least);
         text += wrapped(fmt::format("      {} {}", serious ? '!' : ' ', describe(effect)), 10) + "\n";
       }
+      if (!statement.unseen.empty()) text += wrapped(fmt::format("      ? {}: what that locks, and for how long, can't be seen from here", statement.unseen), 10) + "\n";
     }
   }
   return text;
@@ -192,8 +193,9 @@ std::string to_json(const std::vector<PlannedMigration>& plan) {
       for (const auto& planned : statement.effects) {
         row["locks"].push_back({{"table", planned.effect.table.shown()}, {"lock", name_of(planned.effect.lock)}, {"blocks", blocked_by(planned.effect.lock)},
                                 {"work", name_of(planned.effect.work)}, {"what", planned.effect.what}, {"rows", planned.table.rows < 0 ? nlohmann::ordered_json{} : nlohmann::ordered_json(planned.table.rows)},
-                                {"bytes", planned.table.all_bytes}, {"held_seconds", static_cast<double>(planned.held.count()) / 1000}});
+                                {"bytes", planned.table.all_bytes}, {"held_seconds", static_cast<double>(planned.held.count()) / 1000}, {"held", name_of(planned.known)}});
       }
+      if (!statement.unseen.empty()) row["unseen"] = statement.unseen;
       entry["statements"].push_back(std::move(row));
     }
     document["pending"].push_back(std::move(entry));

@@ -1,6 +1,7 @@
 #include "lib/migrate/statement.hpp"
 
 #include "lib/migrate/statement_alter.hpp"
+#include "lib/migrate/statement_code.hpp"
 #include "lib/migrate/words.hpp"
 
 namespace codops::migrate {
@@ -69,8 +70,14 @@ void create(Words& words, Parsed& parsed) {
     named(Kind::create_view);
   } else if (words.accept({"materialized", "view"})) {
     named(Kind::create_matview);
-  } else if (words.accept("type") || words.accept("domain")) {
+  } else if (words.accept("type")) {
     named(Kind::create_type);
+  } else if (words.accept("domain")) {
+    named(Kind::create_type);
+    parsed.constrained = words.contains("check", words.at()) || words.contains("not", words.at());
+  } else if (words.accept("statistics")) {
+    parsed.kind = Kind::create_statistics;
+    if (words.skip_to("from")) parsed.objects.push_back(words.name());
   } else if (words.accept("trigger") || words.accept({"constraint", "trigger"})) {
     on_table(words, parsed, Kind::create_trigger);
   } else if (words.accept("policy")) {
@@ -117,8 +124,12 @@ void drop(Words& words, Parsed& parsed) {
   else if (words.accept("database")) listed(Kind::database);
   else if (words.accept("tablespace")) listed(Kind::tablespace);
   else if (words.accept("subscription")) listed(Kind::subscription);
+  else if (words.accept("extension")) listed(Kind::drop_extension);
   else if (words.accept({"owned", "by"})) listed(Kind::drop_owned);
-  else parsed.kind = Kind::drop_other;
+  else {
+    parsed.kind = Kind::drop_other;
+    parsed.cascade = words.skip_to("cascade");
+  }
 }
 
 void alter_type(Words& words, Parsed& parsed) {
@@ -133,7 +144,39 @@ void alter_type(Words& words, Parsed& parsed) {
     parsed.value = words.string_value();
   } else if (words.accept({"rename", "to"})) {
     parsed.kind = Kind::alter_type_rename;
+  } else if (words.accept({"drop", "attribute"})) {
+    parsed.kind = Kind::alter_type_drop_attribute;
+    words.accept({"if", "exists"});
+    parsed.value = words.identifier();
   }
+}
+
+// Its checks are made of every row of every table that has a column of it.
+void alter_domain(Words& words, Parsed& parsed) {
+  parsed.kind = Kind::alter_domain;
+  parsed.objects.push_back(words.name());
+  if (words.accept({"rename", "to"})) {
+    parsed.kind = Kind::alter_type_rename;
+    return;
+  }
+  Action action;
+  if (words.is("add")) {
+    action.kind = Action::Kind::add_check;
+    action.not_valid = words.contains("valid", words.at());
+  } else if (words.accept({"validate", "constraint"})) {
+    action.kind = Action::Kind::validate_constraint;
+    action.name = words.identifier();
+  } else if (words.accept({"set", "not", "null"})) {
+    action.kind = Action::Kind::set_not_null;
+  }
+  parsed.actions.push_back(std::move(action));
+}
+
+void alter_view(Words& words, Parsed& parsed) {
+  parsed.kind = Kind::alter_view;
+  parsed.if_exists = words.accept({"if", "exists"});
+  parsed.objects.push_back(words.name());
+  read_alter_actions(words, parsed);
 }
 
 void alter(Words& words, Parsed& parsed) {
@@ -145,12 +188,24 @@ void alter(Words& words, Parsed& parsed) {
     parsed.objects.push_back(words.name());
     if (words.is_text("*")) words.skip();
     read_alter_actions(words, parsed);
-  } else if (words.accept("type") || words.accept("domain")) {
+  } else if (words.accept("type")) {
     alter_type(words, parsed);
+  } else if (words.accept("domain")) {
+    alter_domain(words, parsed);
+  } else if (words.accept("view") || words.accept({"materialized", "view"})) {
+    alter_view(words, parsed);
+  } else if (words.accept("schema")) {
+    parsed.kind = Kind::alter_other;
+    parsed.objects.push_back(words.name());
+    if (words.accept({"rename", "to"})) parsed.kind = Kind::alter_schema_rename;
+  } else if (words.accept("trigger") || words.accept("policy") || words.accept("rule")) {
+    on_table(words, parsed, Kind::create_policy);
   } else if (words.accept("index")) {
     parsed.kind = Kind::alter_index;
+    if (words.accept("all")) return;
     parsed.if_exists = words.accept({"if", "exists"});
     parsed.objects.push_back(words.name());
+    read_alter_actions(words, parsed);
   } else if (words.accept("system")) {
     parsed.kind = Kind::alter_system;
   } else if (words.accept("database")) {
@@ -216,7 +271,14 @@ void data_statement(Words& words, Parsed& parsed) {
     parsed.kind = Kind::copy;
   }
   parsed.objects.push_back(words.name());
+  parsed.from_query = parsed.kind == Kind::copy || (parsed.kind == Kind::insert && (words.contains("select", words.at()) || words.contains("table", words.at())));
   parsed.has_where = words.skip_to("where");
+  // WHERE true, WHERE 1 = 1
+  const bool always = (words.is("true") && !words.is_text("=", 1)) ||
+                      (words.is_kind(Token::Kind::number) && words.is_text("=", 1) && words.is_text(words.text(), 2));
+  const std::size_t behind = words.is("true") ? 1 : 3;
+  if (parsed.has_where && always && (words.at() + behind >= words.tokens().size() || words.is("returning", behind))) parsed.everything = true;
+  if (!parsed.has_where) parsed.everything = parsed.kind == Kind::update || parsed.kind == Kind::remove;
 }
 
 bool at_change(const Words& words) { return words.is("insert") || words.is("update") || words.is("delete") || words.is("merge"); }
@@ -281,10 +343,20 @@ void read_statement(Words& words, Parsed& parsed) {
     parsed.kind = Kind::lock;
     words.accept("table");
     read_names(words, parsed);
-  } else if (words.accept("do")) parsed.kind = Kind::do_block;
-  else if (words.accept("call")) parsed.kind = Kind::call;
-  else if (words.accept("with")) with_statement(words, parsed);
-  else if (words.accept("select") || words.accept("values")) parsed.kind = Kind::select;
+    const bool mode = words.accept("in");
+    while (mode && words.at_name() && !words.is("mode")) parsed.value += (parsed.value.empty() ? "" : " ") + words.identifier();
+  } else if (words.accept("do")) read_do_block(words, parsed);
+  else if (words.accept("call")) {
+    parsed.kind = Kind::call;
+    parsed.calls.push_back(words.name());
+  } else if (words.accept("execute")) parsed.unseen = "a prepared statement";
+  else if (words.accept("with")) {
+    parsed.calls = free_calls(words);
+    with_statement(words, parsed);
+  } else if (words.accept("select") || words.accept("values")) {
+    parsed.kind = Kind::select;
+    parsed.calls = free_calls(words);
+  }
   else if (words.accept("comment")) parsed.kind = Kind::comment;
   else if (words.accept("grant") || words.accept("revoke")) parsed.kind = Kind::grant;
 }

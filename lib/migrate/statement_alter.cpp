@@ -9,20 +9,28 @@ namespace {
 
 using Alter = Action::Kind;
 
-// Functions that PostgreSQL marks as stable or immutable and that people use as defaults; anything else called there may be
-// volatile, and then every row is written.
-constexpr std::array<std::string_view, 12> steady_functions{
-    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
-    "transaction_timestamp", "statement_timestamp", "current_user", "session_user", "array", "coalesce"};
+// Functions that PostgreSQL marks as stable or immutable and that people use as defaults, and words that stand before a
+// parenthesis; anything else called there may be volatile, and then every row is written.
+constexpr std::array<std::string_view, 40> steady_functions{
+    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "transaction_timestamp", "statement_timestamp",
+    "current_user", "session_user", "array", "coalesce", "nullif", "greatest", "least", "lower", "upper", "row", "cast", "extract", "date_trunc",
+    "and", "or", "not", "in", "when", "then", "else", "varchar", "varying", "numeric", "decimal", "char", "character", "bit", "timestamp",
+    "timestamptz", "time", "timetz", "interval"};
 
-bool volatile_expression(Words words, std::size_t end) {
-  for (; !words.done() && words.at() < end; words.skip()) {
-    if (!words.is_kind(Token::Kind::word) || !words.is_text("(", 1)) continue;
-    const auto called = lower_case(words.text());
-    const bool type_modifier = called == "varchar" || called == "numeric" || called == "char" || called == "timestamp" || called == "decimal";
-    if (!type_modifier && std::find(steady_functions.begin(), steady_functions.end(), called) == steady_functions.end()) return true;
+std::vector<Name> calls_in(Words words, std::size_t end) {
+  std::vector<Name> calls;
+  while (!words.done() && words.at() < end) {
+    if (!words.at_name()) {
+      words.skip();
+      continue;
+    }
+    const bool quoted = words.is_kind(Token::Kind::quoted_name);
+    auto called = words.name();
+    if (!words.is_text("(")) continue;
+    const bool steady = !quoted && std::find(steady_functions.begin(), steady_functions.end(), called.name) != steady_functions.end();
+    if (!steady) calls.push_back(std::move(called));
   }
-  return false;
+  return calls;
 }
 
 // What follows a column's type, up to the item's end.
@@ -39,7 +47,8 @@ void read_column_constraints(Words& words, Action& action) {
       }
       const auto end = words.at();
       words.move_to(begin);
-      action.volatile_default = volatile_expression(words, end);
+      action.calls = calls_in(words, end);
+      action.volatile_default = !action.calls.empty();
       words.move_to(end);
     } else if (words.accept({"not", "null"})) {
       action.not_null = true;
@@ -53,6 +62,8 @@ void read_column_constraints(Words& words, Action& action) {
       action.references = words.name();
     } else if (words.accept("generated")) {
       action.generated = true;
+    } else if (words.accept("virtual")) {
+      action.generated = false;
     } else if (words.is_kind(Token::Kind::open)) {
       words.skip_parentheses();
     } else {
@@ -80,6 +91,7 @@ Action table_constraint(Words& words) {
     else if (words.accept({"using", "index"})) {
       // USING INDEX TABLESPACE only says where the new index goes.
       action.using_index = !words.is("tablespace");
+      if (action.using_index) action.index = words.name();
     } else if (words.is_kind(Token::Kind::open)) words.skip_parentheses();
     else words.skip();
   }
@@ -92,14 +104,32 @@ bool starts_constraint(const Words& words) {
          (words.is("primary") && words.is("key", 1)) || words.is("exclude");
 }
 
+void read_type(Words& words, Action& action) {
+  const auto begin = words.at();
+  action.type_name = words.name();
+  words.move_to(begin);
+  action.type = words.type();
+}
+
 Action column(Words& words) {
   Action action;
   action.kind = Alter::add_column;
   action.if_exists = words.accept({"if", "not", "exists"});
   action.name = words.identifier();
-  action.type = words.type();
+  read_type(words, action);
   read_column_constraints(words, action);
   return action;
+}
+
+// USING column, and USING column::type with the new type, say no more than the type itself.
+bool computes(Words& words, const Action& action) {
+  if (words.identifier() != action.name) return true;
+  if (words.is_text(":") && words.is_text(":", 1)) {
+    words.skip();
+    words.skip();
+    if (words.type() != action.type) return true;
+  }
+  return !words.done() && !words.is_kind(Token::Kind::comma);
 }
 
 Action altered_column(Words& words) {
@@ -107,7 +137,10 @@ Action altered_column(Words& words) {
   action.name = words.identifier();
   if (words.accept({"set", "data", "type"}) || words.accept("type")) {
     action.kind = Alter::column_type;
-    action.type = words.type();
+    read_type(words, action);
+    action.collates = words.accept("collate");
+    if (action.collates) words.name();
+    if (words.accept("using")) action.computed = computes(words, action);
   } else if (words.accept({"set", "not", "null"})) {
     action.kind = Alter::set_not_null;
   } else if (words.accept({"drop", "not", "null"})) {
@@ -116,8 +149,12 @@ Action altered_column(Words& words) {
     action.kind = Alter::set_default;
   } else if (words.accept({"drop", "default"})) {
     action.kind = Alter::drop_default;
-  } else if (words.accept({"set", "statistics"}) || words.accept("set")) {
+  } else if (words.is("set") && (words.is("statistics", 1) || words.is_text("(", 1))) {
     action.kind = Alter::set_options;
+  } else if (words.accept({"set", "expression"})) {
+    action.kind = Alter::column_type;  // computed anew for every row
+    action.computed = true;
+    action.type = "another expression";
   }
   return action;
 }
@@ -132,6 +169,7 @@ Action dropped(Words& words) {
   }
   action.if_exists = words.accept({"if", "exists"});
   action.name = words.identifier();
+  action.cascade = words.accept("cascade");
   return action;
 }
 
@@ -175,6 +213,14 @@ Action one_action(Words& words) {
     action.concurrently = words.accept("concurrently");
   } else if (words.accept({"set", "schema"})) {
     action.kind = Alter::set_schema;
+    action.name = words.identifier();
+  } else if (words.accept({"set", "access", "method"})) {
+    action.kind = Alter::set_access_method;
+  } else if (words.accept("inherit") || words.accept({"no", "inherit"})) {
+    action.kind = Alter::inherit;
+    action.references = words.name();
+  } else if (words.accept({"cluster", "on"}) || words.accept({"set", "without", "cluster"})) {
+    action.kind = Alter::set_options;
   } else if (words.accept({"set", "tablespace"})) {
     action.kind = Alter::set_tablespace;
   } else if (words.accept({"set", "logged"}) || words.accept({"set", "unlogged"})) {
@@ -185,7 +231,7 @@ Action one_action(Words& words) {
     action.kind = Alter::trigger_state;
   } else if (words.contains("row", words.at()) && words.contains("security", words.at())) {
     action.kind = Alter::row_security;
-  } else if (words.is("set") || words.is("reset")) {
+  } else if ((words.is("set") || words.is("reset")) && words.is_text("(", 1)) {
     action.kind = Alter::set_options;
   }
   return action;

@@ -74,6 +74,10 @@ bool Words::contains(std::string_view word, std::size_t from) const {
   });
 }
 
+bool Words::contains_semicolon() const {
+  return std::any_of(tokens_.begin(), tokens_.end(), [](const Token& token) { return token.kind == Token::Kind::semicolon; });
+}
+
 void Words::skip_parentheses() {
   if (!is_kind(Token::Kind::open)) return;
   for (int depth = 0; !done(); skip()) {

@@ -26,6 +26,7 @@ class Words {
   // Moves to behind `word` outside of parentheses; false (and the end) when there is none.
   bool skip_to(std::string_view word);
   bool contains(std::string_view word, std::size_t from = 0) const;  // at any depth
+  bool contains_semicolon() const;
   void skip_parentheses();                                          // a whole (…), when one begins here
   // To the next comma outside of parentheses, or the end; true at a comma, which is skipped.
   bool skip_item();

@@ -64,8 +64,9 @@ std::optional<std::string> migrations_of_checkout(const settings::Environment& e
 void require_clean(const Host& host, const std::vector<migrate::Migration>& pending, const std::string& subject) {
   if (!host.environment().migrate.strict) return;
   std::vector<migrate::Finding> findings;
+  const migrate::LintOptions rules{false, migrate::constrained_domains(pending), {}};
   for (const auto& migration : pending) {
-    for (auto& finding : migrate::lint(migration)) findings.push_back(std::move(finding));
+    for (auto& finding : migrate::lint(migration, rules)) findings.push_back(std::move(finding));
   }
   const auto open = migrate::open_findings(findings, migrate::Severity::warning);
   if (open == 0) return;

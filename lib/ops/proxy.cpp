@@ -12,6 +12,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/nginx_workers.hpp"
 #include "lib/ops/upstreams.hpp"
+#include "lib/plan/runner.hpp"
 
 namespace codops::ops {
 

@@ -8,6 +8,7 @@
 //            [--drain 30]     a WebSocket may be closed so long (s) after a switch or a reload, not before
 //            [--timeout 10]   a request without a complete answer after so long (s) failed
 //            [--duration 0]   seconds; 0: until SIGINT or SIGTERM
+//            [--addresses N]  new connections to 127.0.0.1 come from 127.0.0.1 … 127.0.0.N in turn (1)
 //            [--ready FILE]   made once every kind of traffic had its first success
 //            [--ca FILE]      for https
 //
@@ -24,7 +25,7 @@ import { parseArgs } from 'node:util';
 
 const defaults = {
   url: 'http://127.0.0.1:8080', 'get-new': '150', 'get-keep': '120', post: '30', downloads: '1', seconds: '5', websockets: '1',
-  drain: '30', timeout: '10', duration: '0', ready: '', ca: '',
+  drain: '30', timeout: '10', duration: '0', addresses: '1', ready: '', ca: '',
 };
 const options = (() => {
   try {
@@ -47,6 +48,7 @@ const client = base.protocol === 'https:' ? https : http;
 const ca = options.ca ? readFileSync(options.ca) : undefined;
 const timeoutMs = number('timeout') * 1000;
 const drainMs = number('drain') * 1000;
+const addresses = number('addresses');
 const target = { host: base.hostname, port: base.port || (base.protocol === 'https:' ? 443 : 80), ca };
 
 const start = performance.now();
@@ -128,6 +130,10 @@ const agents = {
 const order = JSON.stringify({ customer: 'load', total_cents: 1999 });
 const postHeaders = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(order) };
 let ordersAcknowledged = 0;
+// One client with one address uses its ports up within minutes, and then what the kernel's connection tracking still knows of a port's last
+// connection decides where the next one goes. Many clients have many addresses.
+let nextAddress = 0;
+const fromSomewhere = () => (addresses > 1 ? { localAddress: `127.0.0.${1 + (nextAddress++ % addresses)}` } : {});
 
 function request(name, path, { method = 'GET', agent = false, body, limitMs = timeoutMs, began = now(), retry = false, done = () => {} } = {}) {
   const k = kind(name);
@@ -137,11 +143,23 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
   let settled = false;
   const headers = method === 'POST' ? { ...postHeaders } : {};
   if (agent === false) headers.connection = 'close';
-  const outgoing = client.request({ ...target, path, method, agent, headers });
-  const timer = setTimeout(() => {
+  const outgoing = client.request({ ...target, ...(agent === false ? fromSomewhere() : {}), path, method, agent, headers });
+  let port; // of this side: what the kernel's connection tracking has on it can be looked up
+  let connected = false;
+  const sentAt = now();
+  let late = 0;
+  const expire = () => {
+    // This process was late itself: what has arrived meanwhile is read before anything is called unanswered.
+    if (!late && now() - sentAt - limitMs > 250) {
+      late = Math.round(now() - sentAt - limitMs);
+      timer = setTimeout(expire, 1000);
+      return;
+    }
     outgoing.noRetry = true;
+    port ??= outgoing.socket?.localPort;
     outgoing.destroy(new Error(`no complete answer in ${limitMs / 1000} s`));
-  }, limitMs);
+  };
+  let timer = setTimeout(expire, limitMs);
 
   const settle = (reason, response) => {
     if (settled) return;
@@ -157,11 +175,17 @@ function request(name, path, { method = 'GET', agent = false, body, limitMs = ti
       k.retried++;
       return request(name, path, { method, agent: false, body, limitMs, began, retry: true, done });
     }
-    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'] });
+    port ??= outgoing.socket?.localPort;
+    failure(name, reason, { waited_ms: Math.round(now() - began), ...(retry ? { after: 'retry' } : {}), version: response?.headers['x-app-version'], port, connected, ...(late ? { late_ms: late } : {}) });
     return done();
   };
 
-  outgoing.on('socket', (socket) => { bytesBefore = socket.bytesRead; });
+  outgoing.on('socket', (socket) => {
+    bytesBefore = socket.bytesRead;
+    const know = () => { connected = true; port = socket.localPort; };
+    if (socket.connecting) socket.once('connect', know);
+    else know();
+  });
   outgoing.on('error', (error) => settle(error.code ? `${error.code} ${error.message}` : error.message));
   outgoing.on('response', (response) => {
     statuses[response.statusCode] = (statuses[response.statusCode] ?? 0) + 1;

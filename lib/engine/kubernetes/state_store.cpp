@@ -236,8 +236,9 @@ void SecretStore::write(const std::vector<File>& files, const Limits& limits) {
 
 void SecretStore::remove(const std::vector<std::string>& paths, const Limits& limits) {
   const Resource secrets = well_known_resource("v1", "Secret").value();
-  for (const auto& path : paths) {
-    check_state_path(path);
+  for (const auto& path : paths) check_state_path(path);
+  in_parallel(paths.size(), most_connections, [&](std::size_t index) {
+    const auto& path = paths[index];
     // The whole collection below it in one call: removing it again removes nothing.
     api_.client().call({.method = "DELETE",
                         .path = secrets.path(namespace_),
@@ -248,7 +249,7 @@ void SecretStore::remove(const std::vector<std::string>& paths, const Limits& li
                        limits);
     const std::lock_guard lock{mutex_};
     std::erase_if(known_, [&path](const auto& known) { return known.first == path || known.first.starts_with(path + "/"); });
-  }
+  });
 }
 
 }  // namespace codops::engine::kubernetes

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/diff.hpp"
 #include "lib/kube/ownership.hpp"
@@ -42,7 +43,8 @@ class Apply final : public plan::Action {
   std::string perform(const plan::Step& step, const Limits& limits) override {
     const auto args = Json::parse(step.args);
     widen_set(context_, limits);
-    for (const auto& object : objects_named(context_.next_objects, keys_of(args, "adopted"))) take_over(object, limits);
+    const auto adopted = objects_named(context_.next_objects, keys_of(args, "adopted"));
+    in_parallel(adopted.size(), k8s::most_connections, [&](std::size_t index) { take_over(adopted[index], limits); });
     for (const auto& object : objects_named(context_.next_objects, keys_of(args, "windows"))) open_window(object, limits);
     auto keys = keys_of(args, "changed");
     const auto added = keys_of(args, "added");

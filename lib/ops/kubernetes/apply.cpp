@@ -132,10 +132,6 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
   if (first) throw *first;
 }
 
-kube::Object parent_of(RunContext& context, const kube::Object& former, const std::vector<kube::Object>& members) {
-  return kube::applyset_parent(context.cluster.set(), members, former);
-}
-
 std::vector<kube::Object> values_of(const ObjectsByKey& objects) {
   std::vector<kube::Object> all;
   for (const auto& [key, object] : objects) all.push_back(object);
@@ -231,14 +227,12 @@ void remove_object(RunContext& context, const std::string& key, const std::strin
 }
 
 void widen_set(RunContext& context, const Limits& limits) {
-  const auto former = context.cluster.set_parent(limits);
-  const auto parent = parent_of(context, former, values_of(context.next_objects));
-  context.cluster.api().apply(parent.json(), {.force = true}, limits);
+  auto& cluster = context.cluster;
+  cluster.apply_set_parent(kube::applyset_parent(cluster.set(), values_of(context.next_objects), cluster.set_parent(limits)), limits);
 }
 
 void narrow_set(RunContext& context, const Limits& limits) {
-  const auto parent = parent_of(context, kube::Object{}, values_of(context.next_objects));
-  context.cluster.api().apply(parent.json(), {.force = true}, limits);
+  context.cluster.apply_set_parent(kube::applyset_parent(context.cluster.set(), values_of(context.next_objects), {}), limits);
 }
 
 }  // namespace codops::ops::kubernetes

@@ -11,6 +11,7 @@
 #include "lib/engine/kubernetes/lock.hpp"
 #include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/ops/hooks.hpp"
+#include "lib/ops/kubernetes/rights.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -50,6 +51,7 @@ Cluster::Cluster(settings::Environment environment, std::map<std::string, std::s
   store_ = std::make_unique<release::ReleaseStore>(*state_);
   containers_ = std::make_unique<k8s::PodContainers>(*api_, namespace__);
   dialer_ = std::make_unique<k8s::PodDialer>(*api_, namespace__);
+  rights_ = std::make_unique<KnownRights>();
 }
 
 Cluster::~Cluster() = default;
@@ -139,9 +141,15 @@ bool Cluster::namespace_exists(const Limits& limits) {
 kube::ApplySet Cluster::set() const { return {fmt::format("codops-{}", project_), namespace__, "codops/0.1"}; }
 
 kube::Object Cluster::set_parent(const Limits& limits) {
+  if (set_parent_) return *set_parent_;
   const auto of = set();
   auto found = api_->find({"v1", "Secret", of.namespace_, of.name}, limits);
-  return found ? kube::Object{std::move(*found)} : kube::Object{};
+  return set_parent_.emplace(found ? kube::Object{std::move(*found)} : kube::Object{});
+}
+
+void Cluster::apply_set_parent(const kube::Object& parent, const Limits& limits) {
+  set_parent_.reset();
+  set_parent_.emplace(*api_->apply(parent.json(), {.force = true}, limits).object);
 }
 
 const kube::ResourceTypes& Cluster::types(const std::vector<kube::Object>& objects, const Limits& limits, const kube::Object& parent) {

@@ -25,6 +25,8 @@ namespace codops::ops::kubernetes {
 
 namespace k8s = engine::kubernetes;
 
+struct KnownRights;
+
 class Cluster {
  public:
   // Reads the kubeconfig and, for the namespace, the manifests: Failure{config} when they can't be read and the settings name none. Asks the
@@ -59,8 +61,11 @@ class Cluster {
   kube::ApplySet set() const;
   // Built-in kinds; with `objects`, or members of the set by its parent, of others: those that the server has.
   const kube::ResourceTypes& types(const std::vector<kube::Object>& objects, const Limits& limits, const kube::Object& parent = {});
-  // Null: nothing was ever deployed.
+  // Null: nothing was ever deployed. Asked for once: what it becomes is ours to write, under the lock.
   kube::Object set_parent(const Limits& limits);
+  void apply_set_parent(const kube::Object& parent, const Limits& limits);
+  // What the user may do, as far as it was asked.
+  KnownRights& rights() { return *rights_; }
   void rediscover();
 
  private:
@@ -79,6 +84,8 @@ class Cluster {
   std::unique_ptr<target::Containers> containers_;
   std::unique_ptr<target::Dialer> dialer_;
   std::unique_ptr<kube::ResourceTypes> types_;
+  std::optional<kube::Object> set_parent_;
+  std::unique_ptr<KnownRights> rights_;
   std::optional<Digests> digests_;
 };
 

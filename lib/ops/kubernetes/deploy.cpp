@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/deploy_plan.hpp"
@@ -12,6 +13,7 @@
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/plan.hpp"
 #include "lib/ops/kubernetes/preflight.hpp"
+#include "lib/ops/kubernetes/questions.hpp"
 #include "lib/ops/kubernetes/rights.hpp"
 #include "lib/ops/kubernetes/scale.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
@@ -63,7 +65,6 @@ const kube::Object* definition_of_namespace(const Cluster& cluster, const Desire
 
 // The lock and the record live in the namespace: it has to be there before anything else.
 void make_namespace(Cluster& cluster, const Desired& desired, const Limits& limits) {
-  if (cluster.namespace_exists(limits)) return;
   const auto* object = definition_of_namespace(cluster, desired);
   if (object == nullptr) throw no_namespace(cluster.namespace_());
   cluster.api().apply(object->json(), {}, limits);
@@ -128,13 +129,18 @@ std::vector<std::string> settle_going(Cluster& cluster, Observed& observed, cons
 Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& observed, const std::string& token, const Limits& limits) {
   Prepared prepared{request.services.empty() ? load_desired(cluster, request.version, limits) : one_workload_moved(cluster, request, observed, limits), {}, {}};
   auto& desired = prepared.desired;
-  observe_objects(cluster, observed, desired.objects, limits);
+  Admission admission{cluster, limits};
+  std::vector<kube::Object> autoscalers;
+  observe_objects(cluster, observed, desired.objects, limits, [&](Questions& questions) {
+    ask_about_autoscalers(questions, desired.objects, autoscalers);
+    ask_beside(admission, questions, desired.objects, observed);
+  });
   if (!request.force_conflicts) {
     refuse_other_sets(cluster, desired.objects, observed, "give it another name or namespace here, or take it over: --force-conflicts", limits);
   }
   const auto going = settle_going(cluster, observed, desired.objects, request.dry_run, limits);
-  settle_replicas(cluster, desired, observed, limits);
-  const auto trials = try_objects(cluster, desired.objects, desired.later, observed, request.force_conflicts, limits);
+  settle_replicas(cluster, desired, observed, std::move(autoscalers));
+  const auto trials = try_objects(cluster, desired.objects, desired.later, observed, request.force_conflicts, admission, limits);
   auto options = options_of(cluster, request.verb, token);
   options.force = request.force;
   prepared.companies = plan_companions(cluster, desired, observed, !request.skip_backup && request.take_backup != nullptr, !request.skip_migrate, limits);
@@ -160,8 +166,9 @@ std::string rendered(Cluster& cluster, const std::string& version, const Limits&
   require_version(version);
   auto desired = load_desired(cluster, version, limits);
   auto observed = observe_state(cluster, limits);
-  observe_objects(cluster, observed, desired.objects, limits);
-  settle_replicas(cluster, desired, observed, limits);
+  std::vector<kube::Object> autoscalers;
+  observe_objects(cluster, observed, desired.objects, limits, [&](Questions& questions) { ask_about_autoscalers(questions, desired.objects, autoscalers); });
+  settle_replicas(cluster, desired, observed, std::move(autoscalers));
   nlohmann::json list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", nlohmann::json::array()}};
   for (const auto& object : desired.objects) list["items"].push_back(object.json());
   return list.dump(2) + "\n";
@@ -204,8 +211,11 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
     const auto desired = load_desired(cluster, request.version, limits);
     auto all = desired.objects;
     all.insert(all.end(), desired.migrations.begin(), desired.migrations.end());
-    refuse_missing(missing_of(cluster, rights_of_deploy(cluster, all, limits), limits));
-    make_namespace(cluster, desired, limits);
+    std::vector<Right> missing;
+    bool exists = false;
+    in_parallel({[&] { missing = missing_of(cluster, rights_of_deploy(cluster, all, limits), limits); }, [&] { exists = cluster.namespace_exists(limits); }});
+    refuse_missing(missing);
+    if (!exists) make_namespace(cluster, desired, limits);
   }
   Transaction transaction{cluster, request.command, request.lock_wait, limits};
   auto prepared = prepare(cluster, request, transaction.observed(), transaction.token(), limits);
@@ -226,7 +236,8 @@ DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Li
     refuse_other_sets(cluster, objects, observed, fmt::format("a deploy can take it over: codops deploy {} VERSION --force-conflicts", cluster.environment().name), limits);
     settle_going(cluster, observed, objects, request.dry_run, limits);
     // A stored release is applied over whatever was changed since: that is what going back means.
-    const auto trials = try_objects(cluster, objects, {}, observed, true, limits);
+    Admission admission{cluster, limits};
+    const auto trials = try_objects(cluster, objects, {}, observed, true, admission, limits);
     auto planned = plan_release(target, objects, trials, observed, cluster.set(), options_of(cluster, "rollback", token));
     refuse_paused(planned, observed);
     return planned;

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "lib/engine/kubernetes/api.hpp"
 #include "lib/io/crypto.hpp"
 #include "lib/kube/applyset.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/secret_data.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/questions.hpp"
 #include "lib/release/release_store.hpp"
 
 namespace codops::ops::kubernetes {
@@ -95,16 +97,17 @@ std::string key_of(const kube::Object& object) {
   return fmt::format("{}/{}/{}/{}", ref.group, ref.kind, ref.namespace_, ref.name);
 }
 
-std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limits) {
-  std::vector<kube::Object> found;
-  cluster.api().list("autoscaling/v2", "HorizontalPodAutoscaler", cluster.namespace_(), {}, [&](Json&& object) { found.emplace_back(std::move(object)); }, limits);
-  return found;
+void ask_about_autoscalers(Questions& questions, const std::vector<kube::Object>& objects, std::vector<kube::Object>& autoscalers) {
+  std::set<std::string> namespaces;
+  for (const auto& object : objects) {
+    if (kube::has_replicas(object)) namespaces.insert(object.namespace_());
+  }
+  for (const auto& name : namespaces) questions.list("autoscaling/v2", "HorizontalPodAutoscaler", name, {}, into(autoscalers));
 }
 
-void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observed, const Limits& limits) {
+void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& observed, std::vector<kube::Object> autoscalers) {
   std::vector<kube::Object> live;
   for (const auto& [ref, object] : observed.live) live.push_back(object);
-  auto autoscalers = live_autoscalers(cluster, limits);
   // One of ours that the manifests have no more goes with this very release.
   std::erase_if(autoscalers, [&](const auto& one) {
     return one.label(kube::applyset_part_of) == cluster.set().id() && std::none_of(desired.objects.begin(), desired.objects.end(), [&](const auto& object) { return object.ref() == one.ref(); });

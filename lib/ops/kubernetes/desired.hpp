@@ -33,9 +33,9 @@ Desired load_desired(Cluster& cluster, const std::string& version, const Limits&
 
 // Counts that are not the manifest's business: an autoscaler's, and those that `codops scale` gave while the manifest's own value
 // stays what it was then. Also makes the records of the workloads.
-void settle_replicas(Cluster& cluster, Desired& desired, const Observed& observed, const Limits& limits);
-// Somebody may have made one by hand.
-std::vector<kube::Object> live_autoscalers(Cluster& cluster, const Limits& limits);
+void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& observed, std::vector<kube::Object> autoscalers);
+// The live autoscalers where workloads of `objects` are that may have one: somebody may have made it by hand.
+void ask_about_autoscalers(Questions& questions, const std::vector<kube::Object>& objects, std::vector<kube::Object>& autoscalers);
 
 // Names an object in plans and records: "apps/Deployment/shop/backend".
 std::string key_of(const kube::Object& object);

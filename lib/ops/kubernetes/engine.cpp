@@ -66,7 +66,7 @@ class KubernetesEngine final : public Engine {
       const bool reached = service->why.empty();
       return {1, reached ? 1 : 0, 1, true, false, service->why};
     }
-    const auto found = workload_summary(cluster_, name, limits);
+    const auto found = workload_summary(cluster_, name, observe_state(cluster_, limits), limits);
     if (!found) return {.exists = false};
     health::WorkloadState state{found->desired, found->ready, found->updated, true, false, {}};
     if (!found->why.empty()) state.reason = found->why.front();

@@ -1,20 +1,47 @@
 #include "lib/ops/kubernetes/observed.hpp"
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
+#include "lib/ops/kubernetes/questions.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
 
-constexpr std::size_t worth_a_list = 10;  // objects of one kind, that else are asked for one by one
+// Kinds and namespaces where members may be, by group, kind and namespace, with the version to ask for: that of the manifests, or every
+// deploy would see the other one's form as a change.
+class Places {
+ public:
+  using Key = std::array<std::string, 3>;
 
-struct Place {
-  std::string api_version, kind, namespace_;
-  k8s::Selection selection;
+  void add(const std::vector<kube::Object>& objects) {
+    for (const auto& object : objects) {
+      if (!is_namespace(object)) places_.emplace(Key{object.group(), object.kind(), object.namespace_()}, object.api_version());
+    }
+  }
+  void add(const std::vector<kube::MemberList>& lists) {
+    for (const auto& list : lists) {
+      const auto& type = *list.type;
+      places_.emplace(Key{type.group, type.kind, list.namespace_}, type.group.empty() ? type.version : type.group + "/" + type.version);
+    }
+  }
+
+  // Those that were not asked about yet. What has no type comes with a CRD of this very release.
+  void ask(Questions& questions, const kube::ResourceTypes& types, const std::string& label, std::vector<kube::Object>& members) {
+    for (const auto& [place, api_version] : places_) {
+      const auto& [group, kind, namespace_] = place;
+      const auto version = api_version.substr(group.empty() ? 0 : group.size() + 1);
+      if (types.find(group, version, kind) == nullptr || !asked_.insert(place).second) continue;
+      questions.list(api_version, kind, namespace_, {label, {}}, into(members));
+    }
+  }
+
+ private:
+  std::map<Key, std::string> places_;
+  std::set<Key> asked_;
 };
 
 // By name: that much a Role in the namespace can grant. Where not even that is, applying it says what is missing.
@@ -28,15 +55,26 @@ std::optional<kube::Object> find_namespace(k8s::Api& api, const std::string& nam
   }
 }
 
-std::vector<kube::Object> list_all(k8s::Api& api, const std::vector<Place>& places, const Limits& limits) {
-  std::vector<std::vector<kube::Object>> found(places.size());
-  in_parallel(places.size(), k8s::most_connections, [&](std::size_t index) {
-    const auto& place = places[index];
-    api.list(place.api_version, place.kind, place.namespace_, place.selection, [&](nlohmann::json&& json) { found[index].emplace_back(std::move(json)); }, limits);
-  });
-  std::vector<kube::Object> all;
-  for (auto& some : found) all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
-  return all;
+// Objects of `wanted` that the set's label did not find, by name: many of one kind with one list.
+void ask_about_strangers(Questions& questions, k8s::Api& api, const Observed& observed, const std::vector<kube::Object>& wanted, const kube::ResourceTypes& types,
+                         std::vector<kube::Object>& found, std::vector<std::optional<kube::Object>>& named, const Limits& limits) {
+  std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
+  for (const auto& object : wanted) {
+    if (is_namespace(object) || observed.live.contains(object.ref()) || types.find(object) == nullptr) continue;
+    strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
+  }
+  std::vector<k8s::ObjectRef> few;
+  for (const auto& [place, refs] : strangers) {
+    const auto& [api_version, kind, namespace_] = place;
+    if (refs.size() < worth_a_list) few.insert(few.end(), refs.begin(), refs.end());
+    else questions.list(api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}, into(found));
+  }
+  named.resize(few.size());
+  for (std::size_t index = 0; index < few.size(); ++index) {
+    questions.ask([&api, &named, &limits, index, ref = few[index]] {
+      if (auto json = api.find(ref, limits)) named[index] = kube::Object{std::move(*json)};
+    });
+  }
 }
 
 }  // namespace
@@ -64,75 +102,67 @@ Observed observe_state(Cluster& cluster, const Limits& limits) {
   return observed;
 }
 
-void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits) {
+void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits, const std::function<void(Questions&)>& beside) {
   auto& api = cluster.api();
   const auto label = std::string{kube::applyset_part_of} + "=" + cluster.set().id();
-  // Kinds and namespaces where members may be: what is wanted, and what was made before.
-  // By group, kind and namespace: in the version that the manifests have, or every deploy would see the other one's form as a change.
-  std::map<std::array<std::string, 3>, std::string> places;
-  const auto group_of = [](const std::string& api_version) { return api_version.substr(0, api_version.find('/') == std::string::npos ? 0 : api_version.find('/')); };
-  const auto add = [&](const std::vector<kube::Object>& objects) {
-    for (const auto& object : objects) {
-      if (!is_namespace(object)) places.emplace(std::array{group_of(object.api_version()), object.kind(), object.namespace_()}, object.api_version());
-    }
-  };
-  add(wanted);
-  add(observed.current_objects);
   // Without the former kinds nobody would see what of them is left.
   auto named = wanted;
   named.insert(named.end(), observed.current_objects.begin(), observed.current_objects.end());
-  const auto parent = cluster.set_parent(limits);
-  const auto& types = cluster.types(named, limits, parent);
-  if (!parent.empty()) {
-    for (const auto& list : kube::member_lists(parent, types)) {
-      places.emplace(std::array{list.type->group, list.type->kind, list.namespace_}, list.type->group.empty() ? list.type->version : list.type->group + "/" + list.type->version);
+  Places places;
+  places.add(wanted);
+  places.add(observed.current_objects);
+  std::map<std::string, std::optional<kube::Object>> spaces;
+  std::vector<kube::Object> members, strangers;
+  std::vector<std::optional<kube::Object>> by_name;
+  Questions questions{cluster, limits};
+  const auto ask_about_spaces = [&](const std::set<std::string>& names) {
+    for (const auto& name : names) {
+      const auto [space, is_new] = spaces.try_emplace(name);
+      if (is_new) questions.ask([&api, &limits, name, &found = space->second] { found = find_namespace(api, name, limits); });
     }
+  };
+
+  kube::Object parent;
+  questions.ask([&] { parent = cluster.set_parent(limits); });
+  const auto& kinds = cluster.types(named, limits);
+  places.ask(questions, kinds, label, members);
+  std::set<std::string> names;
+  for (const auto& object : named) {
+    if (is_namespace(object)) names.insert(object.name());
   }
-  std::vector<Place> listed;
-  for (const auto& [place, api_version] : places) {
-    const auto& [group, kind, namespace_] = place;
-    const auto version = api_version.substr(group.empty() ? 0 : group.size() + 1);
-    if (types.find(group, version, kind) == nullptr) continue;  // its CRD comes with this very release
-    listed.push_back({api_version, kind, namespace_, {label, {}}});
-  }
-  for (auto& object : list_all(api, listed, limits)) {
+  ask_about_spaces(names);
+  // Of a first release nothing is found by the label, most likely: its objects are looked for at the same time.
+  const bool first = observed.snapshot.releases.empty();
+  if (first) ask_about_strangers(questions, api, observed, wanted, kinds, strangers, by_name, limits);
+  if (beside) beside(questions);
+  questions.answer();
+
+  // Where else members may be the parent knows.
+  const auto& types = cluster.types(named, limits, parent);
+  if (!parent.empty()) places.add(kube::member_lists(parent, types));
+  places.ask(questions, types, label, members);
+  ask_about_spaces(kube::member_namespaces(parent));
+  questions.answer();
+  for (auto& object : members) {
     observed.live.insert_or_assign(object.ref(), object);
     observed.members.push_back(std::move(object));
   }
-  std::vector<k8s::ObjectRef> rest;
-  auto spaces = kube::member_namespaces(parent);
-  for (const auto& object : named) {
-    if (is_namespace(object)) spaces.insert(object.name());
-  }
-  for (const auto& name : spaces) {
-    const auto found = find_namespace(api, name, limits);
+  for (const auto& [name, found] : spaces) {
     if (!found) continue;
     if (found->label(kube::applyset_part_of) == cluster.set().id()) observed.members.push_back(*found);
     observed.live.insert_or_assign(found->ref(), *found);
   }
-  std::map<std::array<std::string, 3>, std::vector<k8s::ObjectRef>> strangers;
-  for (const auto& object : wanted) {
-    if (observed.live.contains(object.ref()) || types.find(object) == nullptr || is_namespace(object)) continue;
-    strangers[{object.api_version(), object.kind(), object.namespace_()}].push_back(ref_of(object));
+  if (!first) {
+    ask_about_strangers(questions, api, observed, wanted, types, strangers, by_name, limits);
+    questions.answer();
   }
-  std::vector<Place> many;
   std::set<kube::Ref> asked;
   for (const auto& object : wanted) asked.insert(object.ref());
-  for (const auto& [place, refs] : strangers) {
-    if (refs.size() < worth_a_list) {
-      rest.insert(rest.end(), refs.begin(), refs.end());
-      continue;
-    }
-    const auto& [api_version, kind, namespace_] = place;
-    many.push_back({api_version, kind, namespace_, {{}, kind == "Secret" && api_version == "v1" ? "type!=codops.dev/state" : ""}});
+  for (auto& object : strangers) {
+    if (asked.contains(object.ref())) observed.live.emplace(object.ref(), object);
   }
-  for (auto& object : list_all(api, many, limits)) {
-    if (asked.contains(object.ref())) observed.live.insert_or_assign(object.ref(), std::move(object));
-  }
-  for (auto& json : api.find_all(rest, limits)) {
-    if (json.is_null()) continue;
-    kube::Object object{std::move(json)};
-    observed.live.insert_or_assign(object.ref(), object);
+  for (auto& object : by_name) {
+    if (object) observed.live.emplace(object->ref(), *object);
   }
   observed.now = cluster.now();
 }

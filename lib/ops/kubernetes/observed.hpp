@@ -1,5 +1,6 @@
 #pragma once
 // What there is in the cluster, of one environment.
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -8,6 +9,10 @@
 #include "lib/release/release_store.hpp"
 
 namespace codops::ops::kubernetes {
+
+inline constexpr std::size_t worth_a_list = 10;  // objects of one kind, that else are asked for one by one
+
+class Questions;
 
 struct Observed {
   bool namespace_exists{true};
@@ -22,8 +27,8 @@ struct Observed {
 
 // Releases, history, journals, and the objects on record.
 Observed observe_state(Cluster& cluster, const Limits& limits);
-// The live objects: members of the set by one list a kind, others of `wanted` one by one.
-void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits);
+// The live objects: members of the set by one list a kind, others of `wanted` by name. `beside`: what else may be asked meanwhile.
+void observe_objects(Cluster& cluster, Observed& observed, const std::vector<kube::Object>& wanted, const Limits& limits, const std::function<void(Questions&)>& beside = {});
 
 bool is_namespace(const kube::Object& object);
 

@@ -102,8 +102,8 @@ bool has_input() {
   return ::ioctl(STDIN_FILENO, FIONREAD, &count) == 0 && count > 0;
 }
 
-bool may_attach(Cluster& cluster, const Limits& limits) {
-  const auto allowed = [&](const char* verb) { return cluster.api().allowed({verb, "", "pods", "attach", cluster.namespace_(), ""}, limits); };
+bool may_attach(Cluster& cluster, const std::string& namespace_, const Limits& limits) {
+  const auto allowed = [&](const char* verb) { return cluster.api().allowed({verb, "", "pods", "attach", namespace_, ""}, limits); };
   return allowed("create") && allowed("get");
 }
 
@@ -126,20 +126,17 @@ class RemovedJob {
   Cancel cancel_;
 };
 
-}  // namespace
-
-namespace {
-
 // nullopt: the image has no shell, and nothing has run.
 std::optional<int> run_once(Cluster& cluster, const OneOff& one_off, const target::ExecStreams& streams, bool wrapped, const Limits& limits) {
   const auto mark = "codops-end-" + io::to_hex(io::random_bytes(8));
   auto argv = one_off.argv;
   if (wrapped) argv.insert(argv.begin(), {"sh", "-c", wrapper, "sh", mark});
   auto json = job_for(cluster, one_off, argv, limits);
-  const bool attached = streams.in && may_attach(cluster, limits);
+  const std::string namespace_ = json.at("metadata").at("namespace");
+  const bool attached = streams.in && may_attach(cluster, namespace_, limits);
   if (streams.in && !attached && has_input()) {
     throw Failure{Exit::failed, "the command would not get its standard input: the cluster does not allow pods/attach",
-                  fmt::format("a Role in {} with \"create\" and \"get\" on pods/attach; without input: </dev/null", cluster.namespace_())};
+                  fmt::format("a Role in {} with \"create\" and \"get\" on pods/attach; without input: </dev/null", namespace_)};
   }
   if (attached) {
     auto& container = json["spec"]["template"]["spec"]["containers"][0];

@@ -103,8 +103,8 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     plan.from = current->number;
     plan.from_version = current->version;
   }
-  std::set<kube::Ref> on_record;
-  for (const auto& object : observed.current_objects) on_record.insert(object.ref());
+  std::map<kube::Ref, const kube::Object*> on_record;
+  for (const auto& object : observed.current_objects) on_record.emplace(object.ref(), &object);
 
   Sorted sorted;
   const auto open_window = [&](const kube::Object& object) {
@@ -142,9 +142,9 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
       sorted.changed.push_back(key_of(object));
       // The record says nothing of what others wrote into it.
       if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
-      const auto recorded = std::find_if(observed.current_objects.begin(), observed.current_objects.end(), [&](const auto& one) { return one.ref() == object.ref(); });
+      const auto recorded = on_record.find(object.ref());
       const auto count = kube::replicas_of(*live);
-      if (count && recorded != observed.current_objects.end() && !kube::replicas_of(*recorded)) sorted.counts[key_of(object)] = *count;
+      if (count && recorded != on_record.end() && !kube::replicas_of(*recorded->second)) sorted.counts[key_of(object)] = *count;
       // What is recreated has no rolling window, and the API refuses one until the manifest is applied.
       if (needs_window(diff) && live->json().at("spec").value("/strategy/type"_json_pointer, "") != "Recreate") open_window(object);
     }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <nlohmann/json.hpp>
 #include <map>
 #include <set>
@@ -16,6 +15,7 @@
 #include "lib/kube/replicas.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/admission.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/rights.hpp"
 
@@ -63,24 +63,8 @@ bool is_applied(const kube::Object& live, const kube::Object& desired) {
   return false;
 }
 
-// Whether somebody beside the server's own rules may refuse or change objects: webhooks, policies, quotas. Not to be allowed to look is a yes.
-bool others_decide(Cluster& cluster, const std::set<std::string>& namespaces, const Limits& limits) {
-  const std::string group = "/apis/admissionregistration.k8s.io/";
-  std::vector<std::string> paths{group + "v1/validatingwebhookconfigurations", group + "v1/mutatingwebhookconfigurations", group + "v1/validatingadmissionpolicybindings",
-                                 group + "v1/mutatingadmissionpolicybindings", group + "v1beta1/mutatingadmissionpolicybindings"};
-  for (const auto& name : namespaces) paths.push_back(k8s::well_known_resource("v1", "ResourceQuota")->path(name));
-  std::atomic<bool> found{false};
-  in_parallel(paths.size(), k8s::most_connections, [&](std::size_t index) {
-    const auto answer = cluster.api().client().call({.path = paths[index], .query = {{"limit", "1"}}, .what = "ask who may refuse objects", .expected = {403, 404}}, limits);
-    if (answer.status == 404) return;  // this server has none of the kind
-    const auto list = Json::parse(answer.body, nullptr, false);
-    if (answer.status == 403 || !list.is_object() || !list.contains("items") || !list.at("items").empty()) found = true;
-  });
-  return found;
-}
-
 // Objects of which no more can be learned by sending them twice, with what they will be; a new one is as its manifest says (null).
-std::map<std::size_t, kube::Object> known_good(Cluster& cluster, const std::vector<kube::Object>& objects, const Observed& observed, const Limits& limits) {
+std::map<std::size_t, kube::Object> known_good(const std::vector<kube::Object>& objects, const Observed& observed, Admission& admission) {
   std::map<std::size_t, kube::Object> plain;
   std::set<std::string> namespaces;
   for (std::size_t index = 0; index < objects.size(); ++index) {
@@ -91,7 +75,7 @@ std::map<std::size_t, kube::Object> known_good(Cluster& cluster, const std::vect
     plain.emplace(index, *result);
     namespaces.insert(objects[index].namespace_());
   }
-  if (plain.size() < worth_asking_about || others_decide(cluster, namespaces, limits)) plain.clear();
+  if (plain.size() < worth_asking_about || admission.others_decide(namespaces)) plain.clear();
   return plain;
 }
 
@@ -144,18 +128,43 @@ std::string position_of(const kube::Object& object) {
   return at.empty() ? std::string{} : at + ": ";
 }
 
+std::map<kube::Ref, const kube::Object*> by_ref(const std::vector<kube::Object>& objects) {
+  std::map<kube::Ref, const kube::Object*> map;
+  for (const auto& object : objects) map.emplace(object.ref(), &object);
+  return map;
+}
+
 }  // namespace
 
+void ask_beside(Admission& admission, Questions& questions, const std::vector<kube::Object>& objects, const Observed& observed) {
+  const auto on_record = by_ref(observed.current_objects);
+  std::size_t changed = 0;
+  std::set<std::string> namespaces;
+  for (const auto& object : objects) {
+    if (!kube::is_plain(object)) continue;
+    const auto found = on_record.find(object.ref());
+    if (found != on_record.end() && found->second->json() == object.json()) continue;
+    ++changed;
+    namespaces.insert(object.namespace_());
+  }
+  if (changed >= worth_asking_about) admission.ask(questions, namespaces);
+}
+
 std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>& objects, const std::vector<kube::Ref>& later, const Observed& observed,
-                               bool force_conflicts, const Limits& limits) {
+                               bool force_conflicts, Admission& admission, const Limits& limits) {
   std::vector<Trial> trials(objects.size());
   const auto absent = new_namespaces(objects, observed);
   const auto new_rules = redefined(objects, observed);
-  const auto known = known_good(cluster, objects, observed, limits);
+  const auto known = known_good(objects, observed, admission);
   std::vector<std::string> problems;
   std::string hint;
-  std::vector<Json> plain, forced;
-  std::vector<std::size_t> plain_of, forced_of;
+  struct Attempt {
+    std::size_t index;
+    Json body;
+    bool force;
+    k8s::ApplyOutcome outcome;
+  };
+  std::vector<Attempt> attempts;
   for (std::size_t index = 0; index < objects.size(); ++index) {
     const auto& object = objects[index];
     if (is_later(object, later) || absent.contains(object.namespace_()) || (!observed.namespace_exists && object.namespace_() == cluster.namespace_())) continue;
@@ -181,37 +190,36 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     }
     if (!others.empty()) continue;
     // Without force the server would refuse what the take-over settles a moment later.
-    const bool force = live != nullptr;
-    auto body = object.json();
-    if (stops_rolling(live, object)) body["spec"].erase("strategy");
-    (force ? forced : plain).push_back(std::move(body));
-    (force ? forced_of : plain_of).push_back(index);
+    attempts.push_back({index, object.json(), live != nullptr, {}});
+    if (stops_rolling(live, object)) attempts.back().body["spec"].erase("strategy");
   }
-  const auto take = [&](std::vector<Json>& bodies, const std::vector<std::size_t>& indexes, bool force) {
-    auto outcomes = cluster.api().apply_all(bodies, {.force = force, .dry_run = true}, limits);
-    for (std::size_t number = 0; number < outcomes.size(); ++number) {
-      const auto& object = objects[indexes[number]];
-      auto& outcome = outcomes[number];
-      if (!outcome.failure) {
-        kube::Object result{*outcome.applied.object};
-        if (stops_rolling(observed.find(object.ref()), object)) result.edit()["spec"]["strategy"] = object.json().at("spec").at("strategy");
-        // What is left open stays (give_up_replicas), which the dry run does not know.
-        const auto* live = observed.find(object.ref());
-        const auto count = live == nullptr || kube::replicas_of(object) ? std::nullopt : kube::replicas_of(*live);
-        if (count) result.edit()["spec"]["replicas"] = *count;
-        trials[indexes[number]] = {std::move(result), outcome.applied.warnings, {}};
-        continue;
-      }
-      try {
-        std::rethrow_exception(outcome.failure);
-      } catch (const k8s::ApiError& error) {
-        problems.push_back(fmt::format("{}{}", position_of(object), error.message()));
-        if (hint.empty()) hint = way_out(object, error);
-      }
+  in_parallel(attempts.size(), k8s::most_connections, [&](std::size_t number) {
+    auto& attempt = attempts[number];
+    try {
+      attempt.outcome.applied = cluster.api().apply(attempt.body, {.force = attempt.force, .dry_run = true}, limits);
+    } catch (...) {
+      attempt.outcome.failure = std::current_exception();
     }
-  };
-  take(plain, plain_of, false);
-  take(forced, forced_of, true);
+  });
+  for (auto& attempt : attempts) {
+    const auto& object = objects[attempt.index];
+    if (!attempt.outcome.failure) {
+      const auto* live = observed.find(object.ref());
+      kube::Object result{*attempt.outcome.applied.object};
+      if (stops_rolling(live, object)) result.edit()["spec"]["strategy"] = object.json().at("spec").at("strategy");
+      // What is left open stays (give_up_replicas), which the dry run does not know.
+      const auto count = live == nullptr || kube::replicas_of(object) ? std::nullopt : kube::replicas_of(*live);
+      if (count) result.edit()["spec"]["replicas"] = *count;
+      trials[attempt.index] = {std::move(result), attempt.outcome.applied.warnings, {}};
+      continue;
+    }
+    try {
+      std::rethrow_exception(attempt.outcome.failure);
+    } catch (const k8s::ApiError& error) {
+      problems.push_back(fmt::format("{}{}", position_of(object), error.message()));
+      if (hint.empty()) hint = way_out(object, error);
+    }
+  }
   if (!problems.empty()) throw Failure{Exit::failed, fmt::format("the cluster refuses {}:\n       {}", problems.size() == 1 ? "this" : "these", fmt::join(problems, "\n       ")),
                                        hint.empty() ? "nothing was changed" : hint};
   return trials;

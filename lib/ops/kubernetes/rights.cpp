@@ -7,6 +7,7 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/replicas.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -16,7 +17,15 @@ std::string resource_text(const Right& right) {
 }
 
 bool has(Cluster& cluster, const Right& right, const Limits& limits) {
-  return cluster.api().allowed({right.verb, right.group, right.plural, right.subresource, right.namespace_, right.name}, limits);
+  auto& known = cluster.rights();
+  {
+    const std::lock_guard lock{known.mutex};
+    if (const auto found = known.answers.find(right); found != known.answers.end()) return found->second;
+  }
+  const bool allowed = cluster.api().allowed({right.verb, right.group, right.plural, right.subresource, right.namespace_, right.name}, limits);
+  const std::lock_guard lock{known.mutex};
+  known.answers.insert_or_assign(right, allowed);
+  return allowed;
 }
 
 }  // namespace
@@ -64,7 +73,6 @@ std::vector<Right> rights_of_deploy(Cluster& cluster, const std::vector<kube::Ob
   const auto& home = cluster.namespace_();
   add("coordination.k8s.io", "leases", home, {"get", "create", "patch", "delete"});
   add("", "secrets", home, {"get", "list", "create", "patch", "delete"});
-  add("autoscaling", "horizontalpodautoscalers", home, {"list"});
   for (const auto& object : objects) {
     const auto resource = cluster.api().find_resource(object.api_version(), object.kind(), limits);
     if (!resource) continue;
@@ -73,6 +81,7 @@ std::vector<Right> rights_of_deploy(Cluster& cluster, const std::vector<kube::Ob
     for (const auto* verb : {"get", "list", "create", "patch"}) {
       if (!space || (std::string_view{verb} != "list" && std::string_view{verb} != "create")) wanted.insert(right_for(*resource, object, verb));
     }
+    if (kube::has_replicas(object)) add("autoscaling", "horizontalpodautoscalers", object.namespace_(), {"list"});
     if (!kube::is_workload(object)) continue;
     add("", "pods", object.namespace_(), {"list", "watch"});
     add("", "events", object.namespace_(), {"list", "watch"});

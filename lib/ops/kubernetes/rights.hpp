@@ -1,9 +1,12 @@
 #pragma once
 // What the user may do, asked of the server (SelfSubjectAccessReview) and told in one piece.
 #include <compare>
+#include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "lib/engine/kubernetes/resource.hpp"
 #include "lib/ops/kubernetes/cluster.hpp"
 
 namespace codops::ops::kubernetes {
@@ -14,6 +17,12 @@ struct Right {
   std::string name;        // of one object; empty: of any
   std::string verb;
   auto operator<=>(const Right&) const = default;
+};
+
+// Answers that this command has had: nothing is asked twice.
+struct KnownRights {
+  std::mutex mutex;
+  std::map<Right, bool> answers;
 };
 
 // Those of `wanted` that the user does not have, in their order.

@@ -9,6 +9,7 @@
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/deploy.hpp"
 #include "lib/ops/kubernetes/plan.hpp"
+#include "lib/ops/kubernetes/questions.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 
 namespace codops::ops::kubernetes {
@@ -63,7 +64,10 @@ Planned plan_scale(Cluster& cluster, const DeployRequest& request, Observed& obs
   planned.next.number = observed.snapshot.last_number() + 1;
   planned.objects = observed.current_objects;
   planned.plan = plan_for("scale", current, planned.next, token);
-  const auto autoscalers = live_autoscalers(cluster, limits);
+  std::vector<kube::Object> autoscalers;
+  Questions questions{cluster, limits};
+  ask_about_autoscalers(questions, observed.current_objects, autoscalers);
+  questions.answer();
   Json counts = Json::object();
   std::vector<std::string> keys;
   std::string text;

@@ -1,12 +1,8 @@
 // Services of the release that serves: are they there, and do they lead to its pods?
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-#include <set>
+#include <map>
 
-#include "lib/base/parallel.hpp"
-#include "lib/engine/kubernetes/api.hpp"
-#include "lib/kube/fields.hpp"
 #include "lib/kube/service_reach.hpp"
 #include "lib/ops/kubernetes/observed.hpp"
 #include "lib/ops/kubernetes/services.hpp"
@@ -18,69 +14,68 @@ constexpr std::string_view name_prefix = "service/";
 
 bool is_service(const kube::Object& object) { return object.kind() == "Service" && object.group().empty(); }
 
-// A user who may not look at them is told nothing of them.
-std::optional<std::vector<kube::Object>> listed(Cluster& cluster, const char* api_version, const char* kind, const std::string& namespace_, const Limits& limits) {
-  std::vector<kube::Object> found;
-  try {
-    cluster.api().list(api_version, kind, namespace_, {}, [&](nlohmann::json&& json) { found.emplace_back(std::move(json)); }, limits);
-  } catch (const k8s::ApiError& error) {
-    if (error.status() != 403) throw;
-    return std::nullopt;
-  }
-  return found;
+// So many Services are named in the question for their endpoints; of more, all are asked for.
+constexpr std::size_t worth_naming = 40;
+
+// Those whose pods a Service may lead to.
+std::vector<kube::Object> serving(const std::vector<kube::Object>& objects) {
+  std::vector<kube::Object> some;
+  std::copy_if(objects.begin(), objects.end(), std::back_inserter(some), [](const auto& object) { return kube::is_workload(object) && object.kind() != "Job"; });
+  return some;
 }
 
-bool is_meant(const kube::Object& service, const std::vector<kube::Object>& objects) {
-  return std::any_of(objects.begin(), objects.end(), [&](const auto& workload) { return kube::is_workload(workload) && workload.kind() != "Job" && kube::is_led_to(service, workload); });
+bool is_meant(const kube::Object& service, const std::vector<kube::Object>& workloads) {
+  return std::any_of(workloads.begin(), workloads.end(), [&](const auto& workload) { return kube::is_led_to(service, workload); });
 }
 
 }  // namespace
 
-SeenServices look_at_services(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits) {
-  SeenServices seen;
-  std::set<std::string> namespaces;
+void ask_about_services(Questions& questions, const std::vector<kube::Object>& objects, SeenServices& seen) {
+  std::map<std::string, std::vector<std::string>> meant;  // by namespace
+  const auto workloads = serving(objects);
   for (const auto& object : objects) {
-    if (is_service(object)) namespaces.insert(object.namespace_());
+    if (!is_service(object)) continue;
+    auto& names = meant[object.namespace_()];
+    if (is_meant(object, workloads)) names.push_back(object.name());
   }
-  for (const auto& namespace_ : namespaces) {
-    std::optional<std::vector<kube::Object>> services, slices;
-    in_parallel(2, k8s::most_connections, [&](std::size_t which) {
-      if (which == 0) services = listed(cluster, "v1", "Service", namespace_, limits);
-      else slices = listed(cluster, "discovery.k8s.io/v1", "EndpointSlice", namespace_, limits);
-    });
-    if (services) seen.services.insert(seen.services.end(), services->begin(), services->end());
-    else seen.unknown.insert(namespace_);
-    if (slices) seen.slices.insert(seen.slices.end(), slices->begin(), slices->end());
-    else seen.unknown_slices.insert(namespace_);
+  for (const auto& [namespace_, names] : meant) {
+    // A user who may not look at them is told nothing of them.
+    questions.list_if_allowed("v1", "Service", namespace_, {}, into(seen.services), [&seen, where = namespace_] { seen.unknown.insert(where); });
+    if (names.empty()) continue;
+    k8s::Selection of_these;
+    if (names.size() <= worth_naming) of_these.labels = fmt::format("kubernetes.io/service-name in ({})", fmt::join(names, ","));
+    questions.list_if_allowed("discovery.k8s.io/v1", "EndpointSlice", namespace_, of_these, into(seen.slices), [&seen, where = namespace_] { seen.unknown_slices.insert(where); });
   }
-  return seen;
 }
 
-std::vector<ServiceState> service_states(const std::vector<kube::Object>& objects, const std::vector<kube::WorkloadSummary>& workloads, const SeenServices& seen) {
+std::vector<ServiceState> service_states(const std::vector<kube::Object>& objects, const std::vector<kube::WorkloadSummary>& summaries, const SeenServices& seen) {
+  std::map<kube::Ref, const kube::Object*> present;
+  for (const auto& service : seen.services) present.emplace(service.ref(), &service);
+  std::map<kube::Ref, const kube::WorkloadSummary*> known;
+  for (const auto& summary : summaries) known.emplace(summary.ref, &summary);
+  const auto workloads = serving(objects);
   std::vector<ServiceState> states;
   for (const auto& service : objects) {
     if (!is_service(service) || seen.unknown.contains(service.namespace_())) continue;
     ServiceState state;
     state.ref = service.ref();
-    const auto live = std::find_if(seen.services.begin(), seen.services.end(), [&](const auto& one) { return one.ref() == service.ref(); });
-    if (live == seen.services.end()) {
+    const auto live = present.find(state.ref);
+    if (live == present.end()) {
       state.why = "it was removed";
       states.push_back(std::move(state));
       continue;
     }
     state.exists = true;
-    state.drift = kube::service_drift(service, *live);
+    state.drift = kube::service_drift(service, *live->second);
     int up = 0;
-    for (const auto& object : objects) {
-      if (!kube::is_workload(object) || object.kind() == "Job" || !kube::is_led_to(service, object)) continue;
-      for (const auto& workload : workloads) {
-        if (workload.ref == object.ref()) {
-          state.expected += workload.desired;
-          up += workload.ready;
-        }
-      }
+    for (const auto& workload : workloads) {
+      if (!kube::is_led_to(service, workload)) continue;
+      const auto summary = known.find(workload.ref());
+      if (summary == known.end()) continue;
+      state.expected += summary->second->desired;
+      up += summary->second->ready;
     }
-    state.ready = seen.unknown_slices.contains(service.namespace_()) ? state.expected : kube::ready_endpoints(service, seen.slices);
+    state.ready = seen.unknown_slices.contains(service.namespace_()) ? state.expected : state.expected == 0 ? 0 : kube::ready_endpoints(service, seen.slices);
     // Where no pod is ready the workload says why.
     if (state.ready == 0 && state.expected > 0 && up > 0) state.why = fmt::format("it leads to none of the {} pods that are ready{}", up, state.drift.empty() ? "" : ": " + state.drift.front());
     states.push_back(std::move(state));
@@ -88,35 +83,11 @@ std::vector<ServiceState> service_states(const std::vector<kube::Object>& object
   return states;
 }
 
-std::vector<std::string> drift_of_others(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits) {
-  static const nlohmann::json::json_pointer spec{"/spec"}, suspend{"/spec/suspend"};
-  std::vector<const kube::Object*> others;
-  for (const auto& object : objects) {
-    const bool data = object.group().empty() && (object.kind() == "ConfigMap" || object.kind() == "Secret");
-    if (!kube::is_workload(object) && !is_service(object) && !data) others.push_back(&object);
-  }
-  std::vector<std::string> lines(others.size());
-  in_parallel(others.size(), k8s::most_connections, [&](std::size_t index) {
-    const auto& object = *others[index];
-    const auto tell = [&](std::string_view what) { lines[index] = fmt::format("{} {}", object.ref().text(), what); };
-    try {
-      const auto live = cluster.api().find(ref_of(object), limits);
-      if (!live) tell("was removed");
-      else if (object.kind() == "CronJob" && !object.json().contains(suspend) && live->value(suspend, false)) tell("was suspended by hand");
-      // The server writes nothing of it in another way.
-      else if (object.kind() == "Ingress" && object.json().contains(spec) && !kube::is_within(object.json().at(spec), live->value(spec, nlohmann::json::object()))) tell("was changed by hand");
-    } catch (const Failure&) {
-      limits.check("the look at the release's objects");  // who may not look is told nothing; a kind may be gone with its definition
-    }
-  });
-  std::erase_if(lines, [](const auto& line) { return line.empty(); });
-  return lines;
-}
-
 std::vector<std::string> service_names(const std::vector<kube::Object>& objects) {
   std::vector<std::string> names;
+  const auto workloads = serving(objects);
   for (const auto& object : objects) {
-    if (is_service(object) && is_meant(object, objects)) names.push_back(std::string{name_prefix} + object.name());
+    if (is_service(object) && is_meant(object, workloads)) names.push_back(std::string{name_prefix} + object.name());
   }
   return names;
 }
@@ -129,15 +100,20 @@ std::optional<ServiceState> service_state(Cluster& cluster, const std::string& n
   const auto wanted = name.substr(name_prefix.size());
   const auto found = std::find_if(objects.begin(), objects.end(), [&](const auto& object) { return is_service(object) && object.name() == wanted; });
   if (found == objects.end()) return std::nullopt;
-  std::vector<kube::WorkloadSummary> workloads;
-  for (const auto& object : objects) {
-    if (!kube::is_workload(object) || object.kind() == "Job" || !kube::is_led_to(*found, object)) continue;
-    if (auto summary = workload_summary(cluster, object.ref().text(), limits)) workloads.push_back(std::move(*summary));
+  // It and those that it leads to.
+  auto these = serving(objects);
+  std::erase_if(these, [&](const auto& workload) { return !kube::is_led_to(*found, workload); });
+  std::vector<kube::WorkloadSummary> summaries;
+  for (const auto& workload : these) {
+    if (auto summary = workload_summary(cluster, workload.ref().text(), observed, limits)) summaries.push_back(std::move(*summary));
   }
-  for (auto& state : service_states(objects, workloads, look_at_services(cluster, {*found}, limits))) {
-    if (state.ref == found->ref()) return state;
-  }
-  return std::nullopt;
+  these.push_back(*found);
+  SeenServices seen;
+  Questions questions{cluster, limits};
+  ask_about_services(questions, these, seen);
+  questions.answer();
+  const auto states = service_states(these, summaries, seen);
+  return states.empty() ? std::nullopt : std::optional{states.front()};
 }
 
 }  // namespace codops::ops::kubernetes

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/ops/kubernetes/questions.hpp"
 #include "lib/ops/kubernetes/status.hpp"
 
 namespace codops::ops::kubernetes {
@@ -20,13 +21,10 @@ struct SeenServices {
   std::vector<kube::Object> services, slices;
   std::set<std::string> unknown, unknown_slices;  // namespaces where the user may not look
 };
-// In the namespaces of the Services among `objects`.
-SeenServices look_at_services(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits);
+// In the namespaces of the Services among `objects`, and of those that mean pods of theirs the endpoints. `seen` must outlive the answers.
+void ask_about_services(Questions& questions, const std::vector<kube::Object>& objects, SeenServices& seen);
 // Of each Service among the release's `objects`.
-std::vector<ServiceState> service_states(const std::vector<kube::Object>& objects, const std::vector<kube::WorkloadSummary>& workloads, const SeenServices& seen);
-
-// Of all other objects of the release (workloads, Services and data aside): "ingress/web was removed", "cronjob/nightly was suspended by hand".
-std::vector<std::string> drift_of_others(Cluster& cluster, const std::vector<kube::Object>& objects, const Limits& limits);
+std::vector<ServiceState> service_states(const std::vector<kube::Object>& objects, const std::vector<kube::WorkloadSummary>& summaries, const SeenServices& seen);
 
 // "service/web": those that mean pods of the release, as health-check names them.
 std::vector<std::string> service_names(const std::vector<kube::Object>& objects);

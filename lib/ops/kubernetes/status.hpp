@@ -1,7 +1,7 @@
 #pragma once
 // What runs, and whether it is what the release says.
 #include "lib/kube/summary.hpp"
-#include "lib/ops/kubernetes/cluster.hpp"
+#include "lib/ops/kubernetes/observed.hpp"
 #include "lib/ops/requests.hpp"
 
 namespace codops::ops::kubernetes {
@@ -29,6 +29,6 @@ std::string text(const Status& status);
 std::string json(const Status& status);
 
 // One workload of the release that serves, as `health-check` asks for it. nullopt: it is not there.
-std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const std::string& name, const Limits& limits);
+std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const std::string& name, const Observed& observed, const Limits& limits);
 
 }  // namespace codops::ops::kubernetes

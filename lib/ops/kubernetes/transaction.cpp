@@ -182,6 +182,12 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
     cluster_.reporter().warn(fmt::format("the end of this run could not be recorded: {}; codops resume {} does it", failure.message(), cluster_.environment().name));
   }
   faults.at("after", "record");
+  // As it would be read now.
+  auto& known = observed_.snapshot;
+  known.releases.insert_or_assign(planned.next.number, planned.next);
+  known.history.push_back(entry);
+  known.journals.push_back({});
+  known.journals.back().run = run_journal.run();
   if (!result.outcome.done) run_hooks(run_journal, result, entry.result, {});
   result.elapsed = std::chrono::duration_cast<Milliseconds>(cluster_.clock().steady() - began_);
   return result;
@@ -208,7 +214,6 @@ void Transaction::record(HistoryEntry entry, const Limits& limits, std::vector<t
 
 void Transaction::prune(const Limits& limits) {
   try {
-    observed_.snapshot = cluster_.store().load(limits);
     const auto* current = observed_.snapshot.current();
     if (current == nullptr) return;
     const auto retention = release::prune_plan(observed_.snapshot, current->number, cluster_.environment().keep_releases, kept_runs);

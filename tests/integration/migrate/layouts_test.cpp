@@ -117,6 +117,42 @@ TEST_CASE("migrate plan: a schema's tables, and a table that was never analysed"
   CHECK(migrate::to_json(plan).find("\"rows\": null") != std::string::npos);
 }
 
+TEST_CASE("migrate plan: a lock lasts to the transaction's end, and what can't be known isn't an instant") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  db.run("CREATE TABLE hot(id int); CREATE TABLE big AS SELECT g AS id, repeat('x', 200) AS x FROM generate_series(1, 50000) g; CREATE TABLE ref(id int PRIMARY KEY); "
+         "CREATE TABLE of_ref(id int REFERENCES ref(id)); ANALYZE");
+  const auto planned = [&](const std::string& text) {
+    migrate::Migration one;
+    one.key = one.name = "m";
+    one.path = "m/migration.sql";
+    one.script = text;
+    return migrate::plan({one}, db.connection, false, soon()).at(0);
+  };
+  const auto own = planned("BEGIN; ALTER TABLE hot ADD y int; UPDATE big SET x = ''; COMMIT; ALTER TABLE hot ADD z int;");
+  CHECK(own.statements[1].effects[0].held > 100ms);
+  CHECK(own.statements[4].effects[0].held < 100ms);
+  const auto some = planned("ALTER TABLE hot ADD y int; UPDATE big SET x = '' WHERE id > 0;");
+  CHECK(some.statements[0].effects[0].held > 100ms);
+  CHECK(some.statements[0].effects[0].known == migrate::Known::at_most);
+  CHECK(migrate::to_json({some}).find("\"held\": \"at most\"") != std::string::npos);
+  CHECK(planned("ALTER TABLE hot ADD y int; INSERT INTO hot SELECT id FROM big;").statements[0].effects[0].known == migrate::Known::at_least);
+  CHECK(planned("ALTER TABLE hot ADD y int; INSERT INTO hot VALUES (1);").statements[0].effects[0].known == migrate::Known::about);
+  const auto unseen = planned("ALTER TABLE hot ADD y int; SELECT rebuild();");
+  CHECK(migrate::to_text({unseen}).find("? calls rebuild(): what that locks") != std::string::npos);
+  CHECK(migrate::to_json({unseen}).find("\"unseen\": \"calls rebuild()\"") != std::string::npos);
+  CHECK(migrate::to_text({unseen}).find("for an instant") == std::string::npos);
+
+  // Another name, the same rows; what is only known by its size is read again when its turn comes.
+  const auto renamed = planned("ALTER TABLE big RENAME TO big2; CREATE INDEX ix ON big2(x);");
+  CHECK(renamed.statements[1].effects[0].table.rows == 50000);
+  const auto later = planned("DROP TABLE of_ref; ALTER TABLE ref DROP CONSTRAINT ref_pkey CASCADE;");
+  CHECK(later.statements[1].effects.size() == 2);
+  const auto checked = planned("ALTER TABLE big ADD CONSTRAINT k CHECK (id IS NOT NULL); ALTER TABLE big DROP CONSTRAINT k; ALTER TABLE big ALTER id SET NOT NULL;");
+  CHECK(checked.statements[2].effects[0].effect.work == migrate::Work::scan);
+}
+
 TEST_CASE("migrate plan: real sizes, the column's real type, the dropped index's table") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -42,7 +42,7 @@ std::vector<std::string> rules(const std::string& script) {
 using List = std::vector<std::string>;
 
 std::string lock_of(const std::string& sql, const Tables& tables = {}) {
-  const auto effects = effects_of(parse(sql), {}, tables);
+  const auto effects = effects_of(parse(sql), {}, {tables, {}, {}, {}});
   if (effects.empty()) return "none";
   return effects.front().table.shown() + " " + std::string{name_of(effects.front().lock)} + " " + std::string{name_of(effects.front().work)};
 }
@@ -110,7 +110,54 @@ TEST_CASE("migrate analysis: locks and work") {
   CHECK(type_change_rewrites("character varying(20)", "varchar(10)"));
   CHECK_FALSE(type_change_rewrites("character varying(10)", "varchar(20)"));
   CHECK_FALSE(type_change_rewrites("integer", "int"));
+  CHECK(type_change_rewrites("character varying(20)[]", "varchar(50)[]"));
+  CHECK_FALSE(type_change_rewrites("numeric(10,2)", "decimal(12, 2)"));
+  CHECK(type_change_rewrites("numeric(10,2)", "numeric(12,3)"));
+  CHECK(type_change_rewrites("character(10)", "char(20)"));
+  CHECK_FALSE(type_change_rewrites("timestamp(3) with time zone", "timestamptz"));
+  CHECK(type_change_rewrites("timestamp without time zone", "timestamp(3)"));
+  const Tables one_column{{"t", {true, 1, 1, 1, {{"a", "text"}}, {}}}};
+  CHECK(lock_of("ALTER TABLE t ALTER a TYPE text USING lower(a)", one_column) == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ALTER a TYPE text USING a || 'x', ALTER a SET DEFAULT ''", one_column) == "t ACCESS EXCLUSIVE writes every row");
+  CHECK(lock_of("ALTER TABLE t ALTER \"a\" TYPE text USING \"a\"::text, ADD b int", one_column) == "t ACCESS EXCLUSIVE metadata only");
   CHECK(estimate(Work::scan, {true, 0, 2'000'000'000, 0, {}, {}}) > Milliseconds{9000});
+}
+
+TEST_CASE("migrate analysis: which checks keep a column from being NULL") {
+  CHECK(columns_not_null_by("(n IS NOT NULL)") == List{"n"});
+  CHECK(columns_not_null_by("((n IS NOT NULL) AND (\"B c\" IS NOT NULL) AND (x > 0))") == List{"n", "B c"});
+  CHECK(columns_not_null_by("((n IS NOT NULL) OR (n > 5))").empty());
+  CHECK(columns_not_null_by("((n IS NOT NULL) AND ((a IS NOT NULL) OR (b IS NOT NULL)))") == List{"n"});
+  CHECK(columns_not_null_by("(NOT (n IS NOT NULL))").empty());
+  CHECK(columns_not_null_by("(f(n) IS NOT NULL)").empty());
+}
+
+TEST_CASE("migrate analysis: a DO block's plain statements are read, the rest is said to be unseen") {
+  const auto block = [](const std::string& body) { return parse("DO $$ " + body + " $$"); };
+  const auto shown = [&](const std::string& body) {
+    const auto parsed = block(body);
+    std::string text;
+    for (const auto& effect : effects_of(parsed, {}, {})) text += effect.table.shown() + " " + std::string{name_of(effect.lock)} + "; ";
+    const auto unseen = unseen_in(parsed, {});
+    return text + unseen;
+  };
+  CHECK(shown("BEGIN ALTER TABLE t ADD a int; EXCEPTION WHEN duplicate_column THEN NULL; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("DECLARE r record; n int := 1; BEGIN IF NOT EXISTS (SELECT 1 FROM x WHERE y = 'z') THEN CREATE INDEX i ON t(a); ELSIF true THEN LOCK u IN SHARE MODE; END IF; END") == "t SHARE; u SHARE; ");
+  CHECK(shown("BEGIN FOR i IN 1..3 LOOP n := n + 1; DROP TABLE t; END LOOP; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("<<outer>> BEGIN CASE n WHEN 1 THEN TRUNCATE t; ELSE RAISE NOTICE 'x'; END CASE; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("BEGIN EXECUTE 'DROP TABLE t'; END") == "t ACCESS EXCLUSIVE; ");
+  CHECK(shown("BEGIN EXECUTE format('DROP TABLE %I', x); END") == "EXECUTE in a DO block");
+  CHECK(shown("BEGIN PERFORM migrate_all(); END") == "calls migrate_all()");
+  CHECK(shown("BEGIN x := app.f(1); END") == "calls app.f()");
+  CHECK(shown("BEGIN IF f() THEN NULL; END IF; END") == "calls f()");
+  CHECK(shown("BEGIN FOR r IN DELETE FROM t RETURNING * LOOP NULL; END LOOP; END") == "a loop over delete in a DO block");
+  CHECK(shown("BEGIN IF CASE WHEN a THEN b = 1 END THEN DROP TABLE t; END IF; END") == "a statement that codops doesn't know in a DO block");
+  CHECK(unseen_in(parse("DO LANGUAGE plpython3u 'x'"), {}) == "a DO block in plpython3u");
+  CHECK(unseen_in(parse("CALL p(1)"), {}) == "calls p()");
+  CHECK(unseen_in(parse("SELECT app.format('x'), to_archive()"), {}) == "calls app.format()");
+  CHECK(unseen_in(parse("SELECT create_hypertable('t', 'at')"), {}) == "calls create_hypertable()");
+  CHECK(unseen_in(parse("SELECT count(*), max(a), set_config('x', 'y', true) FROM t WHERE a IN (1) AND (b)"), {}).empty());
+  CHECK(unseen_in(parse("WITH x (a) AS (SELECT 1) INSERT INTO t (a) SELECT a FROM x"), {}).empty());
 }
 
 TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
@@ -139,7 +186,7 @@ TEST_CASE("migrate lint: each rule on what it is for, and not on new tables") {
   CHECK(rules("ALTER TABLE t ADD EXCLUDE USING gist (a WITH &&)") == List{"exclusion-constraint"});
   CHECK(rules("ALTER TABLE t ADD a int; UPDATE t SET a = 1 WHERE b") == List{"backfill-with-ddl"});
   CHECK(rules("DELETE FROM t") == List{"update-without-where"});
-  CHECK(rules("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x' WHERE true") == List{"enum-value-used"});
+  CHECK(rules("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET e = 'x' WHERE a") == List{"enum-value-used"});
   CHECK(rules("CREATE TABLE t(a json)") == List{"json-type"});
   CHECK(rules("CREATE TABLE t(a timestamp(3))") == List{"timestamp-without-zone"});
   CHECK(rules("CREATE TABLE a" + std::string(70, 'b') + "(i int)") == List{"identifier-too-long"});
@@ -166,6 +213,56 @@ TEST_CASE("migrate lint: what is dropped, rewritten or deleted in other words") 
   CHECK(lock_of("MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE") == "t ROW EXCLUSIVE the rows it touches");
   CHECK(rules("-- codops-lint: allow drop-tabel because old\nDROP TABLE t;") == List{"unknown-rule", "drop-table"});
   CHECK(lint(migration("-- codops-lint: allow drop-tabel because old\n"))[0].message == "there is no rule \"drop-tabel\"; did you mean \"drop-table\"?");
+}
+
+TEST_CASE("migrate lint: IF NOT EXISTS makes nothing new, and what is dropped or renamed is new no more") {
+  const std::string found = "CREATE TABLE IF NOT EXISTS o(x int); CREATE INDEX i ON o(x); ALTER TABLE o ALTER x SET NOT NULL; DROP TABLE o;";
+  CHECK(rules(found) == List{"index-not-concurrent", "not-null", "drop-table"});
+  LintOptions empty;
+  empty.absent = [](const Name& table) { return table.name == "o"; };
+  CHECK(lint(migration(found), empty).empty());
+  CHECK(rules("CREATE TABLE n(a int); DROP TABLE n; ALTER TABLE o RENAME TO n; TRUNCATE n;") == List{"rename-table", "truncate"});
+  CHECK(rules("CREATE TABLE n(a int); ALTER TABLE n RENAME TO m; TRUNCATE m;").empty());
+  CHECK(rules("DO $$ BEGIN CREATE TABLE n(a int); END $$; TRUNCATE n;") == List{"truncate"});
+}
+
+TEST_CASE("migrate lint: validating under the lock of the same transaction") {
+  const std::string added = "ALTER TABLE o ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES c(id) NOT VALID;";
+  CHECK(rules(added + "ALTER TABLE o VALIDATE CONSTRAINT f;") == List{"validate-in-transaction"});
+  CHECK(rules("ALTER TABLE o ADD CONSTRAINT k CHECK (x > 0) NOT VALID, VALIDATE CONSTRAINT k;") == List{"validate-in-transaction"});
+  CHECK(rules("ALTER TABLE o VALIDATE CONSTRAINT f;").empty());
+  CHECK(rules("BEGIN;" + added + "COMMIT; ALTER TABLE o VALIDATE CONSTRAINT f;") == List{"transaction-control"});
+  CHECK(rules("BEGIN; ALTER TABLE o ADD y int; UPDATE o SET y = 1 WHERE x; COMMIT;") == List{"transaction-control", "backfill-with-ddl"});
+}
+
+TEST_CASE("migrate lint: a block's statements, what can't be seen, and other ways to drop, rewrite, lock") {
+  CHECK(rules("DO $$ BEGIN ALTER TABLE o ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES c(id); EXCEPTION WHEN duplicate_object THEN null; END $$;") == List{"foreign-key"});
+  const auto inside = lint(migration("DO $$\nBEGIN\n  ALTER TABLE o ALTER a TYPE bigint;\nEND $$;"));
+  REQUIRE(inside.size() == 1);
+  CHECK(inside[0].rule == "column-type");
+  CHECK(inside[0].line == 3);
+  CHECK(inside[0].column == 3);
+  CHECK(rules("DO $$ BEGIN EXECUTE format('DROP TABLE %I', 'o'); END $$") == List{"unseen-code"});
+  CHECK(rules("SELECT create_hypertable('o', 'at')") == List{"unseen-code"});
+  CHECK(rules("CALL rebuild()") == List{"unseen-code"});
+  CHECK(rules("-- codops-lint: allow unseen-code because it only reads\nSELECT check_all();").empty());
+  CHECK(rules("SELECT setval('s', (SELECT max(id) FROM o))").empty());
+  CHECK(rules("WITH r AS (SELECT id, row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM o) UPDATE o SET n = r.n FROM r WHERE r.id = o.id").empty());
+  CHECK(rules("DROP EXTENSION citext CASCADE") == List{"drop-extension"});
+  CHECK(rules("ALTER TYPE comp DROP ATTRIBUTE p CASCADE") == List{"drop-attribute"});
+  CHECK(rules("LOCK TABLE o") == List{"lock-table"});
+  CHECK(rules("ALTER VIEW v RENAME TO w") == List{"rename-table"});
+  CHECK(rules("ALTER TABLE o SET SCHEMA old") == List{"rename-table"});
+  CHECK(rules("ALTER SCHEMA app RENAME TO old") == List{"rename-table"});
+  CHECK(rules("DELETE FROM o WHERE true; UPDATE o SET x = 1 WHERE 1=1") == List{"update-without-where", "update-without-where"});
+  CHECK(rules("DELETE FROM o WHERE true AND x = 1").empty());
+  CHECK(rules("ALTER TABLE o SET UNLOGGED; ALTER TABLE o SET ACCESS METHOD h") == List{"table-rewrite", "table-rewrite"});
+  CHECK(rules("ALTER TABLE p ATTACH PARTITION q DEFAULT") == List{"attach-partition"});
+  CHECK(rules("REFRESH MATERIALIZED VIEW mv; DROP VIEW v") == List{"refresh-not-concurrent", "drop-view"});
+  CHECK(rules("DROP VIEW v; CREATE VIEW v AS SELECT 1").empty());
+  CHECK(rules("DROP FUNCTION f() CASCADE; DROP SEQUENCE s CASCADE") == List{"drop-cascade", "drop-cascade"});
+  CHECK(rules("CREATE DOMAIN d AS int CHECK (VALUE > 0); ALTER TABLE o ADD z d; ALTER DOMAIN d ADD CHECK (VALUE < 9)") == List{"domain-column", "domain-constraint"});
+  CHECK(constrained_domains({migration("CREATE DOMAIN a AS int; CREATE DOMAIN s.b AS int NOT NULL;")}) == std::vector<Name>{{"s", "b"}});
 }
 
 TEST_CASE("migrate splitter: standard_conforming_strings off, by the script or by the database") {
@@ -214,6 +311,10 @@ TEST_CASE("migrate lint: an exception needs a reason; SARIF and JSON have every 
   CHECK(sarif["runs"][0]["results"][0]["suppressions"][0]["justification"] == "old");
   CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "prisma/migrations/m/migration.sql");
   CHECK(sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["region"]["startLine"] == 3);
+  auto odd = migration("DROP TABLE t;");
+  odd.path = "a \"#%20?ü/migration.sql";
+  const auto encoded = nlohmann::json::parse(to_sarif(lint(odd), "db", "1"));
+  CHECK(encoded["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "db/a%20%22%23%2520%3F%C3%BC/migration.sql");
   CHECK(nlohmann::json::parse(to_json(findings))["findings"][0]["suppressed"] == true);
   CHECK(open_findings(findings, Severity::warning) == 1);
 }
