@@ -138,8 +138,10 @@ void require_consent(Services& services, const std::string& environment, const s
 Result ended(const ops::DeployResult& result, const std::string& environment) {
   const auto& run = result.run;
   const auto json = json_of(result, environment);
+  std::string warnings;  // where there is no plan to tell them
+  for (const auto& text : run.plan.warnings) warnings += fmt::format("  warning: {}\n", text);
   if (result.dry_run) {
-    if (run.no_op) return {Exit::ok, fmt::format("{} already runs {}: nothing would change\n", environment, result.previous), json};
+    if (run.no_op) return {Exit::ok, fmt::format("{} already runs {}: nothing would change\n{}", environment, result.previous, warnings), json};
     return {Exit::ok, result.plan_text, json};
   }
   if (!result.enough.empty()) {
@@ -147,7 +149,7 @@ Result ended(const ops::DeployResult& result, const std::string& environment) {
                                   result.previous.empty() ? "nothing" : result.previous, result.enough), json};
   }
   if (run.no_op) {
-    return {Exit::ok, fmt::format("{} already runs {}: nothing to do\n  --force makes a new set anyway\n", environment, result.previous), json};
+    return {Exit::ok, fmt::format("{} already runs {}: nothing to do\n  --force makes a new set anyway\n{}", environment, result.previous, warnings), json};
   }
   if (run.outcome.failure) fail(result, environment);
   // Only what follows the outcome was cut off.

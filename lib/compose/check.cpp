@@ -17,7 +17,7 @@ namespace {
 
 class Checker {
  public:
-  Checker(const Node& root, text::Problems& problems) : root_{root}, problems_{problems} {}
+  Checker(const Node& root, const std::vector<std::string>& disabled, text::Problems& problems) : root_{root}, disabled_{disabled}, problems_{problems} {}
 
   void run() {
     for (const auto* section : {"networks", "volumes", "secrets", "configs"}) resources(section);
@@ -39,6 +39,11 @@ class Checker {
     const auto* all = root_.find(section);
     if (all && all->entry(name)) return;
     if (section == "networks" && name == "default") return;
+    if (section == "services" && std::find(disabled_.begin(), disabled_.end(), name) != disabled_.end()) {
+      problems_.add(at, fmt::format("service \"{}\" needs the {} \"{}\", whose profile is off", service, what, name),
+                    "turn the profile on (COMPOSE_PROFILES), or write required: false here");
+      return;
+    }
     const auto near = nearest(name, names_in(all));
     problems_.add(at, fmt::format("service \"{}\" names the {} \"{}\", which is not in {}", service, what, name, section),
                   near.empty() ? fmt::format("add {} to {}, or remove it here", name, section) : fmt::format("write {}", near));
@@ -118,6 +123,13 @@ class Checker {
     choices(name, definition);
   }
 
+  static bool is_restart(std::string_view text) {
+    constexpr std::string_view counted = "on-failure:";
+    if (!text.starts_with(counted)) return text.empty() || text == "no" || text == "always" || text == "unless-stopped" || text == "on-failure";
+    const auto times = text.substr(counted.size());
+    return !times.empty() && times.find_first_not_of("0123456789") == std::string_view::npos;
+  }
+
   void choices(const std::string& name, const Node& service) {
     const auto one_of = [&](std::initializer_list<std::string_view> path, std::vector<std::string> allowed) {
       const auto& node = at_path(service, path);
@@ -129,6 +141,8 @@ class Checker {
     };
     one_of({"pull_policy"}, {"always", "never", "if_not_present", "build", "missing"});
     one_of({"cgroup"}, {"host", "private"});
+    if (const auto& restart = at_path(service, {"restart"}); !restart.is_null() && !is_restart(restart.text))
+      problems_.add(restart.at, fmt::format("services.{}.restart is \"{}\"", name, restart.text), "one of no, always, unless-stopped, on-failure, on-failure:TIMES");
     one_of({"deploy", "update_config", "order"}, {"start-first", "stop-first"});
     one_of({"deploy", "rollback_config", "order"}, {"start-first", "stop-first"});
     const auto within = [&](std::string_view key, double least, double most) {
@@ -199,11 +213,12 @@ class Checker {
   }
 
   const Node& root_;
+  const std::vector<std::string>& disabled_;
   text::Problems& problems_;
 };
 
 }  // namespace
 
-void check(const Node& root, text::Problems& problems) { Checker{root, problems}.run(); }
+void check(const Node& root, const std::vector<std::string>& disabled, text::Problems& problems) { Checker{root, disabled, problems}.run(); }
 
 }  // namespace codops::compose

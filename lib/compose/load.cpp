@@ -141,7 +141,7 @@ Project load(const LoadOptions& options) {
       problems.add({}, fmt::format("images.{} names a service that the compose file does not have", name));
   }
   normalise(root, with);
-  if (problems.empty()) check(root, problems);
+  if (problems.empty()) check(root, project.disabled, problems);
   finish_resources(root, with);
   problems.throw_if_any();
 

@@ -28,7 +28,7 @@ void normalise(text::Node& root, Normalising& with);
 // Networks, volumes, secrets, configs: names, and only those in use.
 void finish_resources(text::Node& root, Normalising& with);
 
-// Reports contradictions: unknown references, cycles, values given twice.
-void check(const text::Node& root, text::Problems& problems);
+// Reports contradictions: unknown references, cycles, values given twice. `disabled`: services whose profile is off.
+void check(const text::Node& root, const std::vector<std::string>& disabled, text::Problems& problems);
 
 }  // namespace codops::compose

@@ -22,6 +22,18 @@ class Start final : public plan::Action {
   explicit Start(RunContext& context) : context_{context} {}
 
   std::string perform(const plan::Step& step, const Limits& limits) override {
+    touched_ = false;
+    try {
+      return carry_out(step, limits);
+    } catch (const Failure& failure) {
+      if (touched_) throw;
+      throw plan::NothingMoved{failure.code(), failure.message(), failure.hint()};
+    }
+  }
+
+  std::string resume(const plan::Step& step, const Limits& limits) override { return carry_out(step, limits); }
+
+  std::string carry_out(const plan::Step& step, const Limits& limits) {
     const auto args = Json::parse(step.args);
     std::vector<Awaited> pending;
     std::vector<std::string> summary;
@@ -44,15 +56,23 @@ class Start final : public plan::Action {
       const std::vector<std::string> replaced = entry.at("replace");
       if (!rolls(service.role) && !replaced.empty()) {
         std::vector<Leaving> leaving;
+        touched_ = true;
         for (const auto& name : replaced) leaving.push_back({name, entry.at("replaced_grace")});
         stop_members(context_, leaving, limits);
       }
       const auto members = members_of(service, entry);
       for (const auto& name : entry.at("make")) make_member(context_, service, member_named(service, name), limits);
-      for (const auto& name : entry.value("rejoin", Json::array())) reach_again(service, member_named(service, name), args, limits);
+      for (const auto& name : entry.value("rejoin", Json::array())) {
+        touched_ = true;
+        reach_again(service, member_named(service, name), args, limits);
+      }
       for (const auto& member : members) {
-        if (service.role == Role::proxy && !is_made(entry, member)) lead_anew(service, member, args, limits);
+        if (service.role == Role::proxy && !is_made(entry, member)) {
+          touched_ = true;
+          lead_anew(service, member, args, limits);
+        }
         start_member(context_, service, member, limits);
+        touched_ = true;
         pending.push_back({&service, member});
       }
       summary.push_back(members.size() < 2 ? service.name : fmt::format("{} ×{}", service.name, members.size()));
@@ -160,6 +180,7 @@ class Start final : public plan::Action {
   }
 
   RunContext& context_;
+  bool touched_{false};  // something was started, stopped or led elsewhere
 };
 
 }  // namespace

@@ -75,6 +75,7 @@ Desired as_deployed(Host& host, const Observed& observed, const Release& current
   }
   desired.specs = host.store().load_specs(current, limits);
   desired.networks = networks_of(current);
+  desired.definitions = current.definitions;
   desired.proxy.service = host.environment().proxy.service;
   desired.proxy.upstreams = host.environment().proxy.upstreams;
   desired.proxy.set_connect_timeout = current.upstreams.find("proxy_connect_timeout") != std::string::npos;

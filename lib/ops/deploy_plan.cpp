@@ -9,6 +9,7 @@
 #include "lib/ops/addresses.hpp"
 #include "lib/ops/adopted.hpp"
 #include "lib/ops/carried_volumes.hpp"
+#include "lib/ops/definitions.hpp"
 #include "lib/ops/others.hpp"
 #include "lib/ops/sole_writer.hpp"
 #include "lib/ops/transition.hpp"
@@ -62,11 +63,14 @@ bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool has
 }
 
 // Members that exist, run and are as they were made, lowest numbers first.
-std::vector<Member> alive(const ServiceRecord& service, const Observed& observed) {
+std::vector<Member> alive(const ServiceRecord& service, const Release& release, const Observed& observed) {
   std::vector<Member> members;
   for (const auto& member : service.members) {
     const auto* container = observed.container(member.container);
-    if (container == nullptr) continue;
+    if (container == nullptr) {
+      if (service.role == Role::one_shot && is_pruned(observed, release, member)) members.push_back(member);
+      continue;
+    }
     if (service.role == Role::one_shot || (container->running() && altered(observed, service, member, *container).empty())) members.push_back(member);
   }
   return members;
@@ -75,8 +79,8 @@ std::vector<Member> alive(const ServiceRecord& service, const Observed& observed
 // A stopped stateful container is started again rather than made anew: its layer may hold what its volume doesn't.
 bool keeps_stopped(Role role) { return role == Role::stateful || role == Role::proxy || role == Role::exclusive; }
 
-std::vector<Member> kept_members(const ServiceRecord& wanted, const ServiceRecord& current, const Observed& observed) {
-  if (!keeps_stopped(wanted.role)) return alive(current, observed);
+std::vector<Member> kept_members(const ServiceRecord& wanted, const ServiceRecord& current, const Release& release, const Observed& observed) {
+  if (!keeps_stopped(wanted.role)) return alive(current, release, observed);
   std::vector<Member> members;
   for (const auto& member : current.members) {
     if (observed.container(member.container) != nullptr) members.push_back(member);
@@ -91,15 +95,16 @@ void readdress(ServiceRecord& service, AddressPool& pool) {
   }
 }
 
-void decide_members(ServiceRecord& service, const ServiceRecord* current, bool has_its_mounts, int release, const std::string& project, AddressPool& pool,
+void decide_members(ServiceRecord& service, const std::optional<Release>& serving, bool has_its_mounts, int release, const std::string& project, AddressPool& pool,
                     const Observed& observed, const PlanOptions& options) {
+  const auto* current = serving ? serving->service(service.name) : nullptr;
   service.replicas = replicas_of(service, current, options);
   service.members.clear();
   service.set = release;
   const bool may_change = options.only.empty() || contains(options.only, service.name);
   const bool forced = options.force && may_change && (service.role == Role::stateless || contains(options.only, service.name));
   if (current != nullptr && is_same(service, *current, has_its_mounts) && !forced) {
-    service.members = kept_members(service, *current, observed);
+    service.members = kept_members(service, *current, *serving, observed);
     std::sort(service.members.begin(), service.members.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     if (service.members.size() > static_cast<std::size_t>(service.replicas)) {
       service.members.resize(static_cast<std::size_t>(service.replicas));
@@ -225,23 +230,30 @@ Planned plan_deploy(const Desired& desired, const Observed& observed, const Plan
   auto current = serving(observed, desired.project);
   const bool on_record = current && is_on_record(observed, *current);
   if (current && current->adopted && !on_record) current = as_adopted(std::move(*current), desired.environment, desired.services);
-  if (current) add_unrecorded(*current, desired.services, observed);
+  std::vector<std::string> left;
+  if (current) {
+    add_unrecorded(*current, desired.services, observed);
+    left = add_left_data(*current, desired.services, observed);
+  }
   Release& next = planned.next;
   next.number = std::max(highest_release(observed), current ? current->number : 0) + 1;
   next.version = desired.version;
   next.environment = desired.environment;
   next.project = desired.project;
   next.services = desired.services;
+  next.definitions = desired.definitions;
   require_external(desired, observed);
   AddressPool pool{observed.traffic.subnet, taken_addresses(observed)};
   for (auto& service : next.services) {
     const auto* was = current ? current->service(service.name) : nullptr;
-    decide_members(service, was, has_mounts_of(desired, was, observed), next.number, desired.project, pool, observed, options);
+    decide_members(service, current, has_mounts_of(desired, was, observed), next.number, desired.project, pool, observed, options);
   }
   next.config_hash = config_hash_of(next);
   planned.plan = empty_plan(desired.environment, current, next, options);
   planned.plan.notes = desired.notes;
+  planned.plan.notes.insert(planned.plan.notes.end(), left.begin(), left.end());
   planned.plan.warnings = desired.warnings;
+  for (auto& line : other_than_defined(next, observed)) planned.plan.warnings.push_back(std::move(line));
   note_takeovers(planned.plan, current, next);
   note_carried(planned.plan, current, next, observed);
   const auto changes = changes_between(current, next, observed);
@@ -260,7 +272,10 @@ Planned plan_rollback(const Release& target, const ProxySettings& proxy, const O
   // Records of what was taken over did not always say what its services are for.
   const bool bare = target.adopted && target.environment.empty() && current;
   planned.next = bare ? as_adopted(target, current->environment, current->services) : target;
+  const auto left = current ? add_left_data(*current, planned.next.services, observed) : std::vector<std::string>{};
   planned.plan = empty_plan(planned.next.environment, current, target, options);
+  planned.plan.notes = left;
+  planned.plan.warnings = other_than_defined(target, observed);
   // Data stays as it is: going back must not touch it, whatever the old release said of its container.
   for (auto& service : planned.next.services) {
     const auto* now = current ? current->service(service.name) : nullptr;

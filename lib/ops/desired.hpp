@@ -32,6 +32,7 @@ struct Desired {
   std::map<std::string, std::string> blobs;  // SHA-256 → content of files that travel
   std::vector<NamedObject> networks;
   std::vector<NamedObject> volumes;
+  release::Definitions definitions;  // of both
   ProxySettings proxy;
   std::map<std::string, std::string> variables;  // that stood in the compose file, with their values: some are secrets
   std::vector<std::string> notes;

@@ -35,7 +35,7 @@ class DockerEngine final : public Engine {
   }
   StatusReport status(const Limits& limits) override {
     const auto found = ops::status(host_, limits);
-    return {found.healthy(), !found.drift.empty(), text(found), json(found)};
+    return {found.healthy(), found.drifted(), text(found), json(found)};
   }
   void logs(const LogsRequest& request, const std::function<bool(std::string_view)>& write, const Limits& limits) override {
     stream_logs(host_, request, write, limits);

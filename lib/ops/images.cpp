@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+#include <sstream>
+
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
 #include "lib/engine/docker/api.hpp"
@@ -40,8 +43,20 @@ std::string digest_of(const ImageDetails& details, const ImageName& name) {
   }
 }
 
+// "linux/arm64/v8"
+std::string platform_of(const ImageDetails& image) {
+  auto text = image.os + "/" + image.architecture;
+  if (const auto variant = image.raw && image.raw->is_object() ? image.raw->value("Variant", std::string{}) : std::string{}; !variant.empty()) text += "/" + variant;
+  return text;
+}
+
+[[noreturn]] void refuse_platform(const ImageState& image, const std::string& there) {
+  throw Failure{Exit::failed, fmt::format("\"{}\" of service \"{}\" is for {}, and its platform: says {}", image.name, image.service, there, image.platform),
+                fmt::format("nothing was changed; build or load it for {}, or leave platform: out", image.platform)};
+}
+
 ImageState look_up(Host& host, const compose::Project& project, const compose::Service& service, const Limits& limits) {
-  ImageState state{service.name, engine::docker::image_of(project, service), {}, false, false, {}};
+  ImageState state{service.name, engine::docker::image_of(project, service), service.platform, {}, false, false, {}};
   const auto name = engine::docker::parse_image_name(state.name);
   const auto local = host.api().find_image(state.name, limits);
   state.on_engine = local.has_value();
@@ -66,9 +81,13 @@ ImageState look_up(Host& host, const compose::Project& project, const compose::S
   }
   if (local && (service.pull_policy == "missing" || service.pull_policy == "if_not_present")) return state;
   try {
-    const auto digest = host.api().distribution(name, limits.within(std::chrono::seconds{30})).digest;
-    state.must_pull = !local || digest != state.digest;
-    state.digest = digest;
+    const auto offer = host.api().distribution(name, limits.within(std::chrono::seconds{30}));
+    const auto fits = [&](const std::string& platform) { return fits_platform(platform, service.platform); };
+    if (!offer.platforms.empty() && std::none_of(offer.platforms.begin(), offer.platforms.end(), fits)) {
+      refuse_platform(state, fmt::format("{}", fmt::join(offer.platforms, ", ")));
+    }
+    state.must_pull = !local || offer.digest != state.digest || !fits_platform(platform_of(*local), service.platform);
+    state.digest = offer.digest;
   } catch (const ApiError& error) {
     explain_missing(name, service.name, error);
   }
@@ -84,6 +103,22 @@ std::string common_name(const std::string& architecture) {
 }
 
 }  // namespace
+
+bool fits_platform(const std::string& image, const std::string& asked) {
+  const auto parts_of = [](const std::string& platform) {
+    std::vector<std::string> parts;
+    std::string part;
+    for (std::istringstream in{platform}; std::getline(in, part, '/');) parts.push_back(common_name(part));
+    if (parts.size() == 1 && parts.front() != "linux" && parts.front() != "windows") parts.insert(parts.begin(), "linux");
+    return parts;
+  };
+  const auto has = parts_of(image);
+  const auto wants = parts_of(asked);
+  for (std::size_t index = 0; index < has.size() && index < wants.size(); ++index) {
+    if (!has[index].empty() && has[index] != wants[index]) return false;
+  }
+  return true;
+}
 
 bool turned_away(const Failure& failure) {
   for (const char* words : {"no basic auth credentials", "unauthorized", "authentication required", "access denied", "access to the resource is denied"}) {
@@ -132,7 +167,7 @@ void pull_images(Host& host, const std::vector<ImageState>& images, const Limits
       host.reporter().report({Event::Kind::progress, "pull", fmt::format("{} {} of {}", image.name, format_bytes(current), format_bytes(total)), {}, {}, current, total});
     };
     try {
-      host.api().pull_image(name, {}, progress, limits.within(host.environment().timeouts.pull));
+      host.api().pull_image(name, image.platform, progress, limits.within(host.environment().timeouts.pull));
       auto tagged = engine::docker::parse_image_name(image.name);
       tagged.digest.clear();
       if (!tag.empty() || tagged.tag.empty()) host.api().tag_image(name.familiar(), tagged, limits);
@@ -159,11 +194,13 @@ std::map<std::string, ImageFacts> facts_of(Host& host, const std::vector<ImageSt
       const auto now = host.api().find_image(image.name, limits);
       details = now ? std::make_shared<const ImageDetails>(*now) : nullptr;
     }
-    if (!details) {
+    const bool other = details && !fits_platform(platform_of(*details), image.platform);
+    if (!details || (other && image.must_pull)) {
       facts.emplace(image.service, ImageFacts{"", image.digest, {}, false});
       continue;
     }
-    if (!details->architecture.empty() && !engine.empty() && common_name(details->architecture) != engine) {
+    if (other) refuse_platform(image, platform_of(*details));
+    if (image.platform.empty() && !details->architecture.empty() && !engine.empty() && common_name(details->architecture) != engine) {
       throw Failure{Exit::failed, fmt::format("\"{}\" of service \"{}\" is for {}, and the engine runs on {}", image.name, image.service,
                                               details->architecture, engine),
                     fmt::format("build it for linux/{}", engine)};

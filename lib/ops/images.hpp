@@ -18,11 +18,15 @@ namespace codops::ops {
 struct ImageState {
   std::string service;
   std::string name;     // as configured
+  std::string platform; // asked for, "linux/arm64"; empty: the engine's
   std::string digest;   // of the registry; empty: exists on the engine only
   bool on_engine{false};
   bool must_pull{false};
   std::shared_ptr<const engine::docker::ImageDetails> local;  // as it is on the engine
 };
+
+// Whether an image of "linux/arm64/v8" is for a service that asks for "linux/arm64", "arm64" or "linux"; what one of them leaves open fits.
+bool fits_platform(const std::string& image, const std::string& asked);
 
 // Whether the registry turned somebody away. By its words: what the engine passes on has no code of its own for that (500,
 // or a line of a stream that began with 200).

@@ -5,6 +5,7 @@
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/ops/definitions.hpp"
 #include "lib/ops/upstreams.hpp"
 
 namespace codops::ops {
@@ -151,15 +152,21 @@ Observed observe(engine::docker::Api& api, release::ReleaseStore& store, const s
   const auto networks = [&] {
     for (const auto& network : api.networks({}, limits)) {
       observed.networks.push_back(network.name);
+      add_definition(observed.definitions, network);
       if (network.name != observed.traffic.name) continue;
       observed.traffic.exists = true;
       observed.traffic.subnet = network.subnet;
     }
   };
+  release::Definitions of_volumes;  // beside the networks', at the same time
   const auto volumes = [&] {
-    for (const auto& volume : api.volumes({}, limits)) observed.volumes.push_back(volume.name);
+    for (const auto& volume : api.volumes({}, limits)) {
+      observed.volumes.push_back(volume.name);
+      add_definition(of_volumes, volume);
+    }
   };
   in_parallel({[&] { observed.snapshot = store.load(limits); }, containers, networks, volumes});
+  observed.definitions.merge(of_volumes);
   observed.upstreams = content_of(file, api, observed.snapshot, limits);
   observed.edited = edited_in_proxy(api, observed, limits);
   observed.now = api.client().engine_now().value_or(WallTime{});

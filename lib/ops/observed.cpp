@@ -20,11 +20,6 @@ using release::Release;
 using release::Role;
 using release::ServiceRecord;
 
-std::string label_of(const ObservedContainer& container, const char* name) {
-  const auto found = container.labels.find(name);
-  return found == container.labels.end() ? std::string{} : found->second;
-}
-
 int number_in(const std::string& text) {
   int number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -121,6 +116,11 @@ std::optional<Release> made_up(const Observed& observed, const std::string& proj
 
 }  // namespace
 
+std::string label_of(const ObservedContainer& container, const char* name) {
+  const auto found = container.labels.find(name);
+  return found == container.labels.end() ? std::string{} : found->second;
+}
+
 int highest_release(const Observed& observed) {
   int highest = observed.snapshot.last_number();
   for (const auto& container : observed.containers) highest = std::max(highest, release_of(container));
@@ -211,6 +211,19 @@ std::string altered(const Observed& observed, const ServiceRecord& service, cons
     // Asked for and not there: an engine whose kernel can't limit that says so when it makes the container, and drops it.
   }
   return {};
+}
+
+bool is_pruned(const Observed& observed, const Release& release, const release::Member& member) {
+  const auto is_there = [&](const release::Member& one) { return observed.container(one.container) != nullptr || observed.renamed(one.container) != nullptr; };
+  if (is_there(member)) return false;
+  bool any = false;
+  for (const auto& service : release.services) {
+    if (service.role == Role::one_shot) continue;
+    const bool all = std::all_of(service.members.begin(), service.members.end(), is_there);
+    if (service.role == Role::stateful && !all) return false;
+    any = any || std::any_of(service.members.begin(), service.members.end(), is_there);
+  }
+  return any;
 }
 
 bool is_cut_off(const Observed& observed, const release::Member& member) {

@@ -51,6 +51,9 @@ struct ObservedContainer {
   bool is_up() const { return running() || state == target::RunState::paused; }
 };
 
+// Empty: it has no such label.
+std::string label_of(const ObservedContainer& container, const char* name);
+
 struct TrafficNetwork {
   std::string name;    // "shop_codops"
   std::string subnet;  // "172.20.0.0/16"; empty: not known yet (a dry run before the first deploy)
@@ -66,6 +69,7 @@ struct Observed {
   std::vector<OneOffContainer> one_offs;      // of `codops run`
   std::vector<std::string> networks;          // names of those that exist
   std::vector<std::string> volumes;
+  release::Definitions definitions;           // of both
   TrafficNetwork traffic;
   std::optional<std::string> upstreams;       // the file in the proxy that runs; empty: it is gone; nullopt: there is no such proxy
   std::vector<std::string> edited;            // files of the release inside the proxy that runs which somebody changed or removed
@@ -97,6 +101,9 @@ int highest_release(const Observed& observed);
 std::optional<std::size_t> switch_of(const plan::Plan& plan);
 // Whether the proxy leads where the run's switch led it, with the old set behind it or without.
 bool traffic_moved(const plan::Plan& plan, const Observed& observed);
+
+// A one-shot whose container is gone has done its work, and what had ended was pruned; unless what it may have worked on went as well.
+bool is_pruned(const Observed& observed, const release::Release& release, const release::Member& member);
 
 // What somebody changed of a running container that its release wants as it was made, for people; empty: nothing.
 std::string altered(const Observed& observed, const release::ServiceRecord& service, const release::Member& member,

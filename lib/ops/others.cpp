@@ -1,5 +1,7 @@
 #include "lib/ops/others.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -17,12 +19,24 @@ const ObservedContainer* of_member(const Observed& observed, const release::Memb
   return container != nullptr ? container : observed.renamed(member.container);
 }
 
-int number_of(const ObservedContainer& container) {
-  int number = 1;
-  if (const auto found = container.labels.find("com.docker.compose.container-number"); found != container.labels.end()) {
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), number);
-  }
+int number_in(const ObservedContainer& container, const char* label, int number) {
+  const auto text = label_of(container, label);
+  std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
+}
+
+int number_of(const ObservedContainer& container) { return number_in(container, "com.docker.compose.container-number", 1); }
+
+ServiceRecord as_left(ServiceRecord known, const ObservedContainer& container, const std::string& traffic) {
+  known.image = container.image;
+  known.image_id = container.image_id;
+  known.hash = label_of(container, label_hash);
+  known.restart = container.restart_policy.empty() ? "no" : container.restart_policy;
+  known.set = number_in(container, label_release, 0);
+  const auto address = container.addresses.find(traffic);
+  known.members = {{container.name, address == container.addresses.end() ? std::string{} : address->second, number_of(container)}};
+  known.replicas = 1;
+  return known;
 }
 
 // Two of data at once are nobody's to choose between: the step that would start a third refuses.
@@ -95,6 +109,26 @@ void add_unrecorded(Release& release, const std::vector<ServiceRecord>& wanted, 
     release.services.push_back(as_started(service, others));
     release.services.back().set = release.number;
   }
+}
+
+bool is_left_data(const ObservedContainer& container, const Release& serving) {
+  return container.is_up() && !made_by_others(container) && label_of(container, label_role) == to_string(Role::stateful) && serving.service(container.service) == nullptr;
+}
+
+std::vector<std::string> add_left_data(Release& release, const std::vector<ServiceRecord>& wanted, const Observed& observed) {
+  std::vector<std::string> notes;
+  for (const auto& service : wanted) {
+    if (service.role != Role::stateful || release.service(service.name) != nullptr) continue;
+    std::vector<const ObservedContainer*> up;
+    for (const auto& container : observed.containers) {
+      if (container.service == service.name && container.is_up()) up.push_back(&container);
+    }
+    if (up.size() != 1 || !is_left_data(*up.front(), release)) continue;
+    release.services.push_back(as_left(service, *up.front(), observed.traffic.name));
+    const auto& left = release.services.back();
+    notes.push_back(fmt::format("{} is {}, which release {} had left running", service.name, up.front()->name, left.set));
+  }
+  return notes;
 }
 
 }  // namespace codops::ops

@@ -23,5 +23,10 @@ bool is_replaced(const release::Release& release, const Observed& observed);
 release::Release with_stand_ins(release::Release release, const Observed& observed);
 // The same for services that the release does not know and `wanted` does.
 void add_unrecorded(release::Release& release, const std::vector<release::ServiceRecord>& wanted, const Observed& observed);
+// Data that a deploy or rollback left running, because its release does not have it, and `wanted` has: told by its labels, for its own
+// release may be pruned. Lines for people. Two of one service are nobody's to choose between.
+std::vector<std::string> add_left_data(release::Release& release, const std::vector<release::ServiceRecord>& wanted, const Observed& observed);
+// Whether it is such data to the release that serves: codops' own, up, and of a service that this one does not have.
+bool is_left_data(const ObservedContainer& container, const release::Release& serving);
 
 }  // namespace codops::ops

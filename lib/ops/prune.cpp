@@ -9,6 +9,7 @@
 #include "lib/ops/members.hpp"
 #include "lib/ops/mounted_files.hpp"
 #include "lib/ops/observe.hpp"
+#include "lib/ops/others.hpp"
 #include "lib/ops/transaction.hpp"
 #include "lib/plan/fault.hpp"
 
@@ -71,6 +72,7 @@ Milliseconds Transaction::prune(const Limits& limits) {
     }
     std::vector<const ObservedContainer*> unneeded;
     for (const auto& container : observed_.containers) {
+      if (is_left_data(container, *current)) continue;
       if (container.labels.count(label_token) != 0 && !needed_members.contains(container.name)) unneeded.push_back(&container);
     }
     lock_->check();

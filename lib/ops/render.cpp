@@ -10,6 +10,7 @@
 #include "lib/engine/docker/answers.hpp"
 #include "lib/engine/docker/create_body.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/ops/definitions.hpp"
 #include "lib/ops/release_secrets.hpp"
 #include "lib/ops/mounted_files.hpp"
 #include "lib/ops/travelling_files.hpp"
@@ -183,6 +184,7 @@ class Renderer {
     }
     add_networks();
     add_volumes();
+    desired_.definitions = definitions_of(desired_.networks, desired_.volumes);
     desired_.warnings.insert(desired_.warnings.end(), project_.warnings.begin(), project_.warnings.end());
     for (const auto& name : project_.used) {
       if (const auto found = project_.environment.find(name); found != project_.environment.end()) desired_.variables.insert(*found);

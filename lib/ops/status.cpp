@@ -6,6 +6,7 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/base/units.hpp"
+#include "lib/ops/definitions.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/observe.hpp"
 #include "lib/ops/one_off.hpp"
@@ -40,11 +41,16 @@ bool all_started_with(const Observed& observed, const ObservedContainer& contain
 }
 
 // A container that its release wants, and what is odd about it.
-void compare(const Observed& observed, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
+void compare(const Observed& observed, const release::Release& release, const ServiceRecord& service, const release::Member& member, ServiceStatus& status,
              std::vector<std::string>& drift) {
   const auto* container = observed.container(member.container);
   if (container == nullptr) {
     container = observed.renamed(member.container);
+    if (container == nullptr && service.role == Role::one_shot && is_pruned(observed, release, member)) {
+      ++status.running;
+      ++status.healthy;
+      return;
+    }
     if (container == nullptr) {
       drift.push_back(fmt::format("{} was removed", member.container));
       return;
@@ -149,7 +155,7 @@ Status status_of(const Observed& observed, const std::string& project, const std
     for (const auto& member : service.members) {
       wanted.insert(member.container);
       if (const auto* container = observed.renamed(member.container)) wanted.insert(container->name);
-      compare(observed, service, member, one, status.drift);
+      compare(observed, *status.release, service, member, one, status.drift);
       status.led_astray = status.led_astray || (service.role == Role::proxy && is_cut_off(observed, member));
     }
     status.services.push_back(std::move(one));
@@ -166,6 +172,12 @@ Status status_of(const Observed& observed, const std::string& project, const std
   }
   for (const auto& container : observed.containers) {
     if (wanted.contains(container.name)) continue;
+    if (is_left_data(container, *status.release)) {
+      if (!status.unfinished) {
+        status.left_running.push_back(fmt::format("{} holds data of {}, which this release does not have; docker stop {} where nothing needs it", container.name, container.service, container.name));
+      }
+      continue;
+    }
     // A run that had lost its lock may have made it: no release names it.
     if (const auto token = container.labels.find(label_token); token != container.labels.end() && !known.contains(container.name)) {
       if (!status.unfinished) status.drift.push_back(fmt::format("{} was left by run {}; the next deploy removes it", container.name, token->second));
@@ -173,10 +185,17 @@ Status status_of(const Observed& observed, const std::string& project, const std
     }
     if (!container.is_up()) continue;
     if (known.contains(container.name)) {
-      if (!status.unfinished) status.drift.push_back(fmt::format("{} of another release {} too", container.name, container.running() ? "runs" : "is paused"));
+      const auto role = label_of(container, label_role);
+      const bool stays = role == to_string(Role::stateful) || role == to_string(Role::proxy);
+      if (status.unfinished) continue;
+      if (stays) status.by_hand.push_back(fmt::format("{} of another release {} too: docker stop {}", container.name, container.running() ? "runs" : "is paused", container.name));
+      else status.drift.push_back(fmt::format("{} of another release {} too", container.name, container.running() ? "runs" : "is paused"));
     } else if (container.labels.count(label_token) == 0) {
       status.drift.push_back(fmt::format("{} was not made by codops", container.name));
     }
+  }
+  if (!status.unfinished) {
+    for (auto& line : other_than_defined(*status.release, observed)) status.by_hand.push_back(std::move(line));
   }
   for (const auto& one : left_by_the_dead(observed)) status.drift.push_back(fmt::format("{} was left by a codops run that was killed; the next changing command removes it", one.name));
   if (auto line = maintenance_drift(observed, *status.release); !status.unfinished && !line.empty()) {

@@ -24,6 +24,8 @@ struct Status {
   std::optional<release::Release> release;
   std::vector<ServiceStatus> services;
   std::vector<std::string> drift;       // what differs from the release, a line each
+  std::vector<std::string> by_hand;     // such as no deploy mends: each says what does
+  std::vector<std::string> left_running;  // data that the release does not have, and that no deploy or rollback stops: no drift
   std::optional<std::string> unfinished; // "deploy v1.2.0 (release 13) died at step start"
   std::optional<std::string> running;   // who holds the lock
   std::optional<release::HistoryEntry> last;
@@ -34,6 +36,7 @@ struct Status {
   WallTime now{};
 
   bool healthy() const;
+  bool drifted() const { return !drift.empty() || !by_hand.empty(); }
   bool serves_well() const;  // the same, whatever was begun and not ended
 };
 

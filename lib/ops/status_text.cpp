@@ -75,6 +75,12 @@ std::string text(const Status& status) {
   } else if (!status.drift.empty() && !status.running && !status.unfinished && release.version.find(' ') == std::string::npos) {
     out += fmt::format("  to mend it  codops deploy {} {}\n", status.environment, release.version);
   }
+  heading = "drift";
+  for (const auto& line : status.by_hand) {
+    out += fmt::format("  {:<10}  {}\n", heading, line);
+    heading = "";
+  }
+  for (const auto& line : status.left_running) out += fmt::format("  left up     {}\n", line);
   for (const auto& path : status.damaged) out += fmt::format("  damaged     {} in the state on the engine can't be read\n", path);
   if (!status.altered_history.empty()) out += fmt::format("  altered     history entries {}, or those before them: not by codops\n", fmt::join(status.altered_history, ", "));
   if (!status.damaged.empty() || !status.altered_history.empty()) {
@@ -110,6 +116,8 @@ std::string json(const Status& status) {
   }
   out["maintenance"] = status.maintenance;
   out["drift"] = status.drift;
+  for (const auto& line : status.by_hand) out["drift"].push_back(line);
+  out["left_running"] = status.left_running;
   out["unfinished"] = status.unfinished ? nlohmann::ordered_json(*status.unfinished) : nlohmann::ordered_json();
   out["lock"] = status.running ? nlohmann::ordered_json(*status.running) : nlohmann::ordered_json();
   out["damaged"] = status.damaged;

@@ -112,11 +112,13 @@ void plan_prepare(StepWriter& steps, const std::vector<NamedObject>& networks, c
   steps.add("prepare", text, std::move(args), "remove networks, keep volumes");
 }
 
-// Data that others' containers serve and that goes on as it is: taken over by being recorded.
-std::vector<const ServiceChange*> taken_over_in(const std::vector<ServiceChange>& changes) {
+// Data that others' containers serve, or that another release left running, and that goes on as it is: taken over by being recorded.
+std::vector<const ServiceChange*> taken_over_in(const std::vector<ServiceChange>& changes, const release::Release* recorded) {
   std::vector<const ServiceChange*> taken;
   for (const auto& change : changes) {
-    if (change.next->role == Role::stateful && change.current != nullptr && is_of_others(*change.current) && !change.have.empty() && !change.changes()) taken.push_back(&change);
+    if (change.next->role != Role::stateful || change.current == nullptr || change.have.empty() || change.changes()) continue;
+    const bool unrecorded = recorded != nullptr && recorded->service(change.next->name) == nullptr;
+    if (unrecorded || is_of_others(*change.current)) taken.push_back(&change);
   }
   return taken;
 }
@@ -167,9 +169,11 @@ std::vector<ServiceChange> changes_between(const std::optional<release::Release>
     change.current = current ? current->service(service.name) : nullptr;
     for (const auto& member : service.members) {
       const auto* container = observed.container(member.container);
-      if (container == nullptr) change.make.push_back(member);
+      const bool served = change.current != nullptr && has(change.current->members, member);
+      if (container == nullptr && service.role == Role::one_shot && served && is_pruned(observed, *current, member)) change.have.push_back(member);
+      else if (container == nullptr) change.make.push_back(member);
       // A set that rested while another served is asked whether it is ready, and joins again.
-      else if (container->running() && rolls(service.role) && change.current != nullptr && !has(change.current->members, member)) change.start.push_back(member);
+      else if (container->running() && rolls(service.role) && change.current != nullptr && !served) change.start.push_back(member);
       else if (service.role == Role::proxy && (container->state == target::RunState::paused || (container->running() && is_cut_off(observed, member)))) change.rejoin.push_back(member);
       else if (container->running()) change.have.push_back(member);
       // A one-shot that ended has done its work.
@@ -238,7 +242,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
                                options.migrate.empty() && intruders.empty() && stragglers_of(observed, current, next, resting).empty();
   if (nothing_changes) {
     // Nothing else would record it.
-    if (const auto taken = taken_over_in(changes); !taken.empty()) {
+    if (const auto taken = taken_over_in(changes, observed.snapshot.current()); !taken.empty()) {
       std::vector<std::string> names;
       auto list = Json::array();
       for (const auto* change : taken) {

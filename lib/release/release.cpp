@@ -149,21 +149,22 @@ const ServiceRecord* Release::service(const std::string& name) const {
 std::string to_json(const Release& release) {
   Json services = Json::array();
   for (const auto& service : release.services) services.push_back(service_to_json(service));
-  return Json{{"format", format_version},
-              {"number", release.number},
-              {"version", release.version},
-              {"environment", release.environment},
-              {"project", release.project},
-              {"by", release.by},
-              {"host", release.host},
-              {"commit", release.commit},
-              {"created", to_rfc3339(release.created)},
-              {"config_hash", release.config_hash},
-              {"services", std::move(services)},
-              {"migrations", release.migrations},
-              {"upstreams", release.upstreams},
-              {"adopted", release.adopted}}
-      .dump();
+  Json json{{"format", format_version},
+            {"number", release.number},
+            {"version", release.version},
+            {"environment", release.environment},
+            {"project", release.project},
+            {"by", release.by},
+            {"host", release.host},
+            {"commit", release.commit},
+            {"created", to_rfc3339(release.created)},
+            {"config_hash", release.config_hash},
+            {"services", std::move(services)},
+            {"migrations", release.migrations},
+            {"upstreams", release.upstreams},
+            {"adopted", release.adopted}};
+  if (!release.definitions.empty()) json["definitions"] = release.definitions;
+  return json.dump();
 }
 
 Release release_from_json(const std::string& text) {
@@ -184,6 +185,7 @@ Release release_from_json(const std::string& text) {
     release.migrations = json.at("migrations");
     release.upstreams = json.at("upstreams");
     release.adopted = json.at("adopted");
+    release.definitions = json.value("definitions", Definitions{});
     return release;
   } catch (const Json::exception& error) {
     throw Failure{Exit::data, fmt::format("a stored release can't be read: {}", error.what())};

@@ -70,6 +70,9 @@ struct ServiceRecord {
   bool same_definition(const ServiceRecord& other) const { return hash == other.hash && image_id == other.image_id; }
 };
 
+// Of networks and volumes, by "network NAME" and "volume NAME": what they were asked to be, never a secret.
+using Definitions = std::map<std::string, std::map<std::string, std::string>>;
+
 struct Release {
   int number{};
   std::string version;
@@ -82,6 +85,7 @@ struct Release {
   std::string config_hash;  // over all services
   std::vector<ServiceRecord> services;  // in the order of their dependencies
   std::vector<std::string> migrations;  // the newest known to this version, by name; empty: none
+  Definitions definitions;  // empty: recorded before codops kept them
   std::string upstreams;    // the proxy's upstream file once settled
   bool adopted{false};      // made by docker compose or rebuilt from labels, not by codops' record
 

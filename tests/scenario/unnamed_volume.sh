@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A Redis whose image declares its volume and whose compose file names none: its data goes over from container to container, as with docker
-# compose, and a rollback that would not touch it says so.
+# compose, and a rollback that would not touch it says so. And what else a project without a proxy meets: data that a rollback leaves running,
+# jobs whose containers were pruned, networks that are defined anew.
 # shellcheck source=tests/support/case.sh
 source "$(dirname "$0")/../support/case.sh"
 need_engine
@@ -98,4 +99,52 @@ exits "another definition again" 0 restart prod cache --allow-downtime
 exits "down with volumes" 0 down prod --volumes -y
 docker volume ls -q | sort >"$WORK/after"
 expect "leaves none of the service's" "$(comm -13 "$WORK/before" "$WORK/after" | wc -l)" 0
+
+# ---- a release that adds data and a job; networks
+next() { # NETWORK [LINE of app] [SERVICES]
+  cat >docker-compose.prod.yml <<YAML
+name: $P
+services:
+  app:
+    image: codops-demo/frontend:\${VERSION}
+    pull_policy: never
+    stop_grace_period: 1s
+    command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"]
+${2:-}
+${3:-}
+networks: {default: $1}
+YAML
+}
+more='    depends_on: {job: {condition: service_completed_successfully}}'
+services='  job: {image: codops-demo/redis:7, pull_policy: never, command: ["true"]}
+  queue: {image: codops-demo/redis:7, pull_policy: never, stop_grace_period: 1s}'
+next '{}'
+exits "a release without data" 0 deploy prod v1.0.0
+next '{}' "$more" "$services"
+exits "a release with a job and data" 0 deploy prod v1.1.0
+queue=$(container queue)
+exits "back" 0 rollback prod
+exits "what was left running is no drift" 0 status prod --check
+expect "it is said" "$(grep -c "left up.*$queue" "$WORK/out")" 1
+exits "forward again" 0 deploy prod v1.1.0
+expect "with the same container" "$(container queue)" "$queue"
+docker container prune -f --filter "label=com.docker.compose.project=$P" >/dev/null
+exits "an ended job that was pruned is no drift" 0 status prod --check
+exits "and there is nothing to do" 0 deploy prod v1.1.0
+expect "so it says" "$(grep -c 'nothing to do' "$WORK/out")" 1
+next '{internal: true}' "$more" "$services"
+exits "another definition of a network" 0 deploy prod v1.1.0
+expect "is told" "$(grep -c "warning: the network ${P}_default is as it was made, with another internal " "$WORK/out")" 1
+exits "a release that asks for it" 0 deploy prod v1.0.0
+exits "it is drift" 2 status prod --check
+expect "with what to type" "$(grep -c 'internal than release .*codops down prod, then codops deploy prod v1.0.0' "$WORK/out")" 1
+next '{internal: true}' "    platform: linux/s390x"
+exits "an image of another platform than asked for" 1 deploy prod v1.1.0
+expect "is named" "$(grep -c 'is for linux/.* and its platform: says linux/s390x' "$WORK/err")" 1
+next '{internal: true}' "    mem_limit: 1m"
+exits "a container that can't be made" 1 deploy prod v1.1.0
+next '{internal: true}' "    user: nosuchuser"
+exits "nor started" 1 deploy prod v1.1.0
+expect "changed nothing" "$(grep -c 'moved back' "$WORK/err")" 0
+exits "down with volumes" 0 down prod --volumes -y
 finish

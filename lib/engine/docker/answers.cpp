@@ -187,7 +187,9 @@ NetworkDetails network_details(const json& value) {
   details.scope = text_at(value, {"Scope"});
   details.internal = flag_at(value, {"Internal"});
   details.attachable = flag_at(value, {"Attachable"});
+  details.enable_ipv6 = flag_at(value, {"EnableIPv6"});
   details.labels = texts_by_name_at(value, {"Labels"});
+  details.options = texts_by_name_at(value, {"Options"});
   const auto& ranges = field(value, {"IPAM", "Config"});
   if (ranges.is_array()) {
     for (const auto& range : ranges) {

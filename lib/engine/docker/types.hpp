@@ -109,8 +109,8 @@ struct CreatedContainer {
 
 struct NetworkDetails {
   std::string id, name, driver, scope, subnet, gateway;  // of the first IPv4 range
-  bool internal{}, attachable{};
-  std::map<std::string, std::string> labels;
+  bool internal{}, attachable{}, enable_ipv6{};
+  std::map<std::string, std::string> labels, options;
   std::map<std::string, std::string> containers;         // id → address; filled by inspect only
 };
 

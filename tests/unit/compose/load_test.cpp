@@ -120,6 +120,20 @@ TEST_CASE("references to what is not there are told with the nearest name") {
         "compose.yaml:1:41: service \"web\" names the service \"dbb\", which is not in services");
 }
 
+TEST_CASE("a dependency whose profile is off, and a restart policy that there is none of, are told as that") {
+  Folder folder;
+  folder.with("compose.yaml", "services: {a: {image: x, depends_on: [b]}, b: {image: y, profiles: [p]}}\n");
+  CHECK(folder.failure(folder.options()) == "compose.yaml:1:39: service \"a\" needs the service \"b\", whose profile is off");
+  for (const char* good : {"no", "always", "unless-stopped", "on-failure", "'on-failure:3'"}) {
+    folder.with("compose.yaml", fmt::format("services: {{a: {{image: x, restart: {}}}}}\n", good));
+    CHECK(folder.failure(folder.options()) == "none");
+  }
+  for (const char* bad : {"sometimes", "'on-failure:'", "'on-failure:x'"}) {
+    folder.with("compose.yaml", fmt::format("services: {{a: {{image: x, restart: {}}}}}\n", bad));
+    CHECK(folder.failure(folder.options()).find("compose.yaml:1:36: services.a.restart is ") == 0);
+  }
+}
+
 TEST_CASE("an environment's file wins over the shell when asked to, but for exceptions") {
   Folder folder;
   folder.with("compose.yaml", "services: {a: {image: \"$A-$B-$C-$D\"}}\n").with("prod.env", "A=file\nB=${A}2\nC=file\nD\n");

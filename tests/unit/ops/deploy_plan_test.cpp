@@ -6,6 +6,7 @@
 
 #include "lib/ops/addresses.hpp"
 #include "lib/ops/sole_writer.hpp"
+#include "lib/ops/status.hpp"
 #include "lib/ops/upstreams.hpp"
 
 using namespace codops;
@@ -378,6 +379,55 @@ TEST_CASE("a rollback leaves data as it is, and nobody is told to roll back wher
   more.services.front().hash = "pg, larger still";
   const auto both = plan_deploy(more, observed, {});
   CHECK_FALSE(differ_in_data_alone(*both.current, both.next));
+}
+
+TEST_CASE("data that a rollback left running is the next deploy's own, whether or not its release is kept") {
+  auto observed = empty_host();
+  apply(observed, plan_deploy(shop("v1"), observed, {}));
+  auto wider = shop("v2");
+  wider.services.insert(wider.services.begin(), service("queue", Role::stateful, 1, "queue"));
+  apply(observed, plan_deploy(wider, observed, {}));
+  for (auto& container : observed.containers) {
+    if (container.name != "shop-queue-r2-1") continue;
+    container.image_id = "sha256:queue";
+    container.labels.insert({{label_role, "stateful"}, {label_hash, "queue"}, {label_release, "2"}});
+  }
+  const auto kept = observed;
+  apply(observed, plan_rollback(kept.snapshot.releases.at(1), wider.proxy, observed, {}), "rollback");
+  const auto told = status_of(observed, "shop", "production", false);
+  CHECK(told.drift.empty());
+  REQUIRE(told.left_running.size() == 1);
+  CHECK(told.left_running[0].starts_with("shop-queue-r2-1 holds data of queue"));
+  for (const bool pruned : {false, true}) {
+    if (pruned) observed.snapshot.releases.erase(2);
+    const auto planned = plan_deploy(wider, observed, {});
+    CHECK(members_of(planned.next, "queue") == Names{"shop-queue-r2-1"});
+    CHECK(names(planned.plan) == Names{"start", "switch", "prove", "monitor", "settle", "drain", "stop"});
+    CHECK(planned.plan.downtime.empty());
+    CHECK(planned.plan.notes == Names{"queue is shop-queue-r2-1, which release 2 had left running"});
+  }
+  // Nothing else differs: it is recorded.
+  auto same = shop("v1");
+  same.services.insert(same.services.begin(), service("queue", Role::stateful, 1, "queue"));
+  CHECK(names(plan_deploy(same, observed, {}).plan) == Names{"data"});
+  // Another definition replaces it.
+  wider.services.front().hash = "queue, otherwise";
+  CHECK(plan_deploy(wider, observed, {}).plan.downtime.size() == 1);
+}
+
+TEST_CASE("a one-shot whose ended container was pruned has done its work, unless its data went too") {
+  auto desired = shop("v1");
+  desired.services.insert(desired.services.begin() + 1, service("job", Role::one_shot, 1, "job"));
+  auto observed = empty_host();
+  apply(observed, plan_deploy(desired, observed, {}));
+  const auto remove = [&](const std::string& name) { std::erase_if(observed.containers, [&](const auto& container) { return container.name == name; }); };
+  remove("shop-job-r1-1");
+  CHECK(plan_deploy(desired, observed, {}).plan.empty());
+  CHECK(status_of(observed, "shop", "production", false).healthy());
+  CHECK(status_of(observed, "shop", "production", false).drift.empty());
+  remove("shop-postgres-r1-1");
+  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task"});
+  CHECK_FALSE(status_of(observed, "shop", "production", false).healthy());
 }
 
 TEST_CASE("what a definition mounts by a name or from a path") {
