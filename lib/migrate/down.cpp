@@ -12,7 +12,7 @@ namespace pg = io::postgres;
 
 namespace {
 
-struct Job {
+struct Undoing {
   Migration migration;
   std::optional<Progress> progress{};  // of an attempt that stopped
 };
@@ -31,8 +31,8 @@ std::vector<const Item*> newest_first(const Source& source, const Ledger& ledger
   return items;
 }
 
-std::vector<Job> jobs_of(const Source& source, const Ledger& ledger, const History& history, std::size_t count, const std::string& to, const std::string& subject) {
-  std::vector<Job> jobs;
+std::vector<Undoing> jobs_of(const Source& source, const Ledger& ledger, const History& history, std::size_t count, const std::string& to, const std::string& subject) {
+  std::vector<Undoing> jobs;
   for (const auto* item : newest_first(source, ledger)) {
     if (to.empty() && jobs.size() == count) return jobs;
     if (!to.empty() && (item->name == to || item->key == to)) return jobs;

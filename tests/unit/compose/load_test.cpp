@@ -130,7 +130,7 @@ TEST_CASE("a dependency whose profile is off, and a restart policy that there is
   }
   for (const char* bad : {"sometimes", "'on-failure:'", "'on-failure:x'"}) {
     folder.with("compose.yaml", fmt::format("services: {{a: {{image: x, restart: {}}}}}\n", bad));
-    CHECK(folder.failure(folder.options()).find("compose.yaml:1:36: services.a.restart is ") == 0);
+    CHECK(folder.failure(folder.options()).find("compose.yaml:1:35: services.a.restart is ") == 0);
   }
 }
 
