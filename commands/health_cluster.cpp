@@ -50,7 +50,7 @@ health::Convention checks_of_cluster(Services& services, const settings::Environ
   const auto& variable = environment.database.url_variable;
   facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
   if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
-  if (!facts.database_url.empty()) {
+  if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
     if (const auto target = health::postgres_target(facts.database_url, variable)) {
       wiring.reach(target->host, static_cast<std::uint16_t>(target->port.empty() ? 5432 : std::atoi(target->port.c_str())), facts.database_via);
     }

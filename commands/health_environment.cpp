@@ -165,7 +165,7 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
   if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
   if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
-  if (!facts.database_url.empty()) {
+  if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
     if (const auto target = health::postgres_target(facts.database_url, database)) {
       wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
     }

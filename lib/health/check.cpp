@@ -65,7 +65,7 @@ Check backup_check(std::string name, BackupAge age, Milliseconds warn_after, Mil
     Finding out;
     const auto seconds = [](Milliseconds value) { return static_cast<double>(value.count()) / 1000.0; };
     out.metrics.push_back({"age", seconds(*newest), "s", seconds(warn_after), seconds(fail_after), 0, std::nullopt});
-    if (*newest < warn_after) return out;
+    if (*newest < std::min(warn_after, fail_after)) return out;
     out.status = *newest < fail_after ? Status::warn : Status::fail;
     out.stage = io::Stage::body;
     out.message = "the newest verified backup is from " + format_age(*newest);

@@ -90,7 +90,7 @@ Convention conventional_checks(const ConventionFacts& facts) {
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
-  if (!facts.database_url.empty()) {
+  if (!facts.database_url.empty() && !is_of_another_database(facts.database_url)) {
     Check check;
     if (auto target = postgres_target(facts.database_url, "the database URL", &check)) check.what = PostgresCheck{*std::move(target), facts.database_via, {}, {}, 80, 95};
     check.name = free_name(out, "database", "database SELECT 1");

@@ -5,6 +5,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/health/postgres_target.hpp"
+#include "lib/settings/unset.hpp"
 
 namespace codops::health {
 namespace {
@@ -24,6 +25,7 @@ struct Limit {
 
 Limit limit_of(const HealthCheck& described, std::string_view text) {
   if (text.empty()) return {};
+  if (text.find_first_not_of("0123456789.") == std::string_view::npos) refuse(described, fmt::format("\"{}\" has no unit", text), "write 14d, 500ms, 80% or 2GB");
   if (text.back() == '%') {
     int value = 0;
     auto digits = text.substr(0, text.size() - 1);
@@ -63,11 +65,27 @@ std::string url_of(const HealthCheck& described, const Wiring& wiring) {
   return *value;
 }
 
+// No answer takes an hour: from there on what a certificate has left is meant.
+bool is_latency(const Limit& limit) { return limit.time && *limit.time < std::chrono::hours{1}; }
+
 void certificate_limits(CertificateLimits& limits, const Limit& warn, const Limit& fail) {
   using Hours = std::chrono::hours;
-  constexpr Milliseconds day{86'400'000};
-  if (warn.time && *warn.time >= day) limits.warn = std::chrono::duration_cast<Hours>(*warn.time);
-  if (fail.time && *fail.time >= day) limits.fail = std::chrono::duration_cast<Hours>(*fail.time);
+  if (warn.time && !is_latency(warn)) limits.warn = std::chrono::duration_cast<Hours>(*warn.time);
+  if (fail.time && !is_latency(fail)) limits.fail = std::chrono::duration_cast<Hours>(*fail.time);
+}
+
+// A limit that a kind can't be measured by would be taken and never kept.
+void refuse_meaningless(const HealthCheck& described, std::string_view text, const Limit& limit) {
+  const auto& kind = described.kind;
+  if (text.empty()) return;
+  const auto no = [&](const std::string& hint) { refuse(described, fmt::format("\"{}\" is no limit of a {} check", text, kind), hint); };
+  if (kind == "container" || kind == "workload") no("leave warn and critical away: it is well or it is not");
+  if (kind == "disk" && !limit.percent && !limit.bytes) no("write 80% (in use) or 2GB (free)");
+  if ((kind == "postgres" || kind == "redis") && limit.bytes) no(kind == "redis" ? "write 80% (of its memory) or 500ms" : "write 80% (of its connections) or 30s (its replicas' lag)");
+  if ((kind == "tcp" || kind == "redis" || kind == "command") && limit.time && !is_latency(limit)) no("write how long its answer may take: 500ms");
+  if ((kind == "url" || kind == "tls") && !limit.time) no("write 500ms (its answer) or 14d (what its certificate has left)");
+  if ((kind == "tcp" || kind == "command") && !limit.time) no("write how long its answer may take: 500ms");
+  if (kind == "backup_age" && !limit.time) no("write how old it may be: 26h");
 }
 
 io::Trust trust_of(const HealthCheck& described, const Wiring& wiring) {
@@ -97,10 +115,10 @@ HttpCheck http_of(const HealthCheck& described, const Wiring& wiring, const Limi
   return what;
 }
 
-Check unwired(const std::string& name, const std::string& kind, const std::string& target, const std::string& why) {
+Check unwired(const std::string& name, const std::string& kind, const std::string& target, const std::string& why, const std::string& hint = {}) {
   Check check;
   check.name = name;
-  check.what = AskedCheck{kind, target, [why](const Limits&) -> Finding { return {Status::unknown, io::Stage::request, why, "", {}}; }};
+  check.what = AskedCheck{kind, target, [why, hint](const Limits&) -> Finding { return {Status::unknown, io::Stage::request, why, hint, {}}; }};
   return check;
 }
 
@@ -147,7 +165,7 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
     const auto age = limit_of(described, described.target);
     if (!age.time) refuse(described, "\"" + described.target + "\" is no duration", "write 26h");
     if (!wiring.backup_age) return unwired(described.name, kind, described.target, "this environment has no backups to ask for");
-    check = backup_check(described.name, wiring.backup_age, warn.time.value_or(*age.time), *age.time);
+    check = backup_check(described.name, wiring.backup_age, warn.time.value_or(*age.time), fail.time.value_or(*age.time));
   } else if (kind == "command") {
     check = command_check(described.name, described.command);
   } else {
@@ -156,19 +174,40 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
   return check;
 }
 
+std::string unset_in(const HealthCheck& described) {
+  std::vector<std::string> texts{described.target, described.method, described.body, described.ca, described.certificate, described.key, described.server_name, described.resolve, described.warn, described.critical};
+  texts.insert(texts.end(), described.command.begin(), described.command.end());
+  for (const auto& [_, value] : described.headers) texts.push_back(value);
+  for (const auto& [_, value] : described.json) texts.push_back(value);
+  for (const auto& text : texts) {
+    if (const auto at = text.find(settings::unset_mark); at != std::string::npos) return text.substr(at + 1);
+  }
+  return {};
+}
+
 }  // namespace
 
 Check check_from(const HealthCheck& described, const settings::Health& all, const Wiring& wiring) {
+  const auto unset = unset_in(described);
+  if (!unset.empty()) {
+    auto check = unwired(described.name, described.kind, "", "the variable " + unset + " is not set", "set it in the environment's .env file");
+    check.after = described.needs;
+    return check;
+  }
   const auto warn = limit_of(described, described.warn);
   const auto fail = limit_of(described, described.critical);
+  refuse_meaningless(described, described.warn, warn);
+  refuse_meaningless(described, described.critical, fail);
   auto check = of_kind(described, wiring, warn, fail);
   check.name = described.name;
   check.after = described.needs;
   check.timeout = described.timeout.value_or(all.timeout);
   check.failures = static_cast<int>(std::max(described.failure_threshold, described.retries + 1));
   check.successes = static_cast<int>(described.success_threshold);
-  const bool by_latency = described.kind == "url" || described.kind == "tcp";
-  if (by_latency && warn.time && *warn.time < Milliseconds{86'400'000}) check.warn_after = warn.time;
+  // A time of these two is a lag, an age. Whoever is not heard by then has failed.
+  const bool by_latency = described.kind != "postgres" && described.kind != "backup_age";
+  if (by_latency && is_latency(warn)) check.warn_after = warn.time;
+  if (by_latency && is_latency(fail)) check.timeout = std::min(check.timeout, *fail.time);
   return check;
 }
 

@@ -17,4 +17,10 @@ std::optional<io::postgres::Target> postgres_target(std::string_view text, std::
   }
 }
 
+bool is_of_another_database(std::string_view url) {
+  const auto scheme = url.substr(0, std::min(url.find(':'), url.size()));
+  const bool written = scheme.size() < url.size() && !scheme.empty() && scheme.find_first_of(" =/@") == std::string_view::npos;
+  return written && scheme != "postgres" && scheme != "postgresql" && (scheme == "file" || url.substr(scheme.size()).starts_with("://"));
+}
+
 }  // namespace codops::health

@@ -12,4 +12,7 @@ namespace codops::health {
 // Throws what io::postgres::parse_target() throws for a text that is none.
 std::optional<io::postgres::Target> postgres_target(std::string_view text, std::string_view name, Check* instead = nullptr);
 
+// An application's database may be another: "mysql://…", Prisma's "file:./dev.db".
+bool is_of_another_database(std::string_view url);
+
 }  // namespace codops::health

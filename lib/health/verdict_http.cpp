@@ -129,7 +129,7 @@ Finding judge_certificate(const CertificateLimits& limits, const io::TlsFacts& f
   const auto warn = days(limits.warn), fail = days(limits.fail);
   out.metrics.push_back({"certificate", days(facts.chain.front().not_after - now), "d", warn, fail, std::nullopt, std::nullopt, true});
   out.metrics.push_back({"chain", days(left), "d", warn, fail, std::nullopt, std::nullopt, true});
-  if (left >= limits.warn) return out;
+  if (left >= std::max(limits.warn, limits.fail)) return out;
   const bool leaf = soonest == &facts.chain.front();
   // Who asked for no verification is warned only.
   out.status = left < limits.fail && facts.verified ? Status::fail : Status::warn;

@@ -12,6 +12,7 @@
 #include "lib/settings/layers.hpp"
 #include "lib/settings/read_environment.hpp"
 #include "lib/settings/schema.hpp"
+#include "lib/settings/unset.hpp"
 #include "lib/text/dotenv.hpp"
 #include "lib/text/yaml.hpp"
 
@@ -247,7 +248,10 @@ Values Settings::replace_variables(const Values& values, std::vector<Problem>& p
     for (auto& word : made.words) {
       if (word.find('$') == std::string::npos) continue;
       try {
-        word = text::interpolate(word, path == "env_files" ? from_shell : text::Lookup{from_files});
+        std::string unset;
+        word = text::interpolate(word, path == "env_files" ? from_shell : text::Lookup{from_files}, [&](std::string_view name) { unset = name; });
+        const bool keeps_any_text = key != nullptr && (key->type == Type::text || key->type == Type::argv);
+        if (!unset.empty() && keeps_any_text && path.starts_with("health.checks.")) word = unset_mark + unset;
       } catch (const Failure& failure) {
         problems.push_back({value.origin, fmt::format("{}: {}", path, failure.message()), failure.hint()});
         continue;

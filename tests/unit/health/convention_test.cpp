@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "lib/health/from_settings.hpp"
+#include "lib/settings/unset.hpp"
 
 using namespace codops;
 using namespace codops::health;
@@ -110,6 +111,70 @@ TEST_CASE("checks of codops.yaml") {
   CHECK_THROWS_WITH(check_from(disk, all, wiring), "the check \"c\": \"a lot\" is no limit");
   const auto workload = check_from(described("workload", "deployment/backend"), all, wiring);
   CHECK(std::get<AskedCheck>(workload.what).ask({}).status == Status::unknown);
+}
+
+TEST_CASE("limits of a check's answer: for every kind that has one, and none that means nothing") {
+  const auto made = [](const std::string& kind, const std::string& target, const std::string& warn, const std::string& critical) {
+    auto check = described(kind, target);
+    if (kind == "command") check.command = {"true"};
+    check.warn = warn;
+    check.critical = critical;
+    Wiring wiring;
+    wiring.containers = [](const Limits&) { return std::vector<target::Container>{}; };
+    wiring.backup_age = [](const Limits&) { return std::optional<Milliseconds>{10h}; };
+    return check_from(check, {}, wiring);
+  };
+  for (const auto& [kind, target] : {std::pair{"url", "http://h/"}, {"tcp", "h:1"}, {"tls", "h:1"}, {"redis", "redis://h"}, {"command", ""}}) {
+    CAPTURE(kind);
+    const auto check = made(kind, target, "200ms", "500ms");
+    CHECK(check.warn_after == 200ms);
+    CHECK(check.timeout == 500ms);
+  }
+  CHECK(made("tcp", "h:1", "", "7s").timeout == 5s);
+  CHECK(made("url", "https://h/", "", "30d").timeout == 5s);
+  CHECK(std::get<AskedCheck>(made("backup_age", "48h", "", "8h").what).ask({}).status == Status::fail);
+  CHECK(std::get<AskedCheck>(made("backup_age", "9h", "", "20h").what).ask({}).status == Status::warn);
+  const auto refused = [&](const char* kind, const char* target, const char* limit) {
+    CAPTURE(kind);
+    CAPTURE(limit);
+    try {
+      made(kind, target, limit, "");
+      FAIL_CHECK("was taken");
+    } catch (const Failure& failure) {
+      CHECK(failure.code() == Exit::config);
+    }
+    CHECK_THROWS_AS(made(kind, target, "", limit), Failure);
+  };
+  for (const auto* limit : {"70", "0.7", "7d"}) refused("disk", "/", limit);
+  for (const auto* limit : {"80%", "2GB", "7d"}) refused("tcp", "h:1", limit);
+  for (const auto* limit : {"80%", "2GB", "7d"}) refused("command", "", limit);
+  for (const auto* limit : {"80%", "2GB"}) refused("url", "https://h/", limit);
+  for (const auto* limit : {"80%", "500ms"}) refused("container", "x", limit);
+  refused("redis", "redis://h", "2GB");
+  refused("backup_age", "26h", "80%");
+}
+
+TEST_CASE("a check that wants a variable which is not set is unknown, with its name") {
+  auto check = described("url", "http://h/");
+  check.body = std::string{settings::unset_mark} + "MARKER";
+  check.needs = {"db"};
+  const auto made = check_from(check, {}, {});
+  const auto finding = std::get<AskedCheck>(made.what).ask({});
+  CHECK(finding.status == Status::unknown);
+  CHECK(finding.message == "the variable MARKER is not set");
+  CHECK(made.after == check.needs);
+}
+
+TEST_CASE("by convention an application's other database is left out, and the rest is checked") {
+  for (const auto* url : {"mysql://u:p@h/shop", "file:./dev.db", "mongodb+srv://h/x"}) {
+    CAPTURE(url);
+    ConventionFacts facts;
+    facts.database_url = url;
+    facts.redis_url = "redis://h";
+    const auto found = conventional_checks(facts);
+    REQUIRE(found.checks.size() == 1);
+    CHECK(found.checks[0].name == "redis");
+  }
 }
 
 TEST_CASE("checks are chosen by name, with what they need") {

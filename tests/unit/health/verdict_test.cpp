@@ -100,6 +100,8 @@ TEST_CASE("the first certificate of the verified chain to end counts") {
   CHECK(finding.metrics[1].value == doctest::Approx(10));
   CHECK(judge_certificate({24h * 5, 24h * 2}, facts, now).status == Status::ok);
   CHECK(judge_certificate({24h * 30, 24h * 20}, facts, now).status == Status::fail);
+  // `critical` alone counts too, though the built-in `warn` is less.
+  CHECK(judge_certificate({24h * 5, 24h * 20}, facts, now).status == Status::fail);
   // --insecure: nobody asked whether it is good, but that it ends is worth a word.
   facts.verified = false;
   facts.chain[0].not_after = now - 24h;

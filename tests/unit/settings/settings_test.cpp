@@ -4,6 +4,7 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
+#include "lib/settings/unset.hpp"
 
 using namespace codops;
 using namespace codops::settings;
@@ -63,6 +64,16 @@ TEST_CASE("files and programs of health checks are the project's, wherever one s
     if (check.name == "c") CHECK(check.command == std::vector<std::string>{"sh", "-c", "./x"});
     if (check.name == "d") CHECK(check.target == in("data"));
   }
+}
+
+TEST_CASE("a variable that is not set does not become nothing in a check") {
+  Fixture project;
+  project.file("codops.yaml", "environments: {production: {health: {checks: {\n  a: {url: 'http://h/', body: 'x ${NOPE_XY}'},\n  b: {url: 'http://h/', body: '${NOPE_XY:-}ok', headers: {A: '$$x'}}}}}}\n");
+  const auto checks = project.load().environment("production").health.checks;
+  REQUIRE(checks.size() == 2);
+  CHECK(checks[0].body == unset_mark + std::string{"NOPE_XY"});
+  CHECK(checks[1].body == "ok");
+  CHECK(checks[1].headers.at("A") == "$x");
 }
 
 TEST_CASE("without codops.yaml the seed's layout works") {
