@@ -51,8 +51,10 @@ bool is_one_shot(const Project& project, const std::string& name) {
 
 Role role_of(const Project& project, const Service& service, const settings::Environment& environment, const std::string& image) {
   if (service.name == environment.proxy.service) return Role::proxy;
-  if (is_listed(environment.stateful, service.name) || is_known_database(image)) return Role::stateful;
+  if (is_listed(environment.stateful, service.name)) return Role::stateful;
+  // Also with a database's image: psql fills the database.
   if (is_one_shot(project, service.name)) return Role::one_shot;
+  if (is_known_database(image)) return Role::stateful;
   const bool publishes = std::any_of(service.ports.begin(), service.ports.end(), [](const auto& port) { return !port.published.empty(); });
   const bool shares = service.network_mode == "host" || service.network_mode.starts_with("service:") ||
                       service.network_mode.starts_with("container:");
