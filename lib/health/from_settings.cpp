@@ -174,7 +174,8 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
   return check;
 }
 
-std::string unset_in(const HealthCheck& described) {
+// A variable that the check wants and nobody has set; empty: there is none.
+std::string unset_in(const HealthCheck& described, const Wiring& wiring) {
   std::vector<std::string> texts{described.target, described.method, described.body, described.ca, described.certificate, described.key, described.server_name, described.resolve, described.warn, described.critical};
   texts.insert(texts.end(), described.command.begin(), described.command.end());
   for (const auto& [_, value] : described.headers) texts.push_back(value);
@@ -182,13 +183,15 @@ std::string unset_in(const HealthCheck& described) {
   for (const auto& text : texts) {
     if (const auto at = text.find(settings::unset_mark); at != std::string::npos) return text.substr(at + 1);
   }
+  const bool by_variable = (described.kind == "postgres" || described.kind == "redis") && described.target.find("://") == std::string::npos;
+  if (by_variable && wiring.variable && wiring.variable(described.target).value_or("").empty()) return io::shown_url(described.target);
   return {};
 }
 
 }  // namespace
 
 Check check_from(const HealthCheck& described, const settings::Health& all, const Wiring& wiring) {
-  const auto unset = unset_in(described);
+  const auto unset = unset_in(described, wiring);
   if (!unset.empty()) {
     auto check = unwired(described.name, described.kind, "", "the variable " + unset + " is not set", "set it in the environment's .env file");
     check.after = described.needs;

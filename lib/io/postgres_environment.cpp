@@ -63,7 +63,7 @@ bool counts_for(const Target& target, const std::string& keyword) {
   if (keyword == "user") return target.user.empty();
   if (keyword == "password" || keyword == "passfile") return target.password.empty();
   // They say whom to trust, never where to go; left out, a connection to another machine would be checked less than was asked for.
-  return keyword.starts_with("ssl") && !is_on_this_machine(target);
+  return (keyword.starts_with("ssl") || keyword == "channel_binding") && !is_on_this_machine(target);
 }
 
 std::map<std::string, std::string> parameters_from_environment(const Target& target) {

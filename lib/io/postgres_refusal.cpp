@@ -49,6 +49,8 @@ ProbeResult refusal_of(const pg_conn* connection, const std::string& said, const
   if (lacking) {
     result.trouble = Trouble::unknown;
     result.hint = *lacking;
+  } else if (said.find("connection slots are reserved") != std::string::npos || said.find("too many clients already") != std::string::npos) {
+    result.hint = "look for idle ones in pg_stat_activity, or raise max_connections";
   } else if (::PQconnectionNeedsPassword(connection) != 0) {  // first, for one that is missing counts as used
     result.hint = "put a password into the URL, or PGPASSWORD";
   } else if (::PQconnectionUsedPassword(connection) != 0) {

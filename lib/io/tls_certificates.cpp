@@ -6,8 +6,11 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 
 #include "lib/base/failure.hpp"
 
@@ -63,6 +66,33 @@ Certificate describe(X509* certificate) {
           to_wall(::X509_get0_notAfter(certificate))};
 }
 
+// OpenSSL finds a CA in a folder by the hash of its name: "4a6481c9.0".
+bool is_named_by_hash(const std::string& name) {
+  const auto hash = name.substr(0, name.find('.'));
+  return hash.size() == 8 && name.size() > 9 && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// A machine without ca-certificates trusts nobody, whatever a server sends.
+bool trusts_nobody(X509_STORE* store) {
+  if (sk_X509_OBJECT_num(::X509_STORE_get0_objects(store)) > 0) return false;
+  const char* given = ::secure_getenv(::X509_get_default_cert_dir_env());
+  std::string folders = given != nullptr ? given : ::X509_get_default_cert_dir();
+  while (!folders.empty()) {
+    const auto end = std::min(folders.find(':'), folders.size());
+    std::error_code error;
+    for (std::filesystem::directory_iterator it{folders.substr(0, end), error}, none; !error && it != none; it.increment(error)) {
+      if (is_named_by_hash(it->path().filename().string())) return false;
+    }
+    folders.erase(0, end + 1);
+  }
+  return true;
+}
+
+bool misses_issuer(int error) {
+  return error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+         error == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE || error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
 // Called by OpenSSL instead of its own verification: the same verification, remembered.
 int verify_peer(X509_STORE_CTX* context, void* argument) {
   auto& verification = *static_cast<Verification*>(argument);
@@ -73,6 +103,7 @@ int verify_peer(X509_STORE_CTX* context, void* argument) {
   }
   const int verified = ::X509_verify_cert(context);
   verification.error = verified == 1 ? X509_V_OK : ::X509_STORE_CTX_get_error(context);
+  if (misses_issuer(verification.error) && trusts_nobody(::X509_STORE_CTX_get0_store(context))) verification.error = X509_V_ERR_STORE_LOOKUP;
   verification.depth = ::X509_STORE_CTX_get_error_depth(context);
   const auto* sent = ::X509_STORE_CTX_get0_untrusted(context);
   verification.sent = static_cast<std::size_t>(std::max(0, sk_X509_num(sent)));

@@ -86,6 +86,11 @@ ProbeResult verification_trouble(const Verification& verification, WallTime now)
       result.message = fmt::format("\"{}\" signed itself and is not trusted here", verification.culprit);
       result.hint = "name it as the CA to trust: --ca FILE";
       break;
+    case X509_V_ERR_STORE_LOOKUP:  // there is nobody to look up
+      result.trouble = Trouble::unknown;
+      result.message = "this machine has no CA certificates: nothing can be verified";
+      result.hint = "install ca-certificates, or name the CA: --ca FILE";
+      break;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:

@@ -213,6 +213,31 @@ TEST_CASE("a missing intermediate is called that") {
   });
 }
 
+TEST_CASE("a machine without any CA certificate could not find out") {
+  const Authority authority;
+  const auto leaf = authority.leaf();
+  ScriptedServer server{answer, serving(leaf, authority.intermediate.pem())};
+  const auto status = [&] {
+    auto web = https(server, authority), port = tls(server, authority);
+    std::get<HttpCheck>(web.what).request.trust.ca_file.clear();
+    std::get<TlsCheck>(port.what).target.trust.ca_file.clear();
+    const auto first = run_one(web), second = run_one(port);
+    CHECK(first.status == second.status);
+    CHECK(first.message == second.message);
+    return std::pair{first.status, first.hint};
+  };
+  const Folder none;
+  ::setenv("SSL_CERT_FILE", (none.path / "none.pem").c_str(), 1);
+  ::setenv("SSL_CERT_DIR", none.path.c_str(), 1);
+  const auto [lacking, hint] = status();
+  CHECK(lacking == Status::unknown);
+  CHECK(hint.find("install ca-certificates") == 0);
+  none.file("4a6481c9.0", authority.root.pem());  // not the root's hash: somebody is trusted, but not this one
+  CHECK(status().first == Status::fail);
+  ::unsetenv("SSL_CERT_FILE");
+  ::unsetenv("SSL_CERT_DIR");
+}
+
 TEST_CASE("a stranger's CA is not trusted") {
   const Authority authority, stranger;
   const auto leaf = stranger.leaf();

@@ -3,6 +3,7 @@
 
 #include "lib/io/postgres.hpp"
 #include "lib/io/postgres_hosts.hpp"
+#include "lib/io/postgres_refusal.hpp"
 
 using namespace codops;
 using namespace codops::io::postgres;
@@ -50,4 +51,13 @@ TEST_CASE("sslcert beside what only libpq's URLs have is the client's own") {
   const auto target = parse_target("postgresql://u@h/d?sslmode=verify-full&sslrootcert=/ca.pem&sslcert=/c.pem&sslkey=/c.key");
   CHECK(target.options == std::map<std::string, std::string>{{"sslmode", "verify-full"}, {"sslrootcert", "/ca.pem"}, {"sslcert", "/c.pem"}, {"sslkey", "/c.key"}});
   CHECK(parse_target("postgresql://u@h/d?sslcert=/c.pem&sslkey=/c.key").options.contains("sslcert"));
+}
+
+TEST_CASE("a server without a free connection is not a wrong password") {
+  for (const auto* said : {"FATAL: sorry, too many clients already", "FATAL: remaining connection slots are reserved for non-replication superuser connections"}) {
+    CAPTURE(said);
+    const auto refusal = refusal_of(nullptr, said, {}, codops::io::Stage::request);
+    CHECK(refusal.trouble == codops::io::Trouble::failed);
+    CHECK(refusal.hint == "look for idle ones in pg_stat_activity, or raise max_connections");
+  }
 }
