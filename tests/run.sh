@@ -296,7 +296,7 @@ inside() {
   end_scripts
   end_doctest unit
   # Parts that take about as long, and wait for different things.
-  local restore='*/backup/restore_test*'
+  local restore='*/backup/restore_*'
   run_doctest integration "$(minutes 60 10)" "--source-file=$restore,*/store/*" "--source-file=*/backup/* --source-file-exclude=$restore" "--source-file-exclude=*/backup/*,*/store/*"
   for script in ${alone[@]+"${alone[@]}"}; do run_script "$script" 10; done
   ((${#beside[@]} == 0)) || side_by_side "${beside[@]}"
