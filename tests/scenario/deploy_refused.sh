@@ -56,7 +56,7 @@ service_with() { # NAME LINE: put before its image
 }
 service_with backend '    volumes_from: [redis]'
 refused "the volumes of another service" 78 deploy demo v1.1.0
-service_with backend '    volumes: [{type: volume, source: postgres-data, target: /srv, volume: {subpath: inside}}]'
+service_with backend '    volumes: [{type: volume, source: pgdata, target: /srv, volume: {subpath: inside}}]'
 refused "a folder within a volume" 78 deploy demo v1.1.0
 check "the service is named" grep -q 'service "backend" mounts a folder' "$WORK/err"
 service_with backend '    networks: [nowhere]'
