@@ -456,7 +456,7 @@ TEST_CASE("a one-shot whose ended container was pruned has done its work, unless
   CHECK(status_of(observed, "shop", "production", false).healthy());
   CHECK(status_of(observed, "shop", "production", false).drift.empty());
   remove("shop-postgres-r1-1");
-  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task"});
+  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task", "monitor"});
   CHECK_FALSE(status_of(observed, "shop", "production", false).healthy());
 }
 
