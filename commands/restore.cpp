@@ -233,7 +233,7 @@ class Restore final : public Command {
       const bool exists = backup::live_exists(subject, services.limits());
       if (request.safety_backup && exists) step("backup", fmt::format("of what \"{}\" holds now", live));
       if (wanted.application == "stop") step("stop", "the application's containers                            undo: start");
-      if (wanted.application == "read_only" && request.wants("database") && exists) step("hold", fmt::format("\"{}\" refuses writes until the swap                  undo: as before", live));
+      if (wanted.application == "read_only" && request.wants("database") && exists) step("hold", fmt::format("\"{}\" is read-only by default until the swap          undo: as before", live));
       if (request.wants("database")) {
         step("restore", "into a new database, compared with the manifest        undo: drop");
         if (wanted.migrate) step("migrate", "the new database, as far as the live one is             undo: drop");

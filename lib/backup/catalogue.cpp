@@ -57,6 +57,8 @@ std::string to_json(const Marks& marks) {
   return json.dump(1) + "\n";
 }
 
+std::string told(const Failure& failure) { return failure.message() + (failure.hint().empty() ? "" : " (" + failure.hint() + ")"); }
+
 Trust judge(const std::string& manifest, const std::optional<std::string>& signature, const std::string& trusted) {
   if (!signature) return trusted.empty() ? Trust::unsigned_ : Trust::invalid;
   const auto space = signature->find(' ');
@@ -211,7 +213,7 @@ void Catalogue::begin(const std::string& label, WallTime now, const Limits& limi
   store_.put(object(label, progress_name), json.dump(1) + "\n", limits);
 }
 
-void Catalogue::publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits) {
+std::string Catalogue::publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits) {
   const auto text = backup::to_json(manifest);
   const auto taken = [&] {
     return Failure{Exit::data, fmt::format("backup {} is in {} already: it stays, and this one is not published", manifest.label, store_.describe()), see_list(*this)};
@@ -222,7 +224,12 @@ void Catalogue::publish(const Manifest& manifest, const std::optional<io::Signin
     store_.put(object(manifest.label, signature_name), signature, limits, store::Retain::yes);
   }
   if (!store_.put_new(object(manifest.label, manifest_name), text, limits)) throw taken();
-  store_.remove(object(manifest.label, progress_name), limits);
+  try {
+    store_.remove(object(manifest.label, progress_name), limits);
+  } catch (const Failure& failure) {
+    return told(failure);
+  }
+  return {};
 }
 
 // Whoever pins it and whoever verifies it may come in the same moment. A store that gives no lock in time has it as before.
@@ -293,27 +300,51 @@ std::string Catalogue::reader_of(const std::string& label, const Limits& limits)
   return {};
 }
 
-void Catalogue::remove_stale(WallTime now, const Limits& limits) {
+namespace {
+
+// What the store's key may not remove.
+struct Kept {
+  explicit Kept(const Failure& failure) : text{told(failure)} {}
+  std::string text;
+};
+
+}  // namespace
+
+// What has been of use, and is of none any more.
+void Catalogue::remove_left(const std::string& name, const Limits& limits) {
+  try {
+    store_.remove(name, limits);
+  } catch (const Failure& failure) {
+    if (failure.code() == Exit::config) throw Kept{failure};
+    throw;
+  }
+}
+
+std::string Catalogue::remove_stale(WallTime now, const Limits& limits) try {
   for (const auto& [label, objects] : labels(limits)) {
     for (const auto& [part, size] : objects) {
       if (!is_reading(part)) continue;
       const auto text = store_.get(object(label, part), limits);
-      if (text && !is_at_work(*text, now)) store_.remove(object(label, part), limits);
+      if (text && !is_at_work(*text, now)) remove_left(object(label, part), limits);
     }
   }
   for (const auto& it : marked(now, limits)) {
     if (!it.stale) continue;
     // It died between the manifest and the end: the backup is whole, only the marker goes.
     if (it.published) {
-      store_.remove(object(it.label, progress_name), limits);
+      remove_left(object(it.label, progress_name), limits);
       continue;
     }
     try {
       remove(it.label, limits);
     } catch (const Failure& failure) {
+      if (failure.code() == Exit::config) throw Kept{failure};
       if (failure.code() != Exit::locked) throw;  // the store holds it: another time
     }
   }
+  return {};
+} catch (const Kept& kept) {
+  return kept.text;  // the next one would be refused like this one
 }
 
 }  // namespace codops::backup

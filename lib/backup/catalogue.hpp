@@ -85,15 +85,15 @@ class Catalogue {
   // Failure{data} when there is something under that label.
   void begin(const std::string& label, WallTime now, const Limits& limits);
   // Signature first, then the manifest: from then on it is listed. The in-progress marker goes last. Failure{data} when there is
-  // a manifest: no backup takes another's place.
-  void publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits);
+  // a manifest: no backup takes another's place. Returns why its marker is still there, or nothing: it is published all the same.
+  std::string publish(const Manifest& manifest, const std::optional<io::SigningKey>& key, const Limits& limits);
   void mark(const std::string& label, const std::function<void(Marks&)>& change, const Limits& limits);
   // What keeps it from being removed, in words: the store's retention, somebody who reads it. Empty: nothing does.
   std::string held_by(const std::string& label, const Limits& limits);
   // The manifest first: from then on it is no longer listed. Failure{locked}: see held_by().
   void remove(const std::string& label, const Limits& limits);
-  // What killed runs left behind.
-  void remove_stale(WallTime now, const Limits& limits);
+  // What killed runs left behind. Returns what the store's key may not remove of that, in words, or nothing.
+  std::string remove_stale(WallTime now, const Limits& limits);
 
   std::string object(const std::string& label, const std::string& part) const { return folder_ + "/" + label + "/" + part; }
   store::Store& store() { return store_; }
@@ -105,6 +105,7 @@ class Catalogue {
   const std::string& reached_by() const { return options_; }
 
  private:
+  void remove_left(const std::string& name, const Limits& limits);
   std::string reader_of(const std::string& label, const Limits& limits);
   std::optional<Entry> read(const std::string& label, const Limits& limits);  // nullopt: removed meanwhile
   std::unique_ptr<store::StoreLock> lock_marks(const Limits& limits);  // nullptr: go on without

@@ -36,25 +36,29 @@ void CopyIn::begin(const std::string& table, const std::string& sql) {
 void CopyIn::feed(std::string_view bytes) {
   pending_.append(bytes);
   if (pending_.size() < batch_size) return;
-  const auto end = pending_.rfind('\n', pending_.size() - terminator_size - 1);
-  if (end == std::string::npos) return;  // a row longer than a batch
-  auto rest = pending_.substr(end + 1);
-  pending_.resize(end + 1);
-  push(std::exchange(pending_, std::move(rest)));
+  // A row longer than a batch goes on in pieces, to whoever has its beginning.
+  const auto last = pending_.rfind('\n', pending_.size() - terminator_size - 1);
+  const bool whole = last != std::string::npos;
+  const auto end = whole ? last + 1 : pending_.size() - terminator_size;
+  auto rest = pending_.substr(end);
+  pending_.resize(end);
+  in_row_ = !whole;
+  push(std::exchange(pending_, std::move(rest)), whole);
 }
 
 void CopyIn::end(std::string_view terminator) {
   if (pending_.ends_with(terminator)) pending_.resize(pending_.size() - terminator.size());
-  if (!pending_.empty()) push(std::exchange(pending_, {}));
+  if (!pending_.empty() || in_row_) push(std::exchange(pending_, {}), true);
+  in_row_ = false;
   table_.reset();
 }
 
-void CopyIn::push(std::string bytes) {
+void CopyIn::push(std::string bytes, bool ends_row) {
   std::unique_lock lock{mutex_};
   // Cancellation and the deadline reach the workers, which wait on their connections; they end this wait.
   changed_.wait(lock, [&] { return queue_.size() < most_queued_ || failure_; });
   if (failure_) std::rethrow_exception(failure_);
-  queue_.push_back({table_, std::move(bytes)});
+  queue_.push_back({table_, std::move(bytes), ends_row});
   changed_.notify_all();
 }
 
@@ -74,21 +78,23 @@ void CopyIn::stop(std::exception_ptr why) {
   changed_.notify_all();
 }
 
-// The next batch; with `same`, nullopt as soon as the next one is for another table.
-std::optional<CopyIn::Batch> CopyIn::next(const Table* same) {
+// The next batch; with `same`, nullopt as soon as the next one is for another table. While a row is taken in pieces the next ones are
+// for whoever is `in_row`.
+std::optional<CopyIn::Batch> CopyIn::next(const Table* same, bool in_row) {
   std::unique_lock lock{mutex_};
-  changed_.wait(lock, [&] { return !queue_.empty() || closed_ || failure_; });
+  changed_.wait(lock, [&] { return (!queue_.empty() && in_row == row_taken_) || (closed_ && queue_.empty()) || failure_; });
   if (failure_) std::rethrow_exception(failure_);
   if (queue_.empty() || (same != nullptr && queue_.front().table.get() != same)) return std::nullopt;
   auto batch = std::move(queue_.front());
   queue_.pop_front();
+  row_taken_ = !batch.ends_row;
   changed_.notify_all();
   return batch;
 }
 
 void CopyIn::work() {
   auto connection = open_for_load(into_, limits_, encoding_);
-  while (auto first = next(nullptr)) {
+  while (auto first = next(nullptr, false)) {
     const auto table = first->table;
     std::optional<Batch> batch = std::move(first);
     std::size_t at = 0;
@@ -96,8 +102,8 @@ void CopyIn::work() {
         table->sql,
         [&](char* into, std::size_t size) -> std::size_t {
           if (!batch) return 0;
-          if (at == batch->bytes.size()) {
-            batch = next(table.get());
+          while (at == batch->bytes.size()) {
+            batch = next(table.get(), !batch->ends_row);
             at = 0;
             if (!batch) return 0;
           }

@@ -1,6 +1,6 @@
 #pragma once
 // Rows of one stream into a database on several connections: batches in order, each connection keeps its COPY open as
-// long as the next batch is for the same table.
+// long as the next batch is for the same table. No row is held whole.
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -39,10 +39,11 @@ class CopyIn {
   struct Batch {
     std::shared_ptr<const Table> table;
     std::string bytes;
+    bool ends_row{true};  // false: the row goes on in the next batch
   };
   void work();
-  std::optional<Batch> next(const Table* same);
-  void push(std::string bytes);
+  std::optional<Batch> next(const Table* same, bool in_row);
+  void push(std::string bytes, bool ends_row);
   void stop(std::exception_ptr why);
 
   io::postgres::Target into_;
@@ -50,10 +51,11 @@ class CopyIn {
   Limits limits_;
   std::shared_ptr<const Table> table_;
   std::string pending_;
+  bool in_row_{};  // its beginning is pushed, its end is not
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Batch> queue_;
-  bool closed_{false};
+  bool closed_{false}, row_taken_{false};
   std::exception_ptr failure_;
   std::map<std::string, std::uint64_t> rows_;
   std::size_t most_queued_;

@@ -72,6 +72,7 @@ Pruning prune(Catalogue& catalogue, const Policy& policy, WallTime now, bool dry
   }
   pruning.verdicts.insert(pruning.verdicts.end(), others.begin(), others.end());
   std::sort(pruning.verdicts.begin(), pruning.verdicts.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
+  // What may not be removed is told by the first backup that should go.
   if (!dry_run) catalogue.remove_stale(now, limits);
   for (auto& verdict : pruning.verdicts) {
     if (verdict.keep) continue;

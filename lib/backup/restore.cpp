@@ -6,11 +6,13 @@
 #include "lib/backup/half_restored.hpp"
 #include "lib/backup/hints.hpp"
 #include "lib/backup/lacking.hpp"
+#include "lib/backup/passed.hpp"
 #include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_beside.hpp"
 #include "lib/backup/restore_steps.hpp"
 #include "lib/backup/session.hpp"
+#include "lib/backup/written.hpp"
 #include "lib/base/units.hpp"
 
 namespace codops::backup {
@@ -138,9 +140,30 @@ class Restoring {
     if (request_.read_only && live_exists_ && with_database_) {
       // First the note for whoever comes after our death, then the deed.
       mark(server_, fresh_.name(), {live_, true}, limits_);
+      const auto from = server_time(server_, limits_);
       read_only_.begin(server_, limits_);
+      // What those counted that were ended is of before.
+      if (read_only_.active()) await_sessions_gone(server_, live_, from, limits_);
+      held_ = written(live_);
     }
     if (!hooks_.stop && !read_only_.active()) held_since_.reset();
+  }
+
+  // The rows that all sessions of a database have written so far; nullopt: it does not let us in to see.
+  std::optional<Written> written(const std::string& database) {
+    try {
+      auto session = open_session(in_database(subject_.database, database), limits_);
+      return rows_written(session, limits_);
+    } catch (const io::postgres::DatabaseError&) {
+      limits_.check("a restore");
+      return std::nullopt;
+    }
+  }
+
+  // A client may ask for a transaction that writes, whatever its session's default is.
+  std::string written_while_held(const std::string& database) {
+    const auto now = held_ ? written(database) : std::nullopt;
+    return now ? written_since(*held_, *now) : std::string{};
   }
 
   void make_fresh() {
@@ -230,6 +253,7 @@ class Restoring {
     const auto comment = live_exists_ ? comment_of(server_, live_, limits_) : std::string{};
     const auto half = to_comment({result_.source, comment, stamp_of(began_)});
     comment_ = several ? half : comment;
+    passing_ = pass_by(server_, live_, {stamp_of(began_), false, with_database_}, {}, limits_);
     try {
       bool noted = with_database_;
       if (several && !with_database_ && live_exists_) noted = note_beside(comment_);
@@ -246,6 +270,7 @@ class Restoring {
         files->swap(limits_);
         result_.kept.push_back(files->kept());
       }
+      if (!with_database_ && !passing_.sql.empty()) server_.run(passing_.sql, limits_);
       if (several && noted) set_comment(server_, live_, comment, limits_);
     } catch (const std::exception& failure) {
       swap_back(database_swapped, failure.what());
@@ -276,8 +301,8 @@ class Restoring {
   std::string swap_database() {
     if (!live_exists_) {
       take_settings_of_backup();
-      server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2}; COMMIT", io::postgres::quote_identifier(fresh_.name()),
-                              io::postgres::quote_identifier(live_), comment_.empty() ? "NULL" : io::postgres::quote_literal(comment_)),
+      server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2};{3} COMMIT", io::postgres::quote_identifier(fresh_.name()),
+                              io::postgres::quote_identifier(live_), comment_.empty() ? "NULL" : io::postgres::quote_literal(comment_), passing_.sql),
                   limits_);
       return fmt::format("\"{}\" is new", live_);
     }
@@ -288,11 +313,18 @@ class Restoring {
                                           " then in \"{3}\": ALTER SUBSCRIPTION {2} ENABLE; ALTER SUBSCRIPTION {2} REFRESH PUBLICATION WITH (copy_data = false)", name, result_.aside, quoted, live_));
     }
     for (const auto& slot : slots(server_, live_, limits_)) result_.notes.push_back(slot.told_after(live_, result_.aside));
+    if (const auto rows = written_while_held(live_); !rows.empty()) {
+      reporter_.warn(fmt::format("\"{}\" is read-only by default, and somebody writes to it all the same: {}; that will only be in \"{}\"", live_, rows, result_.aside));
+    }
     forget_money_of_backup();
     for (const auto& refused : copy_properties(server_, live_, fresh_.name(), read_only_.active() ? read_only_setting : std::string_view{}, limits_)) {
       result_.notes.push_back(fmt::format("what \"{}\" has and its successor has not: {}; a superuser can say it again", result_.aside, refused));
     }
-    swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_, read_only_.active()}, limits_);
+    swap_databases(server_, {live_, fresh_.name(), result_.aside, comment_, read_only_.active(), passing_.sql}, limits_);
+    // Every session has ended, and what it wrote is counted.
+    if (const auto rows = written_while_held(result_.aside); !rows.empty()) {
+      result_.notes.push_back(fmt::format("while \"{0}\" was read-only by default, sessions that asked for more wrote {1}: that is only in \"{2}\", neither in \"{0}\" nor in a backup", live_, rows, result_.aside));
+    }
     return fmt::format("\"{}\" is kept as \"{}\"", live_, result_.aside);
   }
 
@@ -313,7 +345,7 @@ class Restoring {
         auto again = open_session(server_.target(), limits);
         if (live_exists_) {
           mark(again, result_.aside, {live_, false, false, comment_of(again, result_.aside, limits)}, limits);
-          swap_databases(again, {live_, result_.aside, fresh_.name(), comment_of(again, live_, limits), false}, limits);
+          swap_databases(again, {live_, result_.aside, fresh_.name(), comment_of(again, live_, limits), false, passing_.back}, limits);
         } else {
           again.run(fmt::format("ALTER DATABASE {} RENAME TO {}", io::postgres::quote_identifier(live_), io::postgres::quote_identifier(fresh_.name())), limits);
         }
@@ -363,6 +395,8 @@ class Restoring {
   std::vector<std::string> settings_;  // of the database that was backed up, as statements for the fresh one
   bool speaks_money_{};
   std::string comment_;  // of the live database while places change
+  std::optional<Written> held_;  // what was written before it became read-only
+  Passing passing_;      // what earlier restores put aside is no longer the last one's
   std::optional<std::chrono::steady_clock::time_point> held_since_;
   Restored result_;
 };

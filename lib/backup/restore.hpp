@@ -29,7 +29,7 @@ struct RestoreRequest {
   std::vector<std::string> tables;     // "schema.name" or "name": only these, into a schema of their own in the live database
   std::vector<std::string> parts;      // "database", "redis", names of Subject::files; empty: all that the backup has
   bool safety_backup{true};            // of what is there, before anything else
-  bool read_only{};                    // the live database refuses writes from the safety backup to the swap
+  bool read_only{};                    // the live database refuses writes by default, from the safety backup to the swap
   bool other_database{};               // the backup is of another one than the live one, and meant
   LoadOptions load;
 
@@ -71,7 +71,7 @@ struct Undoable {
   bool half{};  // that restore, or an undo of it, did not come to its end: there may be nothing to put back
 };
 // What undo_restore() would put back. `stamp`: of which restore; empty: the last one. Failure{usage}: nothing, or the last one is
-// undone already and only older ones are left, which are to be asked for by name.
+// undone already, or what it replaced was dropped, and only older ones are left, which are to be asked for by name.
 Undoable find_undoable(const Subject& subject, const std::string& stamp, io::postgres::Connection& server, const Limits& limits);
 Undoable find_undoable(const Subject& subject, const std::string& stamp, const Limits& limits);
 // Failure{undo_failed}: some is put back and some not; asked once more, it goes on.

@@ -2,12 +2,39 @@
 #include <fmt/format.h>
 
 #include "lib/backup/half_restored.hpp"
+#include "lib/backup/passed.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_steps.hpp"
 
 namespace codops::backup {
 
 using io::postgres::Connection;
+
+namespace {
+
+std::string further_back(const Subject& subject, const std::string& stamp) {
+  return fmt::format("to go back to before that one: codops restore {} {} --undo{}", subject.environment, stamp, subject.options);
+}
+
+// `newest` of what is still there, and the stamp of what could be put back: there may have been others since, whose own is gone.
+void refuse_passed(const Subject& subject, Connection& server, const std::string& newest, const std::string& stamp, const Limits& limits) {
+  const auto passed = parse_passed(whole_comment_of(server, newest, limits));
+  if (!passed) return;
+  const auto& live = subject.database.database;
+  // Redis or files of that very restore: alone they would not belong to the database that is live.
+  if (stamp == passed->by && passed->database) {
+    throw Failure{Exit::usage, fmt::format("of what the last restore of \"{}\", that of {}, replaced, the database is gone: \"…_{}_{}\" is not there", live, stamp_text(stamp), database_before, stamp),
+                  fmt::format("to put back only the rest of it: codops restore {} {} --undo{}", subject.environment, stamp, subject.options)};
+  }
+  if (stamp == passed->by || (stamp != stamp_in(newest) && stamp > passed->by)) return;
+  if (passed->undo) {
+    throw Failure{Exit::usage, fmt::format("the last restore of \"{}\" is undone already, since {}; the one before it is of {}", live, stamp_text(passed->by), stamp_text(stamp)), further_back(subject, stamp)};
+  }
+  throw Failure{Exit::usage, fmt::format("what the last restore of \"{}\", that of {}, replaced is gone: \"…_{}_{}\" is not there; the one before it is of {}", live, stamp_text(passed->by), database_before, passed->by, stamp_text(stamp)),
+                further_back(subject, stamp)};
+}
+
+}  // namespace
 
 Undoable find_undoable(const Subject& subject, const std::string& stamp, Connection& server, const Limits& limits) {
   const auto& live = subject.database.database;
@@ -30,8 +57,9 @@ Undoable find_undoable(const Subject& subject, const std::string& stamp, Connect
     if (!found.stamp.empty() && !undone.empty() && stamp_in(undone.front()) > found.stamp) {
       throw Failure{Exit::usage, fmt::format("the last restore of \"{}\" is undone already, since {} (what it had brought is \"{}\"); the one before it is of {}", live, stamp_text(stamp_in(undone.front())),
                                              undone.front(), stamp_text(found.stamp)),
-                    fmt::format("to go back to before that one: codops restore {} {} --undo{}", subject.environment, found.stamp, subject.options)};
+                    further_back(subject, found.stamp)};
     }
+    if (!before.empty()) refuse_passed(subject, server, before.front(), found.stamp, limits);
   }
   // Only what that one restore had replaced.
   for (const auto& name : before) {
@@ -66,9 +94,11 @@ class Undoing {
     if (!found_.aside.empty()) comment_ = comment_of(server_, found_.aside, limits_);
     else if (exists) comment_ = comment_of(server_, live_, limits_);
     const auto count = (found_.aside.empty() ? 0U : 1U) + (found_.redis ? 1U : 0U) + found_.files.size();
+    const auto now = clock_.now();
+    if (count > 0) passed_ = pass_by(server_, live_, {stamp_of(now), true}, found_.aside, limits_).sql;
     const auto meanwhile = count > 1 ? to_comment({found_.stamp, comment_, found_.stamp, true}) : comment_;
     std::string said;
-    if (!found_.aside.empty()) said = exists ? swap(meanwhile, result) : bring_back(meanwhile, result);
+    if (!found_.aside.empty()) said = exists ? swap(meanwhile, now, result) : bring_back(meanwhile, result);
     else if (count > 1 && exists) note(meanwhile);
     if (found_.redis) {
       part("Redis", [&] { undo_redis(*subject_.redis, found_.stamp, limits_); });
@@ -78,18 +108,19 @@ class Undoing {
       part(place->name, [&] { undo_files(*place, found_.stamp, limits_); });
       result.kept.push_back(place->name);
     }
+    if (found_.aside.empty() && !passed_.empty()) server_.run(passed_, limits_);
     if (half_restored(server_, live_, limits_)) note(comment_);
     if (!said.empty()) return said;
     return result.kept.empty() ? std::string{"was done already"} : fmt::format("{} as before", fmt::join(result.kept, ", "));
   }
 
  private:
-  std::string swap(const std::string& meanwhile, Restored& result) {
+  std::string swap(const std::string& meanwhile, WallTime now, Restored& result) {
     // Its name must not look like something that can be swapped in once more.
-    result.aside = side_name(live_, database_undone, clock_.now());
+    result.aside = side_name(live_, database_undone, now);
     for (const auto& slot : slots(server_, live_, limits_)) result.notes.push_back(slot.told_after(live_, result.aside));
-    mark(server_, found_.aside, {live_, false, false, comment_}, limits_);
-    swap_databases(server_, {live_, found_.aside, result.aside, meanwhile, false}, limits_);
+    mark(server_, found_.aside, {live_, false, false, whole_comment_of(server_, found_.aside, limits_)}, limits_);
+    swap_databases(server_, {live_, found_.aside, result.aside, meanwhile, false, passed_}, limits_);
     database_is_back(result);
     return fmt::format("\"{}\" is live again, what was live is \"{}\"", found_.aside, result.aside);
   }
@@ -98,8 +129,8 @@ class Undoing {
   std::string bring_back(const std::string& meanwhile, Restored& result) {
     end_sessions(server_, found_.aside, limits_);
     const auto name = io::postgres::quote_identifier(live_);
-    server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2}; COMMIT", io::postgres::quote_identifier(found_.aside), name,
-                            meanwhile.empty() ? "NULL" : io::postgres::quote_literal(meanwhile)), limits_);
+    server_.run(fmt::format("BEGIN; ALTER DATABASE {0} RENAME TO {1}; COMMENT ON DATABASE {1} IS {2};{3} COMMIT", io::postgres::quote_identifier(found_.aside), name,
+                            meanwhile.empty() ? "NULL" : io::postgres::quote_literal(meanwhile), passed_), limits_);
     database_is_back(result);
     return fmt::format("\"{}\" is live again, there was none", found_.aside);
   }
@@ -144,7 +175,7 @@ class Undoing {
   const Undoable& found_;
   const Clock& clock_;
   const Limits& limits_;
-  std::string live_, comment_;
+  std::string live_, comment_, passed_;
   std::vector<std::string> done_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "lib/backup/half_restored.hpp"
+#include "lib/backup/passed.hpp"
 #include "lib/backup/rescue.hpp"
 #include "lib/backup/session.hpp"
 #include "lib/base/failure.hpp"
@@ -167,11 +168,16 @@ void drop_database(Connection& server, const std::string& name, const Limits& li
 }
 
 std::string comment_of(Connection& server, const std::string& database, const Limits& limits) {
-  const auto row = server.query("SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = $1",
-                                {database}, limits);
-  auto comment = row.empty() ? std::string{} : std::string{row.text(0, 0)};
+  auto comment = whole_comment_of(server, database, limits);
   const auto half = parse_half_restored(comment);
-  return half ? half->comment : comment;
+  if (half) return half->comment;
+  const auto passed = parse_passed(comment);
+  return passed ? passed->comment : comment;
+}
+
+std::string whole_comment_of(Connection& server, const std::string& database, const Limits& limits) {
+  const auto row = server.query("SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = $1", {database}, limits);
+  return row.empty() ? std::string{} : std::string{row.text(0, 0)};
 }
 
 namespace {
@@ -209,7 +215,7 @@ void swap_databases(Connection& server, const Swap& swap, const Limits& limits) 
                          " ALTER DATABASE {0} ALLOW_CONNECTIONS true; COMMENT ON DATABASE {0} IS {3};",
                          live, aside, quote_identifier(swap.fresh), swap.comment.empty() ? std::string{"NULL"} : quote_literal(swap.comment));
   if (swap.reset_read_only) sql += fmt::format(" ALTER DATABASE {} RESET {};", aside, read_only_setting);
-  sql += " COMMIT";
+  sql += swap.also + " COMMIT";
   try {
     allow_connections(server, swap.live, false, limits);
     Backoff backoff{Milliseconds{20}, Milliseconds{500}};

@@ -36,8 +36,9 @@ bool database_exists(io::postgres::Connection& server, const std::string& name, 
 bool tablespace_usable(io::postgres::Connection& server, const std::string& name, const Limits& limits);
 // One that is ours: its subscriptions, which PostgreSQL would not let go, are removed first; their slots at the publisher stay.
 void drop_database(io::postgres::Connection& server, const std::string& name, const Limits& limits);
-// Its own, without a note of half_restored.hpp.
+// Its own, without a note of half_restored.hpp or passed.hpp.
 std::string comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
+std::string whole_comment_of(io::postgres::Connection& server, const std::string& database, const Limits& limits);
 
 // Ends the sessions of `database` that our role may end; autovacuum's workers leave by themselves. Those that stay, in words:
 // "session 4711 of postgres".
@@ -71,6 +72,7 @@ struct Swap {
   std::string live, fresh, aside;
   std::string comment;       // of `fresh` from then on, instead of its mark
   bool reset_read_only{};    // of `live`
+  std::string also{};        // statements of the same transaction
 };
 void swap_databases(io::postgres::Connection& server, const Swap& swap, const Limits& limits);
 

@@ -101,7 +101,7 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   const auto started = clock.steady();
   report(reporter, Event::Kind::started, fmt::format("of {}", subject.database.describe()));
   const auto held = lock(catalogue, limits);
-  catalogue.remove_stale(clock.now(), limits);
+  auto stays = catalogue.remove_stale(clock.now(), limits);
   // Whoever died before its marker was in place has no name there yet. Under the lock nobody else is at that.
   catalogue.store().sweep(catalogue.folder(), limits);
 
@@ -175,17 +175,24 @@ Taken take(Catalogue& catalogue, const Subject& subject, const Options& options,
   manifest.finished = clock.now();
   limits.check("a backup");
   held->check();
-  catalogue.publish(manifest, keys.signing, limits);
+  const auto marker = catalogue.publish(manifest, keys.signing, limits);
   unpublished.published();
+  if (stays.empty()) stays = marker;
 
   Taken taken{std::move(manifest), {}, {}};
   try {
     if (options.prune) taken.pruned = prune(catalogue, *options.prune, clock.now(), false, limits, [&] { return taken.manifest.database; }).removed;
   } catch (Failure& failure) {
-    failure.add_context(fmt::format("backup {} is published and verified, but what the rules no longer keep could not be removed", taken.manifest.label));
-    failure.with_hint(fmt::format("once that is mended: codops backup prune {}{}", subject.environment, catalogue.reached_by()));
-    throw;
+    // A key that may only add is one way to keep backups from whoever has it.
+    if (failure.code() == Exit::config) {
+      stays = failure.message() + (failure.hint().empty() ? "" : " (" + failure.hint() + ")");
+    } else {
+      failure.add_context(fmt::format("backup {} is published and verified, but what the rules no longer keep could not be removed", taken.manifest.label));
+      failure.with_hint(fmt::format("once that is mended: codops backup prune {}{}", subject.environment, catalogue.reached_by()));
+      throw;
+    }
   }
+  if (!stays.empty()) reporter.warn(fmt::format("backup {} is published and verified; what is of no more use in the store stays there: {}", taken.manifest.label, stays));
   taken.took = std::chrono::duration_cast<Milliseconds>(clock.steady() - started);
   report(reporter, Event::Kind::done,
          fmt::format("{} · {} · {}", taken.manifest.label, format_bytes(taken.manifest.size()), taken.manifest.contents()),

@@ -178,7 +178,8 @@ void S3Store::remove(const std::string& name, const Limits& limits) {
     if (const auto until = retained_until(name, limits)) {
       throw Failure{Exit::locked, fmt::format("\"{}\" is locked in {} until {}", name, client_->describe(), to_rfc3339(*until)), "from then on it can be removed"};
     }
-    throw;
+    throw Failure{Exit::config, fmt::format("\"{}\" may not be removed: {}", name, failure.message()),
+                  failure.hint() == denied_hint ? "the key of backup.s3 lacks s3:DeleteObject; where it is meant to, the bucket's own lifecycle rules remove what is old" : failure.hint()};
   }
 }
 
@@ -196,7 +197,12 @@ void S3Store::sweep(const std::string& folder, const Limits& limits) {
     const auto response = client_->send({"GET", {}, query, {}, {}}, limits);
     if (!response.ok()) return;
     for (const auto upload : xml_elements(response.body, "Upload")) {
-      client_->send({"DELETE", xml_text(upload, "Key"), {{"uploadId", xml_text(upload, "UploadId")}}, {}, {}}, limits);
+      try {
+        client_->send({"DELETE", xml_text(upload, "Key"), {{"uploadId", xml_text(upload, "UploadId")}}, {}, {}}, limits);
+      } catch (const Failure& failure) {
+        if (failure.code() != Exit::config) throw;
+        return;  // a key that may not: nothing is listed that has no manifest
+      }
     }
     const auto key = xml_text(response.body, "NextKeyMarker"), id = xml_text(response.body, "NextUploadIdMarker");
     const bool same = query["key-marker"] == key && query["upload-id-marker"] == id;

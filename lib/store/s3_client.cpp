@@ -32,7 +32,7 @@ Failure refusal(const std::string& why, const std::string& code, const io::HttpR
             "set the clock: timedatectl"};
   }
   const bool denied = response.status == 403 || response.status == 401 || code == "ExpiredToken";
-  return {denied ? Exit::config : Exit::failed, why, denied ? "look at the credentials of backup.s3, and their rights" : ""};
+  return {denied ? Exit::config : Exit::failed, why, denied ? std::string{denied_hint} : ""};
 }
 
 }  // namespace

@@ -13,6 +13,9 @@
 
 namespace codops::store {
 
+// What goes with a refusal of the key.
+inline constexpr std::string_view denied_hint = "look at the credentials of backup.s3, and their rights";
+
 struct S3Call {
   std::string method{"GET"};
   std::string key;  // below the prefix; empty: the bucket itself

@@ -31,7 +31,7 @@ class ObjectLock final : public StoreLock {
       const auto limits = Limits{}.within(Milliseconds{15'000});
       // Somebody may have taken it over.
       if (const auto there = client_->send({"GET", key_, {}, {}, {}}, limits); there.ok() && parse_lock_text(there.body).token == text_.token) {
-        client_->send({"DELETE", key_, {}, {}, {}}, limits);
+        give_back(there.header("etag"), limits);
       }
     } catch (const std::exception&) {
       // It is taken over once its process is gone.
@@ -48,6 +48,16 @@ class ObjectLock final : public StoreLock {
   }
 
  private:
+  // A key that may not remove it leaves one that nobody holds.
+  void give_back(const std::string& tag, const Limits& limits) {
+    try {
+      client_->send({"DELETE", key_, {}, {}, {}}, limits);
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::config) throw;
+      client_->send({"PUT", key_, {}, {{"if-match", tag}}, "{}\n"}, limits);
+    }
+  }
+
   void run() {
     const Limits stopped{Deadline::never(), stop_.token()};
     try {

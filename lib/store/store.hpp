@@ -64,7 +64,7 @@ class Store {
   virtual std::optional<Object> find(const std::string& name, const Limits& limits) = 0;
   // Every object below `folder` ("" for all), sorted by name.
   virtual std::vector<Object> list(const std::string& folder, const Limits& limits) = 0;
-  // Absent is fine. Failure{locked}: the store's retention holds it.
+  // Absent is fine. Failure{locked}: the store's retention holds it; {config}: the key may not remove anything.
   virtual void remove(const std::string& name, const Limits& limits) = 0;
   // Until when the store's retention holds it; nullopt: it does not.
   virtual std::optional<WallTime> retained_until(const std::string& name, const Limits& limits) = 0;

@@ -245,6 +245,86 @@ TEST_CASE("restore: an undo that is asked for once more does not go further back
   CHECK(state() == "2");
 }
 
+TEST_CASE("restore: an undo is of the last restore, or of none: what it put aside, or its undo, may have been dropped") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT 1 AS i"};
+  Restoring it{shop};
+  ask(shop.target("postgres"), "COMMENT ON DATABASE " + shop.name + " IS 'theirs'");
+  const auto comment = [&] { return answer(shop.target("postgres"), "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '" + shop.name + "'"); };
+  const auto state = [&] { return answer(shop.target(), "SELECT sum(i)::text FROM t"); };
+  it.take(shop.target());
+  ask(shop.target(), "UPDATE t SET i = 2");
+  const auto first = backup::stamp_in(it.restore().aside);
+  ask(shop.target(), "UPDATE t SET i = 3");
+  const auto refused = [&](const std::string& why) {
+    for (int i = 0; i < 2; ++i) {
+      const auto failure = failure_of([&] { it.undo(); });
+      CAPTURE(failure.message());
+      CHECK(failure.code() == Exit::usage);
+      CHECK(says(failure.message(), why));
+      CHECK(says(failure.hint(), "codops restore test " + first + " --undo"));
+    }
+  };
+  SUBCASE("what it put aside") {
+    const auto second = it.restore().aside;
+    ask(shop.target(), "UPDATE t SET i = 4");
+    ask(shop.target("postgres"), "DROP DATABASE " + second);
+    refused("that of " + backup::stamp_text(backup::stamp_in(second)) + ", replaced is gone");
+    CHECK(state() == "4");
+  }
+  SUBCASE("what its undo put aside") {
+    it.restore();
+    const auto undone = it.undo();
+    CHECK(state() == "3");
+    ask(shop.target("postgres"), "DROP DATABASE " + undone.aside);
+    refused("is undone already, since");
+    CHECK(state() == "3");
+  }
+  SUBCASE("one that did not come to its end is none") {
+    CHECK(failure_of([&] { it.restore({}, {{}, {}, [](const io::postgres::Target&, const Limits&) -> std::string { throw Failure{Exit::data, "no"}; }, {}}); }).code() == Exit::data);
+    it.undo();
+    CHECK(state() == "2");
+    CHECK(comment() == "theirs");
+    return;
+  }
+  CHECK(comment() == "theirs");
+  it.undo(first);
+  CHECK(state() == "2");
+  CHECK(comment() == "theirs");
+}
+
+TEST_CASE("restore: what a client writes past read_only is told before the swap and after it") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT 1 AS i; CREATE TABLE u AS SELECT 1 AS i"};
+  Restoring it{shop};
+  it.take(shop.target());
+  backup::RestoreRequest request;
+  request.read_only = true;
+  std::string sql;
+  const auto meanwhile = [&](const io::postgres::Target&, const Limits&) -> std::string {
+    ask(shop.target(), sql);
+    // Its session has ended; what it counted is there in a moment.
+    std::this_thread::sleep_for(Milliseconds{500});
+    return {};
+  };
+  // What was written before is in no way of read_only's.
+  auto client = io::postgres::Connection::open(shop.target(), a_minute());
+  client.run("INSERT INTO t SELECT generate_series(1, 100)", a_minute());
+  sql = "SELECT count(*) FROM t";
+  const auto quiet = it.restore(request, {{}, {}, meanwhile, {}});
+  CHECK(quiet.notes.empty());
+  CHECK_FALSE(says(it.told.warnings, "writes to it"));
+  sql = "BEGIN READ WRITE; INSERT INTO t SELECT generate_series(1, 46); UPDATE u SET i = 2; COMMIT";
+  const auto restored = it.restore(request, {{}, {}, meanwhile, {}});
+  CAPTURE(it.told.warnings);
+  CHECK(says(it.told.warnings, "somebody writes to it all the same: 46 rows of public.t, 1 of public.u; that will only be in \"" + restored.aside + "\""));
+  REQUIRE(restored.notes.size() == 1);
+  CHECK(says(restored.notes.front(), "wrote 46 rows of public.t, 1 of public.u: that is only in \"" + restored.aside + "\""));
+  CHECK(answer(shop.target(restored.aside), "SELECT count(*)::text FROM t") == "47");
+}
+
 TEST_CASE("restore: tables that can't lie side by side, and types that are gone, are told") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;

@@ -311,3 +311,50 @@ TEST_CASE("backup to S3: the store dies at any call, and what is listed afterwar
   take();
   CHECK(server.open_uploads() == 0);
 }
+
+TEST_CASE("s3: with a key that may add and not remove, one backup after the other is taken, and what stays is told") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Shop shop{*server, "CREATE TABLE t AS SELECT generate_series(1, 100) i"};
+  struct Telling final : Reporter {
+    void report(const Event& event) override {
+      if (event.kind == Event::Kind::warning) warnings += event.text + "\n";
+    }
+    std::string warnings;
+  } told;
+  const auto says = [&](const std::string& part) { return told.warnings.find(part) != std::string::npos; };
+  FaultyS3 s3;
+  SystemClock clock;
+  backup::Keyring keys;
+  store::S3Store store{s3.settings(2), clock};
+  backup::Catalogue catalogue{store, "shop/test"};
+  backup::Options options;
+  options.prune = backup::Policy{};
+  options.prune->days = 0;
+  options.prune->count = 1;
+  options.prune->keep_min = 1;
+  s3.fault([](const FaultyS3::Call& call) { return call.method == "DELETE" ? Fault::denied : Fault::none; });
+  for (std::size_t i = 1; i <= 3; ++i) {
+    told.warnings.clear();
+    const auto taken = backup::take(catalogue, {"test", shop.target(), {}}, options, keys, clock, told, a_minute());
+    CAPTURE(told.warnings);
+    CHECK(says("backup " + taken.manifest.label + " is published and verified; what is of no more use in the store stays there: "));
+    CHECK(says("may not be removed: "));
+    CHECK(says("lacks s3:DeleteObject"));
+    CHECK(catalogue.list(patience()).size() == i);
+    CHECK(catalogue.find("latest", patience()).manifest.label == taken.manifest.label);
+    CHECK(catalogue.unfinished(clock.now(), patience()).empty());
+  }
+  // Nobody holds the lock, whichever machine comes next.
+  s3.fault([](const FaultyS3::Call& call) { return call.method == "DELETE" ? Fault::denied : Fault::none; });
+  CHECK(store.try_lock("shop/test/lock", patience()));
+  CHECK(s3.calls().back().method == "PUT");
+  try {
+    backup::prune(catalogue, *options.prune, clock.now(), false, patience());
+    FAIL("pruned");
+  } catch (const Failure& failure) {
+    CHECK(failure.code() == Exit::config);
+    CHECK(failure.message().find("manifest.json\" may not be removed: ") != std::string::npos);
+    CHECK(failure.hint().find("s3:DeleteObject") != std::string::npos);
+  }
+}
