@@ -157,7 +157,7 @@ Result ended(const ops::DeployResult& result, const std::string& environment) {
     throw Failure{run.exit, fmt::format("{} runs {} (release {}), which stays; {}", environment, run.plan.version, run.plan.release, fmt::join(run.failed_hooks, "; ")),
                   "what was cut off is not run again by itself"};
   }
-  return {Exit::ok, success_text(result, environment), json};
+  return {Exit::ok, success_text(result, environment), json, true};
 }
 
 }  // namespace codops::commands
