@@ -8,7 +8,7 @@ namespace {
 
 std::string short_id(const release::ServiceRecord& service) {
   const auto& id = service.digest.empty() ? service.image_id : service.digest;
-  if (id.empty()) return "not pulled yet";
+  if (id.empty()) return "not on the engine yet";
   const auto colon = id.find(':');
   return id.substr(0, colon == std::string::npos ? 0 : colon + 1) + id.substr(colon == std::string::npos ? 0 : colon + 1, 12) + "…";
 }
