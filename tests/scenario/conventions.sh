@@ -113,4 +113,17 @@ sed -i "s#^    image: .*#    image: $place/app:\${VERSION}#; /pull_policy/d" doc
 try deploy test v2.0.0
 expect "a registry that wants a login: how to" "$rc $(said "docker login $place")" "1 1"
 expect "all the while it runs" "$(running | wc -l)" 1
+
+# ---- a port that goes from one service to another
+cp good.yml docker-compose.yml
+rm docker-compose.override.yml
+sed -i '/stop_grace_period/a\    ports: ["127.0.0.1:18611:8080"]' docker-compose.yml
+try deploy test v1.1.0 --allow-downtime
+expect "a service that publishes a port" "$rc" 0
+sed -i 's/^  app:/  other:/' docker-compose.yml
+try deploy test v1.1.0 --allow-downtime
+expect "its successor under another name: refused, with the holder and the way" "$rc $(said "port 18611, which service \"other\" publishes, is held by $P-app-r") $(running | wc -l)" "1 1 1"
+docker stop "$(docker ps "${mine[@]}" --format '{{.Names}}')" >/dev/null
+try deploy test v1.1.0 --allow-downtime
+expect "which is one" "$rc $(docker ps "${mine[@]}" --filter label=com.docker.compose.service=other -q | wc -l)" "0 1"
 finish
