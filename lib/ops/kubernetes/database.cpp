@@ -34,7 +34,7 @@ std::optional<std::string> value_of(const Json& object, const char* kind, const 
 class Variables {
  public:
   Variables(const std::vector<kube::Object>& objects, std::string namespace_, const Json& container, const ReadLive& live)
-      : objects_{objects}, namespace__{std::move(namespace_)}, env_{container.value("env", Json::array())}, env_from_{container.value("envFrom", Json::array())}, live_{live} {}
+      : objects_{objects}, namespace__{std::move(namespace_)}, env_(container.value("env", Json::array())), env_from_(container.value("envFrom", Json::array())), live_{live} {}  // braces around the JSON would make an array of it
 
   std::optional<std::string> operator()(const std::string& variable) const { return before(variable, env_.size()); }
 
