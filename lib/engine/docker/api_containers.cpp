@@ -102,7 +102,8 @@ void Api::set_restart_policy(const std::string& container, const std::string& po
       client_.call(call, limits);
       return;
     } catch (const ApiError& error) {
-      if (error.message().find("cannot update a stopped container") == std::string::npos || !pause.wait(within)) throw;
+      // "… cannot update a stopped container", "… container not running"
+      if (error.message().find("Cannot update container") == std::string::npos || !pause.wait(within)) throw;
     }
   }
 }
