@@ -67,7 +67,7 @@ struct TlsCheck {
 struct PostgresCheck {
   io::postgres::Target target;
   io::Via via;
-  std::optional<Milliseconds> warn_lag, fail_lag;       // of a replica behind its primary, or of the slowest replica
+  std::optional<Milliseconds> warn_lag, fail_lag;       // of a replica behind its primary, or of the slowest replica; what can't be seen is unknown
   std::optional<int> warn_connections, fail_connections;  // percent of max_connections
 };
 

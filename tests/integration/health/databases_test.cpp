@@ -111,6 +111,72 @@ TEST_CASE("PostgreSQL: a wrong password, a missing database, too many connection
   CHECK(outcome.metrics.size() == 2);
 }
 
+TEST_CASE("PostgreSQL: an ordinary role counts everybody's connections") {
+  const auto server = PostgresServer::start({false, {"max_connections=20"}});
+  if (!server) return;
+  const auto limits = Limits{}.within(30s);
+  io::postgres::Connection::open(server->local(), limits).run("CREATE ROLE app LOGIN PASSWORD 'c4nary'", limits);
+  std::vector<io::postgres::Connection> others;
+  for (int i = 0; i < 11; ++i) others.push_back(io::postgres::Connection::open(server->local(), limits));
+  auto target = server->tcp();
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    target.user = user;
+    target.password = Secret{user == std::string_view{"app"} ? "c4nary" : PostgresServer::password};
+    auto check = postgres(target);
+    std::get<PostgresCheck>(check.what).fail_connections = 50;
+    const auto outcome = run_one(check);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message.find(" of 20 connections are used") != std::string::npos);
+  }
+}
+
+TEST_CASE("PostgreSQL: lag of a primary and its replica, as a superuser and an ordinary role see it, and once the primary is gone") {
+  const auto primary = PostgresServer::start();
+  if (!primary) return;
+  const auto limits = Limits{}.within(60s);
+  io::postgres::Connection::open(primary->local(), limits).run("CREATE ROLE app LOGIN", limits);
+  const auto seen_by = [](const PostgresServer& server, const char* user) {
+    auto target = server.local();
+    target.user = user;
+    auto check = postgres(target);
+    std::get<PostgresCheck>(check.what).fail_lag = 30s;
+    return run_one(check);
+  };
+  for (const auto* user : {"app", "postgres"}) {
+    const auto outcome = seen_by(*primary, user);
+    CHECK(outcome.status == Status::unknown);
+    CHECK(outcome.message == "no replica is connected: there is no lag to measure");
+  }
+  const auto replica = primary->standby();
+  if (!replica) return;
+  // It accepts connections before it streams.
+  for (int i = 0; i < 100 && seen_by(*replica, "postgres").status != Status::ok; ++i) Limits{}.within(100ms).wait(-1, 0);
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    const auto outcome = seen_by(*replica, user);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::ok);
+    CHECK(outcome.metrics.back().label == "lag");
+  }
+  CHECK(seen_by(*primary, "postgres").status == Status::ok);
+  const auto hidden = seen_by(*primary, "app");
+  CHECK(hidden.status == Status::unknown);
+  CHECK(hidden.hint.find("GRANT pg_monitor") == 0);
+  primary->stop();
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    auto outcome = seen_by(*replica, user);
+    for (int i = 0; i < 100 && outcome.status == Status::ok; ++i) {
+      Limits{}.within(100ms).wait(-1, 0);
+      outcome = seen_by(*replica, user);
+    }
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message.find("the replica has lost its primary") == 0);
+  }
+}
+
 TEST_CASE("PostgreSQL through a Unix socket of any name") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
