@@ -75,6 +75,7 @@ struct RedisCheck {
   io::RedisTarget target;
   std::string expect_role;                           // "master", "slave"; empty: any
   std::optional<int> warn_memory, fail_memory;       // percent of maxmemory
+  bool measured{true};                               // a limit that can't be looked at is unknown; else it is let go
 };
 
 // What an answer amounts to.

@@ -99,8 +99,9 @@ Convention conventional_checks(const ConventionFacts& facts) {
   if (!facts.redis_url.empty()) {
     RedisCheck what{io::parse_redis_url(facts.redis_url), "", 80, 95};
     if (!facts.redis_via.host.empty() || !facts.redis_via.unix_socket.empty()) what.target.tcp.via = facts.redis_via;
-    // Without a limit there is nothing to be near of.
+    // Without a limit there is nothing to be near of, and nobody has asked that it be looked at.
     what.warn_memory.reset();
+    what.measured = false;
     Check check;
     check.name = free_name(out, "redis", "redis PING");
     check.what = std::move(what);

@@ -69,6 +69,11 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
   if (!facts.replica_link_up) {
     return found(Status::fail, io::Stage::body, "the replica has lost its primary", "check the primary: INFO replication");
   }
+  const bool limited = check.measured && (check.warn_memory || check.fail_memory);
+  if (limited && !facts.used_memory) {
+    return found(Status::unknown, io::Stage::body, "its memory can't be looked at: " + (facts.info_error.empty() ? "INFO tells none" : facts.info_error),
+                 fmt::format("let the user ask for it: ACL SETUSER {} +info", check.target.user.empty() ? "default" : check.target.user));
+  }
   Finding out;
   if (facts.write_errors) {
     out = found(Status::warn, io::Stage::body, "the last snapshot failed: Redis may refuse writes", "check its disk: INFO persistence");
@@ -86,8 +91,9 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
     out = worse(std::move(out), std::move(memory));
   } else if (facts.used_memory) {
     out.metrics.push_back({"memory", static_cast<double>(*facts.used_memory), "B", std::nullopt, std::nullopt, 0, std::nullopt});
-    if (check.warn_memory) {
-      out = worse(std::move(out), found(Status::warn, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
+    if (check.warn_memory || limited) {
+      const auto status = limited && check.fail_memory ? Status::unknown : Status::warn;
+      out = worse(std::move(out), found(status, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
     }
   }
   return out;

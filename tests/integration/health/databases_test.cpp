@@ -236,6 +236,38 @@ TEST_CASE("Redis: no password, a wrong one, and something that is no Redis") {
   CHECK(run_one(redis("127.0.0.1:" + std::to_string(other.port()))).message.find("does not speak Redis") != std::string::npos);
 }
 
+TEST_CASE("Redis: a user that may not ask, a limit that can't be measured, no room for another client") {
+  const auto server = RedisServer::start({"--maxmemory", "100mb"});
+  if (!server) return;
+  const auto at = "@127.0.0.1:" + std::to_string(server->port);
+  const auto url = "redis://:c4nary" + at;
+  io::RedisConnection admin{io::parse_redis_url(url), Limits{}.within(10s)};
+  admin.command({"ACL", "SETUSER", "mon", "on", ">m0n", "+ping"}, Limits{}.within(10s));
+  admin.command({"ACL", "SETUSER", "mute", "on", ">mut3", "+info"}, Limits{}.within(10s));
+  auto outcome = run_one(redis("redis://mon:m0n" + at));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  auto limited = redis("redis://mon:m0n" + at);
+  std::get<RedisCheck>(limited.what).fail_memory = 95;
+  outcome = run_one(limited);
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let the user ask for it: ACL SETUSER mon +info");
+  outcome = run_one(redis("redis://mute:mut3" + at));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let it in the server's ACL: ACL SETUSER mute +ping");
+  outcome = run_one(redis("redis://mon:m0n" + at + "/1"));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let it in the server's ACL: ACL SETUSER mon +select");
+
+  admin.command({"CONFIG", "SET", "maxclients", "1"}, Limits{}.within(10s));
+  for (const auto& to : {url, "redis://127.0.0.1:" + std::to_string(server->port)}) {
+    outcome = run_one(redis(to));
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message == "Redis takes no more clients: ERR max number of clients reached");
+    CHECK(outcome.hint == "look for idle ones in CLIENT LIST, or raise maxclients");
+  }
+}
+
 TEST_CASE("Redis that quotes the login in its error shows no password, not even the first half of a long one") {
   const auto server = RedisServer::start({"--requirepass", "", "--rename-command", "AUTH", ""}, "");
   if (!server) return;

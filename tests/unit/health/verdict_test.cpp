@@ -169,6 +169,29 @@ TEST_CASE("Redis: role, memory, a replica without its primary") {
   CHECK(judge_redis(check, facts).status == Status::unknown);
 }
 
+TEST_CASE("Redis: a limit that can't be measured is not kept") {
+  RedisCheck check;
+  io::RedisFacts facts;
+  facts.info_error = "NOPERM this user has no permissions to run the 'info' command";
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  check.fail_memory = 95;
+  check.target.user = "mon";
+  auto finding = judge_redis(check, facts);
+  CHECK(finding.status == Status::unknown);
+  CHECK(finding.message.find("NOPERM") != std::string::npos);
+  CHECK(finding.hint == "let the user ask for it: ACL SETUSER mon +info");
+  check.measured = false;  // by convention
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  facts = io::read_redis_info("role:master\r\nused_memory:90\r\nmaxmemory:0\r\n");
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  check.measured = true;
+  CHECK(judge_redis(check, facts).message == "Redis has no memory limit");
+  CHECK(judge_redis(check, facts).status == Status::unknown);
+  check.fail_memory.reset();
+  check.warn_memory = 80;
+  CHECK(judge_redis(check, facts).status == Status::warn);
+}
+
 TEST_CASE("Redis URLs") {
   const auto target = io::parse_redis_url("rediss://app:p%40ss@cache.test:6390/2");
   CHECK(target.tls);
