@@ -421,7 +421,7 @@ TEST_CASE("PostgreSQL: what is wrong here is no word about the server") {
     peer.wait_for_hangup(2000);
   }};
   const auto at = fmt::format("postgresql://a:b@127.0.0.1:{}/x", server.port());
-  for (const auto* query : {"?sslmode=nonsense", "?service=missing", "?target_session_attrs=best", "?sslmode=verify-full&sslrootcert=/nonexistent", "?sslmode=verify-ca&sslrootcert=/nonexistent"}) {
+  for (const auto* query : {"?sslmode=nonsense", "?service=missing", "?target_session_attrs=best", "?connect_timeout=abc", "?keepalives=abc", "?tcp_user_timeout=10s", "?keepalives_idle=1.5", "?sslmode=verify-full&sslrootcert=/nonexistent", "?sslmode=verify-ca&sslrootcert=/nonexistent"}) {
     CAPTURE(query);
     const auto outcome = run_one(postgres(io::postgres::parse_target(at + query)));
     CAPTURE(outcome.message);
