@@ -84,6 +84,8 @@ void refuse_meaningless(const HealthCheck& described, std::string_view text, con
   if ((kind == "postgres" || kind == "redis") && limit.bytes) no(kind == "redis" ? "write 80% (of its memory) or 500ms" : "write 80% (of its connections) or 30s (its replicas' lag)");
   if ((kind == "tcp" || kind == "redis" || kind == "command") && limit.time && !is_latency(limit)) no("write how long its answer may take: 500ms");
   if ((kind == "url" || kind == "tls") && !limit.time) no("write 500ms (its answer) or 14d (what its certificate has left)");
+  // Where it leads may well have one.
+  if (kind == "url" && limit.time && !is_latency(limit) && described.target.starts_with("http://") && !described.follow_redirects) no("http:// has no certificate; write how long its answer may take: 500ms");
   if ((kind == "tcp" || kind == "command") && !limit.time) no("write how long its answer may take: 500ms");
   if (kind == "backup_age" && !limit.time) no("write how old it may be: 26h");
 }

@@ -292,7 +292,17 @@ expect 64 health-check --watch --wait --url "$url/health"
 pass "--watch without a terminal: one document a round, never more than ten a second"
 
 expect 64 health-check --tcp "127.0.0.1:$port" --status 200
-pass "options that would be ignored are refused"
+for wrong in "--retries -1" "--successes 0" "--parallel 0" "--retries 1001"; do
+  # shellcheck disable=SC2086
+  expect 64 health-check --tcp "127.0.0.1:$port" $wrong
+  grep -q -- "${wrong% *} is between" err || fail "no word of what may be: $wrong"
+done
+for wrong in "retries: -1" "success_threshold: 0" "failure_threshold: 0" "warn: 80%" "warn: 70" "critical: 14d"; do
+  mkdir -p numbers
+  printf 'project: numbers\nenvironments: {production: {}}\nhealth: {checks: {site: {tcp: "127.0.0.1:%s", %s}}}\n' "$port" "$wrong" >numbers/codops.yaml
+  expect 78 health-check -C numbers production
+done
+pass "options and numbers that would be ignored are refused"
 
 # Bytes that are no UTF-8, from a server: every format must stay readable for its parser.
 cat >rude.py <<'PY'

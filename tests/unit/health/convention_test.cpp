@@ -151,6 +151,7 @@ TEST_CASE("limits of a check's answer: for every kind that has one, and none tha
   for (const auto* limit : {"80%", "2GB", "7d"}) refused("command", "", limit);
   for (const auto* limit : {"80%", "2GB"}) refused("url", "https://h/", limit);
   for (const auto* limit : {"80%", "500ms"}) refused("container", "x", limit);
+  refused("url", "http://h/", "14d");
   refused("redis", "redis://h", "2GB");
   refused("backup_age", "26h", "80%");
 }
