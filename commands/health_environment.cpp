@@ -1,6 +1,7 @@
 #include "commands/health_environment.hpp"
 
 #include <charconv>
+#include <filesystem>
 
 #include "commands/backup_place.hpp"
 #include "commands/database.hpp"
@@ -119,10 +120,25 @@ bool runs_once(const compose::Project& project, const std::string& name) {
   });
 }
 
+// What one check lacks (an engine's address, a store's credentials) is told when it is asked, and stops no other.
+template <typename Ask>
+Ask or_why(const std::function<Ask()>& make) {
+  try {
+    return make();
+  } catch (const Failure& failure) {
+    return [failure](const Limits&) -> std::invoke_result_t<Ask, const Limits&> { throw failure; };
+  }
+}
+
 // How old the newest backup is that was verified and is sound. Asked for in a thread, so it has its own view of the store.
 health::BackupAge backup_age_of(Services& services, const std::string& environment) {
   const auto place = std::make_shared<BackupPlace>(services, environment, std::nullopt);
   return [place, &clock = services.clock()](const Limits& limits) -> std::optional<Milliseconds> {
+    const auto& store = place->environment().backup.store;
+    std::error_code ignored;
+    if (store.starts_with('/') && std::filesystem::status(store, ignored).type() == std::filesystem::file_type::not_found) {
+      throw Failure{Exit::unknown, "the backups' folder \"" + store + "\" is not there", "mount it; the first one makes it: codops backup " + place->environment().name};
+    }
     std::vector<backup::Broken> broken;
     std::optional<WallTime> newest;
     for (const auto& entry : place->catalogue().list(limits, &broken)) {
@@ -140,6 +156,24 @@ std::string url_in_pieces(Services& services, const settings::Environment& envir
   }
   auto pieces = pieces_in_files(services, environment, store, &project, false);
   return pieces ? std::move(pieces->url) : std::string{};
+}
+
+// What can't be read leads nowhere; its check says why.
+void reach_both(health::ConventionFacts& facts, const health::Wiring& wiring) {
+  if (!wiring.reach) return;
+  try {
+    const bool ours = !facts.database_url.empty() && !health::is_of_another_database(facts.database_url);
+    if (const auto target = ours ? health::postgres_target(facts.database_url, facts.database_name) : std::nullopt) {
+      wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
+    }
+  } catch (const Failure&) {
+  }
+  try {
+    if (facts.redis_url.empty()) return;
+    const auto target = io::parse_redis_url(facts.redis_url);
+    wiring.reach(target.tcp.host, target.tcp.port, facts.redis_via);
+  } catch (const Failure&) {
+  }
 }
 
 health::ConventionFacts facts_of(Services& services, const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
@@ -161,19 +195,13 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   facts.containers = wiring.containers;
   const auto& database = environment.database.url_variable;
   const auto& redis = environment.redis.url_variable;
-  facts.database_url = defined(database.empty() ? "DATABASE_URL" : database).value_or("");
+  const auto variable = database.empty() ? "DATABASE_URL" : database;
+  facts.database_url = defined(variable).value_or("");
+  if (!facts.database_url.empty()) facts.database_name = variable;
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
   if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
   if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
-  if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
-    if (const auto target = health::postgres_target(facts.database_url, database)) {
-      wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
-    }
-  }
-  if (!facts.redis_url.empty()) {
-    const auto target = io::parse_redis_url(facts.redis_url);
-    wiring.reach(target.tcp.host, target.tcp.port, facts.redis_via);
-  }
+  reach_both(facts, wiring);
   return facts;
 }
 
@@ -205,14 +233,15 @@ health::ListContainers containers_of_engine(Services& services, const settings::
 health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits) {
   const auto& listed = environment.health.checks;
   const bool wants_age = std::any_of(listed.begin(), listed.end(), [](const auto& check) { return check.kind == "backup_age"; });
-  if (environment.engine == settings::Engine::kubernetes) {
-    return checks_of_cluster(services, environment, wants_age ? backup_age_of(services, environment.name) : health::BackupAge{}, limits);
-  }
+  health::BackupAge backup_age;
+  if (wants_age) backup_age = or_why<health::BackupAge>([&] { return backup_age_of(services, environment.name); });
+  if (environment.engine == settings::Engine::kubernetes) return checks_of_cluster(services, environment, std::move(backup_age), limits);
   health::Wiring wiring;
+  wiring.backup_age = std::move(backup_age);
   compose::Project project;
   if (!environment.compose_files.empty()) {
     project = load_project(services, environment);
-    wiring.containers = containers_of_engine(services, &environment, project.name);
+    wiring.containers = or_why<health::ListContainers>([&] { return containers_of_engine(services, &environment, project.name); });
   }
   // Without a compose file the environment's own files are all there is. What codops' shell has by chance is no convention.
   const auto defined = [&](const std::string& name) {
@@ -224,13 +253,16 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     return value ? value : services.variable(name);
   };
   health::Convention out;
-  const auto endpoint = endpoint_of(services, &environment);
-  const auto address = address_of(endpoint);
-  const auto api = std::make_shared<docker::Api>(endpoint);
-  out.alive.push_back(api);
-  auto& alive = out.alive;
-  wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), alive};
-  if (wants_age) wiring.backup_age = backup_age_of(services, environment.name);
+  std::string address{"127.0.0.1"};
+  try {
+    const auto endpoint = endpoint_of(services, &environment);
+    address = address_of(endpoint);
+    const auto api = std::make_shared<docker::Api>(endpoint);
+    out.alive.push_back(api);
+    wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), out.alive};
+  } catch (const Failure&) {
+    // The containers say what is wrong with it.
+  }
   wiring.no_workload = "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;

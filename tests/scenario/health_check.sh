@@ -79,6 +79,38 @@ python3 -c 'import json; d = json.load(open("out")); assert [(c["name"], c["kind
 REDIS_URL=redis://127.0.0.1:1 expect 78 health-check -C plain staging
 pass "DATABASE_URL and REDIS_URL of the environment's file are found without a compose file, those of the shell are not"
 
+# What one check lacks, or can't read, is its own trouble: the others are asked, and one of them by name is all there is.
+mkdir lacking
+cat >lacking/docker-compose.prod.yml <<'YAML'
+services: {web: {image: "web:1"}}
+YAML
+cat >lacking/codops.yaml <<YAML
+project: lacking
+environments: {production: {}}
+backup: {store: "s3://backups/shop", s3: {endpoint: "http://127.0.0.1:1"}}
+health:
+  checks:
+    site: {url: "$url/health"}
+    bad: {redis: BAD_URL}
+    worse: {postgres: WORSE_URL}
+    unset: {redis: NOBODY_SET_IT}
+    web: {container: web}
+    backup: {backup_age: 26h}
+YAML
+printf 'BAD_URL=redis://:hunter2@h:port\nWORSE_URL=postgres://u:hun@ter2@127.0.0.1:1/d\n' >lacking/.env.production
+DOCKER_HOST=nonsense://x expect 3 health-check -C lacking production -o json
+python3 -c 'import json; d = json.load(open("out")); c = {x["name"]: x["status"] for x in d["checks"]}; assert c.pop("site") == "ok" and set(c.values()) == {"unknown"} and len(c) == 5, d' || fail "what one check lacks stops others"
+! grep -q ter2 out err || fail "a secret is shown"
+grep -q 'AWS_ACCESS_KEY_ID is not set' out || fail "no word of the credentials"
+DOCKER_HOST=nonsense://x expect 0 health-check -C lacking production site
+rm lacking/codops.yaml
+printf 'project: lacking\nenvironments: {production: {}}\n' >lacking/codops.yaml
+printf 'DATABASE_URL=postgres://u:hun@ter2@127.0.0.1:1/d\nREDIS_URL=redis://:hunter2@h:port\n' >lacking/.env.production
+DOCKER_HOST=nonsense://x expect 3 health-check -C lacking production --url "$url/health" -o json
+python3 -c 'import json; d = json.load(open("out")); assert sorted(x["status"] for x in d["checks"]) == ["ok"] + ["unknown"] * 3, d' || fail "by convention: what one check lacks stops others"
+! grep -q ter2 out err || fail "a secret is shown"
+pass "what one check lacks or can't read is unknown, and stops no other"
+
 # On a terminal, where OpenSSL and libpq would ask for the passphrase and nothing would end that.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -passout pass:hunter2 -keyout client.key -out client.pem -subj /CN=codops -days 2 2>/dev/null
 chmod 600 client.key
