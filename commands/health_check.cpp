@@ -80,7 +80,7 @@ class HealthCheck final : public Command {
     if (parallel_) options.parallel = static_cast<std::size_t>(*parallel_);
     options.strict = strict_;
     options.settle = [&found](Report report) { return keep_offered(std::move(report), found.alternatives); };
-    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates are not verified");
+    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates of --url, --tls and --redis are not verified");
     if (watch_) return watch(services, found, options, deadline);
 
     const auto report = once(services, found, options, deadline);
