@@ -205,29 +205,33 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   return facts;
 }
 
+std::vector<target::Container> all_containers(docker::Api& api, const Limits& limits) {
+  std::vector<target::Container> all;
+  for (auto& summary : api.containers({}, true, limits)) {
+    target::Container container;
+    container.id = summary.id;
+    container.name = summary.name;
+    container.image = summary.image;
+    container.state = summary.state;
+    container.health = summary.health;
+    container.completed = summary.status.starts_with("Exited (0)");
+    if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
+      container.service = label->second;
+    }
+    container.labels = std::move(summary.labels);
+    all.push_back(std::move(container));
+  }
+  return all;
+}
+
 }  // namespace
 
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
-  const auto api = std::make_shared<docker::Api>(endpoint_of(services, environment));
-  return [api, project = std::move(project)](const Limits& limits) {
-    if (!project.empty()) return docker::ProjectContainers{*api, project}.list({}, true, limits);
-    std::vector<target::Container> all;
-    for (auto& summary : api->containers({}, true, limits)) {
-      target::Container container;
-      container.id = summary.id;
-      container.name = summary.name;
-      container.image = summary.image;
-      container.state = summary.state;
-      container.health = summary.health;
-      container.completed = summary.status.starts_with("Exited (0)");
-      if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
-        container.service = label->second;
-      }
-      container.labels = std::move(summary.labels);
-      all.push_back(std::move(container));
-    }
-    return all;
-  };
+  return or_why<health::ListContainers>([&]() -> health::ListContainers {
+    return [api = std::make_shared<docker::Api>(endpoint_of(services, environment)), project = std::move(project)](const Limits& limits) {
+      return project.empty() ? all_containers(*api, limits) : docker::ProjectContainers{*api, project}.list({}, true, limits);
+    };
+  });
 }
 
 health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits) {
@@ -241,7 +245,7 @@ health::Convention checks_of(Services& services, const settings::Environment& en
   compose::Project project;
   if (!environment.compose_files.empty()) {
     project = load_project(services, environment);
-    wiring.containers = or_why<health::ListContainers>([&] { return containers_of_engine(services, &environment, project.name); });
+    wiring.containers = containers_of_engine(services, &environment, project.name);
   }
   // Without a compose file the environment's own files are all there is. What codops' shell has by chance is no convention.
   const auto defined = [&](const std::string& name) {

@@ -103,6 +103,8 @@ python3 -c 'import json; d = json.load(open("out")); c = {x["name"]: x["status"]
 ! grep -q ter2 out err || fail "a secret is shown"
 grep -q 'AWS_ACCESS_KEY_ID is not set' out || fail "no word of the credentials"
 DOCKER_HOST=nonsense://x expect 0 health-check -C lacking production site
+DOCKER_HOST=nonsense://x expect 3 health-check --container web --url "$url/health" -o json
+python3 -c 'import json; c = {x["kind"]: x["status"] for x in json.load(open("out"))["checks"]}; assert c == {"http": "ok", "container": "unknown"}, c' || fail "an engine that is none stops others"
 rm lacking/codops.yaml
 printf 'project: lacking\nenvironments: {production: {}}\n' >lacking/codops.yaml
 printf 'DATABASE_URL=postgres://u:hun@ter2@127.0.0.1:1/d\nREDIS_URL=redis://:hunter2@h:port\n' >lacking/.env.production
@@ -282,7 +284,7 @@ for wrong in "--ca site.pem" "--insecure" "--server-name x" "--cert site.pem" "-
   # shellcheck disable=SC2086
   expect 64 health-check --tcp "127.0.0.1:$port" $wrong
 done
-expect 2 health-check --config listed.yaml production
+expect 2 health-check --config listed.yaml production -o json
 grep -q 'in codops.yaml ca' out || fail "the hint names no key of codops.yaml"
 pass "--ca, --connect-to and their like: only for whom they can be meant"
 
