@@ -187,7 +187,7 @@ TEST_CASE("a URL of a variable that can't be read is its own check's trouble") {
   facts.redis_url = "redis://:canary@cache:port/0";
   const auto found = conventional_checks(facts);
   REQUIRE(found.checks.size() == 3);
-  for (const std::size_t i : {1, 2}) {
+  for (const auto i : {std::size_t{1}, std::size_t{2}}) {
     CAPTURE(i);
     const auto finding = std::get<AskedCheck>(found.checks[i].what).ask({});
     CHECK(finding.status == Status::unknown);
