@@ -12,6 +12,7 @@
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/health/from_settings.hpp"
 #include "lib/health/postgres_target.hpp"
+#include "lib/ops/observed.hpp"
 
 namespace codops::commands {
 namespace {
@@ -205,6 +206,18 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   return facts;
 }
 
+// Another environment's are not looked at as if they were ours.
+std::vector<target::Container> own_containers(docker::Api& api, const std::string& project, const std::string& environment, const Limits& limits) {
+  auto ours = docker::ProjectContainers{api, project}.list({}, true, limits);
+  for (const auto& container : ours) {
+    const auto owner = container.labels.find(ops::label_environment);
+    if (owner == container.labels.end() || owner->second.empty() || owner->second == environment) continue;
+    throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine belongs to the environment \"{}\", not to \"{}\"", project, owner->second, environment),
+                  fmt::format("give {} a name of its own: environments.{}.project in codops.yaml", environment, environment)};
+  }
+  return ours;
+}
+
 std::vector<target::Container> all_containers(docker::Api& api, const Limits& limits) {
   std::vector<target::Container> all;
   for (auto& summary : api.containers({}, true, limits)) {
@@ -228,8 +241,9 @@ std::vector<target::Container> all_containers(docker::Api& api, const Limits& li
 
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
   return or_why<health::ListContainers>([&]() -> health::ListContainers {
-    return [api = std::make_shared<docker::Api>(endpoint_of(services, environment)), project = std::move(project)](const Limits& limits) {
-      return project.empty() ? all_containers(*api, limits) : docker::ProjectContainers{*api, project}.list({}, true, limits);
+    return [api = std::make_shared<docker::Api>(endpoint_of(services, environment)), project = std::move(project),
+            name = environment == nullptr ? std::string{} : environment->name](const Limits& limits) {
+      return project.empty() ? all_containers(*api, limits) : own_containers(*api, project, name, limits);
     };
   });
 }
