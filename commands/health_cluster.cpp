@@ -49,7 +49,12 @@ health::Convention checks_of_cluster(Services& services, const settings::Environ
   facts.front_door_ca = environment.front_door.ca;
   const auto& variable = environment.database.url_variable;
   facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
-  if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
+  if (facts.database_url.empty()) {
+    facts.database_url = value_or_empty(engine->defined_in_pieces(false));
+    if (facts.database_url.empty() && engine->defined_in_pieces(true)) {
+      services.reporter().warn("the database of DB_HOST and its like is left out: nothing says of which kind it is; DB_CONNECTION=pgsql does, or a check in codops.yaml: {postgres: \"postgresql://…\"}");
+    }
+  }
   if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
     if (const auto target = health::postgres_target(facts.database_url, variable)) {
       wiring.reach(target->host, static_cast<std::uint16_t>(target->port.empty() ? 5432 : std::atoi(target->port.c_str())), facts.database_via);

@@ -133,13 +133,14 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
   };
 }
 
+constexpr auto no_kind = " is left out: nothing says which kind of database is there; DB_CONNECTION=pgsql does, or a check in codops.yaml: {postgres: \"postgresql://…\"}";
+
 // DB_HOST and its like of a service, else of the files.
-std::string url_in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store) {
+std::optional<ops::InPieces> in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store, bool asked) {
   for (const auto& [_, service] : project.services) {
-    if (auto pieces = ops::in_pieces(store, project, service, false)) return std::move(pieces->url);
+    if (auto pieces = ops::in_pieces(store, project, service, asked)) return pieces;
   }
-  auto pieces = pieces_in_files(services, environment, store, &project, false);
-  return pieces ? std::move(pieces->url) : std::string{};
+  return pieces_in_files(services, environment, store, &project, asked);
 }
 
 health::ConventionFacts facts_of(Services& services, const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
@@ -159,12 +160,21 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   facts.front_door_ca = environment.front_door.ca;
   facts.server_name = host_of(environment.front_door.url);
   facts.containers = wiring.containers;
-  const auto& database = environment.database.url_variable;
+  auto database = environment.database.url_variable;
   const auto& redis = environment.redis.url_variable;
   facts.database_url = defined(database.empty() ? "DATABASE_URL" : database).value_or("");
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
-  if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
-  if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
+  if (facts.database_url.empty()) {
+    if (auto pieces = in_pieces(services, environment, project, io::Store::postgres, false)) {
+      facts.database_url = std::move(pieces->url);
+      database = std::move(pieces->variable);
+    } else if (const auto left = in_pieces(services, environment, project, io::Store::postgres, true)) {
+      services.reporter().warn(left->variable + no_kind);
+    }
+  }
+  if (facts.redis_url.empty()) {
+    if (auto pieces = in_pieces(services, environment, project, io::Store::redis, false)) facts.redis_url = std::move(pieces->url);
+  }
   if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
     if (const auto target = health::postgres_target(facts.database_url, database)) {
       wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
