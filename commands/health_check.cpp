@@ -65,6 +65,9 @@ class HealthCheck final : public Command {
     for (const auto& [option, time] : {std::pair{"--timeout", services.options().timeout}, {"--check-timeout", timeout_}}) {
       if (time && *time <= Milliseconds{0}) throw usage(std::string{option} + " is 0: nothing answers in no time", "leave it out, or write 5s");
     }
+    between("--retries", retries_, 0, 1000);
+    between("--successes", successes_, 1, 1000);
+    between("--parallel", parallel_, 1, 100'000);
     ad_hoc_.refuse_contradictions();
     const auto start = services.limits();
     if (!environment_.empty()) {
@@ -77,10 +80,10 @@ class HealthCheck final : public Command {
     ad_hoc_.add_to(found.checks, services);
     if (found.checks.empty()) throw nothing_to_check();
     for (auto& check : found.checks) adjust(check);
-    if (parallel_) options.parallel = static_cast<std::size_t>(std::max<std::int64_t>(1, *parallel_));
+    if (parallel_) options.parallel = static_cast<std::size_t>(*parallel_);
     options.strict = strict_;
     options.settle = [&found](Report report) { return keep_offered(std::move(report), found.alternatives); };
-    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates are not verified");
+    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates of --url, --tls and --redis are not verified");
     if (watch_) return watch(services, found, options, deadline);
 
     const auto report = once(services, found, options, deadline);
@@ -102,10 +105,14 @@ class HealthCheck final : public Command {
     return {Exit::config, "there is nothing to check in \"" + environment_ + "\"", "list checks in codops.yaml: health.checks"};
   }
 
+  static void between(const char* option, const std::optional<std::int64_t>& value, std::int64_t least, std::int64_t most) {
+    if (value && (*value < least || *value > most)) throw usage(fmt::format("{} is between {} and {}, not {}", option, least, most, *value), fmt::format("{} {}", option, std::max<std::int64_t>(least, 2)));
+  }
+
   void adjust(Check& check) const {
     if (timeout_) check.timeout = *timeout_;
-    if (retries_) check.failures = static_cast<int>(std::clamp<std::int64_t>(*retries_, 0, 1000)) + 1;
-    if (successes_) check.successes = static_cast<int>(std::clamp<std::int64_t>(*successes_, 1, 1000));
+    if (retries_) check.failures = static_cast<int>(*retries_) + 1;
+    if (successes_) check.successes = static_cast<int>(*successes_);
     if (slow_) check.warn_after = slow_;
   }
 

@@ -56,9 +56,13 @@ io::HostPort address_of(const HealthCheck& described, std::uint16_t port) {
   return *address;
 }
 
+bool is_by_variable(const HealthCheck& described) {
+  return (described.kind == "postgres" || described.kind == "redis") && described.target.find("://") == std::string::npos;
+}
+
 // A variable's name, or the URL itself.
 std::string url_of(const HealthCheck& described, const Wiring& wiring) {
-  if (described.target.find("://") != std::string::npos) return described.target;
+  if (!is_by_variable(described)) return described.target;
   const auto value = wiring.variable ? wiring.variable(described.target) : std::nullopt;
   if (!value || value->empty()) {
     refuse(described, "the variable \"" + io::shown_url(described.target) + "\" is not set", "set it in the environment's .env file");
@@ -85,6 +89,8 @@ void refuse_meaningless(const HealthCheck& described, std::string_view text, con
   if ((kind == "postgres" || kind == "redis") && limit.bytes) no(kind == "redis" ? "write 80% (of its memory) or 500ms" : "write 80% (of its connections) or 30s (its replicas' lag)");
   if ((kind == "tcp" || kind == "redis" || kind == "command") && limit.time && !is_latency(limit)) no("write how long its answer may take: 500ms");
   if ((kind == "url" || kind == "tls") && !limit.time) no("write 500ms (its answer) or 14d (what its certificate has left)");
+  // Where it leads may well have one.
+  if (kind == "url" && limit.time && !is_latency(limit) && described.target.starts_with("http://") && !described.follow_redirects) no("http:// has no certificate; write how long its answer may take: 500ms");
   if ((kind == "tcp" || kind == "command") && !limit.time) no("write how long its answer may take: 500ms");
   if (kind == "backup_age" && !limit.time) no("write how old it may be: 26h");
 }
@@ -188,8 +194,7 @@ std::string unset_in(const HealthCheck& described, const Wiring& wiring) {
   for (const auto& text : texts) {
     if (const auto at = text.find(settings::unset_mark); at != std::string::npos) return text.substr(at + 1);
   }
-  const bool by_variable = (described.kind == "postgres" || described.kind == "redis") && described.target.find("://") == std::string::npos;
-  if (by_variable && wiring.variable && wiring.variable(described.target).value_or("").empty()) return io::shown_url(described.target);
+  if (is_by_variable(described) && wiring.variable && wiring.variable(described.target).value_or("").empty()) return io::shown_url(described.target);
   return {};
 }
 
@@ -206,7 +211,17 @@ Check check_from(const HealthCheck& described, const settings::Health& all, cons
   const auto fail = limit_of(described, described.critical);
   refuse_meaningless(described, described.warn, warn);
   refuse_meaningless(described, described.critical, fail);
-  auto check = of_kind(described, wiring, warn, fail);
+  via_of(described);
+  Check check;
+  try {
+    check = of_kind(described, wiring, warn, fail);
+  } catch (const Failure& failure) {
+    // What a variable holds is no mistake of codops.yaml: the others are asked all the same.
+    if (!is_by_variable(described)) throw;
+    const auto name = io::shown_url(described.target);
+    const bool named = failure.message().find(name) != std::string::npos;
+    check = unwired(described.name, described.kind, "", (named ? "" : name + ": ") + failure.message(), failure.hint());
+  }
   check.name = described.name;
   check.after = described.needs;
   check.timeout = described.timeout.value_or(all.timeout);

@@ -104,6 +104,9 @@ class Checker {
   void health_check(const std::string& path) {
     constexpr std::array<std::string_view, 10> kinds{"url",       "tcp",      "tls",  "postgres",   "redis",
                                                      "container", "workload", "disk", "backup_age", "command"};
+    between(path + ".retries", 0, 1000);
+    between(path + ".success_threshold", 1, 1000);
+    between(path + ".failure_threshold", 1, 1000);
     std::vector<std::string> set;
     for (const auto kind : kinds) {
       if (values_.has(fmt::format("{}.{}", path, kind))) set.emplace_back(kind);

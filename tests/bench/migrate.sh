@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # codops migrate beside one psql session (a transaction for each file), Prisma's schema engine alone and its CLI: COUNT (500) generated migrations with
-# tables, indexes, constraints, enums and functions with $$, on a server with fsync on. Prints one line for each: median, least and
-# peak memory of RUNS (3).
+# tables, indexes, constraints, enums and functions with $$ (migrate/generate.py says in what mix; KIND=tables: the hardest), on a server with fsync on.
+# Prints one line for each: median, least and peak memory of RUNS (3).
 #   tests/bench/migrate.sh [COUNT]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,29 +13,7 @@ source "$here/../support/postgres_plain.sh"
 postgres_start "$work/pg"
 trap 'postgres_stop; rm -rf "$work"' EXIT
 
-python3 - "$work/project/prisma/migrations" "$count" <<'PY'
-import os, sys
-folder, count = sys.argv[1], int(sys.argv[2])
-os.makedirs(folder)
-open(f"{folder}/migration_lock.toml", "w").write('provider = "postgresql"\n')
-for i in range(count):
-    sql = [f'CREATE TYPE "Kind{i}" AS ENUM (\'A\', \'B\', \'C\');',
-           f'CREATE TABLE "Thing{i}" (\n    "id" SERIAL PRIMARY KEY,\n    "name" TEXT NOT NULL,\n    "kind" "Kind{i}" NOT NULL DEFAULT \'A\',\n    "price" NUMERIC(12,2),\n    "createdAt" TIMESTAMPTZ NOT NULL DEFAULT now()\n);',
-           f'CREATE UNIQUE INDEX "Thing{i}_name_key" ON "Thing{i}"("name");',
-           f'CREATE INDEX "Thing{i}_kind_idx" ON "Thing{i}"("kind", "createdAt");',
-           f'ALTER TABLE "Thing{i}" ADD CONSTRAINT "Thing{i}_price_check" CHECK ("price" >= 0);',
-           f'COMMENT ON TABLE "Thing{i}" IS \'number {i}; generated\';']
-    if i:
-        sql += [f'ALTER TABLE "Thing{i}" ADD COLUMN "previousId" INTEGER;',
-                f'ALTER TABLE "Thing{i}" ADD CONSTRAINT "Thing{i}_previousId_fkey" FOREIGN KEY ("previousId") REFERENCES "Thing{i-1}"("id") ON DELETE SET NULL;']
-    if i % 3 == 0:
-        sql.append(f'CREATE FUNCTION touch{i}() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n  NEW."createdAt" := now(); -- ;\n  RETURN NEW;\nEND;\n$$;\nCREATE TRIGGER touch BEFORE UPDATE ON "Thing{i}" FOR EACH ROW EXECUTE FUNCTION touch{i}();')
-    if i % 5 == 0:
-        sql.append(f'INSERT INTO "Thing{i}"("name", "price") SELECT \'n\' || g, g FROM generate_series(1, 20) g;')
-    path = f"{folder}/{20200101000000 + i}_step_{i}"
-    os.makedirs(path)
-    open(f"{path}/migration.sql", "w").write("-- step %d\n" % i + "\n\n".join(sql) + "\n")
-PY
+"$here/migrate/generate.py" "$work/project/prisma/migrations" "$count" "${KIND:-mix}"
 for file in "$work"/project/prisma/migrations/*/migration.sql; do printf 'BEGIN;\n'; cat "$file"; printf '\nCOMMIT;\n'; done >"$work/all.sql"
 printf 'name: bench\n' >"$work/project/codops.yaml"
 cd "$work/project"

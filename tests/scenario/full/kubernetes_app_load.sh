@@ -10,6 +10,8 @@ first=v9.1.0-exit second=v9.2.0-exit
 kube_image "$first"
 kube_image "$second"
 kube_shop "$WORK/app" "backup: { before_deploy: false }"
+# nginx keeps connections to a pod that leaves for its last seconds: a version has come when five answers in a row have it.
+settled() { for _ in 1 2 3 4 5; do [[ $(version) == "$1" ]] || return 1; done; }
 version() { curl -fsS -m 5 "$SHOP_URL/api/version" | jq -r .version; }
 "$CODOPS" deploy cluster "$first" >"$WORK/first.txt" 2>&1 || { fail "the first deploy" "$(tail -n 5 "$WORK/first.txt")"; finish; }
 # Of many clients: one that uses its ports up within minutes meets what the node still knows of their last connections.
@@ -17,9 +19,9 @@ load_start all --url "$SHOP_URL" --addresses 16 --get-new 100 --get-keep 110 --p
 moves=0
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   "$CODOPS" deploy cluster "$second" >"$WORK/move.txt" 2>&1 || { fail "deploy" "$(tail -n 5 "$WORK/move.txt")"; break; }
-  expect "it serves after move $((moves + 1))" "$(wait_for 15 eval '[[ $(version) == "$second" ]]'; version)" "$second"
+  expect "it serves after move $((moves + 1))" "$(wait_for 15 settled "$second" && echo yes)" yes
   "$CODOPS" rollback cluster >"$WORK/move.txt" 2>&1 || { fail "rollback" "$(tail -n 5 "$WORK/move.txt")"; break; }
-  expect "it serves after move $((moves + 2))" "$(wait_for 15 eval '[[ $(version) == "$first" ]]'; version)" "$first"
+  expect "it serves after move $((moves + 2))" "$(wait_for 15 settled "$first" && echo yes)" yes
   moves=$((moves + 2))
 done
 load_stop all
