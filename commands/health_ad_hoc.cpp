@@ -7,6 +7,7 @@
 #include "commands/health_environment.hpp"
 #include "lib/base/ascii.hpp"
 #include "lib/health/postgres_target.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::commands {
 namespace {
@@ -32,13 +33,16 @@ io::HostPort address(const std::string& option, const std::string& text, std::ui
 std::string value_of(Services& services, const std::string& option, const std::string& text) {
   if (!text.starts_with("env:")) return text;
   const auto value = services.variable(text.substr(4));
-  if (!value || value->empty()) throw misused("the variable \"" + text.substr(4) + "\" of " + option + " is not set", "export it, or give the URL");
+  if (!value || value->empty()) throw misused("the variable \"" + io::shown_word(text.substr(4)) + "\" of " + option + " is not set", "export it, or give the URL");
   return *value;
 }
 
 std::pair<std::string, std::string> split_header(const std::string& option, const std::string& text) {
   const auto colon = text.find(':');
   if (colon == std::string::npos || colon == 0) throw misused(option + " wants 'Name: value'", option + " 'Accept: application/json'");
+  if (const auto trouble = io::trouble_of_header(text.substr(0, colon), text.substr(colon + 1)); !trouble.empty()) {
+    throw misused(option + ": " + trouble, "take it out: it would end the header, and begin another");
+  }
   const auto start = text.find_first_not_of(' ', colon + 1);
   return {text.substr(0, colon), start == std::string::npos ? "" : text.substr(start)};
 }
@@ -132,10 +136,10 @@ void HealthAdHoc::add_to(std::vector<Check>& checks, Services& services) {
     what.target.server_name = server_name_.value_or("");
     add(checks, "redis", with(std::move(what)));
   }
-  for (const auto& path : disks_) add(checks, "disk " + path, health::disk_check(path));
+  for (const auto& path : disks_) add(checks, "disk " + io::shown_word(path), health::disk_check(path));
   if (containers_.empty()) return;
   const auto list = containers_of_engine(services, nullptr, {});
-  for (const auto& name : containers_) add(checks, name, health::container_check(name, list));
+  for (const auto& name : containers_) add(checks, io::shown_word(name), health::container_check(name, list));
 }
 
 void HealthAdHoc::add_postgres(std::vector<Check>& checks, Services& services) {
@@ -173,7 +177,7 @@ void HealthAdHoc::add(std::vector<Check>& checks, const std::string& name, Check
 health::HttpCheck HealthAdHoc::http(const std::string& url) const {
   health::HttpCheck what;
   if (is_misspelt(url)) throw misused("\"" + io::shown_url(url) + "\" is not a URL of http or https", "--url https://host/path");
-  what.request.url = url.find("://") == std::string::npos ? "http://" + url : url;
+  what.request.url = url.find("://") == std::string::npos ? "http://" + url : io::with_lower_scheme(url);
   const auto scheme = what.request.url.substr(0, what.request.url.find("://"));
   if ((scheme != "http" && scheme != "https") || what.request.url.size() == scheme.size() + 3) {
     throw misused("\"" + io::shown_url(url) + "\" is not a URL of http or https", "--url https://host/path");
@@ -183,11 +187,11 @@ health::HttpCheck HealthAdHoc::http(const std::string& url) const {
   what.request.server_name = server_name_.value_or("");
   if (redirects_ == "keep") what.request.redirects = io::HttpProbeRequest::Redirects::keep;
   if (redirects_ == "same-host") what.request.redirects = io::HttpProbeRequest::Redirects::same_host;
-  if (http2_) what.request.version = url.starts_with("https") ? io::HttpProbeRequest::Version::http2 : io::HttpProbeRequest::Version::http2_prior_knowledge;
+  if (http2_) what.request.version = scheme == "https" ? io::HttpProbeRequest::Version::http2 : io::HttpProbeRequest::Version::http2_prior_knowledge;
   what.expect_http2 = http2_;
   if (status_) {
     const auto codes = health::StatusCodes::parse(*status_);
-    if (!codes) throw misused("\"" + *status_ + "\" are no HTTP statuses", "--status 200-299,404");
+    if (!codes) throw misused("\"" + io::shown_word(*status_) + "\" are no HTTP statuses", "--status 200-299,404");
     what.expect_status = *codes;
   }
   for (const auto& text : headers_) {
@@ -202,7 +206,7 @@ health::HttpCheck HealthAdHoc::http(const std::string& url) const {
   what.body_contains = bodies_;
   for (const auto& text : json_) {
     const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) throw misused("--json wants PATH=VALUE, not \"" + text + "\"", "--json '$.checks.db=ok'");
+    if (equals == std::string::npos || equals == 0) throw misused("--json wants PATH=VALUE, not \"" + io::shown_word(text) + "\"", "--json '$.checks.db=ok'");
     what.expect_json.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
   return what;

@@ -62,7 +62,14 @@ health::Convention checks_of_cluster(Services& services, const settings::Environ
   const auto& variable = environment.database.url_variable;
   facts.database_url = value_or_empty(engine->defined_url(variable.empty() ? "DATABASE_URL" : variable));
   if (!facts.database_url.empty()) facts.database_name = variable.empty() ? "DATABASE_URL" : variable;
-  if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
+  try {
+    if (facts.database_url.empty()) facts.database_url = value_or_empty(engine->defined_in_pieces(false));
+    if (facts.database_url.empty() && engine->defined_in_pieces(true)) {
+      services.reporter().warn("the database of DB_HOST and its like is left out: nothing says of which kind it is; DB_CONNECTION=pgsql does, or a check in codops.yaml: {postgres: \"postgresql://…\"}");
+    }
+  } catch (const Failure& failure) {
+    facts.database_trouble = failure;
+  }
   try {
     const bool ours = !facts.database_url.empty() && !health::is_of_another_database(facts.database_url);
     if (const auto target = ours ? health::postgres_target(facts.database_url, facts.database_name) : std::nullopt) {

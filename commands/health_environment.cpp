@@ -150,13 +150,23 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
   };
 }
 
+constexpr auto no_kind = " is left out: nothing says which kind of database is there; DB_CONNECTION=pgsql does, or a check in codops.yaml: {postgres: \"postgresql://…\"}";
+
 // DB_HOST and its like of a service, else of the files.
-std::string url_in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store) {
+std::optional<ops::InPieces> in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store, bool asked) {
   for (const auto& [_, service] : project.services) {
-    if (auto pieces = ops::in_pieces(store, project, service, false)) return std::move(pieces->url);
+    if (auto pieces = ops::in_pieces(store, project, service, asked)) return pieces;
   }
-  auto pieces = pieces_in_files(services, environment, store, &project, false);
-  return pieces ? std::move(pieces->url) : std::string{};
+  return pieces_in_files(services, environment, store, &project, asked);
+}
+
+void take_pieces(health::ConventionFacts& facts, Services& services, const settings::Environment& environment, const compose::Project& project) {
+  if (auto pieces = in_pieces(services, environment, project, io::Store::postgres, false)) {
+    facts.database_url = std::move(pieces->url);
+    facts.database_name = std::move(pieces->variable);
+  } else if (const auto left = in_pieces(services, environment, project, io::Store::postgres, true)) {
+    services.reporter().warn(left->variable + no_kind);
+  }
 }
 
 // What can't be read leads nowhere; its check says why.
@@ -200,8 +210,18 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   facts.database_url = defined(variable).value_or("");
   if (!facts.database_url.empty()) facts.database_name = variable;
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
-  if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
-  if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
+  try {
+    if (facts.database_url.empty()) take_pieces(facts, services, environment, project);
+  } catch (const Failure& failure) {
+    facts.database_trouble = failure;
+  }
+  try {
+    if (facts.redis_url.empty()) {
+      if (auto pieces = in_pieces(services, environment, project, io::Store::redis, false)) facts.redis_url = std::move(pieces->url);
+    }
+  } catch (const Failure& failure) {
+    facts.redis_trouble = failure;
+  }
   reach_both(facts, wiring);
   return facts;
 }

@@ -102,15 +102,17 @@ Convention conventional_checks(const ConventionFacts& facts) {
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
-  if (!facts.database_url.empty() && !is_of_another_database(facts.database_url)) {
+  if (facts.database_trouble || (!facts.database_url.empty() && !is_of_another_database(facts.database_url))) {
     auto check = readable_or_unknown("postgres", "PostgreSQL", [&](Check& into) {
+      if (facts.database_trouble) throw *facts.database_trouble;
       if (auto target = postgres_target(facts.database_url, facts.database_name, &into)) into.what = PostgresCheck{*std::move(target), facts.database_via, {}, {}, 80, 95};
     });
     check.name = free_name(out, "database", "database SELECT 1");
     out.checks.push_back(std::move(check));
   }
-  if (!facts.redis_url.empty()) {
+  if (facts.redis_trouble || !facts.redis_url.empty()) {
     auto check = readable_or_unknown("redis", "Redis", [&](Check& into) {
+      if (facts.redis_trouble) throw *facts.redis_trouble;
       // Without a limit there is nothing to be near of, and nobody has asked that it be looked at.
       RedisCheck what{io::parse_redis_url(facts.redis_url), "", {}, 95};
       what.measured = false;
