@@ -1,6 +1,7 @@
 // Which pieces of an application's variables are a PostgreSQL's or a Redis'.
 #include <doctest/doctest.h>
 
+#include "lib/base/failure.hpp"
 #include "lib/ops/store_kind.hpp"
 
 using namespace codops;
