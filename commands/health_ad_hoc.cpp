@@ -80,12 +80,12 @@ void HealthAdHoc::declare(Parameters& parameters) {
   parameters.options("--json", "PATH=VALUE", json_, "for --url: what the JSON answer must say");
   parameters.choice("--redirects", {"follow", "same-host", "keep"}, redirects_, "for --url (follow); never from https to http");
   parameters.flag("--http2", http2_, "for --url: the answer must come over HTTP/2");
-  parameters.option("--ca", "FILE", ca_, "for --url, --tls, rediss and --postgres: trust this CA instead of the system's");
+  parameters.option("--ca", "FILE", ca_, "for --url, --tls, rediss and --postgres: the CA to trust");
   parameters.option("--cert", "FILE", certificate_, "for --url, --tls and rediss: client certificate");
   parameters.option("--key", "FILE", key_, "key of the client certificate; CODOPS_KEY_PASSPHRASE opens an encrypted one");
-  parameters.option("--server-name", "NAME", server_name_, "for the same: name to ask for and to verify, where the URL has an address");
+  parameters.option("--server-name", "NAME", server_name_, "for the same: the name to ask for and to verify");
   parameters.option("--connect-to", "HOST[:PORT]|SOCKET", connect_to_, "for --url and --tls: connect there instead of where the name leads");
-  parameters.flag("--insecure", insecure_, "for --url, --tls and rediss: do not verify certificates; one that has ended is a warning");
+  parameters.flag("--insecure", insecure_, "for --url, --tls and rediss: do not verify certificates");
 }
 
 void HealthAdHoc::refuse_contradictions() const {
