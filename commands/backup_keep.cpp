@@ -53,7 +53,7 @@ class Verify final : public Command {
       result.text += fmt::format("  {}  {}\n", entry.manifest.label,
                                  found.untrusted ? "NOT TRUSTED: " + found.damage + "; look at backup.signing_key"
                                  : !found.whole  ? "DAMAGED: " + found.damage
-                                 : found.read ? fmt::format("whole: {} rows read", found.rows)
+                                 : found.read ? (entry.manifest.find("archive") != nullptr ? fmt::format("whole: {} rows read", found.rows) : std::string{"whole: all of it read"})
                                               : "stored bytes are whole; no identity here to read them");
       json["backups"].push_back({{"label", entry.manifest.label}, {"whole", found.whole}, {"read", found.read}, {"rows", found.rows}, {"damage", found.damage}, {"trusted", !found.untrusted}});
       if (!found.whole) result.exit = Exit::unhealthy;

@@ -11,6 +11,7 @@
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/health/from_settings.hpp"
 #include "lib/health/postgres_target.hpp"
+#include "lib/ops/observed.hpp"
 
 namespace codops::commands {
 namespace {
@@ -181,8 +182,17 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
 
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
   const auto api = std::make_shared<docker::Api>(endpoint_of(services, environment));
-  return [api, project = std::move(project)](const Limits& limits) {
-    if (!project.empty()) return docker::ProjectContainers{*api, project}.list({}, true, limits);
+  return [api, project = std::move(project), name = environment == nullptr ? std::string{} : environment->name](const Limits& limits) {
+    if (!project.empty()) {
+      auto ours = docker::ProjectContainers{*api, project}.list({}, true, limits);
+      for (const auto& container : ours) {
+        const auto owner = container.labels.find(ops::label_environment);
+        if (owner == container.labels.end() || owner->second.empty() || owner->second == name) continue;
+        throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine belongs to the environment \"{}\", not to \"{}\"", project, owner->second, name),
+                      fmt::format("give {} a name of its own: environments.{}.project in codops.yaml", name, name)};
+      }
+      return ours;
+    }
     std::vector<target::Container> all;
     for (auto& summary : api->containers({}, true, limits)) {
       target::Container container;

@@ -225,7 +225,23 @@ void Catalogue::publish(const Manifest& manifest, const std::optional<io::Signin
   store_.remove(object(manifest.label, progress_name), limits);
 }
 
+// Whoever pins it and whoever verifies it may come in the same moment. A store that gives no lock in time has it as before.
+std::unique_ptr<store::StoreLock> Catalogue::lock_marks(const Limits& limits) {
+  const auto patience = limits.within(Milliseconds{20'000});
+  try {
+    for (;;) {
+      if (auto lock = store_.try_lock(folder_ + "/marks", patience)) return lock;
+      if (patience.deadline.remaining() < Milliseconds{200}) return nullptr;
+      limits.within(Milliseconds{100}).wait(-1, 0);
+    }
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::failed && failure.code() != Exit::config) throw;
+    return nullptr;  // what may not be written says so itself
+  }
+}
+
 void Catalogue::mark(const std::string& label, const std::function<void(Marks&)>& change, const Limits& limits) {
+  const auto alone = lock_marks(limits);
   const auto text = store_.get(object(label, marks_name), limits);
   auto marks = text ? parse_marks(*text) : Marks{};
   change(marks);
@@ -237,12 +253,17 @@ void Catalogue::remove(const std::string& label, const Limits& limits) {
     return Failure{Exit::locked, fmt::format("backup {} in {} is {}: it stays", label, store_.describe(), why), "another time"};
   };
   const auto manifest = object(label, manifest_name);
-  const auto text = store_.get(manifest, limits);
-  if (text) {
+  std::optional<std::string> text;
+  try {
+    text = store_.get(manifest, limits);
+  } catch (const Failure& failure) {
+    if (failure.code() != Exit::data) throw;  // damaged, and therefore removed
+  }
+  if (text || store_.find(manifest, limits)) {
     if (const auto why = held_by(label, limits); !why.empty()) throw refuse(why);
     store_.remove(manifest, limits);
     // Whoever came between the look and the removal has seen it there, and relies on it.
-    if (const auto reader = reader_of(label, limits); !reader.empty()) {
+    if (const auto reader = reader_of(label, limits); text && !reader.empty()) {
       store_.put_new(manifest, *text, limits);
       throw refuse(reader);
     }

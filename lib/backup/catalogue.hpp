@@ -107,6 +107,7 @@ class Catalogue {
  private:
   std::string reader_of(const std::string& label, const Limits& limits);
   std::optional<Entry> read(const std::string& label, const Limits& limits);  // nullopt: removed meanwhile
+  std::unique_ptr<store::StoreLock> lock_marks(const Limits& limits);  // nullptr: go on without
   bool pinned(const std::string& label, const Limits& limits);
   std::vector<Unfinished> marked(WallTime now, const Limits& limits);  // with a marker, or without a manifest
   using Objects = std::map<std::string, std::uint64_t>;            // name below the label's folder → size

@@ -12,6 +12,7 @@ struct HashRoot {
   std::string table;  // as table_key()
   std::string name;   // quoted, for SQL
   bool by_enum{};     // rows must be loaded through it, as pg_dump has them loaded (forcePartitionRootLoad in pg_dump.c)
+  std::string columns;  // of the leaf, in its own order
 };
 
 // By the leaf's table_key(). Empty before PostgreSQL 12, which can't tell.

@@ -102,15 +102,16 @@ class Comparing {
       for (const auto& table : manifest_.tables) {
         const auto root = roots.find(table.table);
         const auto here = result_.found.find(table.table);
-        if (root != roots.end() && here != result_.found.end()) work(table, sums[root->second.table], here->second);
+        if (root != roots.end() && here != result_.found.end()) work(table, root->second, sums[root->second.table], here->second);
       }
     };
-    each([&](const TableContent& table, Sum& sum, const TableContent& here) {
+    each([&](const TableContent& table, const HashRoot& root, Sum& sum, const TableContent& here) {
       sum.expected.add(io::RowDigest::of(table.rows, table.digest));
       sum.here.add(io::RowDigest::of(here.rows, here.digest));
-      sum.lists.insert(list_of(table.table));
+      const auto list = list_of(table.table);
+      sum.lists.insert(list.empty() ? root.columns : list);  // of an SQL dump no lists are known
     });
-    each([&](const TableContent& table, Sum& sum, TableContent& here) {
+    each([&](const TableContent& table, const HashRoot&, Sum& sum, TableContent& here) {
       if (sum.expected == sum.here) {
         here = table;
       } else if (sum.lists.size() > 1 && sum.expected.rows() == sum.here.rows() && here != table) {

@@ -5,6 +5,7 @@
 #include "lib/backup/dump_file.hpp"
 #include "lib/backup/half_restored.hpp"
 #include "lib/backup/hints.hpp"
+#include "lib/backup/lacking.hpp"
 #include "lib/backup/reading.hpp"
 #include "lib/backup/redis_part.hpp"
 #include "lib/backup/restore_beside.hpp"
@@ -189,7 +190,16 @@ class Restoring {
     } else {
       file_->load(target(), *programs_, request_.load, limits_);
     }
+    if (!entry_ && swapping_ && live_exists_) tell_what_file_lacks();
     return entry_ ? fmt::format("{} rows into \"{}\", the same as were dumped", result_.rows, fresh_.name()) : fmt::format("into \"{}\"", fresh_.name());
+  }
+
+  // Of a file nothing says whether it is all of a database: a dump of one table, or of definitions alone, is a file like any other.
+  void tell_what_file_lacks() {
+    auto live = open_session(in_database(subject_.database, live_), limits_);
+    auto fresh = open_session(target(), limits_);
+    const auto lacks = lacking(tables_with_rows(live, limits_), tables_with_rows(fresh, limits_));
+    if (!lacks.empty()) reporter_.warn(fmt::format("{} {}; once it has taken its place, codops restore {} --undo takes that back", result_.source, lacks, subject_.environment));
   }
 
   std::string lay_out_beside() {

@@ -42,7 +42,9 @@ class Start final : public plan::Action {
         context_.reporter.report({Event::Kind::progress, step.name, text, {}, {}, {}, {}});
       }, limits);
       for (const auto& one : pending) {
-        if (rolls(one.service->role)) join_traffic(context_, *one.service, one.member, limits);
+        if (!rolls(one.service->role)) continue;
+        touched_ = true;
+        join_traffic(context_, *one.service, one.member, limits);
       }
       pending.clear();
     };
@@ -71,8 +73,8 @@ class Start final : public plan::Action {
           touched_ = true;
           lead_anew(service, member, args, limits);
         }
+        touched_ = touched_ || is_reached_from_its_start(service);
         start_member(context_, service, member, limits);
-        touched_ = true;
         pending.push_back({&service, member});
       }
       summary.push_back(members.size() < 2 ? service.name : fmt::format("{} ×{}", service.name, members.size()));
@@ -105,6 +107,13 @@ class Start final : public plan::Action {
   }
 
  private:
+  // What rolls has its names once it is ready; on networks where strangers ask for them, at once.
+  static bool is_reached_from_its_start(const ServiceRecord& service) {
+    if (!rolls(service.role)) return true;
+    const auto networks = Json::parse(service.networks.empty() ? "{}" : service.networks);
+    return std::any_of(networks.begin(), networks.end(), [](const Json& endpoint) { return endpoint.contains("Aliases"); });
+  }
+
   // What was started and never had a request to answer has none to end. The rest gets its time, in so far as the other steps can spare it.
   int grace_of(const ServiceRecord& service, const Limits& limits) const {
     constexpr int unused{1};
@@ -180,7 +189,7 @@ class Start final : public plan::Action {
   }
 
   RunContext& context_;
-  bool touched_{false};  // something was started, stopped or led elsewhere
+  bool touched_{false};  // somebody may have reached what came, or missed what was stopped
 };
 
 }  // namespace

@@ -52,7 +52,8 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
       const bool reached = !details || member.address.empty() || details->networks.count(context.traffic.name) != 0;
       if (details && details->state == target::RunState::running && reached && !stop_under_way(context, *details, service.restart)) {
         const bool unready = bereft || details->health == target::HealthState::starting;
-        if (booting == Booting::awaited && unready) awaited.push_back({&service, member, true});
+        const bool revived = context.revived.contains(member.container);
+        if (revived || (booting == Booting::awaited && unready)) awaited.push_back({&service, member, bereft || !revived});
         continue;
       }
       if (details && details->state != target::RunState::running) require_alone(context, service, *details, limits);

@@ -10,7 +10,7 @@
 
 namespace codops::ops {
 
-// Of members that run and are not ready yet: an engine that came back started them.
+// Of members that run and are not ready yet: an engine that came back started them. What this run's own undo started is awaited in any case.
 enum class Booting { left, awaited };
 
 // Members of `release` that `which` picks run again and are ready, in the order of dependencies: started where they were stopped, joined to

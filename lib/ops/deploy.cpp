@@ -291,7 +291,7 @@ DeployResult deploy(Host& host, const DeployRequest& request, const Limits& limi
     } catch (const Failure&) {
     }
   };
-  Transaction transaction{host, request.command, {request.lock_wait}, limits, RecoveryWay::best, read_version};
+  Transaction transaction{host, request.command, {request.lock_wait}, limits, RecoveryWay::in_passing, read_version};
   require_no_maintenance(host, transaction.observed(), request.verb);
   auto waited = transaction.waited();
   const auto images = host.clock().steady();

@@ -9,6 +9,7 @@
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/engine/docker/state_store.hpp"
 #include "lib/ops/hooks.hpp"
+#include "lib/ops/own_containers.hpp"
 #include "lib/ops/render.hpp"
 
 namespace codops::ops {
@@ -51,7 +52,7 @@ Host::Host(settings::Environment environment, std::map<std::string, std::string>
   api_ = std::make_unique<Api>(endpoint_of(environment_, shell_), auth_of(shell_), environment_.timeouts.engine);
   state_ = std::make_unique<StateVolume>(*api_, project_);
   store_ = std::make_unique<release::ReleaseStore>(*state_);
-  containers_ = std::make_unique<ProjectContainers>(*api_, project_);
+  containers_ = std::make_unique<OwnContainers>(std::make_unique<ProjectContainers>(*api_, project_), [this](const Limits& limits) { require_owner(store_->environment(limits)); });
   dialer_ = std::make_unique<ContainerDialer>(*api_);
 }
 
@@ -76,11 +77,11 @@ std::unique_ptr<target::LockPrimitive> Host::lock(const std::string& purpose) {
   return std::make_unique<LockContainer>(*api_, project_, purpose);
 }
 
-void Host::require_owner(const release::Snapshot& snapshot) const {
-  if (snapshot.environment.empty() || snapshot.environment == environment_.name) return;
+void Host::require_owner(const std::string& owner) const {
+  if (owner.empty() || owner == environment_.name) return;
   throw Failure{Exit::config,
                 fmt::format("the project \"{}\" on this engine belongs to the environment \"{}\", not to \"{}\"", project_,
-                            snapshot.environment, environment_.name),
+                            owner, environment_.name),
                 fmt::format("give {} a name of its own: environments.{}.project in codops.yaml", environment_.name, environment_.name)};
 }
 

@@ -41,7 +41,8 @@ class Host {
   // `purpose`: "deploy" or "backup".
   std::unique_ptr<target::LockPrimitive> lock(const std::string& purpose);
   // Failure{config} when another environment owns this project's name on the engine.
-  void require_owner(const release::Snapshot& snapshot) const;
+  void require_owner(const release::Snapshot& snapshot) const { require_owner(snapshot.environment); }
+  void require_owner(const std::string& owner) const;  // empty: nobody
 
  private:
   settings::Environment environment_;

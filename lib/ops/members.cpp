@@ -308,6 +308,10 @@ bool revive_member(RunContext& context, const std::string& container, const std:
     context.api.stop_container(container, std::chrono::seconds{0}, limits);
     details = context.api.inspect_container(container, limits);
   }
+  if (details->state == target::RunState::restarting) {  // it waits for the engine's next try, which a start does not hasten
+    context.api.stop_container(container, std::chrono::seconds{0}, limits);
+    details = context.api.inspect_container(container, limits);
+  }
   const auto policy = parse_policy(restart);
   if (details->restart_policy != policy.name) context.api.set_restart_policy(container, policy.name, policy.retries, limits);
   if (!address.empty() && details->networks.count(context.traffic.name) == 0) {
@@ -316,8 +320,12 @@ bool revive_member(RunContext& context, const std::string& container, const std:
     context.api.connect_network(context.traffic.name, container, endpoint, limits);
   }
   if (details->state == target::RunState::running) return false;
-  if (details->state == target::RunState::paused) context.api.unpause_container(container, limits);
-  else start_wherever(context, *details, limits);
+  if (details->state == target::RunState::paused) {
+    context.api.unpause_container(container, limits);
+    return true;
+  }
+  start_wherever(context, *details, limits);
+  context.revived.insert(container);
   return true;
 }
 

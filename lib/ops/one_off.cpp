@@ -43,6 +43,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
   std::optional<release::Release> loaded;
   if (given == nullptr) {
     const auto snapshot = host.store().load(limits);
+    host.require_owner(snapshot);
     if (const auto* current = snapshot.current()) loaded = *current;
     if (!loaded) {
       throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", host.environment().name),

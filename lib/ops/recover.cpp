@@ -153,7 +153,7 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   std::optional<Release> current;
   if (extra.at("current").is_object()) current = release::release_from_json(extra.at("current").dump());
   const auto& died_at = plan->steps[*last].name;
-  const auto from = way == RecoveryWay::best && !had_turned_back(found) && all_run(next, observed_) ? forward_from(found, *plan, *last, current, observed_)
+  const auto from = way != RecoveryWay::back && !had_turned_back(found) && all_run(next, observed_) ? forward_from(found, *plan, *last, current, observed_)
                                                                                                    : std::nullopt;
   recovery_.forward = from.has_value();
   const bool old_set_gone = recovery_.forward && current && !all_run(*current, observed_) && !was_proven(*plan, *last);
@@ -197,8 +197,10 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   auto outcome = recovery_.forward ? plan::finish_forward(run, *from) : plan::undo_all(run, *last, &found);
   if ((!recovery_.forward || !outcome.done) && outcome.exit != Exit::undo_failed && outcome.exit != Exit::locked) {
-    const auto missing = mend_after_undo(run_context, [](const std::string&) { return true; }, limits.within(mend_time_of_recovery));
-    if (!missing.empty()) {
+    const auto missing = mend_after_undo(run_context, [](const std::string&) { return true; }, Booting::awaited,
+                                         limits.within(std::max<Milliseconds>(mend_time_of_recovery, run_context.ready_timeout)));
+    // All is undone: that what served before does not get ready must not keep its successor from coming.
+    if (!missing.empty() && way != RecoveryWay::in_passing) {
       outcome.not_undone.push_back(missing);
       outcome.exit = Exit::undo_failed;
     }

@@ -35,8 +35,9 @@ struct Recovery {
 };
 
 enum class RecoveryWay {
-  best,  // forward where the whole new set serves, else back
-  back,  // `abort`: never forward
+  in_passing,  // as best, before a command's own work: what served before and does not get ready after an undo is said, and not in its way
+  best,        // `resume`: forward where the whole new set serves, else back
+  back,        // `abort`: never forward
 };
 
 }  // namespace codops::ops

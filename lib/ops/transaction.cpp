@@ -146,10 +146,10 @@ RunContext Transaction::context(const Release& next, const std::optional<Release
   return context;
 }
 
-std::string Transaction::mend_after_undo(RunContext& context, const std::function<bool(const std::string&)>& ran, const Limits& limits) {
+std::string Transaction::mend_after_undo(RunContext& context, const std::function<bool(const std::string&)>& ran, Booting booting, const Limits& limits) {
   if (!context.current) return {};
   try {
-    const auto mended = bring_back(context, *context.current, [&](const auto&, const auto& member) { return ran(member.container); }, Booting::left, limits);
+    const auto mended = bring_back(context, *context.current, [&](const auto&, const auto& member) { return ran(member.container); }, booting, limits);
     if (!mended.empty()) host_.reporter().note(fmt::format("{} had been stopped or removed meanwhile and runs again", fmt::join(mended, ", ")));
     return {};
   } catch (const Failure& failure) {
@@ -253,7 +253,8 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
       const auto* container = observed_.container(name);
       return container != nullptr && container->running();
     };
-    const auto missing = mend_after_undo(run_context, ran, Limits{Deadline::after(by_signal ? mend_time_after_signal : mend_time), {}});
+    const auto whole_again = std::max<Milliseconds>(mend_time, run_context.ready_timeout);
+    const auto missing = mend_after_undo(run_context, ran, Booting::left, Limits{Deadline::after(by_signal ? mend_time_after_signal : whole_again), {}});
     // A signal's exit code stays; what is missing was said, and the next deploy makes it whole.
     if (!missing.empty() && !by_signal) {
       result.outcome.not_undone.push_back(missing);

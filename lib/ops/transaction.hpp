@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/ops/actions.hpp"
+#include "lib/ops/bring_back.hpp"
 #include "lib/ops/deploy_plan.hpp"
 #include "lib/ops/host.hpp"
 #include "lib/ops/run_result.hpp"
@@ -21,7 +22,7 @@ class Transaction {
   // Takes the lock and recovers, saying so through the host's reporter. `command`: "deploy production v1.0.0". `meanwhile` runs beside the
   // first look at what there is, under the lock: for reading what does not hang on it.
   Transaction(Host& host, std::string command, const release::AcquireOptions& lock, const Limits& limits,
-              RecoveryWay way = RecoveryWay::best, const std::function<void()>& meanwhile = {});
+              RecoveryWay way = RecoveryWay::in_passing, const std::function<void()>& meanwhile = {});
   ~Transaction();  // gives the lock back
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -74,7 +75,7 @@ class Transaction {
   // The history has the end of the newest run, its journal does not: the disk was full between the two.
   void close_journal(const Limits& limits);
   // After an undo: what served before it and was stopped or removed by somebody meanwhile runs again; returns what could not be had.
-  std::string mend_after_undo(RunContext& context, const std::function<bool(const std::string& container)>& ran, const Limits& limits);
+  std::string mend_after_undo(RunContext& context, const std::function<bool(const std::string& container)>& ran, Booting booting, const Limits& limits);
 
   Host& host_;
   target::LockOwner owner_;

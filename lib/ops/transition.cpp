@@ -43,6 +43,16 @@ Json service_args(const ServiceChange& change) {
           {"replaced_grace", change.current != nullptr ? change.current->stop_grace_seconds : 10}};
 }
 
+// Whoever came or was started again by this plan is watched, whichever way it came.
+Json watched_in(const std::vector<const ServiceChange*>& came) {
+  auto members = Json::array();
+  for (const auto* change : came) {
+    for (const auto& member : change->make) members.push_back(member.container);
+    for (const auto& member : change->start) members.push_back(member.container);
+  }
+  return members;
+}
+
 // Containers behind the proxy that serve already and go on to.
 Json kept_of(const std::vector<ServiceChange>& changes) {
   auto kept = Json::array();
@@ -203,6 +213,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
   std::vector<const ServiceChange*> tasks;
   std::vector<const ServiceChange*> rolling;
   std::vector<const ServiceChange*> swapped;
+  std::vector<const ServiceChange*> came;  // and are to stay
   const ServiceChange* front = nullptr;
   for (const auto& change : changes) {
     const auto role = change.next->role;
@@ -212,6 +223,7 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       continue;
     }
     const bool comes = !change.make.empty() || !change.start.empty();
+    if (comes && role != Role::one_shot) came.push_back(&change);
     if (role == Role::stateful && comes) data.push_back(&change);
     else if (role == Role::one_shot && comes) tasks.push_back(&change);
     else if (role == Role::exclusive && comes) swapped.push_back(&change);
@@ -333,17 +345,12 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
       steps.add("prove", "through the front door", {{"fresh", comes}}, "").mutates = false;
       plan.steps.back().phase = plan::Phase::proven;
     }
-    if (switched || !leaving.empty()) {
-      const bool monitored = options.monitor.count() > 0 && (!leaving.empty() || !rolling.empty() || comes);
+    if (switched || !leaving.empty() || !came.empty()) {
+      const bool monitored = options.monitor.count() > 0 && (!leaving.empty() || !came.empty() || comes);
       if (monitored) {
-        auto members = Json::array();
-        for (const auto* change : rolling) {
-          for (const auto& member : change->make) members.push_back(member.container);
-          for (const auto& member : change->start) members.push_back(member.container);
-        }
         const auto text = leaving.empty() ? format_duration(options.monitor)
                                           : fmt::format("{}, release {} still running as the backup", format_duration(options.monitor), plan.from);
-        steps.add("monitor", text, {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
+        steps.add("monitor", text, {{"members", watched_in(came)}, {"milliseconds", options.monitor.count()}}, "").phase = plan::Phase::proven;
       }
       if (effective(during) != effective(settled)) {
         // Where a stop follows, it waits for the new workers.
@@ -356,14 +363,9 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
         steps.add("drain", "requests in flight on the old set end", {{"proxy", front->next->members.empty() ? "" : front->next->members.front().container}}, "").mutates = false;
       }
     }
-  } else if (!rolling.empty() || !swapped.empty()) {
+  } else if (!came.empty()) {
     if (options.monitor.count() > 0) {
-      auto members = Json::array();
-      for (const auto* change : rolling) {
-        for (const auto& member : change->make) members.push_back(member.container);
-      }
-      steps.add("monitor", format_duration(options.monitor),
-                {{"members", std::move(members)}, {"milliseconds", options.monitor.count()}}, "");
+      steps.add("monitor", format_duration(options.monitor), {{"members", watched_in(came)}, {"milliseconds", options.monitor.count()}}, "");
     }
     plan.steps.back().phase = plan::Phase::proven;
   }

@@ -223,6 +223,12 @@ File ReleaseStore::mounted(const FileRef& file, std::string content) {
   return {fmt::format("{}{}-{:o}-{}-{}", mounts_folder, file.sha256, file.mode, file.uid, file.gid), std::move(content), file.mode, file.uid, file.gid};
 }
 
+std::string ReleaseStore::environment(const Limits& limits) {
+  const auto file = store_.read(std::string{environment_path}, limits);
+  const auto json = nlohmann::json::parse(file.value_or(""), nullptr, false);
+  return json.is_object() && json.contains("environment") && json.at("environment").is_string() ? json.at("environment").get<std::string>() : std::string{};
+}
+
 File ReleaseStore::environment_file(const std::string& name) {
   return {std::string{environment_path}, nlohmann::json{{"format", 1}, {"environment", name}}.dump()};
 }

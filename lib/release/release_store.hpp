@@ -63,6 +63,8 @@ class ReleaseStore {
   // The same once more, with the owner and the mode that a container is to see: what is mounted from there.
   static target::StateStore::File mounted(const FileRef& file, std::string content);
   static target::StateStore::File environment_file(const std::string& name);
+  // That file's name alone: the environment whose state it is; empty where none has one, or it can't be read.
+  std::string environment(const Limits& limits);
   // Room that is kept so that the end of a run finds a place on a disk that is full by then: written without it, in the same breath.
   static target::StateStore::File spare_room(bool kept);
   void write(const std::vector<target::StateStore::File>& files, const Limits& limits) { store_.write(files, limits); }

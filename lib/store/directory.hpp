@@ -6,7 +6,7 @@
 
 namespace codops::store {
 
-class DirectoryStore final : public Store {
+class DirectoryStore : public Store {
  public:
   // Created, mode 0700, when the first object is.
   explicit DirectoryStore(std::filesystem::path root);

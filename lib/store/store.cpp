@@ -42,8 +42,18 @@ void Store::put(const std::string& name, std::string_view content, const Limits&
 }
 
 std::optional<std::string> Store::get(const std::string& name, const Limits& limits, std::size_t cap) {
-  if (!find(name, limits)) return std::nullopt;
-  return io::read_all(*open(name, limits), cap);
+  constexpr int tries = 3;
+  for (int tried = 1;; ++tried) {
+    const auto there = find(name, limits);
+    if (!there) return std::nullopt;
+    if (there->size > cap) throw Failure{Exit::data, fmt::format("\"{}\" in {} has more than {} bytes", name, describe(), cap)};
+    try {
+      return io::read_all(*open(name, limits), cap);
+    } catch (const Failure& failure) {
+      // Marks and locks come, change and go under a reader's hands: that is no damage.
+      if (failure.code() != Exit::data || tried == tries) throw;
+    }
+  }
 }
 
 }  // namespace codops::store

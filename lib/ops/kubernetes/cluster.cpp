@@ -12,6 +12,7 @@
 #include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/ops/hooks.hpp"
 #include "lib/ops/kubernetes/rights.hpp"
+#include "lib/ops/own_containers.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -49,7 +50,13 @@ Cluster::Cluster(settings::Environment environment, std::map<std::string, std::s
   api_ = std::make_unique<k8s::Api>(std::move(connection), k8s::ClientOptions{environment_.timeouts.engine});
   state_ = std::make_unique<k8s::SecretStore>(*api_, namespace__, project_);
   store_ = std::make_unique<release::ReleaseStore>(*state_);
-  containers_ = std::make_unique<k8s::PodContainers>(*api_, namespace__);
+  containers_ = std::make_unique<OwnContainers>(std::make_unique<k8s::PodContainers>(*api_, namespace__), [this](const Limits& limits) {
+    try {
+      require_owner(store_->environment(limits));
+    } catch (const k8s::ApiError& error) {
+      if (error.status() != 403) throw;  // who may look at pods alone
+    }
+  });
   dialer_ = std::make_unique<k8s::PodDialer>(*api_, namespace__);
   rights_ = std::make_unique<KnownRights>();
 }
@@ -120,10 +127,10 @@ std::unique_ptr<target::LockPrimitive> Cluster::lock(const std::string& purpose)
   return std::make_unique<k8s::LeaseLock>(*api_, namespace__, project_, purpose);
 }
 
-void Cluster::require_owner(const release::Snapshot& snapshot) const {
-  if (snapshot.environment.empty() || snapshot.environment == environment_.name) return;
+void Cluster::require_owner(const std::string& owner) const {
+  if (owner.empty() || owner == environment_.name) return;
   throw Failure{Exit::config,
-                fmt::format("\"{}\" in the namespace {} belongs to the environment \"{}\", not to \"{}\"", project_, namespace__, snapshot.environment,
+                fmt::format("\"{}\" in the namespace {} belongs to the environment \"{}\", not to \"{}\"", project_, namespace__, owner,
                             environment_.name),
                 fmt::format("give {} a namespace or a name of its own: environments.{}.kubernetes.namespace or .project in codops.yaml", environment_.name,
                             environment_.name)};

@@ -55,7 +55,8 @@ class Cluster {
   WallTime now() const;  // the API server's by its last answer, else ours
 
   std::unique_ptr<target::LockPrimitive> lock(const std::string& purpose);
-  void require_owner(const release::Snapshot& snapshot) const;
+  void require_owner(const release::Snapshot& snapshot) const { require_owner(snapshot.environment); }
+  void require_owner(const std::string& owner) const;  // empty: nobody
   bool namespace_exists(const Limits& limits);
 
   kube::ApplySet set() const;

@@ -64,6 +64,7 @@ class WrappedLines {
 // Labels of its own only: with the workload's, Services would send it requests.
 Json job_for(Cluster& cluster, const OneOff& one_off, const std::vector<std::string>& argv, const Limits& limits) {
   const auto snapshot = cluster.store().load(limits);
+  cluster.require_owner(snapshot);
   const auto* current = snapshot.current();
   if (current == nullptr) {
     throw Failure{Exit::failed, fmt::format("nothing that codops deployed runs in {}", cluster.environment().name),

@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <thread>
+
 #include "lib/store/lock_text.hpp"
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
@@ -242,6 +245,61 @@ TEST_CASE("marks are kept, and a broken manifest is named without hiding the oth
   CHECK(broken[0].label == "20261122-100000F");
   CHECK(broken[0].why == "the manifest is no JSON document");
   CHECK_FALSE(broken[0].pinned);
+}
+
+TEST_CASE("who pins and who verifies at one time leave both marks") {
+  Place place;
+  place.add("20261121-100000F");
+  for (int round = 0; round < 20; ++round) {
+    place.catalogue.mark("20261121-100000F", [](Marks& marks) { marks = {}; }, limits);
+    std::thread pin;
+    place.catalogue.mark("20261121-100000F",
+                         [&](Marks& marks) {
+                           // Begun between the read and the write of the other.
+                           pin = std::thread{[&] { Catalogue{place.store, "shop/production"}.mark("20261121-100000F", [](Marks& other) { other.pinned = true; }, limits); }};
+                           std::this_thread::sleep_for(Milliseconds{5});
+                           marks.verified = now;
+                         },
+                         limits);
+    pin.join();
+    const auto entry = place.catalogue.find("20261121-100000F", limits);
+    CHECK(entry.marks.pinned);
+    CHECK(entry.marks.verified == now);
+  }
+}
+
+TEST_CASE("a damaged backup can be removed, whatever its manifest has become") {
+  Place place;
+  place.add("20261121-100000F");
+  place.add("20261122-100000F");
+  std::filesystem::resize_file(place.folder.path() / place.catalogue.object("20261121-100000F", "manifest.json"), std::uintmax_t{20} << 30U);
+  std::vector<Broken> broken;
+  CHECK(place.catalogue.list(limits, &broken).size() == 1);
+  REQUIRE(broken.size() == 1);
+  CHECK(broken[0].label == "20261121-100000F");
+  place.catalogue.remove("20261121-100000F", limits);
+  CHECK_FALSE(std::filesystem::exists(place.folder.path() / "shop/production/20261121-100000F"));
+  CHECK(place.labels() == std::vector<std::string>{"20261122-100000F"});
+}
+
+TEST_CASE("what goes while it is looked at was not there") {
+  // Found, and removed before it is opened: a reader's mark whose reader ended just then.
+  class Vanishing final : public store::DirectoryStore {
+   public:
+    using DirectoryStore::DirectoryStore;
+    std::unique_ptr<io::Reader> open(const std::string& name, const Limits& within) override {
+      if (times_-- > 0) remove(name, within);
+      return DirectoryStore::open(name, within);
+    }
+    int times_{1};
+  };
+  const io::TemporaryFolder folder;
+  Vanishing store{folder.path()};
+  store.put("a/reading-1.json", "{}", limits);
+  CHECK_FALSE(store.get("a/reading-1.json", limits).has_value());
+  store.put("a/b.json", "{}", limits);
+  CHECK(store.get("a/b.json", limits) == "{}");
+  CHECK_THROWS_AS(store.get("a/b.json", limits, 1), Failure);
 }
 
 TEST_CASE("a manifest that can't be read is told as that by its label, passed over by latest with a word, and counted by no rule") {

@@ -109,6 +109,36 @@ TEST_CASE("the first deploy: data, migrate, the rest, the proxy last") {
   CHECK(planned.plan.downtime.empty());
 }
 
+TEST_CASE("whoever comes is watched in the monitor window, whichever way it comes") {
+  const auto watched = [](const Planned& planned) {
+    std::vector<std::string> list;
+    for (const auto& step : planned.plan.steps) {
+      if (step.kind == "monitor") list = nlohmann::json::parse(step.args).at("members").get<std::vector<std::string>>();
+    }
+    return list;
+  };
+  CHECK(watched(plan_deploy(shop("v1"), empty_host(), {})) == Names{"shop-postgres-r1-1", "shop-backend-r1-1", "shop-backend-r1-2", "shop-frontend-r1-1", "shop-nginx-r1-1"});
+
+  auto alone = shop("v1");
+  alone.proxy = {};
+  alone.services = {service("postgres", Role::stateful, 1, "pg"), service("web", Role::exclusive, 1, "web 1")};
+  auto observed = empty_host();
+  apply(observed, plan_deploy(alone, observed, {}));
+  alone.services[1] = service("web", Role::exclusive, 1, "web 2");
+  const auto swapped = plan_deploy(alone, observed, {});
+  CHECK(names(swapped.plan) == Names{"swap", "monitor"});
+  CHECK(watched(swapped) == Names{"shop-web-r2-1"});
+
+  SUBCASE("beside a proxy, which leads nowhere else") {
+    auto beside = shop("v1");
+    beside.services.insert(beside.services.begin() + 1, service("mail", Role::exclusive, 1, "mail 1"));
+    auto host = empty_host();
+    apply(host, plan_deploy(beside, host, {}));
+    beside.services[1] = service("mail", Role::exclusive, 1, "mail 2");
+    CHECK(watched(plan_deploy(beside, host, {})) == Names{"shop-mail-r2-1"});
+  }
+}
+
 TEST_CASE("a container that somebody changed is replaced, the others stay") {
   auto observed = empty_host();
   apply(observed, plan_deploy(shop("v1"), observed, {}));
@@ -426,7 +456,7 @@ TEST_CASE("a one-shot whose ended container was pruned has done its work, unless
   CHECK(status_of(observed, "shop", "production", false).healthy());
   CHECK(status_of(observed, "shop", "production", false).drift.empty());
   remove("shop-postgres-r1-1");
-  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task"});
+  CHECK(names(plan_deploy(desired, observed, {}).plan) == Names{"data", "task", "monitor"});
   CHECK_FALSE(status_of(observed, "shop", "production", false).healthy());
 }
 
