@@ -125,6 +125,10 @@ void RolloutMemory::keep_only(const std::vector<std::string>& seen, const std::s
   }
 }
 
+void RolloutMemory::not_before(Deadline::TimePoint time) {
+  for (auto& [what, since] : since_) since = std::max(since, time);
+}
+
 Verdict judge(const Observation& observed, const Graces& graces, RolloutMemory& memory, Deadline::TimePoint now, WallTime wall) {
   const auto& workload = observed.workload;
   if (workload.empty()) {
