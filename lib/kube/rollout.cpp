@@ -7,6 +7,7 @@
 
 #include "lib/base/ascii.hpp"
 #include "lib/base/units.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/pod_view.hpp"
 #include "lib/kube/rollout_pods.hpp"
 #include "lib/kube/rollout_progress.hpp"
@@ -137,7 +138,7 @@ Verdict judge(const Observation& observed, const Graces& graces, RolloutMemory& 
     verdict.trouble = Trouble{"Deleted", "the object was deleted while its rollout was watched", "somebody else works on this namespace", {}, {}, {}};
     return verdict;
   }
-  if (!text_in(workload.json(), "/metadata/deletionTimestamp").empty())
+  if (!text_in(workload.json(), "/metadata/deletionTimestamp").empty() && !has_succeeded(workload))
     return failed(of_workload(observed, "Deleted", fmt::format("{} is being deleted while its rollout is watched", workload.ref().text()), "somebody else works on this namespace"));
   if (const auto why = why_paused(workload); !why.empty()) return failed(of_workload(observed, "Paused", fmt::format("{} {}", workload.ref().text(), why), ""));
 

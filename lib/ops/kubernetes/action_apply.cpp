@@ -6,10 +6,12 @@
 #include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/diff.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
+#include "lib/ops/kubernetes/reach.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 
 namespace codops::ops::kubernetes {
@@ -18,9 +20,16 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int give_back_attempts = 5;
+constexpr Milliseconds reach_time{30'000};
+constexpr Milliseconds reach_time_back{10'000};
+constexpr Milliseconds look_at_held{1000};
 
 std::vector<std::string> keys_of(const Json& args, const char* name) {
   return args.contains(name) ? args.at(name).get<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+std::map<std::string, std::string> addresses_of(const Json& args, const char* name) {
+  return args.contains(name) ? args.at(name).get<std::map<std::string, std::string>>() : std::map<std::string, std::string>{};
 }
 
 std::vector<kube::Object> objects_named(const ObjectsByKey& objects, const std::vector<std::string>& keys) {
@@ -52,7 +61,15 @@ class Apply final : public plan::Action {
     auto objects = objects_named(context_.next_objects, keys);
     kube::sort_for_apply(objects);
     const auto count = objects.size();
+    restore_addresses(context_, objects, addresses_of(args, "addresses"), limits);
     apply_objects(context_, std::move(objects), context_.force_conflicts ? Conflicts::take_over : Conflicts::refuse, limits);
+    if (args.value("moves", false)) context_.traffic_moved = true;
+    const auto led = objects_named(context_.next_objects, keys_of(args, "leads"));
+    if (!await_reach(context_, led, reach_time, limits)) {
+      throw Failure{Exit::failed, fmt::format("{} does not lead to its new pods after {} s, though they are ready", led.front().ref().text(), reach_time.count() / 1000),
+                    fmt::format("what it leads to: kubectl -n {} get endpointslices -l kubernetes.io/service-name={}", led.front().namespace_(), led.front().name())};
+    }
+    hold(step, objects_named(context_.next_objects, keys_of(args, "held")), limits);
     if (args.value("wait", false)) {
       std::vector<kube::Object> awaited;
       for (const auto& key : keys) {
@@ -76,9 +93,11 @@ class Apply final : public plan::Action {
       else if (const auto found = context_.current_objects.find(key); found != context_.current_objects.end()) former.push_back(found->second);
     }
     kube::sort_for_apply(former);
+    restore_addresses(context_, former, addresses_of(args, "assigned"), limits);
     apply_objects(context_, former, Conflicts::take_over, limits);
-    for (const auto& object : former) give_back(object, limits);
+    const auto taken = former;
     for (const auto& object : former) recount(object, args.value("counts", Json::object()), limits);
+    go_back_to(former, keys_of(args, "leads"), limits);
     auto added = objects_named(context_.next_objects, keys_of(args, "added"));
     kube::sort_for_delete(added);
     for (const auto& object : added) {
@@ -94,7 +113,7 @@ class Apply final : public plan::Action {
       restarted_at(found->second, args.at("was").at(key), limits);
       former.push_back(found->second);
     }
-    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object); });
+    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object) || kube::tidies_itself_up(object); });
     for (const auto& object : former) resume(object, limits);
     RolloutOptions options;
     options.going_back = true;
@@ -103,9 +122,32 @@ class Apply final : public plan::Action {
     };
     await_rollout(context_, former, options, limits);
     close_windows(context_, keys_of(args, "windows"), limits);
+    // Last: who gets its fields back knows nothing of windows.
+    for (const auto& object : taken) give_back(object, limits);
   }
 
  private:
+  // The old pods are still there: the new ones have to stay well with the requests that they get now.
+  void hold(const plan::Step& step, std::vector<kube::Object> held, const Limits& limits) {
+    std::erase_if(held, [](const auto& object) { return !kube::is_workload(object) || object.kind() == "Job"; });
+    if (held.empty()) return;
+    RolloutOptions options;
+    options.progress = [&](const std::string& text) { context_.cluster.reporter().report({Event::Kind::progress, step.name, text, {}, {}, {}, {}}); };
+    const auto until = limits.within(context_.monitor);
+    for (;;) {
+      await_rollout(context_, held, options, limits);
+      if (until.deadline.expired()) return;
+      until.within(look_at_held).wait(-1, 0);
+    }
+  }
+
+  // The pods that they lead to now go next: not before requests go where they went.
+  void go_back_to(const std::vector<kube::Object>& former, const std::vector<std::string>& services, const Limits& limits) {
+    auto led = former;
+    std::erase_if(led, [&](const auto& object) { return std::find(services.begin(), services.end(), key_of(object)) == services.end(); });
+    if (!await_reach(context_, led, reach_time_back, limits)) context_.cluster.reporter().warn(fmt::format("{} leads to no ready pod yet", led.front().ref().text()));
+  }
+
   void take_over(const kube::Object& object, const Limits& limits) {
     auto& api = context_.cluster.api();
     const auto live = api.find(ref_of(object), limits);
@@ -204,7 +246,14 @@ class Prune final : public plan::Action {
       if (const auto found = context_.current_objects.find(gone.at("key")); found != context_.current_objects.end()) former.push_back(found->second);
     }
     kube::sort_for_apply(former);
-    apply_objects(context_, std::move(former), Conflicts::take_over, limits);
+    restore_addresses(context_, former, addresses_of(args, "assigned"), limits);
+    apply_objects(context_, former, Conflicts::take_over, limits);
+    // Services may go back to them next.
+    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object) || object.kind() == "Job"; });
+    RolloutOptions options;
+    options.going_back = true;
+    options.progress = [&](const std::string& text) { context_.cluster.reporter().report({Event::Kind::progress, step.name, "back: " + text, {}, {}, {}, {}}); };
+    await_rollout(context_, former, options, limits);
   }
 
  private:

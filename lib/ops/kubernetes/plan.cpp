@@ -6,9 +6,12 @@
 #include <set>
 
 #include "lib/base/units.hpp"
-#include "lib/kube/rollout.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/replicas.hpp"
+#include "lib/kube/rollout.hpp"
+#include "lib/kube/service_address.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/ops/kubernetes/followers.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -68,6 +71,25 @@ bool is_used_by(const kube::Object& object, const std::vector<kube::Object>& job
   return std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) { return job.namespace_() == object.namespace_() && job.dump().find(quoted) != std::string::npos; });
 }
 
+using Keys = std::vector<std::string>;
+
+Keys only(Keys keys, const Keys& these) {
+  std::erase_if(keys, [&](const auto& key) { return std::find(these.begin(), these.end(), key) == these.end(); });
+  return keys;
+}
+
+Keys without(Keys keys, const Keys& these) {
+  std::erase_if(keys, [&](const auto& key) { return std::find(these.begin(), these.end(), key) != these.end(); });
+  return keys;
+}
+
+void add_addresses(plan::Step& step, const std::map<std::string, std::string>& addresses) {
+  if (addresses.empty()) return;
+  auto args = Json::parse(step.args);
+  args["addresses"] = addresses;
+  step.args = args.dump();
+}
+
 std::string rollout_text(const std::vector<std::string>& names) {
   constexpr std::size_t shown = 4;
   std::string text;
@@ -105,6 +127,10 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   }
   std::map<kube::Ref, const kube::Object*> on_record;
   for (const auto& object : observed.current_objects) on_record.emplace(object.ref(), &object);
+  Json assigned = Json::object();  // key → what the server had given the Service that changes
+  const auto remember_address = [&](const kube::Object& live) {
+    if (auto address = kube::address_of(live); !address.empty()) assigned[key_of(live)] = std::move(address);
+  };
 
   Sorted sorted;
   const auto open_window = [&](const kube::Object& object) {
@@ -120,6 +146,11 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     const auto& object = objects[index];
     const auto* live = observed.find(object.ref());
     auto diff = kube::diff(live == nullptr ? kube::Object{} : *live, trials[index].result.empty() ? object : trials[index].result);
+    // It did its work in the release that serves, and is gone as it was told to be.
+    if (const auto ran = on_record.find(object.ref()); live == nullptr && ran != on_record.end() && kube::tidies_itself_up(object) && ran->second->json() == object.json()) {
+      diff.sign = Sign::same;
+      plan.notes.push_back(fmt::format("{} has run in this form already and tidied itself up: it does not run again", object.ref().text()));
+    }
     if (!trials[index].note.empty()) plan.notes.push_back(fmt::format("{}: {}", object.ref().text(), trials[index].note));
     for (const auto& warning : trials[index].warnings) plan.warnings.push_back(fmt::format("{}: {}", object.ref().text(), warning));
     const auto adoption = live == nullptr ? std::nullopt : kube::adoption_of(*live, object, "codops");
@@ -140,6 +171,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     if (diff.sign == Sign::added) sorted.added.push_back(key_of(object));
     if (diff.sign == Sign::changed) {
       sorted.changed.push_back(key_of(object));
+      remember_address(*live);
       // The record says nothing of what others wrote into it.
       if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
       const auto recorded = on_record.find(object.ref());
@@ -164,9 +196,12 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   }
   auto prune = kube::prune_set(observed.members, objects, set, {});
   for (const auto& gone : prune.gone) planned.pruned.push_back(kube::diff(gone, kube::Object{}));
+  for (const auto& gone : prune.gone) remember_address(gone);
   planned.kept = std::move(prune.kept);
   for (const auto& kept : planned.kept) plan.notes.push_back(fmt::format("{} is no longer in the manifests and stays: {}", kept.object.ref().text(), kept.why));
 
+  const auto followers = followers_of(objects, planned.diffs, sorted.restarted, prune.gone, observed);
+  plan.downtime.insert(plan.downtime.end(), followers.gaps.begin(), followers.gaps.end());
   const bool changes = !sorted.changed.empty() || !sorted.added.empty() || !sorted.restarted.empty();
   const bool same_release = current != nullptr && current->version == next.version;
   if (!changes && prune.gone.empty() && sorted.left_open.empty() && same_release) return planned;
@@ -200,15 +235,28 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
     made.no_undo = "what it committed stays";
     plan.steps.push_back(std::move(made));
   }
+  const auto following = followers.keys();
   if (changes) {
-    auto made = step("apply", changes_text(sorted.changed.size() + sorted.restarted.size(), sorted.added.size()),
-                     {{"changed", sorted.changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", sorted.adopted}, {"restarted", sorted.restarted}, {"was", sorted.was}, {"counts", sorted.counts}}, plan::Phase::moved);
+    const auto changed = without(sorted.changed, following);
+    auto made = step("apply", changes_text(changed.size() + sorted.restarted.size(), sorted.added.size()),
+                     {{"changed", changed}, {"added", sorted.added}, {"windows", sorted.windows}, {"adopted", without(sorted.adopted, following)}, {"restarted", sorted.restarted}, {"was", sorted.was},
+                      {"counts", sorted.counts}, {"assigned", assigned}, {"moves", followers.moved_first}},
+                     plan::Phase::moved);
+    if (options.verb == "rollback") add_addresses(made, former_addresses(next, objects, planned.diffs, observed));
     made.undo = current == nullptr ? "remove what is new" : fmt::format("re-apply release {}", current->number);
     plan.steps.push_back(std::move(made));
-    auto rollout = step("rollout", rollout_text(sorted.rolled), {{"watched", sorted.watched}}, plan::Phase::moved);
+    auto rollout = step("rollout", rollout_text(sorted.rolled), {{"watched", without(sorted.watched, following)}}, plan::Phase::moved);
     if (sorted.rolled.empty()) rollout.text = "until everything is as it should be";
     rollout.mutates = false;
     plan.steps.push_back(std::move(rollout));
+  }
+  if (!following.empty()) {
+    auto made = step("follow", fmt::format("~ {} to the new pods", rollout_text(followers.names)),
+                     {{"changed", following}, {"adopted", only(sorted.adopted, following)}, {"assigned", assigned}, {"moves", true}, {"leads", followers.services}, {"held", sorted.watched}}, plan::Phase::moved);
+    made.kind = "apply";
+    if (options.verb == "rollback") add_addresses(made, former_addresses(next, objects, planned.diffs, observed));
+    made.undo = current == nullptr ? "to what it led to before" : fmt::format("re-apply release {}", current->number);
+    plan.steps.push_back(std::move(made));
   }
   if (options.front_door) {
     auto made = step("prove", "ten connections through the front door", Json::object(), plan::Phase::moved);
@@ -224,7 +272,7 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   if (!prune.gone.empty()) {
     Json gone = Json::array();
     for (const auto& object : prune.gone) gone.push_back({{"key", key_of(object)}, {"apiVersion", object.api_version()}, {"uid", object.uid()}});
-    auto made = step("prune", fmt::format("- {}", counted(prune.gone.size(), "object")), {{"gone", gone}}, plan::Phase::proven);
+    auto made = step("prune", fmt::format("- {}", counted(prune.gone.size(), "object")), {{"gone", gone}, {"assigned", assigned}}, plan::Phase::proven);
     made.undo = current == nullptr ? "" : fmt::format("re-apply release {}", current->number);
     if (made.undo.empty()) made.no_undo = "no release has it on record";
     plan.steps.push_back(std::move(made));

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "lib/engine/kubernetes/state_store.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/ops/kubernetes/job.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
@@ -23,7 +24,8 @@ constexpr Milliseconds look_time{10'000};
 bool all_well(RunContext& context, const Limits& limits) {
   std::vector<kube::Object> workloads;
   for (const auto& [key, object] : context.next_objects) {
-    if (kube::is_workload(object)) workloads.push_back(object);
+    // A Job that tidies itself up had succeeded before its run came so far.
+    if (kube::is_workload(object) && !kube::tidies_itself_up(object)) workloads.push_back(object);
   }
   try {
     await_rollout(context, workloads, {}, limits.within(look_time));

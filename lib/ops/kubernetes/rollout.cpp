@@ -8,6 +8,7 @@
 #include "lib/base/units.hpp"
 #include "lib/engine/kubernetes/watch.hpp"
 #include "lib/kube/drift.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/pod_essence.hpp"
 #include "lib/kube/summary.hpp"
 
@@ -64,6 +65,7 @@ class Cache {
       kube::Object object{*event.object};
       if (specs_[event.which].kind == "Pod") object = kube::essence_of(object);
       auto& place = objects_[event.which];
+      if (event.what == k8s::WatchEvent::What::deleted && kube::has_succeeded(object)) tidied_.insert_or_assign(object.ref(), object);
       if (event.what == k8s::WatchEvent::What::deleted) place.erase(id_of(object));
       else place.insert_or_assign(id_of(object), std::move(object));
       return true;
@@ -86,12 +88,15 @@ class Cache {
         if (one.ref() == object.ref()) seen.workload = one;
       }
     }
+    // It did its work before it went.
+    if (const auto tidied = tidied_.find(object.ref()); seen.workload.empty() && tidied != tidied_.end()) seen.workload = tidied->second;
     return seen;
   }
 
  private:
   std::vector<k8s::WatchSpec> specs_;
   std::map<std::size_t, std::map<std::string, kube::Object>> objects_;
+  std::map<kube::Ref, kube::Object> tidied_;  // Jobs that had succeeded when they were deleted
   std::size_t waiting_{};
   std::unique_ptr<k8s::Watch> watch_;
 };
@@ -100,6 +105,7 @@ struct Awaited {
   kube::Object object;
   std::string key;
   kube::RolloutMemory memory;
+  bool succeeded{false};  // a Job that may go now
   kube::Verdict verdict;
 };
 
@@ -145,6 +151,13 @@ std::optional<kube::Trouble> changed_by_others(const RunContext& context, const 
   return kube::Trouble{"Changed", fmt::format("{} changed it during the rollout: {}", who.empty() ? "somebody else" : who, fmt::join(lines, "; ")),
                        "one hand at a time: codops history shows codops' own, kubectl get -o yaml --show-managed-fields the others", live.ref(), {},
                        {{kube::Evidence::Kind::events, live.ref(), {}}}};
+}
+
+// A Job that is gone, and whose controller said before that it was complete.
+bool has_tidied_itself_up(const RunContext& context, const kube::Object& object, const std::string& key, const kube::Observation& seen) {
+  if (!seen.workload.empty() || !kube::tidies_itself_up(object)) return false;
+  const auto applied = context.applied.find(key);
+  return kube::is_told_complete(object, applied == context.applied.end() ? std::string{} : applied->second.uid(), seen.events);
 }
 
 Failure failed(RunContext& context, const Awaited& one, const kube::Trouble& trouble, std::string_view because) {
@@ -194,11 +207,17 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
       auto seen = cache.observation(one.object, generation == context.generations.end() ? 0 : generation->second);
       seen.since = context.applied_at;
       if (kube::is_workload(one.object)) {
+        if (one.succeeded || has_tidied_itself_up(context, one.object, one.key, seen)) {
+          one.succeeded = true;
+          one.verdict.state = State::done;
+          continue;
+        }
         if (!options.going_back) {
           if (const auto trouble = changed_by_others(context, one.key, seen.workload)) throw failed(context, one, *trouble, "");
         }
         one.memory.not_before(api.client().last_lost());
         one.verdict = kube::judge(seen, options.graces, one.memory, now, context.cluster.now());
+        one.succeeded = kube::has_succeeded(seen.workload) && one.verdict.state == State::done;
         if (!options.going_back && !context.traffic_moved && any_new_pod_ready(seen)) context.traffic_moved = true;
         if (options.going_back) {
           for (const auto& pod : kube::stuck_pods(seen)) api.remove(ref_of(pod), {.uid = pod.uid(), .grace_seconds = 0}, limits);

@@ -7,6 +7,7 @@
 
 #include "lib/base/parallel.hpp"
 #include "lib/kube/drift.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/drift.hpp"
 #include "lib/ops/kubernetes/job.hpp"
@@ -93,6 +94,11 @@ void compare(Cluster& cluster, const std::vector<kube::Object>& objects, Status&
     if (!kube::is_workload(object)) continue;
     const auto& seen = around.at(object.namespace_());
     const auto* live = found_in(seen.workloads, object.ref());
+    if (live == nullptr && kube::tidies_itself_up(object)) {
+      // Its release serves, so it had succeeded.
+      status.workloads.push_back(kube::summary_of_tidied(object));
+      continue;
+    }
     if (live == nullptr) {
       status.drift.push_back(fmt::format("{} was removed", object.ref().text()));
       kube::WorkloadSummary gone;
@@ -182,6 +188,9 @@ std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const st
     const auto* on_record = found_in(observed.current_objects, live.ref());
     if (current != nullptr && on_record != nullptr) ReplicaDrift{cluster, *current, limits}.of(*on_record, live, summary);
     return summary;
+  }
+  for (const auto& object : observed.current_objects) {
+    if (kube::tidies_itself_up(object) && (object.name() == name || object.ref().text() == name)) return kube::summary_of_tidied(object);
   }
   return std::nullopt;
 }

@@ -163,3 +163,110 @@ TEST_CASE("kubernetes: members of another set") {
   object.set_label(kube::applyset_part_of, "applyset-other-v1");
   CHECK(kube::other_set(object, set) == "applyset-other-v1");
 }
+
+namespace {
+
+kube::Object named(const std::string& name, const std::string& image) {
+  auto made = deployment(image);
+  made.edit()["metadata"]["name"] = name;
+  made.edit()["spec"]["template"]["metadata"]["labels"]["app"] = name;
+  return made;
+}
+kube::Object service(const std::string& app, const std::string& more = R"("targetPort":8080)") {
+  return kube::Object::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"shop"},"spec":{"type":"NodePort","selector":{"app":")" + app + R"("},"ports":[{"port":80,)" + more + "}]}}");
+}
+kube::Object ingress(const std::string& name) {
+  return kube::Object::parse(R"({"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"i","namespace":"shop"},"spec":{"defaultBackend":{"service":{"name":")" + name + R"("}}}})");
+}
+kube::Object warm(const std::string& more) {
+  return kube::Object::parse(R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"warm","namespace":"shop"},"spec":{)" + more + R"("template":{"spec":{"containers":[{"name":"m","image":"x"}]}}}})");
+}
+
+}  // namespace
+
+TEST_CASE("kubernetes plan: a Service follows the pods that it newly leads to, before the old ones are pruned") {
+  Site site;
+  site.serves({service("web", R"("targetPort":8080,"nodePort":30126)"), named("web", "web:v1")});
+  const auto planned = site.plan({service("shop", R"("targetPort":8080,"nodePort":30126)"), named("shop", "web:v2")});
+  CHECK(names_of(planned.plan) == Names{"apply", "rollout", "follow", "prune"});
+  CHECK(args_of(planned.plan, "apply").at("changed").empty());
+  CHECK(args_of(planned.plan, "rollout").at("watched") == nlohmann::json{"apps/Deployment/shop/shop"});
+  const auto follow = args_of(planned.plan, "follow");
+  CHECK(follow.at("changed") == nlohmann::json{"/Service/shop/web"});
+  CHECK(follow.at("leads") == nlohmann::json{"/Service/shop/web"});
+  CHECK(follow.at("moves") == true);
+  CHECK(planned.plan.steps[2].kind == "apply");
+  CHECK(planned.plan.steps[2].phase == plan::Phase::proven);
+  CHECK(planned.plan.steps[1].phase == plan::Phase::moved);
+  CHECK(planned.plan.steps[2].undo == "re-apply release 1");
+  CHECK(planned.plan.downtime.empty());
+}
+
+TEST_CASE("kubernetes plan: another port of the same pods is downtime, and follows them too") {
+  Site site;
+  site.serves({service("web"), named("web", "web:v1")});
+  const auto planned = site.plan({service("web", R"("targetPort":8081)"), named("web", "web:v2")});
+  CHECK(names_of(planned.plan) == Names{"apply", "rollout", "follow", "settle"});
+  REQUIRE(planned.plan.downtime.size() == 1);
+  CHECK(planned.plan.downtime[0].find("service/web: its port 80/TCP leads to 8081") == 0);
+}
+
+TEST_CASE("kubernetes plan: a Service that somebody led elsewhere is put right at once") {
+  Site site;
+  site.serves({service("web"), named("web", "web:v1")});
+  site.observed.live.insert_or_assign(service("web").ref(), service("nope", R"("targetPort":9)"));
+  const auto planned = site.plan({service("web"), named("web", "web:v2")});
+  CHECK(names_of(planned.plan) == Names{"apply", "rollout", "settle"});
+  CHECK(planned.plan.downtime.empty());
+}
+
+TEST_CASE("kubernetes plan: a new Service comes first, an Ingress that is led to it after its pods") {
+  Site site;
+  site.serves({ingress("old"), named("web", "web:v1")});
+  const auto planned = site.plan({ingress("web"), service("shop"), named("web", "web:v1"), named("shop", "web:v2")});
+  CHECK(names_of(planned.plan) == Names{"apply", "rollout", "follow"});
+  CHECK(args_of(planned.plan, "apply").at("added").size() == 2);
+  CHECK(args_of(planned.plan, "follow").at("changed") == nlohmann::json{"networking.k8s.io/Ingress/shop/i"});
+  CHECK(args_of(planned.plan, "follow").at("leads").empty());
+}
+
+TEST_CASE("kubernetes plan: what the server gave a Service is known to the way back and to a rollback") {
+  Site site;
+  site.serves({service("web", R"("targetPort":8080,"nodePort":30126)"), named("web", "web:v1")});
+  auto plain = service("web");
+  plain.edit()["spec"]["type"] = "ClusterIP";
+  const auto planned = site.plan({plain, named("web", "web:v2")});
+  CHECK(args_of(planned.plan, "apply").at("assigned").contains("/Service/shop/web"));
+  // Removed.
+  CHECK(args_of(site.plan({named("web", "web:v1")}).plan, "prune").at("assigned").contains("/Service/shop/web"));
+  // The run that took it from release 1 says what that had.
+  Site later;
+  later.serves({plain, named("web", "web:v1")});
+  plan::Record record;
+  auto told = planned.plan;
+  told.from = 1;
+  plan::Entry entry;
+  entry.event = "planned";
+  entry.plan = plan::to_json(told);
+  record.entries.push_back(entry);
+  later.observed.snapshot.journals.push_back(record);
+  later.options.verb = "rollback";
+  later.next.number = 1;
+  const auto back = args_of(later.plan({service("web"), named("web", "web:v1")}).plan, "apply").at("addresses");
+  CHECK(back.at("/Service/shop/web").get<std::string>().find("30126") != std::string::npos);
+}
+
+TEST_CASE("kubernetes plan: a Job that tidied itself up does not run again") {
+  Site site;
+  site.serves({warm(R"("ttlSecondsAfterFinished":60,)"), deployment("web:v1")});
+  site.observed.live.erase(warm("").ref());
+  site.next.version = "v1";
+  CHECK(site.plan({warm(R"("ttlSecondsAfterFinished":60,)"), deployment("web:v1")}).plan.empty());
+  // Another one does, and so does one that somebody removed.
+  CHECK(args_of(site.plan({warm(R"("ttlSecondsAfterFinished":60,"completions":2,)"), deployment("web:v1")}).plan, "apply").at("added").size() == 1);
+  Site removed;
+  removed.serves({warm(""), deployment("web:v1")});
+  removed.observed.live.erase(warm("").ref());
+  removed.next.version = "v1";
+  CHECK(args_of(removed.plan({warm(""), deployment("web:v1")}).plan, "apply").at("added").size() == 1);
+}
