@@ -103,11 +103,17 @@ Result run_verb(const Process& process, Invocation& invocation, const std::vecto
 
 int finish(const Result& result, Output output, Stream& out, Stream& err) {
   const auto code = static_cast<int>(result.exit);
-  if (output == Output::json) {
-    out.write((result.json.empty() ? fmt::format("{{\"exit\":{}}}", code) : result.json) +
-              (result.json.ends_with('\n') ? "" : "\n"));
-  } else {
-    out.write(result.text);
+  try {
+    if (output == Output::json) {
+      out.write((result.json.empty() ? fmt::format("{{\"exit\":{}}}", code) : result.json) +
+                (result.json.ends_with('\n') ? "" : "\n"));
+    } else {
+      out.write(result.text);
+    }
+  } catch (const Failure& failure) {
+    // Whoever only asked has no answer now.
+    if (!result.changed) throw;
+    err.write(fmt::format("warning: {}; what was done is done, and the exit code says how it ended\n", failure.message()));
   }
   if (code != 0) err.write(fmt::format("exit {}\n", code));
   return code;

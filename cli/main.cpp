@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   const auto umask = codops::cli::harden_process();
   codops::CancelSource cancel;
   const codops::cli::Signals signals{cancel};
-  codops::cli::Stream out{STDOUT_FILENO}, err{STDERR_FILENO};
+  codops::cli::Stream out{STDOUT_FILENO}, err{STDERR_FILENO, codops::cli::Stream::Unwritable::is_dropped};
   const codops::cli::Process process{{argv + (argc > 0 ? 1 : 0), argv + argc}, environment_variables(), umask,
                                      cancel.token()};
   // What is in `process` has them still.

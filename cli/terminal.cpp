@@ -26,6 +26,8 @@ bool Stream::write(std::string_view text) {
       ::poll(&ready, 1, -1);
     } else if (errno == EPIPE || errno == EBADF) {
       closed_ = true;
+    } else if (errno != EINTR && unwritable_ == Unwritable::is_dropped) {
+      return true;
     } else if (errno != EINTR) {
       throw Failure{Exit::unknown, fmt::format("can't write to standard {}: {}", fd_ == 2 ? "error" : "output",
                                                std::strerror(errno))};

@@ -10,14 +10,17 @@ namespace codops::cli {
 // A descriptor that is one of the standard ones. Nobody reading (EPIPE, or closed from the start) is not an error.
 class Stream {
  public:
-  explicit Stream(int fd) : fd_{fd} {}
-  // False: nobody reads it. Throws Failure{unknown} when it can't be written (a full disk).
+  enum class Unwritable { fails, is_dropped };
+  explicit Stream(int fd, Unwritable unwritable = Unwritable::fails) : fd_{fd}, unwritable_{unwritable} {}
+  // False: nobody reads it. What can't be written (a full disk) is Failure{unknown}, or dropped: what is said on the way must not end what
+  // it tells of.
   bool write(std::string_view text);
   bool is_closed() const { return closed_; }
   int fd() const { return fd_; }
 
  private:
   int fd_;
+  Unwritable unwritable_;
   bool closed_{};
 };
 

@@ -170,7 +170,7 @@ class Backup final : public Command {
                     {"signed", place.keys().signing.has_value()},
                     {"seconds", static_cast<double>(taken.took.count()) / 1000},
                     {"pruned", taken.pruned}};
-    return {Exit::ok, text, json.dump()};
+    return {Exit::ok, text, json.dump(), true};
   }
 
   std::string environment_;

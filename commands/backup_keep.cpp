@@ -97,7 +97,7 @@ class Prune final : public Command {
       json["backups"].push_back({{"label", it.label}, {"keep", true}, {"reasons", {"its manifest can't be read: no rule removes it"}}, {"damage", it.why}});
     }
     text += dry_run ? fmt::format("{} would go\n", pruning.removed.size()) : fmt::format("{} removed\n", pruning.removed.size());
-    return {Exit::ok, text, json.dump()};
+    return {Exit::ok, text, json.dump(), !dry_run};
   }
 
  private:
@@ -121,7 +121,7 @@ class Remove final : public Command {
     if (services.options().dry_run) return {Exit::ok, fmt::format("  - {}\n", what.stamp), json.dump()};
     if (!services.confirm(fmt::format("remove backup {} ({})?", what.stamp, what.about))) return {Exit::failed, "nothing was removed\n", {}};
     place.catalogue().remove(what.stamp, services.limits());
-    return {Exit::ok, fmt::format("{} removed\n", what.stamp), json.dump()};
+    return {Exit::ok, fmt::format("{} removed\n", what.stamp), json.dump(), true};
   }
 
  private:
@@ -162,7 +162,7 @@ class Pin final : public Command {
     BackupPlace place{services, environment_, store_};
     const auto label = place.find(backup_).manifest.label;
     place.catalogue().mark(label, [&](backup::Marks& marks) { marks.pinned = !off_; }, services.limits());
-    return {Exit::ok, fmt::format("{} is {}\n", label, off_ ? "no longer pinned" : "pinned: no rule removes it"), {}};
+    return {Exit::ok, fmt::format("{} is {}\n", label, off_ ? "no longer pinned" : "pinned: no rule removes it"), {}, true};
   }
 
  private:

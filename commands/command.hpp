@@ -43,6 +43,7 @@ struct Result {
   Exit exit{Exit::ok};
   std::string text;  // for people, on stdout; ends with a newline or is empty
   std::string json;  // the one document of --output json; empty: {"exit": N}
+  bool changed{};    // something was done, and `exit` stands whether or not this can be shown
 };
 
 class Command {

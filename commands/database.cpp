@@ -7,7 +7,7 @@
 
 #include "commands/host.hpp"
 #include "lib/io/files.hpp"
-#include "lib/ops/render.hpp"
+#include "lib/ops/compose_project.hpp"
 #include "lib/text/dotenv.hpp"
 
 namespace codops::commands {

@@ -43,7 +43,7 @@ class DbInit final : public Command {
     std::string text;
     for (const auto& what : outcome.made) text += fmt::format("  + {}\n", what);
     for (const auto& what : outcome.unchanged) text += fmt::format("  = {}\n", what);
-    return {Exit::ok, text, nlohmann::ordered_json{{"made", outcome.made}, {"unchanged", outcome.unchanged}}.dump()};
+    return {Exit::ok, text, nlohmann::ordered_json{{"made", outcome.made}, {"unchanged", outcome.unchanged}}.dump(), true};
   }
 
  private:

@@ -106,7 +106,8 @@ class Scale final : public Command {
       const auto digits = equals == std::string::npos ? std::string{} : text.substr(equals + 1);
       const bool number = !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
       if (!number) throw Failure{Exit::usage, fmt::format("\"{}\" is not SERVICE=NUMBER", text), fmt::format("codops scale {} backend=3", environment_)};
-      request.scale[text.substr(0, equals)] = std::atoi(digits.c_str());
+      const auto [found, first] = request.scale.emplace(text.substr(0, equals), std::atoi(digits.c_str()));
+      if (!first) throw Failure{Exit::usage, fmt::format("two counts of {}: {} and {}", found->first, found->second, digits), fmt::format("codops scale {} {}={}", environment_, found->first, digits)};
     }
     request.command = fmt::format("scale {} {}", environment_, fmt::join(counts_, " "));
     request.dry_run = services.options().dry_run;

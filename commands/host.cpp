@@ -138,7 +138,7 @@ void require_consent(Services& services, const std::string& environment, const s
 Result ended(const ops::DeployResult& result, const std::string& environment) {
   const auto& run = result.run;
   const auto json = json_of(result, environment);
-  std::string warnings;  // where there is no plan to tell them
+  std::string warnings;  // the plan that tells them may have scrolled away, or was not shown
   for (const auto& text : run.plan.warnings) warnings += fmt::format("  warning: {}\n", text);
   if (result.dry_run) {
     if (run.no_op) return {Exit::ok, fmt::format("{} already runs {}: nothing would change\n{}", environment, result.previous, warnings), json};
@@ -157,7 +157,7 @@ Result ended(const ops::DeployResult& result, const std::string& environment) {
     throw Failure{run.exit, fmt::format("{} runs {} (release {}), which stays; {}", environment, run.plan.version, run.plan.release, fmt::join(run.failed_hooks, "; ")),
                   "what was cut off is not run again by itself"};
   }
-  return {Exit::ok, success_text(result, environment), json};
+  return {Exit::ok, success_text(result, environment) + warnings, json, true};
 }
 
 }  // namespace codops::commands

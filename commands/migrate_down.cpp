@@ -41,7 +41,7 @@ class MigrateDown final : public Command {
       text += fmt::format("  ✓ {} taken back   {}\n", one.name, format_duration(one.took));
       names.push_back(one.name);
     }
-    return {Exit::ok, text.empty() ? "nothing to take back\n" : text, nlohmann::ordered_json{{"taken_back", names}}.dump()};
+    return {Exit::ok, text.empty() ? "nothing to take back\n" : text, nlohmann::ordered_json{{"taken_back", names}}.dump(), true};
   }
 
  private:

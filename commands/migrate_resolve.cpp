@@ -32,7 +32,7 @@ class MigrateBaseline final : public Command {
     const auto marked = migrate::baseline(source, connection, to_.value_or(""), options_.running(services, environment), services.reporter(), services.limits());
     std::string text;
     for (const auto& name : marked) text += fmt::format("  = {}\n", name);
-    return {Exit::ok, text + fmt::format("{} marked as applied\n", marked.size()), nlohmann::ordered_json{{"marked", marked}}.dump()};
+    return {Exit::ok, text + fmt::format("{} marked as applied\n", marked.size()), nlohmann::ordered_json{{"marked", marked}}.dump(), true};
   }
 
  private:
@@ -63,7 +63,7 @@ class MigrateResolve final : public Command {
     auto connection = options_.connect(services, environment);
     const auto resolve = applied_ ? migrate::resolve_applied : migrate::resolve_rolled_back;
     resolve(source, connection, name, options_.running(services, environment), services.reporter(), services.limits());
-    return {Exit::ok, fmt::format("marked {}\n", what), {}};
+    return {Exit::ok, fmt::format("marked {}\n", what), {}, true};
   }
 
  private:

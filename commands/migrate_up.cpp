@@ -42,13 +42,13 @@ class MigrateUp final : public Command {
 
  private:
   static Result shown(const migrate::Outcome& outcome, const std::string& environment, bool as_json) {
-    if (as_json) return {Exit::ok, {}, json(outcome, environment)};
+    if (as_json) return {Exit::ok, {}, json(outcome, environment), true};
     std::string text;
     for (const auto& applied : outcome.applied) {
       text += fmt::format("  ✓ {}   {}{}\n", applied.name, format_duration(applied.took), applied.stepwise ? "   statement by statement" : "");
     }
     text += outcome.applied.empty() ? "up to date\n" : fmt::format("{} applied in {}\n", outcome.applied.size(), format_duration(outcome.took));
-    return {Exit::ok, text, {}};
+    return {Exit::ok, text, {}, true};
   }
 
   static std::string json(const migrate::Outcome& outcome, const std::string& environment) {

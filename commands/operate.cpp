@@ -137,7 +137,7 @@ class Down final : public Command {
     const auto removed = engine->down(plan, request, services.limits());
     json = nlohmann::json::parse(removed.json);
     json["dry_run"] = false;
-    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, removed.text), json.dump()};
+    return {Exit::ok, fmt::format("{} is down: {} removed\n", environment_, removed.text), json.dump(), true};
   }
 
  private:
@@ -163,7 +163,7 @@ class Maintenance final : public Command {
     require_consent(services, environment_, fmt::format("{} at the front of {}?", on ? "answer 503" : "bring the application back", environment_));
     open_engine(services, environment_)->maintenance(on, page, fmt::format("maintenance {} {}", environment_, state_), lock_wait_.value_or(Milliseconds{0}), services.limits());
     return {Exit::ok, on ? fmt::format("the front of {} answers 503\n  back:  codops maintenance {} off\n", environment_, environment_)
-                         : fmt::format("{} serves again\n", environment_), {}};
+                         : fmt::format("{} serves again\n", environment_), {}, true};
   }
 
  private:
@@ -184,7 +184,7 @@ class Unlock final : public Command {
     if (services.options().dry_run) return {Exit::ok, "would evict " + holder + "\n", {}};
     if (!services.confirm(fmt::format("evict {}?", holder))) throw Failure{Exit::failed, "not confirmed", "the lock stays"};
     lock->remove(state->token, services.limits());
-    return {Exit::ok, fmt::format("evicted: {}\n  the next command recovers what it left; see: codops status {}\n", holder, environment_), R"({"exit":0,"locked":false})"};
+    return {Exit::ok, fmt::format("evicted: {}\n  the next command recovers what it left; see: codops status {}\n", holder, environment_), R"({"exit":0,"locked":false})", true};
   }
 
  private:
@@ -209,7 +209,7 @@ class Recover final : public Command {
     const auto recovery = engine->recover(fmt::format("{} {}", back_ ? "abort" : "resume", environment_), lock_wait_.value_or(Milliseconds{0}),
                                           back_ ? ops::RecoveryWay::back : ops::RecoveryWay::best, services.limits());
     const nlohmann::json json{{"exit", 0}, {"recovered", recovery.needed}, {"forward", recovery.forward}, {"text", recovery.text}};
-    return {Exit::ok, recovery.needed ? recovery.text + "\n" : "nothing is unfinished\n", json.dump()};
+    return {Exit::ok, recovery.needed ? recovery.text + "\n" : "nothing is unfinished\n", json.dump(), recovery.needed};
   }
 
  private:
@@ -235,7 +235,7 @@ class Build final : public Command {
       json["images"].push_back({{"service", built.service}, {"image", built.image}, {"id", built.id}});
       text += fmt::format("{}  {}  {}\n", built.service, built.image, built.id.substr(0, 19));
     }
-    return {Exit::ok, text, json.dump()};
+    return {Exit::ok, text, json.dump(), true};
   }
 
  private:

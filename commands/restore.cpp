@@ -108,7 +108,7 @@ class Restore final : public Command {
     text += fmt::format("  look:   SELECT * FROM {0}.{1} LIMIT 10;\n  drop:   DROP SCHEMA {0} CASCADE;\n  the live tables were not touched, and no backup takes that schema along\n",
                         io::postgres::quote_identifier(restored.schema), io::postgres::quote_identifier(restored.table));
     return {Exit::ok, text, Json{{"exit", 0}, {"database", restored.database}, {"schema", restored.schema}, {"source", restored.source}, {"rows", restored.rows},
-                                 {"seconds", static_cast<double>(restored.took.count()) / 1000}}.dump()};
+                                 {"seconds", static_cast<double>(restored.took.count()) / 1000}}.dump(), true};
   }
 
   Result restore(Services& services, BackupPlace& place, const backup::Subject& subject) const {
@@ -179,7 +179,7 @@ class Restore final : public Command {
     if (!restored.unwell.empty()) text += fmt::format("  UNWELL:  {}\n           codops health-check {}{}; back: {}\n", restored.unwell, environment_, same_place(services.options(), {}, {}), undoing(services));
     Json document{{"exit", static_cast<int>(exit)}, {"unwell", restored.unwell}};
     document.update(json);
-    return {exit, text, document.dump()};
+    return {exit, text, document.dump(), true};
   }
 
   // A path is told from a backup's name by its slash, or by being there; never where the name says which backup is meant.

@@ -104,6 +104,8 @@ struct Starter {
     } else if (http.read_status) {
       request.keep_json = 1U << 20U;
     }
+    // What a port of TLS says to plain HTTP.
+    if (request.url.starts_with("http://")) request.keep_body = std::max<std::size_t>(request.keep_body, 512);
     return network.http().start(std::move(request), [&http, done = done](const io::HttpProbeResult& result) {
       auto answer = troubled(result).value_or(Answer{});
       if (result.trouble == io::Trouble::none) answer.finding = judge_http(http, result, wall_now());

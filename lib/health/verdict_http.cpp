@@ -1,4 +1,5 @@
 // Answers over HTTP, and certificates.
+#include <array>
 #include <charconv>
 
 #include "lib/base/units.hpp"
@@ -7,6 +8,8 @@
 
 namespace codops::health {
 namespace {
+
+constexpr std::array<std::string_view, 3> plain_http{"HTTP request was sent to HTTPS port", "Client sent an HTTP request to an HTTPS server", "speaking plain HTTP to an SSL-enabled server port"};
 
 double days(std::chrono::milliseconds duration) { return static_cast<double>(duration.count()) / 86'400'000.0; }
 
@@ -27,6 +30,12 @@ std::string status_hint(long status) {
 bool misses_certificate(const io::HttpProbeResult& result) {
   const bool refused = result.status == 400 || result.status == 401 || result.status == 403 || result.status == 495 || result.status == 496;
   return refused && result.tls && result.tls->misses_certificate;
+}
+
+// nginx, Go and Apache answer plain HTTP on a port of TLS, and say so in words alone.
+bool wants_tls(const io::HttpProbeResult& result) {
+  if (result.status != 400 || !result.url.starts_with("http://")) return false;
+  return std::any_of(plain_http.begin(), plain_http.end(), [&](std::string_view words) { return result.body.find(words) != std::string::npos; });
 }
 
 Finding judge_body(const HttpCheck& check, const io::HttpProbeResult& result) {
@@ -145,6 +154,7 @@ Finding judge_http(const HttpCheck& check, const io::HttpProbeResult& result, Wa
   if (!check.expect_status.contains(result.status)) {
     return found(Status::fail, io::Stage::status, fmt::format("HTTP {}, expected {}", result.status, check.expect_status.text()),
                  misses_certificate(result) ? "the server asks for a client certificate: --cert FILE --key FILE, in codops.yaml certificate and key"
+                 : wants_tls(result)        ? "this port speaks TLS: its URL begins with https:// (of a deploy: front_door: {url: https://…} in codops.yaml)"
                                             : status_hint(result.status));
   }
   if (check.expect_http2 && result.version != "2") {

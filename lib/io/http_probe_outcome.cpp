@@ -189,6 +189,7 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
   const auto wants = certificate_hint(verification_);
   const auto or_certificate = [&](std::string hint) { return wants.empty() ? std::move(hint) : wants; };
   const auto where = to_string(HostPort{parts_.host, parts_.port});
+  const std::string or_tls = parts_.scheme == "http" ? "; where it speaks TLS the URL begins with https://" : "";
   long os_error = 0;
   ::curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   const std::string said = error_[0] != '\0' ? error_ : ::curl_easy_strerror(code);
@@ -217,7 +218,7 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
       return trouble_at(Stage::body, fmt::format("the body ended early, after {} bytes: Content-Length says more", result_.body_bytes),
                         "check the server's log: it closed in the middle of the answer");
     case CURLE_GOT_NOTHING:
-      return trouble_at(Stage::request, "the server closed the connection without an answer", or_certificate("check the server's log"));
+      return trouble_at(Stage::request, "the server closed the connection without an answer", or_certificate("check the server's log" + or_tls));
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2:
@@ -225,7 +226,7 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
       return trouble_at(stage(), "the connection broke: " + said, or_certificate("check the server's log"));
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
-      return trouble_at(Stage::request, "what answers does not speak HTTP", "check the port: " + where);
+      return trouble_at(Stage::request, "what answers does not speak HTTP", "check the port: " + where + or_tls);
     case CURLE_OUT_OF_MEMORY:
       return trouble_at(stage(), "no memory for the request", "--parallel 16", Trouble::busy);
     default: return trouble_at(stage(), said, "");

@@ -141,6 +141,10 @@ std::optional<std::size_t> may_wait_for(const std::vector<Verdict>& verdicts, st
   return std::nullopt;
 }
 
+void RolloutMemory::not_before(Deadline::TimePoint time) {
+  for (auto& [what, since] : since_) since = std::max(since, time);
+}
+
 Verdict judge(const Observation& observed, const Graces& graces, RolloutMemory& memory, Deadline::TimePoint now, WallTime wall) {
   const auto& workload = observed.workload;
   if (workload.empty()) {

@@ -14,8 +14,8 @@ namespace codops::kube {
 // How long a state may last before it counts as a failure; counted from when it was first seen.
 struct Graces {
   Milliseconds image{10'000};          // ImagePullBackOff, ErrImagePull: a registry may hiccup
-  Milliseconds config{20'000};         // CreateContainerConfigError: a Secret that another tool is about to make
-  Milliseconds volume{120'000};        // FailedMount, FailedAttachVolume, FailedCreatePodSandBox events (a missing Secret or ConfigMap: `config`)
+  Milliseconds config{20'000};         // CreateContainerConfigError, or FailedMount of a missing Secret or ConfigMap: another tool may be about to make it
+  Milliseconds volume{150'000};        // FailedMount, FailedAttachVolume, FailedCreatePodSandBox: the kubelet's longest pause between two tries is 122 s
   Milliseconds crash{0};               // CrashLoopBackOff (it appears with the second crash)
   int restarts{3};                     // whatever the container does in between
   Milliseconds unschedulable{120'000}; // an autoscaler may add a node
@@ -66,6 +66,8 @@ class RolloutMemory {
   Deadline::TimePoint since(const std::string& what, Deadline::TimePoint now);
   // Of what begins with `prefix`, forgets all that is not in `seen`.
   void keep_only(const std::vector<std::string>& seen, const std::string& prefix);
+  // The API server was away until `time`: no state could end before, so graces count from there.
+  void not_before(Deadline::TimePoint time);
 
  private:
   std::map<std::string, Deadline::TimePoint> since_;

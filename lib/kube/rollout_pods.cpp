@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/units.hpp"
+#include "lib/kube/obstacle.hpp"
 #include "lib/kube/pod_view.hpp"
 
 namespace codops::kube {
@@ -19,6 +20,7 @@ struct WaitingRule {
   std::string_view hint;
 };
 
+constexpr std::string_view retried_hint = "the kubelet went on trying: is the node well, and has the API server been back for long?";
 constexpr std::string_view pull_hint = "is that version pushed, and may the cluster pull it (imagePullSecrets)?";
 constexpr std::array waiting_rules{
     WaitingRule{"InvalidImageName", nullptr, "correct the image's name"},
@@ -66,8 +68,9 @@ std::optional<Finding> waits(const Object& pod, const ContainerView& container, 
   for (const auto& rule : waiting_rules) {
     if (rule.reason != container.waiting) continue;
     const bool image = rule.grace == &Graces::image || rule.reason.starts_with("Invalid") || rule.reason == "ErrImageNeverPull";
+    const bool passing = rule.grace == &Graces::config && obstacle_of(container.waiting_message) == Obstacle::passing;
     // ErrImagePull and ImagePullBackOff take turns: one state.
-    const auto group = rule.grace == &Graces::image ? std::string_view{"image"} : rule.reason;
+    const auto group = rule.grace == &Graces::image ? std::string{"image"} : fmt::format("{}{}", rule.reason, passing ? "/passing" : "");
     std::string message = container_words(pod, container);
     if (image) {
       message += fmt::format(" can't have its image \"{}\"", image_in(pod, container.name));
@@ -75,7 +78,8 @@ std::optional<Finding> waits(const Object& pod, const ContainerView& container, 
       message += " can't be started";
     }
     if (!container.waiting_message.empty()) message += ": " + container.waiting_message;
-    return finding(pod, container, group, rule.grace ? graces.*rule.grace : Milliseconds{0}, container.waiting, std::move(message), std::string{rule.hint});
+    const auto grace = passing ? graces.volume : rule.grace ? graces.*rule.grace : Milliseconds{0};
+    return finding(pod, container, group, grace, container.waiting, std::move(message), std::string{passing ? retried_hint : rule.hint});
   }
   return std::nullopt;
 }
@@ -106,33 +110,43 @@ std::optional<Finding> crashes(const Object& pod, const ContainerView& container
   return std::nullopt;
 }
 
-// The volume that a FailedMount names belongs to a Secret or ConfigMap: those appear at once or not at all.
-bool names_missing_object(const Object& pod, const std::string& message) {
-  const nlohmann::json::json_pointer at{"/spec/volumes"};
-  if (!pod.json().contains(at) || !pod.json().at(at).is_array()) return false;
-  for (const auto& volume : pod.json().at(at)) {
-    const bool plain = volume.contains("secret") || volume.contains("configMap") || volume.contains("projected");
-    if (plain && message.find('"' + text_in(volume, "/name") + '"') != std::string::npos) return true;
-  }
-  return false;
+// Events stay when what they tell of is over: what came after the volumes and the sandbox says so.
+bool has_begun(const Object& pod, const PodView& view, const std::vector<EventView>& events, const std::string& failed_at) {
+  const auto ran = [](const ContainerView& one) { return one.running || one.ended || one.last; };
+  if (std::any_of(view.containers.begin(), view.containers.end(), ran)) return true;
+  if (const auto* ready = condition_of(pod.json(), "PodReadyToStartContainers"); ready && text_in(*ready, "/status") == "True") return true;
+  return std::any_of(events.begin(), events.end(), [&](const EventView& event) {
+    return (event.reason == "Pulling" || event.reason == "Pulled" || event.reason == "Created") && event.last >= failed_at;
+  });
 }
 
-std::optional<Finding> cannot_begin(const Object& pod, const PodView& view, const Observation& observed, const Graces& graces) {
+constexpr std::array begin_reasons{"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"};
+
+// All of these the kubelet tries again by itself. What is missing and what may pass count apart: the one must not use up the other's grace.
+std::vector<Finding> cannot_begin(const Object& pod, const PodView& view, const Observation& observed, const Graces& graces) {
   const bool creating = std::any_of(view.containers.begin(), view.containers.end(), [](const ContainerView& one) {
     return one.waiting == "ContainerCreating" || one.waiting == "PodInitializing";
   });
-  if (!creating) return std::nullopt;
-  std::optional<EventView> newest;
+  if (!creating) return {};
+  std::vector<EventView> events;
   for (const auto& object : observed.events) {
-    auto event = event_of(object);
-    const bool counts = event.reason == "FailedMount" || event.reason == "FailedAttachVolume" || event.reason == "FailedCreatePodSandBox" || event.reason == "FailedMapVolume";
-    if (counts && event.uid == pod.uid() && (!newest || newest->last < event.last)) newest = std::move(event);
+    if (auto event = event_of(object); event.uid == pod.uid()) events.push_back(std::move(event));
   }
-  if (!newest) return std::nullopt;
-  const bool missing = newest->reason == "FailedMount" && names_missing_object(pod, newest->message);
-  return Finding{fmt::format("{}//begin", pod.uid()), missing ? graces.config : graces.volume,
-                 {newest->reason, fmt::format("pod {} can't begin: {}", pod.name(), newest->message), missing ? "create what is missing, or correct the name in the manifest" : "",
-                  pod_ref(pod), {}, {{Evidence::Kind::events, pod_ref(pod), {}}}}};
+  const EventView* newest[2]{};  // of what may pass, of what is missing
+  for (const auto& event : events) {
+    if (std::find(begin_reasons.begin(), begin_reasons.end(), event.reason) == begin_reasons.end()) continue;
+    auto& one = newest[obstacle_of(event.message) == Obstacle::missing];
+    if (!one || one->last < event.last) one = &event;
+  }
+  std::vector<Finding> found;
+  for (const bool missing : {true, false}) {
+    const auto* event = newest[missing];
+    if (!event || has_begun(pod, view, events, event->last)) continue;
+    found.push_back({fmt::format("{}//{}", pod.uid(), missing ? "missing" : "begin"), missing ? graces.config : graces.volume,
+                     {event->reason, fmt::format("pod {} can't begin: {}", pod.name(), event->message),
+                      std::string{missing ? "create what is missing, or correct the name in the manifest" : retried_hint}, pod_ref(pod), {}, {{Evidence::Kind::events, pod_ref(pod), {}}}}});
+  }
+  return found;
 }
 
 }  // namespace
@@ -154,7 +168,7 @@ std::vector<Finding> findings_of(const Object& pod, const Observation& observed,
     }
   }
   if (found.empty()) {
-    if (auto finding = cannot_begin(pod, view, observed, graces)) found.push_back(std::move(*finding));
+    found = cannot_begin(pod, view, observed, graces);
   }
   std::stable_sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) { return a.grace < b.grace; });
   return found;

@@ -7,12 +7,12 @@
 
 #include "lib/engine/docker/api.hpp"
 #include "lib/engine/docker/objects.hpp"
-#include "lib/io/crypto.hpp"
 #include "lib/migrate/folders.hpp"
 #include "lib/migrate/source_archive.hpp"
+#include "lib/ops/compose_project.hpp"
 #include "lib/ops/deploy.hpp"
+#include "lib/ops/image_view.hpp"
 #include "lib/ops/images.hpp"
-#include "lib/ops/render.hpp"
 #include "lib/ops/store_kind.hpp"
 
 namespace codops::ops {
@@ -55,50 +55,21 @@ std::string url_variable(const settings::Environment& environment) {
 
 bool names_postgres(std::string_view url) { return url.starts_with("postgres") || url.find("host=") != std::string_view::npos; }
 
-// A created, never started container of an image, to look into it.
-class ImageView {
- public:
-  ImageView(Host& host, const std::string& image, const Limits& limits)
-      : api_{host.api()}, name_{fmt::format("{}-look-{}", host.project(), io::to_hex(io::random_bytes(4)))} {
-    const Json body{{"Image", image},
-                    {"Cmd", {"true"}},
-                    {"Labels",
-                     {{"com.docker.compose.project", host.project()},
-                      {"com.docker.compose.oneoff", "True"},
-                      {label_environment, host.environment().name},
-                      {label_token, "look"}}}};
-    api_.create_container(name_, body, limits);
+// nullopt: there is no such folder. A symbolic link is followed, as a monorepo's image may have one.
+std::optional<std::vector<migrate::File>> folder_in(ImageView& image, std::string path, const Limits& limits) {
+  for (int links = 0; links < 8; ++links) {
+    std::string tar;
+    const auto keep = [&](std::string_view bytes) {
+      if (tar.size() + bytes.size() > most_bytes) throw Failure{Exit::data, fmt::format("the migrations in {} are too large", path)};
+      tar += bytes;
+    };
+    if (!image.read(path, keep, limits)) return std::nullopt;
+    const auto link = migrate::archive_link(tar);
+    if (!link) return migrate::read_archive(tar);
+    path = (std::filesystem::path{path}.parent_path() / *link).lexically_normal().string();
   }
-  ~ImageView() {
-    try {
-      api_.remove_container(name_, true, true, Limits{}.within(Milliseconds{10'000}));
-    } catch (const Failure&) {
-      // Harmless: it never runs, and the next prune finds it by its labels.
-    }
-  }
-  ImageView(const ImageView&) = delete;
-  ImageView& operator=(const ImageView&) = delete;
-
-  // nullopt: there is no such folder. A symbolic link is followed, as a monorepo's image may have one.
-  std::optional<std::vector<migrate::File>> folder(std::string path, const Limits& limits) {
-    for (int links = 0; links < 8; ++links) {
-      std::string tar;
-      const auto keep = [&](std::string_view bytes) {
-        if (tar.size() + bytes.size() > most_bytes) throw Failure{Exit::data, fmt::format("the migrations in {} are too large", path)};
-        tar += bytes;
-      };
-      if (!api_.get_archive(name_, path, keep, limits)) return std::nullopt;
-      const auto link = migrate::archive_link(tar);
-      if (!link) return migrate::read_archive(tar);
-      path = (std::filesystem::path{path}.parent_path() / *link).lexically_normal().string();
-    }
-    return std::nullopt;
-  }
-
- private:
-  engine::docker::Api& api_;
-  std::string name_;
-};
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -221,9 +192,9 @@ std::vector<migrate::File> migrations_of(Host& host, const release::ServiceRecor
     const auto folder = host.environment().directory / settings.path;
     if (std::filesystem::is_directory(folder)) return migrate::read_folder(folder.string());
   }
-  ImageView view{host, service.image_id, limits};
+  ImageView view{host.api(), host.project(), host.environment().name, service.image_id, limits};
   if (!settings.image_path.empty()) {
-    auto files = view.folder(settings.image_path, limits);
+    auto files = folder_in(view, settings.image_path, limits);
     if (!files) {
       throw Failure{Exit::config, fmt::format("the image of \"{}\" has no folder {}", service.name, settings.image_path), "migrate.image_path in codops.yaml"};
     }
@@ -231,7 +202,7 @@ std::vector<migrate::File> migrations_of(Host& host, const release::ServiceRecor
   }
   for (const auto& place : usual_places(host.api().find_image(service.image_id, limits))) {
     // Others' migrations (knex, alembic) may be in a folder of that name.
-    if (auto files = view.folder(place, limits); files && migrate::recognisable(*files)) return std::move(*files);
+    if (auto files = folder_in(view, place, limits); files && migrate::recognisable(*files)) return std::move(*files);
   }
   return {};
 }

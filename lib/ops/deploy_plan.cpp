@@ -10,6 +10,7 @@
 #include "lib/ops/adopted.hpp"
 #include "lib/ops/carried_volumes.hpp"
 #include "lib/ops/definitions.hpp"
+#include "lib/ops/mounted_files.hpp"
 #include "lib/ops/others.hpp"
 #include "lib/ops/sole_writer.hpp"
 #include "lib/ops/transition.hpp"
@@ -59,7 +60,7 @@ bool is_same(const ServiceRecord& wanted, const ServiceRecord& current, bool has
     // Made by docker compose: data is left where it is when the image and what it is mounted from are the same; anything else rolls once.
     return (wanted.role == Role::stateful || is_of_others(wanted)) && wanted.image_id == current.image_id && has_its_mounts;
   }
-  return wanted.same_definition(current);
+  return wanted.same_definition(current) && (wanted.role != Role::proxy || has_its_mounts);
 }
 
 // Members that exist, run and are as they were made, lowest numbers first.
@@ -124,12 +125,29 @@ void decide_members(ServiceRecord& service, const std::optional<Release>& servin
   }
 }
 
-// Whether what others started is mounted from where the service's definition says.
+// A folder of files is mounted when a container is made: the proxy, whose files are replaced while it runs, can't get or lose one.
+bool has_folders_of(const nlohmann::json& body, const ServiceRecord& current, const Observed& observed) {
+  const auto wanted = folders_in(body);
+  return std::all_of(current.members.begin(), current.members.end(), [&](const Member& member) {
+    const auto* container = observed.container(member.container);
+    if (container == nullptr) return true;
+    std::set<std::string> there;
+    for (const auto& mount : container->mounts) {
+      if (is_unnamed(mount)) there.insert(mount.destination);
+    }
+    return std::includes(there.begin(), there.end(), wanted.begin(), wanted.end()) &&
+           std::all_of(there.begin(), there.end(), [&](const auto& place) { return wanted.contains(place) || !is_folder_of_files(current, place); });
+  });
+}
+
+// Whether what others started is mounted from where the service's definition says, and the proxy has its folders.
 bool has_mounts_of(const Desired& desired, const ServiceRecord* current, const Observed& observed) {
-  if (current == nullptr || !is_of_others(*current)) return true;
+  if (current == nullptr) return true;
   const auto spec = desired.specs.find(current->name);
   if (spec == desired.specs.end()) return true;
-  const auto wanted = mounts_of(nlohmann::json::parse(spec->second.reveal()));
+  const auto body = nlohmann::json::parse(spec->second.reveal());
+  if (!is_of_others(*current)) return current->role != Role::proxy || has_folders_of(body, *current, observed);
+  const auto wanted = mounts_of(body);
   return std::all_of(current->members.begin(), current->members.end(), [&](const Member& member) {
     const auto* container = observed.container(member.container);
     return container != nullptr && std::all_of(wanted.begin(), wanted.end(), [&](const ObservedMount& mount) {

@@ -2,6 +2,7 @@
 #include "lib/ops/docker_engine.hpp"
 
 #include "lib/ops/build.hpp"
+#include "lib/ops/compose_project.hpp"
 #include "lib/ops/database.hpp"
 #include "lib/ops/deploy.hpp"
 #include "lib/ops/down.hpp"
@@ -10,7 +11,6 @@
 #include "lib/ops/logs.hpp"
 #include "lib/ops/maintenance.hpp"
 #include "lib/ops/one_off.hpp"
-#include "lib/ops/render.hpp"
 #include "lib/ops/status.hpp"
 
 namespace codops::ops {

@@ -8,9 +8,9 @@
 #include "lib/engine/docker/lock.hpp"
 #include "lib/engine/docker/ssh.hpp"
 #include "lib/engine/docker/state_store.hpp"
+#include "lib/ops/compose_project.hpp"
 #include "lib/ops/hooks.hpp"
 #include "lib/ops/own_containers.hpp"
-#include "lib/ops/render.hpp"
 
 namespace codops::ops {
 namespace {

@@ -55,7 +55,7 @@ std::string platform_of(const ImageDetails& image) {
                 fmt::format("nothing was changed; build or load it for {}, or leave platform: out", image.platform)};
 }
 
-ImageState look_up(Host& host, const compose::Project& project, const compose::Service& service, const Limits& limits) {
+ImageState look_up(Host& host, const compose::Project& project, const compose::Service& service, bool before_build, const Limits& limits) {
   ImageState state{service.name, engine::docker::image_of(project, service), service.platform, {}, false, false, {}};
   const auto name = engine::docker::parse_image_name(state.name);
   const auto local = host.api().find_image(state.name, limits);
@@ -63,6 +63,10 @@ ImageState look_up(Host& host, const compose::Project& project, const compose::S
   if (local) {
     state.digest = digest_of(*local, name);
     state.local = std::make_shared<const ImageDetails>(*local);
+  }
+  if (before_build && service.build) {
+    state.digest.clear();
+    return state;
   }
   const bool local_only = service.pull_policy == "never" || service.pull_policy == "build" || (service.image.empty() && service.build);
   if (local_only || (local && local->digests.empty())) {
@@ -132,7 +136,7 @@ Failure with_login_hint(const Failure& failure, const std::string& registry) {
   return {Exit::failed, failure.message(), fmt::format("docker login {}", registry)};
 }
 
-std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits) {
+std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits, bool before_build) {
   std::vector<const compose::Service*> services;
   for (const auto& [name, service] : project.services) {
     if (only.empty() || std::find(only.begin(), only.end(), name) != only.end()) services.push_back(&service);
@@ -140,7 +144,7 @@ std::vector<ImageState> find_images(Host& host, const compose::Project& project,
   std::vector<ImageState> images(services.size());
   in_parallel(services.size() + 1, calls_at_once, [&](std::size_t index) {
     if (index == services.size()) host.engine_info(limits);  // what facts_of and the preflight need next
-    else images[index] = look_up(host, project, *services[index], limits);
+    else images[index] = look_up(host, project, *services[index], before_build, limits);
   });
   return images;
 }

@@ -34,8 +34,8 @@ bool turned_away(const Failure& failure);
 Failure with_login_hint(const Failure& failure, const std::string& registry);
 
 // Asks engine and registry, changes nothing. Failure: an image that can't be had, by name, with what to do; 69 when a
-// registry does not answer. `only`: these services; empty: all.
-std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits);
+// registry does not answer. `only`: these services; empty: all. `before_build`: nobody is asked for what has build:, which may not be there yet.
+std::vector<ImageState> find_images(Host& host, const compose::Project& project, const std::vector<std::string>& only, const Limits& limits, bool before_build = false);
 void pull_images(Host& host, const std::vector<ImageState>& images, const Limits& limits);
 // What render needs, once they are on the engine. Failure for a wrong architecture.
 std::map<std::string, ImageFacts> facts_of(Host& host, const std::vector<ImageState>& images, const Limits& limits);

@@ -105,17 +105,12 @@ std::optional<engine::docker::ContainerDetails> find_member(RunContext& context,
   return std::nullopt;
 }
 
-void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits) {
+void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits, const std::vector<std::string>& folders) {
   std::vector<io::TarEntry> entries;
+  for (const auto& folder : folders) entries.push_back({.path = folder.substr(folder.find_first_not_of('/')), .mode = 0755, .kind = io::TarEntry::Kind::directory});
   for (const auto& file : files) {
     if (file.mounted) continue;
-    io::TarEntry entry;
-    entry.path = file.target.substr(file.target.find_first_not_of('/'));
-    entry.content = context.blob(file.sha256, limits);
-    entry.mode = static_cast<unsigned>(file.mode);
-    entry.uid = static_cast<std::uint32_t>(file.uid);
-    entry.gid = static_cast<std::uint32_t>(file.gid);
-    entries.push_back(std::move(entry));
+    entries.push_back(entry_of(file, context.blob(file.sha256, limits)));
   }
   if (entries.empty()) return;
   context.api.put_archive(container, "/", io::write_tar(entries), limits);

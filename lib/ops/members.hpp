@@ -36,8 +36,8 @@ bool revive_member(RunContext& context, const std::string& container, const std:
                    const std::string& alias, const Limits& limits);
 // Absent is fine.
 void remove_member(RunContext& context, const std::string& container, const Limits& limits);
-// Puts the release's files into a container's layer, but for those that are mounted.
-void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits);
+// Puts the release's files into a container's layer, but for those that are mounted. `folders`: where something else may be in the way of one.
+void put_files(RunContext& context, const std::string& container, const std::vector<release::FileRef>& files, const Limits& limits, const std::vector<std::string>& folders = {});
 
 bool rolls(release::Role role);
 // A container by the name that it was made with: one that somebody renamed gets its name again.

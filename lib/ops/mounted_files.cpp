@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/docker/state_store.hpp"
+#include "lib/plan/fault.hpp"
 #include "lib/release/release_store.hpp"
 
 namespace codops::ops {
@@ -14,6 +15,17 @@ namespace {
 constexpr const char* label_files_of = "codops.files";  // of a volume without a name: the project
 
 }  // namespace
+
+io::TarEntry entry_of(const release::FileRef& file, std::string content) {
+  io::TarEntry entry;
+  entry.path = file.target.substr(file.target.find_first_not_of('/'));
+  entry.mode = static_cast<unsigned>(file.mode);
+  entry.uid = static_cast<std::uint32_t>(file.uid);
+  entry.gid = static_cast<std::uint32_t>(file.gid);
+  if (file.link) entry.kind = io::TarEntry::Kind::symlink;
+  (file.link ? entry.link_target : entry.content) = std::move(content);
+  return entry;
+}
 
 void add_mounts(nlohmann::json& body, const std::vector<release::FileRef>& files, engine::docker::Api& api, const std::string& project, const Limits& limits) {
   if (std::none_of(files.begin(), files.end(), [](const auto& file) { return file.mounted; })) return;
@@ -35,12 +47,30 @@ void add_folders(nlohmann::json& body, const std::vector<std::string>& folders, 
   }
 }
 
+std::set<std::string> folders_in(const nlohmann::json& body) {
+  std::set<std::string> folders;
+  if (!body.contains("HostConfig")) return folders;
+  for (const auto& mount : body.at("HostConfig").value("Mounts", nlohmann::json::array())) {
+    const auto options = mount.value("VolumeOptions", nlohmann::json::object());
+    if (options.value("Labels", nlohmann::json::object()).contains(label_files_of)) folders.insert(mount.at("Target").get<std::string>());
+  }
+  return folders;
+}
+
 bool is_folder_of_files(const release::ServiceRecord& service, const std::string& destination) {
   return std::any_of(service.files.begin(), service.files.end(), [&](const auto& file) { return file.target.starts_with(destination + "/"); });
 }
 
 void remove_unused_folders(engine::docker::Api& api, const std::string& project, const Limits& limits) {
-  for (const auto& volume : api.volumes({{"label", {fmt::format("{}={}", label_files_of, project)}}, {"dangling", {"true"}}}, limits)) api.remove_volume(volume.name, limits);
+  const auto volumes = api.volumes({{"label", {fmt::format("{}={}", label_files_of, project)}}, {"dangling", {"true"}}}, limits);
+  if (!volumes.empty()) plan::Faults{}.at("in", "folders");
+  for (const auto& volume : volumes) {
+    try {
+      api.remove_volume(volume.name, limits);
+    } catch (const engine::docker::ApiError& error) {
+      if (!error.conflict()) throw;  // somebody's container has it by now
+    }
+  }
 }
 
 }  // namespace codops::ops

@@ -101,8 +101,7 @@ std::string make_one_off(Host& host, const OneOff& one_off, const std::vector<st
     if (file.mounted) continue;
     auto content = host.store().load_blob(file.sha256, limits);
     if (!content) continue;
-    entries.push_back({file.target.substr(1), std::move(*content), static_cast<unsigned>(file.mode), io::TarEntry::Kind::file, {}, 0,
-                       static_cast<std::uint32_t>(file.uid), static_cast<std::uint32_t>(file.gid), 0});
+    entries.push_back(entry_of(file, std::move(*content)));
   }
   if (!entries.empty()) api.put_archive(name, "/", io::write_tar(entries), limits);
   guard.keep();

@@ -8,7 +8,7 @@ namespace {
 
 std::string short_id(const release::ServiceRecord& service) {
   const auto& id = service.digest.empty() ? service.image_id : service.digest;
-  if (id.empty()) return "not pulled yet";
+  if (id.empty()) return "not on the engine yet";
   const auto colon = id.find(':');
   return id.substr(0, colon == std::string::npos ? 0 : colon + 1) + id.substr(colon == std::string::npos ? 0 : colon + 1, 12) + "…";
 }
@@ -59,7 +59,8 @@ std::string plan_text(const Host& host, const Planned& planned, const std::optio
   for (const auto& warning : plan.warnings) text += fmt::format("  warning: {}\n", warning);
   for (const auto& reason : plan.downtime) text += fmt::format("  downtime: {}\n", reason);
   if (plan.downtime.empty() && plan.from != 0) {
-    text += "  What is behind the proxy loses no request. Callers that use a service's name reach both sets until the old one stops.\n";
+    const bool has_proxy = std::any_of(planned.next.services.begin(), planned.next.services.end(), [](const auto& service) { return service.role == release::Role::proxy; });
+    text += fmt::format("  {}Callers that use a service's name reach both sets until the old one stops.\n", has_proxy ? "What is behind the proxy loses no request. " : "");
   }
   return text;
 }

@@ -37,14 +37,15 @@ bool is_taken(const std::string& ip, int port) {
   return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == EADDRINUSE;
 }
 
-std::set<std::string> ports_of_running(const Observed& observed) {
-  std::set<std::string> ports;
+// Who of the project holds a port of this host.
+std::map<std::string, const ObservedContainer*> ports_of_running(const Observed& observed) {
+  std::map<std::string, const ObservedContainer*> ports;
   for (const auto& container : observed.containers) {
     if (!container.running()) continue;
     for (const auto& port : container.ports) {
       const auto arrow = port.find("->");
       const auto colon = port.rfind(':', arrow);
-      ports.insert(port.substr(colon + 1, arrow - colon - 1));
+      ports.emplace(port.substr(colon + 1, arrow - colon - 1), &container);
     }
   }
   return ports;
@@ -92,8 +93,14 @@ void check_ports(Host& host, const Desired& desired, const Observed& observed, c
       if (key.ends_with("/udp")) continue;
       for (const auto& binding : bindings) {
         const std::string port = binding.value("HostPort", "");
-        if (port.empty() || port.find('-') != std::string::npos || ours.contains(port)) continue;
+        if (port.empty() || port.find('-') != std::string::npos) continue;
+        const auto holder = ours.find(port);
+        if (holder != ours.end() && holder->second->service == service->name) continue;
         if (!is_taken(binding.value("HostIp", ""), std::atoi(port.c_str()))) continue;
+        if (holder != ours.end()) {
+          throw Failure{Exit::failed, fmt::format("port {}, which service \"{}\" publishes, is held by {} of this project, which is stopped only when its successors serve", port, service->name, holder->second->name),
+                        fmt::format("nothing was changed; docker stop {} frees it (nobody is served from then on until the deploy has ended), then the same command again", holder->second->name)};
+        }
         throw Failure{Exit::failed, fmt::format("port {}, which service \"{}\" publishes, is taken by another process", port, service->name),
                       fmt::format("ss -ltnp 'sport = :{}' names it", port)};
       }

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <set>
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/docker/api.hpp"
 #include "lib/io/tar.hpp"
+#include "lib/ops/image_view.hpp"
 #include "lib/ops/members.hpp"
 #include "lib/ops/nginx_workers.hpp"
 #include "lib/ops/upstreams.hpp"
+#include "lib/plan/fault.hpp"
 #include "lib/plan/runner.hpp"
 
 namespace codops::ops {
@@ -154,19 +157,60 @@ void write_upstreams(RunContext& context, const std::string& proxy, const std::s
 
 namespace {
 
-// What the release before or after this one has and this one has not: nginx would go on reading it.
-void take_away_others(RunContext& context, const std::string& proxy, const std::vector<release::FileRef>& files, const Limits& limits) {
-  std::set<std::string> others;
+// What the release before or after this one has and this one has not.
+struct Others {
+  std::set<std::string> gone;        // nginx would go on reading it
+  std::vector<std::string> folders;  // a file or a link there, and a folder here: what is put below it makes it one
+};
+
+Others others_than(const RunContext& context, const std::vector<release::FileRef>& files) {
+  Others others;
+  if (files.empty()) return others;
   const auto add = [&](const release::Release& release) {
     const auto* service = release.service(context.proxy.service);
     if (service == nullptr) return;
-    for (const auto& file : service->files) others.insert(file.target);
+    for (const auto& file : service->files) others.gone.insert(file.target);
   };
   add(context.next);
   if (context.current) add(*context.current);
-  for (const auto& file : files) others.erase(file.target);
-  if (files.empty() || others.empty()) return;
+  const auto lies_below = [](const std::string& path, const std::string& folder) { return path.starts_with(folder + "/"); };
+  for (const auto& file : files) {
+    others.gone.erase(file.target);
+    // It goes with the folder that the link replaces; through the link something else would.
+    if (file.link) std::erase_if(others.gone, [&](const auto& other) { return lies_below(other, file.target); });
+  }
+  for (const auto& other : others.gone) {
+    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return lies_below(file.target, other); })) others.folders.push_back(other);
+  }
+  for (const auto& folder : others.folders) others.gone.erase(folder);
+  return others;
+}
+
+// Where a file of its own was mounted over one of the image, that one is seen again. In a folder of files there is nothing of the image.
+void give_back_images(RunContext& context, const std::string& proxy, std::set<std::string>& others, const Limits& limits) {
+  const auto details = context.api.inspect_container(proxy, limits);
+  const auto is_in_mount = [&](const std::string& path) {
+    return std::any_of(details.mounts.begin(), details.mounts.end(), [&](const auto& mount) { return path.starts_with(mount.destination + "/"); });
+  };
+  if (std::all_of(others.begin(), others.end(), is_in_mount)) return;
+  ImageView image{context.api, context.project, context.environment, details.image_id, limits};
+  for (auto other = others.begin(); other != others.end();) {
+    std::string tar;
+    if (is_in_mount(*other) || !image.read(*other, [&](std::string_view bytes) { tar += bytes; }, limits)) {
+      ++other;
+      continue;
+    }
+    context.require_lock();
+    context.api.put_archive(proxy, std::filesystem::path{*other}.parent_path().string(), tar, limits);
+    other = others.erase(other);
+  }
+}
+
+void take_away(RunContext& context, const std::string& proxy, std::set<std::string> others, const Limits& limits) {
+  if (others.empty()) return;
   context.require_lock();
+  give_back_images(context, proxy, others, limits);
+  if (others.empty()) return;
   std::vector<std::string> argv{"rm", "-f", "--"};
   argv.insert(argv.end(), others.begin(), others.end());
   if (run(context, proxy, std::move(argv), limits, "0").exit == 0) return;
@@ -181,9 +225,11 @@ void take_away_others(RunContext& context, const std::string& proxy, const std::
 std::vector<std::string> switch_upstreams(RunContext& context, const std::string& proxy, const std::string& text,
                                           const std::vector<release::FileRef>& files, const Limits& limits) {
   std::vector<std::string> before;
+  const auto others = others_than(context, files);
   in_parallel({[&] { before = accepting_workers(context, proxy, limits); },
-               [&] { put_files(context, proxy, files, limits); },
-               [&] { take_away_others(context, proxy, files, limits); }});
+               [&] { put_files(context, proxy, files, limits, others.folders); },
+               [&] { take_away(context, proxy, others.gone, limits); }});
+  if (!files.empty()) plan::Faults{}.at("in", "files");
   reload_upstreams(context, proxy, text, limits);
   await_takeover(context, proxy, before, limits);
   return before;

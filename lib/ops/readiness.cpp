@@ -116,9 +116,15 @@ bool listens(RunContext& context, const ContainerDetails& details, const Awaited
   return !accepting_workers(context, awaited.member.container, limits).empty();
 }
 
-// Returns when all are ready; `shown` is how far they were, also when it throws.
+// How far a wait has come, also when it throws.
+struct Progress {
+  std::string shown;
+  std::string hint;  // what would help where it goes no further
+};
+
+// Returns when all are ready.
 void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, const std::function<void(const std::string&)>& progress,
-                  std::string& shown, const Limits& within) {
+                  Progress& at, const Limits& within) {
   std::vector<std::string> names;
   std::vector<Json> ready;
   for (const auto& one : awaited) {
@@ -131,6 +137,7 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
   for (;;) {
     bool probing = false;
     std::string deaf;
+    at.hint.clear();
     for (std::size_t index = 0; index < awaited.size(); ++index) {
       if (verdicts[index] == Verdict::ready) continue;
       const auto details = context.api.find_container(names[index], within);
@@ -145,13 +152,19 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
       if (judgement.verdict == Verdict::ready && !listens(context, *details, awaited[index], within)) {
         judgement.verdict = Verdict::waiting;
         probing = true;
-        deaf = fmt::format("; nothing listens on port {} of {}, where the proxy sends requests", awaited[index].service->port, names[index]);
+        const auto& service = *awaited[index].service;
+        if (service.role == Role::proxy) {
+          deaf = fmt::format("; nginx in {} has not started to take connections", names[index]);
+        } else {
+          deaf = fmt::format("; nothing listens on port {} of {}, where the proxy sends requests", service.port, names[index]);
+          at.hint = fmt::format("proxy: {{services: {{{}: {{port: N}}}}}} in codops.yaml names the port that it does listen on; ", service.name);
+        }
       }
       verdicts[index] = judgement.verdict;
     }
     const auto now = summary(awaited, verdicts) + deaf;
-    if (progress && now != shown) progress(now);
-    shown = now;
+    if (progress && now != at.shown) progress(now);
+    at.shown = now;
     if (std::all_of(verdicts.begin(), verdicts.end(), [](Verdict verdict) { return verdict == Verdict::ready; })) return;
     try {
       const auto until = probing ? within.within(probe_pause) : within;
@@ -175,14 +188,14 @@ void wait_for_all(RunContext& context, const std::vector<Awaited>& awaited, cons
 void wait_ready(RunContext& context, const std::vector<Awaited>& awaited, const std::function<void(const std::string&)>& progress,
                 const Limits& limits) {
   if (awaited.empty()) return;
-  std::string shown;
+  Progress at;
   try {
-    wait_for_all(context, awaited, progress, shown, limits.within(context.ready_timeout));
+    wait_for_all(context, awaited, progress, at, limits.within(context.ready_timeout));
   } catch (const Failure& failure) {
     // Any call may be the one that the time runs out in; the whole run's own deadline stays one.
     if (failure.code() != Exit::deadline || limits.deadline.expired()) throw;
-    throw Failure{Exit::failed, fmt::format("not ready after {}: {}", format_duration(context.ready_timeout), shown),
-                  "timeouts.ready in codops.yaml gives it longer"};
+    throw Failure{Exit::failed, fmt::format("not ready after {}: {}", format_duration(context.ready_timeout), at.shown),
+                  at.hint + "timeouts.ready in codops.yaml gives it longer"};
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 // From the compose file and the settings to what a version should look like on a Docker host.
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,20 +22,9 @@ struct RenderOptions {
   bool remote{false};  // the engine is on another host: writable binds have no meaning there
 };
 
-// The compose project of an environment for a version: VERSION set, images of `images:` put in. Failure{config} when
-// nothing depends on the version, or a file is wrong.
-compose::Project load_compose(const settings::Environment& environment, const std::string& version,
-                              const std::map<std::string, std::string>& shell);
-
-// The project's name on the engine, without reading more than is needed: settings, then compose's rule.
-std::string project_name(const settings::Environment& environment, const std::map<std::string, std::string>& shell);
-
 // Reads the files that travel (read-only binds, configs, secrets inside the project directory); decides nothing about
 // members. `images` by service. Failure{config}.
 Desired render(const compose::Project& project, const settings::Environment& environment,
                const std::map<std::string, ImageFacts>& images, const RenderOptions& options);
-
-// A database or queue by its image's name: data lives in it.
-bool is_known_database(const std::string& image);
 
 }  // namespace codops::ops

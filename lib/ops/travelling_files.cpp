@@ -34,8 +34,8 @@ Extent extent_of(const fs::path& source) {
   if (!fs::is_directory(source)) return {fs::is_regular_file(source) ? fs::file_size(source) : 0, 1};
   Extent extent;
   for (const auto& entry : fs::recursive_directory_iterator{source}) {
-    if (!entry.is_regular_file()) continue;
-    extent.bytes += entry.file_size();
+    if (!entry.is_symlink() && !entry.is_regular_file()) continue;
+    extent.bytes += entry.is_symlink() ? 0 : entry.file_size();
     if (++extent.files > most_files || extent.bytes > most_bytes) break;
   }
   return extent;
@@ -52,18 +52,35 @@ std::string writer_of(const compose::Project& project, const fs::path& source, c
   return {};
 }
 
+// "/a/" holds "/a/b".
+bool is_below(std::string_view path, std::string_view folder) {
+  while (folder.ends_with('/')) folder.remove_suffix(1);
+  return path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/';
+}
+
+// Something is mounted over the place in the container's own layer.
+bool is_covered(const compose::Service& service, const std::string& target) {
+  return std::any_of(service.tmpfs.begin(), service.tmpfs.end(), [&](const std::string& entry) { return is_below(target, std::string_view{entry}.substr(0, entry.find(':'))); }) ||
+         std::any_of(service.volumes.begin(), service.volumes.end(), [&](const auto& mount) { return (mount.type == "tmpfs" || mount.type == "volume") && is_below(target, mount.target); });
+}
+
 class Collector {
  public:
-  Collector(const compose::Service& service, Travelling& found, std::map<std::string, std::string>& blobs)
-      : service_{service}, found_{found}, blobs_{blobs} {}
+  Collector(const compose::Service& service, bool reloads, Travelling& found, std::map<std::string, std::string>& blobs)
+      : service_{service}, reloads_{reloads}, found_{found}, blobs_{blobs} {}
 
   bool has_room_for(const Extent& extent) const { return total_ + extent.bytes <= most_bytes && found_.files.size() + extent.files <= most_files; }
 
   void add_path(const fs::path& source, const std::string& target) {
     if (!fs::is_directory(source)) return add_bound(source, target);
+    Links links;
     for (const auto& entry : fs::recursive_directory_iterator{source}) {
-      if (entry.is_regular_file()) add_bound(entry.path(), target + "/" + entry.path().lexically_relative(source).string());
+      const auto place = target + "/" + entry.path().lexically_relative(source).string();
+      if (entry.is_symlink()) add_link(entry.path(), source, place, links);
+      else if (entry.is_regular_file()) add_bound(entry.path(), place);
     }
+    tell(source, links.outward, "a symbolic link out of that folder stays one, as with docker compose, and leads to what the container has there");
+    tell(source, links.left_out, "a symbolic link out of that folder, or to a folder, is left out of a container whose files are mounted one by one");
   }
 
   void add_file(const fs::path& source, const std::string& target, int mode, int uid, int gid, bool secret) {
@@ -75,11 +92,46 @@ class Collector {
     check_size(content.size());
     total_ += content.size();
     auto sha256 = io::sha256_hex(content);
-    found_.files.push_back({target, sha256, mode, uid, gid, secret});
+    found_.files.push_back({target, sha256, mode, uid, gid, secret, is_mounted(target)});
     blobs_.emplace(std::move(sha256), std::move(content));
   }
 
  private:
+  struct Links {
+    std::vector<std::string> outward, left_out;
+  };
+
+  bool is_mounted(const std::string& target) const { return !reloads_ && (service_.read_only || is_covered(service_, target)); }
+
+  // To something that is mounted: this folder, or another.
+  bool leads_to_mount(const std::string& to, const std::string& place) const {
+    const auto there = (fs::path{place}.parent_path() / to).lexically_normal().string();
+    return std::any_of(service_.volumes.begin(), service_.volumes.end(), [&](const auto& mount) { return there == mount.target || is_below(there, mount.target); });
+  }
+
+  // Never followed here but within the folder: it leads within the container, as in a bind.
+  void add_link(const fs::path& link, const fs::path& source, const std::string& place, Links& links) {
+    const auto to = fs::read_symlink(link).string();
+    const auto shown = fmt::format("{} -> {}", link.lexically_relative(source).string(), to);
+    if (is_mounted(place)) {
+      // The engine would follow it on its own host.
+      std::error_code unreadable;
+      const auto file = fs::canonical(link, unreadable);
+      if (!unreadable && fs::is_regular_file(file) && lies_within(file, source)) add_bound(file, place);
+      else links.left_out.push_back(shown);
+      return;
+    }
+    if (!leads_to_mount(to, place)) links.outward.push_back(shown);
+    add_content(to, place, 0777, 0, 0, false);
+    found_.files.back().link = true;
+  }
+
+  void tell(const fs::path& source, const std::vector<std::string>& links, std::string_view text) {
+    if (links.empty()) return;
+    const auto others = links.size() == 1 ? std::string{} : fmt::format(" and {} more", links.size() - 1);
+    found_.warnings.push_back(fmt::format("{} mounts {} ({}{}): {}", service_.name, source.string(), links.front(), others, text));
+  }
+
   struct stat facts_of(const fs::path& source) const {
     struct stat facts {};
     if (::stat(source.c_str(), &facts) == 0) return facts;
@@ -102,6 +154,7 @@ class Collector {
   }
 
   const compose::Service& service_;
+  bool reloads_;
   Travelling& found_;
   std::map<std::string, std::string>& blobs_;
   std::uint64_t total_{0};
@@ -138,22 +191,7 @@ void collect_objects(Collector& collector, const compose::Service& service, cons
   }
 }
 
-// Something is mounted over the place in the container's own layer.
-bool is_covered(const compose::Service& service, const std::string& target) {
-  const auto below = [&](std::string_view folder) {
-    while (folder.ends_with('/')) folder.remove_suffix(1);
-    return target.starts_with(folder) && target.size() > folder.size() && target[folder.size()] == '/';
-  };
-  return std::any_of(service.tmpfs.begin(), service.tmpfs.end(), [&](const std::string& entry) { return below(std::string_view{entry}.substr(0, entry.find(':'))); }) ||
-         std::any_of(service.volumes.begin(), service.volumes.end(), [&](const auto& mount) { return (mount.type == "tmpfs" || mount.type == "volume") && below(mount.target); });
-}
-
-}  // namespace
-
-Travelling travelling_files(const compose::Project& project, const compose::Service& service, const fs::path& directory,
-                            bool remote, bool reloads, std::map<std::string, std::string>& blobs) {
-  Travelling found;
-  Collector collector{service, found, blobs};
+void collect_mounts(Collector& collector, const compose::Project& project, const compose::Service& service, const fs::path& directory, bool remote, Travelling& found) {
   for (const auto& mount : service.volumes) {
     if (mount.type != "bind") continue;
     const bool ours = lies_within(mount.source, directory);
@@ -178,12 +216,23 @@ Travelling travelling_files(const compose::Project& project, const compose::Serv
     found.replaced_mounts.insert(mount.target);
     if (fs::is_directory(mount.source) && !service.read_only && !is_covered(service, mount.target)) found.folders.push_back(mount.target);
   }
+}
+
+}  // namespace
+
+Travelling travelling_files(const compose::Project& project, const compose::Service& service, const fs::path& directory,
+                            bool remote, bool reloads, std::map<std::string, std::string>& blobs) {
+  Travelling found;
+  Collector collector{service, reloads, found, blobs};
+  try {
+    collect_mounts(collector, project, service, directory, remote, found);
+  } catch (const fs::filesystem_error& error) {
+    throw Failure{Exit::config, fmt::format("\"{}\" of service \"{}\" can't be read: {}", error.path1().string(), service.name, error.code().message())};
+  }
   collect_objects(collector, service, service.configs, project.configs, project.environment, "/", 0444, false);
   collect_objects(collector, service, service.secrets, project.secrets, project.environment, "/run/secrets/", 0444, true);
   std::sort(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
-  if (!reloads) {
-    for (auto& file : found.files) file.mounted = service.read_only || is_covered(service, file.target);
-  } else if (service.read_only && !found.files.empty()) {
+  if (reloads && service.read_only && !found.files.empty()) {
     throw Failure{Exit::config, fmt::format("the proxy \"{}\" is read_only, and its files are replaced while it runs, without a restart", service.name),
                   "drop read_only there, or bake its configuration into the image"};
   }

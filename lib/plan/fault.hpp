@@ -5,7 +5,8 @@
 //   CODOPS_TEST_FAIL=POINT            a Failure is thrown there
 // Points: before:STEP (its journal entry is written, nothing is done), after:STEP (done, nothing further is journalled),
 // undo:STEP (its undo is about to begin), and of the transaction around the steps after:lock, after:plan, before:record,
-// after:record, in:prune (containers are gone, their releases are not yet), after:prune. `codops … --dry-run -o json` lists the steps.
+// after:record, in:prune (containers are gone, their releases are not yet), after:prune; in:files (the proxy has its files, and nothing was
+// reloaded), in:folders (unused folders of files are listed, none is removed). `codops … --dry-run -o json` lists the steps.
 #include <string>
 #include <string_view>
 

@@ -48,6 +48,7 @@ Json service_to_json(const ServiceRecord& service) {
   for (const auto& file : service.files) {
     files.push_back({{"target", file.target}, {"sha256", file.sha256}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}, {"secret", file.secret}});
     if (file.mounted) files.back()["mounted"] = true;
+    if (file.link) files.back()["link"] = true;
   }
   Json json{{"name", service.name},
           {"role", to_string(service.role)},
@@ -103,7 +104,7 @@ ServiceRecord service_from_json(const Json& json) {
     const std::string target = file.at("target");
     // Releases of before this was recorded: by where compose puts secrets.
     const bool secret = file.value("secret", target.starts_with("/run/secrets/"));
-    service.files.push_back({target, file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid"), secret, file.value("mounted", false)});
+    service.files.push_back({target, file.at("sha256"), file.at("mode"), file.at("uid"), file.at("gid"), secret, file.value("mounted", false), file.value("link", false)});
   }
   return service;
 }

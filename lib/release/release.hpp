@@ -35,10 +35,11 @@ struct FileRef {
   int uid{0}, gid{0};
   bool secret{false};  // one of compose's secrets: its content is not shown
   bool mounted{false};  // from the state's volume: nothing can be put into the container there
+  bool link{false};     // a symbolic link, and its content is what it leads to, within the container
 
   // Whether the container has the same.
   bool operator==(const FileRef& other) const {
-    return target == other.target && sha256 == other.sha256 && mode == other.mode && uid == other.uid && gid == other.gid;
+    return target == other.target && sha256 == other.sha256 && mode == other.mode && uid == other.uid && gid == other.gid && link == other.link;
   }
 };
 

@@ -15,6 +15,9 @@ namespace codops::settings {
 
 namespace fs = std::filesystem;
 
+constexpr const char* compose_file = "COMPOSE_FILE";
+constexpr const char* compose_separator = "COMPOSE_PATH_SEPARATOR";
+
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
@@ -57,6 +60,29 @@ std::string variable_in(const std::vector<std::string>& files, const fs::path& d
   return value;
 }
 
+using Variables = std::map<std::string, std::string>;
+
+std::string shell_value(const Variables& shell, const std::string& name) {
+  const auto found = shell.find(name);
+  return found == shell.end() ? std::string{} : found->second;
+}
+
+std::vector<std::string> split_files(const std::string& named, std::string separator) {
+  if (separator.empty()) separator = ":";
+  std::vector<std::string> list;
+  for (std::size_t begin = 0; begin <= named.size();) {
+    const auto end = std::min(named.find(separator, begin), named.size());
+    if (end > begin) list.push_back(named.substr(begin, end - begin));
+    begin = end + separator.size();
+  }
+  return list;
+}
+
+bool is_settled(const Values& values) {
+  const auto* known = values.find("compose_files");
+  return known != nullptr && known->origin.kind != Origin::Kind::convention && known->origin.kind != Origin::Kind::built_in;
+}
+
 }  // namespace
 
 Values conventions(const fs::path& directory, std::string_view environment) {
@@ -74,22 +100,28 @@ Values conventions(const fs::path& directory, std::string_view environment) {
   return values;
 }
 
-void resolve_compose_files(Values& values, const fs::path& directory) {
-  const auto* known = values.find("compose_files");
-  if (known != nullptr && known->origin.kind != Origin::Kind::convention && known->origin.kind != Origin::Kind::built_in) return;
+void resolve_compose_files(Values& values, const fs::path& directory, const Variables& shell) {
+  if (is_settled(values)) return;
+  const auto follow = values.list("env_from_shell");
+  if (std::find(follow.begin(), follow.end(), compose_file) != follow.end()) {
+    auto list = split_files(shell_value(shell, compose_file), shell_value(shell, compose_separator));
+    if (!list.empty()) return found(values, "compose_files", std::move(list), true, "COMPOSE_FILE of the shell");
+  }
   auto files = values.list("env_files");
   if (files.empty()) files = {".env"};
-  const auto named = variable_in(files, directory, "COMPOSE_FILE");
-  if (named.empty()) return;
-  auto separator = variable_in(files, directory, "COMPOSE_PATH_SEPARATOR");
-  if (separator.empty()) separator = ":";
-  std::vector<std::string> list;
-  for (std::size_t begin = 0; begin <= named.size();) {
-    const auto end = std::min(named.find(separator, begin), named.size());
-    if (end > begin) list.push_back(named.substr(begin, end - begin));
-    begin = end + separator.size();
-  }
+  auto list = split_files(variable_in(files, directory, compose_file), variable_in(files, directory, compose_separator));
   if (!list.empty()) found(values, "compose_files", std::move(list), true, fmt::format("COMPOSE_FILE of {}", fmt::join(files, ", ")));
+}
+
+std::string compose_file_passed_over(const Values& values, const fs::path& directory, const Variables& shell) {
+  if (is_settled(values)) return {};
+  const auto place_of = [&](std::vector<std::string> files) {
+    for (auto& file : files) file = (directory / file).lexically_normal().string();
+    return files;
+  };
+  const auto named = shell_value(shell, compose_file);
+  auto files = split_files(named, shell_value(shell, compose_separator));
+  return files.empty() || place_of(std::move(files)) == place_of(values.list("compose_files")) ? std::string{} : named;
 }
 
 void resolve_engine(Values& values, const fs::path& directory) {

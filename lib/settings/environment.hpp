@@ -94,6 +94,7 @@ struct Environment {
   Engine engine{Engine::docker};
   std::string host;           // "unix:///…", "tcp://…", "ssh://…", "context:NAME"; empty: DOCKER_HOST, contexts, default
   std::vector<std::string> compose_files;
+  std::string compose_file_passed_over;  // COMPOSE_FILE of the shell, as it stands there, where docker compose would take other files for it
   std::vector<std::string> env_files;
   std::vector<std::string> profiles;
   std::string project;        // empty: compose's rule

@@ -25,8 +25,11 @@ bool is_there(const std::filesystem::path& path);  // false too where that can't
 // The lowest layer of an environment: what the schema has built in, and what is found in the project.
 Values built_in();
 Values conventions(const std::filesystem::path& directory, std::string_view environment);
-// compose_files where nobody set them: COMPOSE_FILE of the environment's files (else of .env), as docker compose has it.
-void resolve_compose_files(Values& values, const std::filesystem::path& directory);
+// compose_files where nobody set them: COMPOSE_FILE of the environment's files (else of .env), as docker compose has it; that of the shell
+// where env_from_shell lists it.
+void resolve_compose_files(Values& values, const std::filesystem::path& directory, const std::map<std::string, std::string>& shell);
+// COMPOSE_FILE of the shell where docker compose would take other files for it than these values do; empty: the same, or somebody set them.
+std::string compose_file_passed_over(const Values& values, const std::filesystem::path& directory, const std::map<std::string, std::string>& shell);
 // engine: auto, as the files that are there decide it. A compose file wins over manifests.
 void resolve_engine(Values& values, const std::filesystem::path& directory);
 // What is built in for the keys of names and list items that are there: hooks.pre_deploy[0].timeout.

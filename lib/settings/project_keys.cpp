@@ -11,7 +11,7 @@ std::vector<Key> project_keys() {
        "The engine: unix://, tcp:// or ssh:// address, or context:NAME. Unset: DOCKER_HOST, DOCKER_CONTEXT, the current "
        "context, the local socket."},
       {"compose_files", Type::list, "", "docker-compose.prod.yml",
-       "Unset: docker-compose.prod.yml (docker-compose.yml for development), else what compose would find: COMPOSE_FILE of the environment's files or .env, or the usual name with its override."},
+       "Unset: docker-compose.prod.yml (docker-compose.yml for development), else what compose would find: COMPOSE_FILE of the environment's files or .env (of the shell where env_from_shell lists it), or the usual name with its override."},
       {"env_files", Type::list, "", ".env.production", "Unset: .env.ENVIRONMENT, when it is there; for development else .env. Later files win."},
       {"profiles", Type::list, "", "mail", "Compose profiles that are on."},
       {"project", Type::text, "", "shop",

@@ -211,7 +211,7 @@ Values Settings::values(std::string_view environment) const {
   merged.overlay(variables_);
   merged.overlay(flags_);
   fill_in(merged);
-  resolve_compose_files(merged, sources_.directory);
+  resolve_compose_files(merged, sources_.directory, sources_.variables);
   resolve_engine(merged, sources_.directory);
   return merged;
 }
@@ -283,7 +283,9 @@ Environment Settings::environment(std::string_view name) const {
   problems = check_environment(replaced);
   sort(problems);
   throw_if_any(problems);
-  return read_environment(std::string{name}, sources_.directory, replaced);
+  auto environment = read_environment(std::string{name}, sources_.directory, replaced);
+  environment.compose_file_passed_over = settings::compose_file_passed_over(replaced, sources_.directory, sources_.variables);
+  return environment;
 }
 
 std::string describe(const Problem& problem) {

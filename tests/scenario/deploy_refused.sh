@@ -67,8 +67,12 @@ service_with frontend '    container_name: the-front'
 exits "a name of the container's own" 0 deploy demo v1.1.0 --dry-run
 check "it is told that it does not get it" grep -q 'frontend is not called "the-front"' "$WORK/out" "$WORK/err"
 cp "$WORK/compose.yml" "$APP/docker-compose.prod.yml"
-refused "a dry run of what is not built" 1 deploy demo v9.9.9 --build --dry-run
-check "the command that builds it" grep -q 'codops build demo v9.9.9' "$WORK/err"
+refused "what is not built" 1 deploy demo v9.9.9 --dry-run
+check "the command that builds it" grep -q 'codops build demo VERSION' "$WORK/err"
+footprint
+exits "a dry run of what is built first" 0 deploy demo v9.9.9 --build --dry-run
+expect "builds nothing" "$(unchanged)" ""
+check "and says what it has not seen" grep -q 'image is not on the engine yet' "$WORK/out" "$WORK/err"
 
 docker create --name "$PROJECT-backend-r2-1" codops-demo/backend:v1.0.0 >/dev/null
 refused "a name is taken by a foreign container" 1 deploy demo v1.1.0

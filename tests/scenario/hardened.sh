@@ -78,10 +78,11 @@ cp docker-compose.prod.yml good.yml
 sed -i '/^  web:/a\    command: [sleep, "1000"]' docker-compose.prod.yml
 sed -i '/^readiness:/d; s/ready: 60s/ready: 4s/' codops.yaml
 try deploy test v1.1.0 --allow-downtime
-expect "a new set that never listens: refused before any traffic" "$rc $(said 'nothing listens on port 8080 of .*web') $(curl -s -o /dev/null -w '%{http_code}' "$FRONT/healthz")" "1 1 200"
+expect "a new set that never listens: refused before any traffic" "$rc $(($(said 'nothing listens on port 8080 of .*web') > 0)) $(curl -s -o /dev/null -w '%{http_code}' "$FRONT/healthz")" "1 1 200"
+expect "with the setting that names another port" "$(said 'services: {web: {port: N}}')" 1
 sed -i '/command: \[sleep, "1000"\]/a\    healthcheck: { test: [CMD, "true"], interval: 200ms }' docker-compose.prod.yml
 try deploy test v1.1.0 --allow-downtime
-expect "also where its own health check is content" "$rc $(said 'nothing listens on port 8080 of .*web') $(curl -s -o /dev/null -w '%{http_code}' "$FRONT/healthz")" "1 1 200"
+expect "also where its own health check is content" "$rc $(($(said 'nothing listens on port 8080 of .*web') > 0)) $(curl -s -o /dev/null -w '%{http_code}' "$FRONT/healthz")" "1 1 200"
 # It listens, and answers nothing: nginx asks the old set instead, until there is none.
 sed -i 's|command: \[sleep, "1000"\]|command: [node, -e, "require(\\"net\\").createServer(s => s.destroy()).listen(8080)"]|' docker-compose.prod.yml
 try deploy test v1.1.0 --allow-downtime

@@ -84,7 +84,15 @@ std::string Api::create_network(const NetworkSpec& spec, const Limits& limits) {
 }
 
 std::string Api::create_network(const json& body, const Limits& limits) {
-  return text_at(client_.call_json({.method = "POST", .path = "/networks/create", .body = body.dump()}, limits), {"Id"});
+  try {
+    return text_at(client_.call_json({.method = "POST", .path = "/networks/create", .body = body.dump()}, limits), {"Id"});
+  } catch (const ApiError& error) {
+    // Engines to 24 and after it; the status is one of many things.
+    const bool used_up = error.message().find("IPv4 address pool") != std::string::npos || error.message().find("address pools have been fully subnetted") != std::string::npos;
+    if (!used_up) throw;
+    throw ApiError{error.status(), error.message(),
+                   "the engine has no addresses left for one more network: docker network prune removes those that nobody uses; default-address-pools in its daemon.json gives it more"};
+  }
 }
 
 std::optional<NetworkDetails> Api::find_network(const std::string& network, const Limits& limits) {

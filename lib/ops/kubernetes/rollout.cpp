@@ -250,6 +250,7 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
         if (!options.going_back) {
           if (const auto trouble = changed_by_others(context, one.key, seen.workload)) throw failed(context, one, *trouble, "");
         }
+        one.memory.not_before(api.client().last_lost());
         one.verdict = kube::judge(seen, options.graces, one.memory, now, context.cluster.now());
         one.succeeded = kube::has_succeeded(seen.workload) && one.verdict.state == State::done;
         // No request goes to a Job's pod.

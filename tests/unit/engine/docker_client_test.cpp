@@ -71,6 +71,25 @@ TEST_CASE("docker client: statuses are told apart, texts are the engine's") {
   CHECK_THROWS_AS(api.inspect_container("x", generous), Failure);
 }
 
+TEST_CASE("docker client: no address left for a network says what makes room") {
+  ScriptedHttp server{{{pong},
+                       {ScriptedHttp::status(404, R"({"message":"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"})")},
+                       {ScriptedHttp::status(400, R"({"message":"all predefined address pools have been fully subnetted"})")},
+                       {ScriptedHttp::status(403, R"({"message":"Pool overlaps with other one on this address space"})")}}};
+  Api api{endpoint_of(server)};
+  const auto hint_of = [&] {
+    try {
+      api.create_network(NetworkSpec{.name = "n"}, generous);
+    } catch (const ApiError& error) {
+      return error.hint();
+    }
+    return std::string{"none was thrown"};
+  };
+  CHECK(hint_of().find("docker network prune") != std::string::npos);
+  CHECK(hint_of().find("default-address-pools") != std::string::npos);
+  CHECK(hint_of().empty());
+}
+
 TEST_CASE("docker client: a container that somebody else removes is waited for") {
   const auto busy = ScriptedHttp::status(409, R"({"message":"removal of container x is already in progress"})");
   ScriptedHttp server{{{pong}, {busy}, {busy}, {ScriptedHttp::status(404, R"({"message":"No such container"})")}, {ScriptedHttp::status(409, R"({"message":"You cannot remove a running container"})")}}};

@@ -84,6 +84,11 @@ TEST_CASE("an HTTP answer: status, then body") {
   CHECK(judge_http(check, answer(502), now).stage == io::Stage::status);
   CHECK(judge_http(check, answer(200, R"({"status":"fail"})", "application/json"), now).status == Status::fail);
   CHECK(judge_http(check, answer(200, R"({"status":"fail"})", "text/plain"), now).status == Status::ok);
+  auto plain = answer(400, "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title>");
+  plain.url = "http://shop.example.com:9443/";
+  CHECK(judge_http(check, plain, now).hint.find("https://") != std::string::npos);
+  plain.url = "https://shop.example.com:9443/";
+  CHECK(judge_http(check, plain, now).hint.empty());
   check.expect_http2 = true;
   CHECK(judge_http(check, answer(200), now).message == "the answer is HTTP/1.1, not HTTP/2");
 }

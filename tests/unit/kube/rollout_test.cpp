@@ -205,22 +205,88 @@ TEST_CASE("only pods of the new ReplicaSet count") {
   CHECK(after(observed, 0s).trouble->reason == "ImagePullBackOff");
 }
 
-TEST_CASE("a volume that can't be mounted: a missing Secret soon, anything else late") {
+namespace {
+
+Object event_of_pod(const nlohmann::json& pod, const char* reason, const std::string& message, const char* at = "2026-11-26T10:00:00Z") {
+  return Object{nlohmann::json{{"involvedObject", {{"uid", pod["metadata"]["uid"]}, {"kind", "Pod"}}}, {"reason", reason}, {"type", "Warning"}, {"message", message}, {"lastTimestamp", at}}};
+}
+
+// A pod whose volumes are not there yet, and that has not run.
+Observation being_created() {
   auto observed = observation("deployment_image_pull");
   wait_with(observed, "ContainerCreating");
+  observed.events.clear();
+  return observed;
+}
+
+constexpr auto forbidden =
+    "MountVolume.SetUp failed for volume \"keys\" : secrets \"keys\" is forbidden: User \"system:node:node-1\" cannot get resource \"secrets\" in API group \"\" in the namespace "
+    "\"tiny\": no relationship found between node 'node-1' and this object";
+
+}  // namespace
+
+TEST_CASE("a volume that can't be mounted: a missing Secret soon, anything else late") {
+  auto observed = being_created();
   auto& pod = pod_of(observed);
   pod["spec"]["volumes"] = {{{"name", "keys"}, {"secret", {{"secretName", "absent"}}}}, {{"name", "data"}, {"persistentVolumeClaim", {{"claimName", "d"}}}}};
-  const auto event = [&](const std::string& message) {
-    return Object{nlohmann::json{{"involvedObject", {{"uid", pod["metadata"]["uid"]}, {"kind", "Pod"}}}, {"reason", "FailedMount"}, {"type", "Warning"}, {"message", message}, {"lastTimestamp", "2026-11-26T10:00:00Z"}}};
-  };
-  observed.events = {event("MountVolume.SetUp failed for volume \"keys\" : secret \"absent\" not found")};
+  observed.events = {event_of_pod(pod, "FailedMount", "MountVolume.SetUp failed for volume \"keys\" : secret \"absent\" not found")};
   CHECK(static_cast<int>(after(observed, 19s).state) == static_cast<int>(State::waiting));
   auto verdict = after(observed, 20s);
   REQUIRE(static_cast<int>(verdict.state) == static_cast<int>(State::failed));
   CHECK(verdict.trouble->message.find("secret \"absent\" not found") != std::string::npos);
-  observed.events = {event("MountVolume.SetUp failed for volume \"data\" : timed out")};
-  CHECK(static_cast<int>(after(observed, 119s).state) == static_cast<int>(State::waiting));
-  CHECK(static_cast<int>(after(observed, 120s).state) == static_cast<int>(State::failed));
+  // The kubelet tries these again, within 122 s: of a Secret that is there, too.
+  for (const std::string message : {"MountVolume.SetUp failed for volume \"data\" : timed out", forbidden}) {
+    observed.events = {event_of_pod(pod, "FailedMount", message)};
+    CHECK(static_cast<int>(after(observed, 149s).state) == static_cast<int>(State::waiting));
+    verdict = after(observed, 150s);
+    REQUIRE(static_cast<int>(verdict.state) == static_cast<int>(State::failed));
+    CHECK(verdict.trouble->message.find(message) != std::string::npos);
+  }
+  for (const auto* reason : {"FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"}) {
+    observed.events = {event_of_pod(pod, reason, "not yet")};
+    CHECK(static_cast<int>(after(observed, 149s).state) == static_cast<int>(State::waiting));
+    CHECK(static_cast<int>(after(observed, 150s).state) == static_cast<int>(State::failed));
+  }
+}
+
+TEST_CASE("what passes does not use up the grace of what is missing") {
+  auto observed = being_created();
+  auto& pod = pod_of(observed);
+  RolloutMemory memory;
+  observed.events = {event_of_pod(pod, "FailedMount", forbidden)};
+  static_cast<void>(judge(observed, {}, memory, start, {}));
+  observed.events.push_back(event_of_pod(pod, "FailedMount", "MountVolume.SetUp failed for volume \"keys\" : secret \"keys\" not found", "2026-11-26T10:00:30Z"));
+  CHECK(static_cast<int>(judge(observed, {}, memory, start + 30s, {}).state) == static_cast<int>(State::waiting));
+  CHECK(static_cast<int>(judge(observed, {}, memory, start + 49s, {}).state) == static_cast<int>(State::waiting));
+  CHECK(static_cast<int>(judge(observed, {}, memory, start + 50s, {}).state) == static_cast<int>(State::failed));
+}
+
+TEST_CASE("an event that tells of what is over counts no more") {
+  const auto missing = "MountVolume.SetUp failed for volume \"keys\" : secret \"keys\" not found";
+  auto pulled = being_created();
+  pulled.events = {event_of_pod(pod_of(pulled), "FailedMount", missing), event_of_pod(pod_of(pulled), "Pulling", "Pulling image", "2026-11-26T10:00:05Z")};
+  CHECK(static_cast<int>(after(pulled, 1000s).state) == static_cast<int>(State::waiting));
+  auto initializing = being_created();
+  wait_with(initializing, "PodInitializing");
+  pod_of(initializing)["status"]["initContainerStatuses"] = {{{"name", "prepare"}, {"state", {{"running", {{"startedAt", "2026-11-26T10:00:05Z"}}}}}}};
+  initializing.events = {event_of_pod(pod_of(initializing), "FailedMount", missing)};
+  CHECK(static_cast<int>(after(initializing, 1000s).state) == static_cast<int>(State::waiting));
+  auto mounted = being_created();
+  pod_of(mounted)["status"]["conditions"].push_back({{"type", "PodReadyToStartContainers"}, {"status", "True"}});
+  mounted.events = {event_of_pod(pod_of(mounted), "FailedMount", missing)};
+  CHECK(static_cast<int>(after(mounted, 1000s).state) == static_cast<int>(State::waiting));
+}
+
+TEST_CASE("graces count from the end of an outage, and what the kubelet can't do yet has the long one") {
+  auto observed = observation("daemon_set_config");
+  RolloutMemory memory;
+  static_cast<void>(judge(observed, {}, memory, start, {}));
+  memory.not_before(start + 60s);
+  CHECK(static_cast<int>(judge(observed, {}, memory, start + 79s, {}).state) == static_cast<int>(State::waiting));
+  CHECK(static_cast<int>(judge(observed, {}, memory, start + 80s, {}).state) == static_cast<int>(State::failed));
+  wait_with(observed, "CreateContainerConfigError", "services have not yet been read at least once, cannot construct envvars");
+  CHECK(static_cast<int>(after(observed, 149s).state) == static_cast<int>(State::waiting));
+  CHECK(static_cast<int>(after(observed, 150s).state) == static_cast<int>(State::failed));
 }
 
 TEST_CASE("paused, deleted, being deleted") {

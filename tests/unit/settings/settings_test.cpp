@@ -128,6 +128,24 @@ TEST_CASE("settings: compose files as docker compose finds them") {
   CHECK(files_of("staging") == Names{"own.yml"});
 }
 
+TEST_CASE("settings: COMPOSE_FILE of the shell is told, and followed where env_from_shell lists it") {
+  Fixture project;
+  project.file("docker-compose.yml", "").file("docker-compose.override.yml", "").file(".env.production", "A=1");
+  project.sources.variables["COMPOSE_FILE"] = "docker-compose.yml:docker-compose.dev.yml";
+  const auto load = [&] { return project.load().environment("production"); };
+  CHECK(load().compose_files.back() == (project.path() / "docker-compose.override.yml").string());
+  CHECK(load().compose_file_passed_over == "docker-compose.yml:docker-compose.dev.yml");
+  project.sources.variables["COMPOSE_FILE"] = "./docker-compose.yml;docker-compose.override.yml";
+  project.sources.variables["COMPOSE_PATH_SEPARATOR"] = ";";
+  CHECK(load().compose_file_passed_over.empty());
+  project.sources.variables["COMPOSE_FILE"] = "mine.yml";
+  project.file("codops.yaml", "env_from_shell: [COMPOSE_FILE]\n");
+  CHECK(load().compose_files == std::vector<std::string>{(project.path() / "mine.yml").string()});
+  CHECK(load().compose_file_passed_over.empty());
+  project.file("codops.yaml", "compose_files: [own.yml]\n");
+  CHECK(load().compose_file_passed_over.empty());
+}
+
 TEST_CASE("manifests alone mean Kubernetes; a compose file wins; engine: wins over both") {
   Fixture project;
   project.file("k8s/app.yaml", "");
