@@ -148,7 +148,8 @@ bool reaches_its_pods(const Object& service, const std::vector<Object>& slices, 
 
 std::string selection_of(const Object& service) {
   std::string text;
-  for (const auto& [name, value] : pods_meant(service).items()) {
+  const auto selector = pods_meant(service);
+  for (const auto& [name, value] : selector.items()) {
     if (value.is_string()) text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, value.get<std::string>());
   }
   return text;

@@ -40,21 +40,22 @@ before=$(kube_print tiny)
 sed -i 's/timeouts: .*/timeouts: { ready: 8s }/' codops.yaml
 under_load "renamed, with an image that can't be had" deploy test v0.0.7
 expect "a release that never was ready moved no traffic" "$rc $(said 'traffic never moved')" "1 1"
-expect "and nothing is left of it" "$(kube_print tiny)" "$before"
+same() { diff <(echo "$before") <(kube_print tiny) >"$WORK/diff.txt" && echo same || cut -c1-300 "$WORK/diff.txt"; }
+expect "and nothing is left of it" "$(same)" same
 sed -i 's/timeouts: .*/timeouts: { ready: 30s }/' codops.yaml
 
 # ---- undone after the Service had followed; died there; died after the old pods went
 sed -i 's|test: {}|test: { front_door: { url: "http://127.0.0.1:9/" } }|' codops.yaml
 under_load "a proof that fails" deploy test v1.1.0
 expect "traffic had moved, and moved back" "$rc $(said 'undone +follow')" "5 1"
-expect "everything is as it was" "$(kube_print tiny)" "$before"
+expect "everything is as it was" "$(same)" same
 sed -i 's|test: {.*|test: {} }|' codops.yaml
 CODOPS_TEST_KILL=after:follow "$CODOPS" deploy test v1.1.0 >"$WORK/out.txt" 2>&1 || true
 under_load "aborted" abort test
-expect "everything is as it was, again" "$rc $(kube_print tiny)" "0 $before"
+expect "everything is as it was, again" "$rc $(same)" "0 same"
 CODOPS_TEST_KILL=before:follow "$CODOPS" deploy test v1.1.0 >"$WORK/out.txt" 2>&1 || true
 under_load "resumed" resume test
-expect "undone by the next command as well" "$rc $(kube_print tiny)" "0 $before"
+expect "undone by the next command as well" "$rc $(same)" "0 same"
 CODOPS_TEST_KILL=after:prune "$CODOPS" deploy test v1.1.0 >"$WORK/out.txt" 2>&1 || true
 under_load "aborted after the old pods went" abort test
 expect "the old pods are made anew first" "$rc $(kube_serves tiny v1.0.0)" "0 v1.0.0 "
@@ -103,11 +104,12 @@ k -n tiny set env deployment/web THEIRS=1 >/dev/null
 k -n tiny scale deployment/web --replicas=3 >/dev/null
 k -n tiny rollout status deployment/web >/dev/null
 before=$(plain)
+differs() { diff <(echo "$before") <(plain) || true; }
 codops deploy test v0.0.9 --force-conflicts
-expect "an undo leaves no field of the window" "$rc $(plain)" "1 $before"
+expect "an undo leaves no field of the window" "$rc $(differs)" "1 "
 CODOPS_TEST_KILL=before:rollout "$CODOPS" deploy test v1.1.0 --force-conflicts >"$WORK/out.txt" 2>&1 || true
 codops resume test
-expect "nor does a resume" "$rc $(plain)" "0 $before"
+expect "nor does a resume" "$rc $(differs)" "0 "
 sed -i 's/^monitor: .*/monitor: 1s/' codops.yaml
 
 # ---- a Job that tidies itself up

@@ -245,8 +245,9 @@ TEST_CASE("kubernetes plan: what the server gave a Service is known to the way b
   plan::Record record;
   auto told = planned.plan;
   told.from = 1;
-  plan::Record::Entry entry;
-  entry.data = plan::to_json(told);
+  plan::Entry entry;
+  entry.event = "planned";
+  entry.plan = plan::to_json(told);
   record.entries.push_back(entry);
   later.observed.snapshot.journals.push_back(record);
   later.options.verb = "rollback";
