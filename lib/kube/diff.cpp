@@ -17,12 +17,16 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Passwords in a text ("host=db password=x") go by its form.
+// Passwords inside a text ("host=db password=x") go by its form; whether the whole of it is one its name says. Of several lines none is shown.
 std::string shown_value(const Json& value) {
   if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    auto shown = redact_urls_in(text);
+    if (text.find('\n') != std::string::npos) return shown;
     KnownSecrets inside;
-    inside.add_variable({}, value.get<std::string>());
-    return inside.hide(redact_urls_in(value.get<std::string>()));
+    inside.add_variable({}, text);
+    auto hidden = inside.hide(shown);
+    return hidden == Secret::shown ? shown : hidden;
   }
   return redact_urls_in(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }

@@ -9,7 +9,7 @@ kube_tiny "$WORK/tiny" back
 sed -i '/^  replicas: 2$/d' k8s/web.yaml
 codops() { rc=0; "$CODOPS" "$@" >"$WORK/out.txt" 2>&1 </dev/null || rc=$?; }
 of_web() { k -n back get deployment web -o jsonpath="$1"; }
-said() { grep -cE "$1" "$WORK/out.txt"; }
+said() { words "$WORK/out.txt" | grep -cE "$1"; }
 codops deploy test v1.0.0
 expect "the first deploy" "$rc" 0
 k -n back scale deployment web --replicas=2 >/dev/null
