@@ -8,7 +8,9 @@
 #include "cli/help.hpp"
 #include "cli/parse.hpp"
 #include "cli/services.hpp"
+#include "lib/base/secret.hpp"
 #include "lib/base/units.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/text/printable.hpp"
 
 namespace codops::cli {
@@ -84,6 +86,7 @@ Result run_verb(const Process& process, Invocation& invocation, const std::vecto
     throw Failure{Exit::usage, fmt::format("{} has no dry run; nothing was done", invocation.path), fmt::format("without --dry-run; what it does: codops help {}", invocation.path)};
   }
   options.caller_umask = process.umask;
+  options.caller_core = process.core;
   const auto limits = limits_of(process, options);
   const auto given = options.timeout;
   const auto services = make_services({std::move(options), look_of(process), process.variables, subverb_names(verbs),
@@ -119,10 +122,23 @@ int finish(const Result& result, Output output, Stream& out, Stream& err) {
   return code;
 }
 
-int fail(const Failure& failure, bool json, bool color, Stream& out, Stream& err) {
+// A URL in the place of a name is quoted by whoever refuses it: not with its password.
+std::string without_passwords(std::string text, const std::vector<std::string>& arguments) {
+  for (const auto& argument : arguments) {
+    const auto value = argument.starts_with("--") && argument.find('=') != std::string::npos ? argument.substr(argument.find('=') + 1) : argument;
+    const auto shown = io::shown_word(value);
+    if (shown == value) continue;
+    for (auto at = text.find(value); at != std::string::npos; at = text.find(value, at + shown.size())) text.replace(at, value.size(), shown);
+  }
+  return text;
+}
+
+int fail(const Failure& failure, const std::vector<std::string>& arguments, bool json, bool color, Stream& out, Stream& err) {
   try {
-    err.write(failure_text(failure, color));
-    if (json) out.write(failure_json(failure));
+    // Files are quoted too: a URL of theirs in the wrong place. What a hint has may be an example.
+    const Failure shown{failure.code(), redact_urls_in(without_passwords(failure.message(), arguments)), without_passwords(failure.hint(), arguments)};
+    err.write(failure_text(shown, color));
+    if (json) out.write(failure_json(shown));
   } catch (const Failure&) {
     // Nobody can be told; the exit code remains.
   }
@@ -164,13 +180,13 @@ int run(const Process& process, const std::vector<Verb>& verbs, Stream& out, Str
   try {
     return run_invocation(process, verbs, out, err);
   } catch (const Failure& failure) {
-    return fail(failure, json, color, out, err);
+    return fail(failure, process.arguments, json, color, out, err);
   } catch (const std::bad_alloc&) {
-    return fail({Exit::bug, "out of memory", "free some memory, or raise the limit of the container"}, json, color, out, err);
+    return fail({Exit::bug, "out of memory", "free some memory, or raise the limit of the container"}, {}, json, color, out, err);
   } catch (const std::exception& error) {
     return fail({Exit::bug, fmt::format("this is a bug in codops: {}", error.what()),
                  "report it with the command line and `codops --version`"},
-                json, color, out, err);
+                process.arguments, json, color, out, err);
   }
 }
 

@@ -14,6 +14,7 @@ struct Process {
   std::vector<std::string> arguments;  // without the program's name
   std::map<std::string, std::string> variables;
   unsigned umask{022};
+  std::uint64_t core{0};  // the caller's soft limit of a core file
   Cancel cancel;
 };
 

@@ -24,11 +24,11 @@ std::map<std::string, std::string> environment_variables() {
 
 int main(int argc, char** argv) {
   codops::cli::fill_standard_descriptors();
-  const auto umask = codops::cli::harden_process();
+  const auto before = codops::cli::harden_process();
   codops::CancelSource cancel;
   const codops::cli::Signals signals{cancel};
   codops::cli::Stream out{STDOUT_FILENO}, err{STDERR_FILENO, codops::cli::Stream::Unwritable::is_dropped};
-  const codops::cli::Process process{{argv + (argc > 0 ? 1 : 0), argv + argc}, environment_variables(), umask,
+  const codops::cli::Process process{{argv + (argc > 0 ? 1 : 0), argv + argc}, environment_variables(), before.umask, before.core,
                                      cancel.token()};
   // What is in `process` has them still.
   codops::io::postgres::take_environment();

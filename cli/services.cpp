@@ -71,8 +71,10 @@ class RealServices final : public commands::Services {
   settings::Sources find_sources() const {
     std::error_code error;
     auto here = fs::current_path(error);
-    if (error) throw Failure{Exit::config, "the current directory is gone", "cd to the project, or add --project-dir"};
     const auto& options = given_.options;
+    const auto is_absolute = [](const std::string& path) { return fs::path{path}.is_absolute(); };
+    const bool needs_here = options.project_dir.empty() ? !is_absolute(options.config) : !is_absolute(options.project_dir) || (!options.config.empty() && !is_absolute(options.config));
+    if (error && needs_here) throw Failure{Exit::config, "the current directory is gone", "cd to the project, or name it from the root on: --project-dir /srv/shop"};
     settings::Sources sources;
     if (!options.config.empty()) sources.file = (here / options.config).lexically_normal();
     if (!options.project_dir.empty()) {

@@ -58,11 +58,14 @@ Signals::~Signals() {
   target = nullptr;
 }
 
-unsigned harden_process() {
-  const rlimit none{0, 0};
+Before harden_process() {
+  rlimit core{};
+  ::getrlimit(RLIMIT_CORE, &core);
+  // The hard limit stays: who is not root could never take it back, and nor could what codops starts or becomes.
+  const rlimit none{0, core.rlim_max};
   ::setrlimit(RLIMIT_CORE, &none);
   ::prctl(PR_SET_DUMPABLE, 0);
-  return ::umask(077);
+  return {::umask(077), core.rlim_cur};
 }
 
 }  // namespace codops::cli

@@ -1,5 +1,7 @@
 #pragma once
 // SIGINT, SIGTERM and SIGHUP ask the run to stop; the second of them ends the process at once, with 128 + its number.
+#include <cstdint>
+
 #include "lib/base/cancel.hpp"
 
 namespace codops::cli {
@@ -12,8 +14,12 @@ class Signals {
   ~Signals();
 };
 
-// No core dumps and no attaching: secrets are in memory. Files are private unless said otherwise; returns the umask
-// that the caller had.
-unsigned harden_process();
+// What the caller had, and gets back where codops becomes another program.
+struct Before {
+  unsigned umask{022};
+  std::uint64_t core{0};  // the soft limit of a core file
+};
+// No core dumps and no attaching: secrets are in memory. Files are private unless said otherwise.
+Before harden_process();
 
 }  // namespace codops::cli

@@ -6,6 +6,7 @@
 
 #include "commands/config.hpp"
 #include "commands/services.hpp"
+#include "lib/io/http_probe.hpp"
 
 namespace codops::commands {
 namespace {
@@ -22,7 +23,8 @@ class ConfigCheck final : public Command {
     const auto loaded = settings::Settings::load(services.settings_sources());
     for (const auto& name : environments_) loaded.require_known(name);
     const auto& names = environments_.empty() ? loaded.project().environments : environments_;
-    auto problems = loaded.problems();
+    std::vector<Problem> problems;
+    for (auto problem : loaded.problems()) add(problems, std::move(problem));
     for (const auto& name : names) {
       for (auto& problem : loaded.problems_of(name)) add(problems, std::move(problem));
       check_manifests(loaded, name, problems);
@@ -33,6 +35,7 @@ class ConfigCheck final : public Command {
  private:
   // What all environments share is wrong in each of them, and said once.
   static void add(std::vector<Problem>& problems, Problem problem) {
+    problem.message = io::shown_text(problem.message);
     const auto same = [&](const Problem& other) {
       return other.at == problem.at && other.message == problem.message;
     };

@@ -8,6 +8,7 @@
 #include "commands/host.hpp"
 #include "lib/io/files.hpp"
 #include "lib/ops/compose_project.hpp"
+#include "lib/settings/read_if_there.hpp"
 #include "lib/text/dotenv.hpp"
 
 namespace codops::commands {
@@ -38,7 +39,7 @@ std::map<std::string, std::string> variables_in_files(Services& services, const 
   std::map<std::string, std::string> variables;
   for (const auto& file : environment.env_files) {
     const auto path = environment.directory / file;
-    const auto text = io::read_file_if_there(path);
+    const auto text = settings::read_if_there(path);
     if (!text) continue;
     const auto outside = [&](std::string_view variable) { return services.variable(variable); };
     for (const auto& assignment : text::parse_dotenv(*text, path.filename().string(), outside)) {

@@ -68,7 +68,7 @@ class DevPsql final : public DevVerb {
     if (!target.schema.empty()) variables.emplace("PGOPTIONS", Secret{"-c search_path=" + target.schema});
     std::vector<std::string> argv{"psql"};
     argv.insert(argv.end(), rest_.begin(), rest_.end());
-    io::replace_process(argv, services.options().caller_umask, variables);
+    io::replace_process(argv, {services.options().caller_umask, services.options().caller_core}, variables);
   }
 
   std::vector<std::string> rest_;
@@ -86,7 +86,7 @@ class DevRedisCli final : public DevVerb {
     std::vector<std::string> argv{"redis-cli", "-h", target.tcp.host, "-p", std::to_string(target.tcp.port), "-n", std::to_string(target.database)};
     if (!target.user.empty()) argv.insert(argv.end(), {"--user", target.user});
     argv.insert(argv.end(), rest_.begin(), rest_.end());
-    io::replace_process(argv, services.options().caller_umask, variables);
+    io::replace_process(argv, {services.options().caller_umask, services.options().caller_core}, variables);
   }
 
   std::vector<std::string> rest_;

@@ -22,6 +22,7 @@ class HealthAdHoc {
  private:
   void add(std::vector<health::Check>& checks, const std::string& name, health::Check check);
   void add_postgres(std::vector<health::Check>& checks, Services& services);
+  bool others_have_tls(Services& services) const;
   io::Trust trust() const;
   io::Via via() const;
   health::HttpCheck http(const std::string& url) const;

@@ -64,6 +64,12 @@ class HealthCheck final : public Command {
     auto deadline = usual_deadline;
     health::Options options;
     if (watch_ && (wait_ || !command_.empty())) throw usage("--watch goes with neither --wait nor a command", "leave one away");
+    for (const auto& [option, time] : {std::pair{"--timeout", services.options().timeout}, {"--check-timeout", timeout_}}) {
+      if (time && *time <= Milliseconds{0}) throw usage(std::string{option} + " is 0: nothing answers in no time", "leave it out, or write 5s");
+    }
+    between("--retries", retries_, 0, 1000);
+    between("--successes", successes_, 1, 1000);
+    between("--parallel", parallel_, 1, 100'000);
     ad_hoc_.refuse_contradictions();
     const auto start = services.limits();
     if (!environment_.empty()) {
@@ -76,10 +82,10 @@ class HealthCheck final : public Command {
     ad_hoc_.add_to(found.checks, services);
     if (found.checks.empty()) throw nothing_to_check();
     for (auto& check : found.checks) adjust(check);
-    if (parallel_) options.parallel = static_cast<std::size_t>(std::max<std::int64_t>(1, *parallel_));
+    if (parallel_) options.parallel = static_cast<std::size_t>(*parallel_);
     options.strict = strict_;
     options.settle = [&found](Report report) { return keep_offered(std::move(report), found.alternatives); };
-    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates are not verified");
+    if (ad_hoc_.insecure()) services.reporter().warn("--insecure: certificates of --url, --tls and --redis are not verified");
     if (watch_) return watch(services, found, options, deadline);
 
     const auto report = once(services, found, options, deadline);
@@ -91,7 +97,7 @@ class HealthCheck final : public Command {
     if (exit == Exit::ok && !command_.empty()) {
       services.write(text);
       io::postgres::restore_environment();
-      io::replace_process(command_, services.options().caller_umask);
+      io::replace_process(command_, {services.options().caller_umask, services.options().caller_core});
     }
     return json ? Result{exit, "", std::move(text)} : Result{exit, std::move(text), ""};
   }
@@ -101,10 +107,14 @@ class HealthCheck final : public Command {
     return {Exit::config, "there is nothing to check in \"" + environment_ + "\"", "list checks in codops.yaml: health.checks"};
   }
 
+  static void between(const char* option, const std::optional<std::int64_t>& value, std::int64_t least, std::int64_t most) {
+    if (value && (*value < least || *value > most)) throw usage(fmt::format("{} is between {} and {}, not {}", option, least, most, *value), fmt::format("{} {}", option, std::max<std::int64_t>(least, 2)));
+  }
+
   void adjust(Check& check) const {
     if (timeout_) check.timeout = *timeout_;
-    if (retries_) check.failures = static_cast<int>(std::clamp<std::int64_t>(*retries_, 0, 1000)) + 1;
-    if (successes_) check.successes = static_cast<int>(std::clamp<std::int64_t>(*successes_, 1, 1000));
+    if (retries_) check.failures = static_cast<int>(*retries_) + 1;
+    if (successes_) check.successes = static_cast<int>(*successes_);
     if (slow_) check.warn_after = slow_;
   }
 
@@ -114,8 +124,14 @@ class HealthCheck final : public Command {
     const bool live = wait_ && services.options().format == "text" && services.options().output == Output::text;
     if (!wait_) return health::run(found.checks, options, limits);
     return wait_until_healthy(found.checks, options, limits, [&](const Report& round) {
-      if (live && !round.healthy(strict_)) services.reporter().note("waiting: " + summary(round));
+      if (live && !round.healthy(strict_)) services.reporter().note("waiting: " + summary(round) + reason_in(round));
     });
+  }
+
+  // Of the worst, so that nobody has to wait for the end to see why.
+  static std::string reason_in(const Report& report) {
+    const auto& worst = *worst_first(report).front();
+    return worst.message.empty() ? std::string{} : fmt::format("; {}: {}", worst.name, worst.message);
   }
 
   // Servers and commands say what they like: bytes that are no UTF-8 are replaced.
@@ -126,9 +142,9 @@ class HealthCheck final : public Command {
   std::string text_of(Services& services, const Report& report) const {
     const auto& format = services.options().format;
     if (format == "nagios") return nagios(report);
-    if (format == "junit") return junit(report);
+    if (format == "junit") return junit(report, strict_);
     if (format == "prometheus") return prometheus(report);
-    if (format == "github") return github(report);
+    if (format == "github") return github(report, strict_);
     return table(report, services.terminal().width, services.terminal().color);
   }
 

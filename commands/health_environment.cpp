@@ -1,6 +1,7 @@
 #include "commands/health_environment.hpp"
 
 #include <charconv>
+#include <filesystem>
 
 #include "commands/backup_place.hpp"
 #include "commands/database.hpp"
@@ -120,10 +121,25 @@ bool runs_once(const compose::Project& project, const std::string& name) {
   });
 }
 
+// What one check lacks (an engine's address, a store's credentials) is told when it is asked, and stops no other.
+template <typename Ask>
+Ask or_why(const std::function<Ask()>& make) {
+  try {
+    return make();
+  } catch (const Failure& failure) {
+    return [failure](const Limits&) -> std::invoke_result_t<Ask, const Limits&> { throw failure; };
+  }
+}
+
 // How old the newest backup is that was verified and is sound. Asked for in a thread, so it has its own view of the store.
 health::BackupAge backup_age_of(Services& services, const std::string& environment) {
   const auto place = std::make_shared<BackupPlace>(services, environment, std::nullopt);
   return [place, &clock = services.clock()](const Limits& limits) -> std::optional<Milliseconds> {
+    const auto& store = place->environment().backup.store;
+    std::error_code ignored;
+    if (store.starts_with('/') && std::filesystem::status(store, ignored).type() == std::filesystem::file_type::not_found) {
+      throw Failure{Exit::unknown, "the backups' folder \"" + store + "\" is not there", "mount it; the first one makes it: codops backup " + place->environment().name};
+    }
     std::vector<backup::Broken> broken;
     std::optional<WallTime> newest;
     for (const auto& entry : place->catalogue().list(limits, &broken)) {
@@ -134,13 +150,41 @@ health::BackupAge backup_age_of(Services& services, const std::string& environme
   };
 }
 
+constexpr auto no_kind = " is left out: nothing says which kind of database is there; DB_CONNECTION=pgsql does, or a check in codops.yaml: {postgres: \"postgresql://…\"}";
+
 // DB_HOST and its like of a service, else of the files.
-std::string url_in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store) {
+std::optional<ops::InPieces> in_pieces(Services& services, const settings::Environment& environment, const compose::Project& project, io::Store store, bool asked) {
   for (const auto& [_, service] : project.services) {
-    if (auto pieces = ops::in_pieces(store, project, service, false)) return std::move(pieces->url);
+    if (auto pieces = ops::in_pieces(store, project, service, asked)) return pieces;
   }
-  auto pieces = pieces_in_files(services, environment, store, &project, false);
-  return pieces ? std::move(pieces->url) : std::string{};
+  return pieces_in_files(services, environment, store, &project, asked);
+}
+
+void take_pieces(health::ConventionFacts& facts, Services& services, const settings::Environment& environment, const compose::Project& project) {
+  if (auto pieces = in_pieces(services, environment, project, io::Store::postgres, false)) {
+    facts.database_url = std::move(pieces->url);
+    facts.database_name = std::move(pieces->variable);
+  } else if (const auto left = in_pieces(services, environment, project, io::Store::postgres, true)) {
+    services.reporter().warn(left->variable + no_kind);
+  }
+}
+
+// What can't be read leads nowhere; its check says why.
+void reach_both(health::ConventionFacts& facts, const health::Wiring& wiring) {
+  if (!wiring.reach) return;
+  try {
+    const bool ours = !facts.database_url.empty() && !health::is_of_another_database(facts.database_url);
+    if (const auto target = ours ? health::postgres_target(facts.database_url, facts.database_name) : std::nullopt) {
+      wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
+    }
+  } catch (const Failure&) {
+  }
+  try {
+    if (facts.redis_url.empty()) return;
+    const auto target = io::parse_redis_url(facts.redis_url);
+    wiring.reach(target.tcp.host, target.tcp.port, facts.redis_via);
+  } catch (const Failure&) {
+  }
 }
 
 health::ConventionFacts facts_of(Services& services, const compose::Project& project, const settings::Environment& environment, const health::Wiring& wiring,
@@ -162,63 +206,76 @@ health::ConventionFacts facts_of(Services& services, const compose::Project& pro
   facts.containers = wiring.containers;
   const auto& database = environment.database.url_variable;
   const auto& redis = environment.redis.url_variable;
-  facts.database_url = defined(database.empty() ? "DATABASE_URL" : database).value_or("");
+  const auto variable = database.empty() ? "DATABASE_URL" : database;
+  facts.database_url = defined(variable).value_or("");
+  if (!facts.database_url.empty()) facts.database_name = variable;
   facts.redis_url = defined(redis.empty() ? "REDIS_URL" : redis).value_or("");
-  if (facts.database_url.empty()) facts.database_url = url_in_pieces(services, environment, project, io::Store::postgres);
-  if (facts.redis_url.empty()) facts.redis_url = url_in_pieces(services, environment, project, io::Store::redis);
-  if (!facts.database_url.empty() && !health::is_of_another_database(facts.database_url)) {
-    if (const auto target = health::postgres_target(facts.database_url, database)) {
-      wiring.reach(target->host, target->port.empty() ? std::uint16_t{5432} : number(target->port), facts.database_via);
+  try {
+    if (facts.database_url.empty()) take_pieces(facts, services, environment, project);
+  } catch (const Failure& failure) {
+    facts.database_trouble = failure;
+  }
+  try {
+    if (facts.redis_url.empty()) {
+      if (auto pieces = in_pieces(services, environment, project, io::Store::redis, false)) facts.redis_url = std::move(pieces->url);
     }
+  } catch (const Failure& failure) {
+    facts.redis_trouble = failure;
   }
-  if (!facts.redis_url.empty()) {
-    const auto target = io::parse_redis_url(facts.redis_url);
-    wiring.reach(target.tcp.host, target.tcp.port, facts.redis_via);
-  }
+  reach_both(facts, wiring);
   return facts;
+}
+
+// Another environment's are not looked at as if they were ours.
+std::vector<target::Container> own_containers(docker::Api& api, const std::string& project, const std::string& environment, const Limits& limits) {
+  auto ours = docker::ProjectContainers{api, project}.list({}, true, limits);
+  for (const auto& container : ours) {
+    const auto owner = container.labels.find(ops::label_environment);
+    if (owner == container.labels.end() || owner->second.empty() || owner->second == environment) continue;
+    throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine belongs to the environment \"{}\", not to \"{}\"", project, owner->second, environment),
+                  fmt::format("give {} a name of its own: environments.{}.project in codops.yaml", environment, environment)};
+  }
+  return ours;
+}
+
+std::vector<target::Container> all_containers(docker::Api& api, const Limits& limits) {
+  std::vector<target::Container> all;
+  for (auto& summary : api.containers({}, true, limits)) {
+    target::Container container;
+    container.id = summary.id;
+    container.name = summary.name;
+    container.image = summary.image;
+    container.state = summary.state;
+    container.health = summary.health;
+    container.completed = summary.status.starts_with("Exited (0)");
+    if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
+      container.service = label->second;
+    }
+    container.labels = std::move(summary.labels);
+    all.push_back(std::move(container));
+  }
+  return all;
 }
 
 }  // namespace
 
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project) {
-  const auto api = std::make_shared<docker::Api>(endpoint_of(services, environment));
-  return [api, project = std::move(project), name = environment == nullptr ? std::string{} : environment->name](const Limits& limits) {
-    if (!project.empty()) {
-      auto ours = docker::ProjectContainers{*api, project}.list({}, true, limits);
-      for (const auto& container : ours) {
-        const auto owner = container.labels.find(ops::label_environment);
-        if (owner == container.labels.end() || owner->second.empty() || owner->second == name) continue;
-        throw Failure{Exit::config, fmt::format("the project \"{}\" on this engine belongs to the environment \"{}\", not to \"{}\"", project, owner->second, name),
-                      fmt::format("give {} a name of its own: environments.{}.project in codops.yaml", name, name)};
-      }
-      return ours;
-    }
-    std::vector<target::Container> all;
-    for (auto& summary : api->containers({}, true, limits)) {
-      target::Container container;
-      container.id = summary.id;
-      container.name = summary.name;
-      container.image = summary.image;
-      container.state = summary.state;
-      container.health = summary.health;
-      container.completed = summary.status.starts_with("Exited (0)");
-      if (const auto label = summary.labels.find(std::string{docker::compose_service_label}); label != summary.labels.end()) {
-        container.service = label->second;
-      }
-      container.labels = std::move(summary.labels);
-      all.push_back(std::move(container));
-    }
-    return all;
-  };
+  return or_why<health::ListContainers>([&]() -> health::ListContainers {
+    return [api = std::make_shared<docker::Api>(endpoint_of(services, environment)), project = std::move(project),
+            name = environment == nullptr ? std::string{} : environment->name](const Limits& limits) {
+      return project.empty() ? all_containers(*api, limits) : own_containers(*api, project, name, limits);
+    };
+  });
 }
 
 health::Convention checks_of(Services& services, const settings::Environment& environment, const Limits& limits) {
   const auto& listed = environment.health.checks;
   const bool wants_age = std::any_of(listed.begin(), listed.end(), [](const auto& check) { return check.kind == "backup_age"; });
-  if (environment.engine == settings::Engine::kubernetes) {
-    return checks_of_cluster(services, environment, wants_age ? backup_age_of(services, environment.name) : health::BackupAge{}, limits);
-  }
+  health::BackupAge backup_age;
+  if (wants_age) backup_age = or_why<health::BackupAge>([&] { return backup_age_of(services, environment.name); });
+  if (environment.engine == settings::Engine::kubernetes) return checks_of_cluster(services, environment, std::move(backup_age), limits);
   health::Wiring wiring;
+  wiring.backup_age = std::move(backup_age);
   compose::Project project;
   if (!environment.compose_files.empty()) {
     project = load_project(services, environment);
@@ -234,13 +291,16 @@ health::Convention checks_of(Services& services, const settings::Environment& en
     return value ? value : services.variable(name);
   };
   health::Convention out;
-  const auto endpoint = endpoint_of(services, &environment);
-  const auto address = address_of(endpoint);
-  const auto api = std::make_shared<docker::Api>(endpoint);
-  out.alive.push_back(api);
-  auto& alive = out.alive;
-  wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), alive};
-  if (wants_age) wiring.backup_age = backup_age_of(services, environment.name);
+  std::string address{"127.0.0.1"};
+  try {
+    const auto endpoint = endpoint_of(services, &environment);
+    address = address_of(endpoint);
+    const auto api = std::make_shared<docker::Api>(endpoint);
+    out.alive.push_back(api);
+    wiring.reach = Reach{project, *api, address, limits.within(Milliseconds{5000}), out.alive};
+  } catch (const Failure&) {
+    // The containers say what is wrong with it.
+  }
   wiring.no_workload = "workloads are of Kubernetes; this environment has another engine";
   if (environment.health.checks.empty()) {
     if (!environment.health.convention) return out;

@@ -7,7 +7,8 @@
 
 namespace codops::commands {
 
-// Every container of the engine that the environment (or, when null, DOCKER_HOST) names; of `project` only, unless empty.
+// Every container of the engine that the environment (or, when null, DOCKER_HOST) names; of `project` only, unless empty. An
+// address that can't be read is told when it is asked.
 health::ListContainers containers_of_engine(Services& services, const settings::Environment* environment, std::string project);
 
 // `limits`: for the engine's answers that finding them takes.

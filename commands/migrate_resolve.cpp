@@ -20,11 +20,14 @@ class MigrateBaseline final : public Command {
     options_.declare_database(parameters);
     options_.declare_running(parameters);
     parameters.option("--to", "NAME", to_, "up to and including this one; else all");
+    parameters.flag("--empty", empty_, "none: begins a history beside tables of others, and all migrations then run");
   }
 
   Result run(Services& services) override {
+    if (empty_ && to_) throw Failure{Exit::usage, "either --to NAME or --empty"};
     const auto environment = options_.environment(services);
     const auto source = options_.source(services, environment);
+    if (empty_) return begin(services, environment, source);
     const auto what = to_ ? fmt::format("the migrations up to \"{}\"", *to_) : "all migrations";
     if (services.options().dry_run) return {Exit::ok, fmt::format("would mark {} of {} as applied\n", what, environment.name), {}};
     if (!services.confirm(fmt::format("mark {} of {} as applied, without running them?", what, environment.name))) return {Exit::failed, "nothing was marked\n", {}};
@@ -36,8 +39,17 @@ class MigrateBaseline final : public Command {
   }
 
  private:
+  Result begin(Services& services, const settings::Environment& environment, const migrate::Source& source) {
+    if (services.options().dry_run) return {Exit::ok, fmt::format("would begin an empty history in {}\n", environment.name), {}};
+    if (!services.confirm(fmt::format("begin an empty history in {}? Every migration runs then, from the first on.", environment.name))) return {Exit::failed, "nothing was changed\n", {}};
+    auto connection = options_.connect(services, environment);
+    const bool made = migrate::begin_history(source, connection, options_.running(services, environment), services.reporter(), services.limits());
+    return {Exit::ok, made ? "an empty history was begun\n" : "there is a history already: nothing was changed\n", nlohmann::ordered_json{{"marked", nlohmann::ordered_json::array()}, {"begun", made}}.dump()};
+  }
+
   MigrateOptions options_;
   std::optional<std::string> to_;
+  bool empty_{false};
 };
 
 class MigrateResolve final : public Command {

@@ -1,6 +1,7 @@
 #pragma once
 // What a verb gets. cli/services.cpp, the composition root, makes the real objects on first use; a test passes a fake.
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct GlobalOptions {
   bool dry_run{};
   int verbosity{};                // how many -v
   unsigned caller_umask{022};     // codops runs with 077; what is made for the user (hooks, npm, init) wants this one
+  std::uint64_t caller_core{0};   // the caller's soft limit of a core file, for what codops becomes: its own is 0
 };
 
 struct Terminal {

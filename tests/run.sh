@@ -153,7 +153,7 @@ count_doctest() { # KIND LOG
 }
 
 run_script() { # PATH MINUTES
-  local script=$1 name log rc=0 results=$CODOPS_TEST_WORK/results p=0 f=0 s=0
+  local script=$1 name log rc=0 results=$CODOPS_TEST_WORK/results p=0 f=0 s=0 began=$SECONDS
   wanted "$script" || return 0
   name=$(basename "$script" .sh)
   log=$logs/$name.log
@@ -165,6 +165,7 @@ run_script() { # PATH MINUTES
   if ((f == 0 && (rc != 0 || p + s == 0))); then f=1; fi
   count "$p" "$f" "$s"
   [[ -z $lane ]] || printf '%s %s %s %s\n' "$script" "$p" "$f" "$s" >>"$tally"
+  echo "    $((SECONDS - began)) s"
   grep -E '^(fail|skip)' "$results" | sed 's/^/    /' || true
   ((f == 0)) || broken "$script (exit $rc)" "$log"
 }
@@ -277,7 +278,7 @@ inside() {
   surroundings
   [[ -x $CODOPS ]] || { failed=1; say "  FAILED: $CODOPS was not built"; }
   # The long ones first: the lanes end at about the same time.
-  local -a long=(restore deploy backup_engine lock migrate_kill down wounded crash maintenance)
+  local -a long=(deploy restore lock backup_engine unnamed_volume hooks backup_container backup maintenance drift wounded down hardened setup_dev_docker crash dependent signals state)
   mapfile -t scripts < <({ printf 'tests/scenario/%s.sh\n' "${long[@]}" && ls tests/scenario/*.sh; } | awk '!seen[$0]++')
   for script in "${scripts[@]}"; do
     wanted "$script" || continue

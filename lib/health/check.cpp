@@ -7,6 +7,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/health/verdict.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::health {
 namespace {
@@ -27,7 +28,7 @@ struct Describe {
   std::pair<std::string, std::string> operator()(const PostgresCheck& check) const { return {"postgres", check.target.describe()}; }
   std::pair<std::string, std::string> operator()(const RedisCheck& check) const { return {"redis", to_string(check.target)}; }
   // Arguments may carry what nobody should see.
-  std::pair<std::string, std::string> operator()(const CommandCheck& check) const { return {"command", check.argv.empty() ? std::string{} : check.argv.front()}; }
+  std::pair<std::string, std::string> operator()(const CommandCheck& check) const { return {"command", check.argv.empty() ? std::string{} : io::shown_word(check.argv.front())}; }
   std::pair<std::string, std::string> operator()(const AskedCheck& check) const { return {check.kind, check.target}; }
 };
 
@@ -37,7 +38,7 @@ std::string kind_of(const Check& check) { return std::visit(Describe{}, check.wh
 std::string target_of(const Check& check) { return std::visit(Describe{}, check.what).second; }
 
 Check container_check(std::string name, ListContainers list, bool one_shot) {
-  return asked(name, "container", name, [name, one_shot, list = std::move(list)](const Limits& limits) {
+  return asked(name, "container", io::shown_word(name), [name, one_shot, list = std::move(list)](const Limits& limits) {
     const auto all = list(limits);
     std::optional<Finding> out;
     for (const auto* container : chosen_containers(all, name)) {
@@ -49,10 +50,10 @@ Check container_check(std::string name, ListContainers list, bool one_shot) {
 }
 
 Check disk_check(std::string path, DiskLimits thresholds) {
-  return asked("disk " + path, "disk", path, [path, thresholds](const Limits&) -> Finding {
+  return asked("disk " + path, "disk", io::shown_word(path), [path, thresholds](const Limits&) -> Finding {
     struct statvfs facts {};
     if (::statvfs(path.c_str(), &facts) != 0) {
-      return {Status::unknown, io::Stage::request, "cannot look at " + path + ": " + std::strerror(errno), "check the path", {}};
+      return {Status::unknown, io::Stage::request, "cannot look at " + io::shown_word(path) + ": " + std::strerror(errno), "check the path", {}};
     }
     return judge_disk(path, facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, thresholds);
   });
@@ -82,7 +83,7 @@ Check command_check(std::string name, std::vector<std::string> argv) {
 }
 
 Check workload_check(std::string name, AskWorkload ask) {
-  return asked(name, "workload", name, [ask = std::move(ask)](const Limits& limits) { return judge_workload(ask(limits)); });
+  return asked(name, "workload", io::shown_word(name), [ask = std::move(ask)](const Limits& limits) { return judge_workload(ask(limits)); });
 }
 
 }  // namespace codops::health

@@ -67,7 +67,7 @@ struct TlsCheck {
 struct PostgresCheck {
   io::postgres::Target target;
   io::Via via;
-  std::optional<Milliseconds> warn_lag, fail_lag;       // of a replica behind its primary, or of the slowest replica
+  std::optional<Milliseconds> warn_lag, fail_lag;       // of a replica behind its primary, or of the slowest replica; what can't be seen is unknown
   std::optional<int> warn_connections, fail_connections;  // percent of max_connections
 };
 
@@ -75,6 +75,7 @@ struct RedisCheck {
   io::RedisTarget target;
   std::string expect_role;                           // "master", "slave"; empty: any
   std::optional<int> warn_memory, fail_memory;       // percent of maxmemory
+  bool measured{true};                               // a limit that can't be looked at is unknown; else it is let go
 };
 
 // What an answer amounts to.

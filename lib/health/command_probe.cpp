@@ -110,7 +110,7 @@ class CommandProbe final : public io::Probe {
     io::Program program;
     program.argv = argv_;
     program.env = io::usual_environment();
-    // Even where codops itself is killed, nothing that it started goes on.
+    // Even where codops itself is killed, nothing that it started goes on; with no grace not after its own end either.
     program.guarded = true;
     program.grace = Milliseconds{0};
     try {

@@ -69,6 +69,18 @@ std::string free_name(const Convention& found, const std::string& name, const st
   return taken ? longer : name;
 }
 
+// A URL that can't be read is told by its own check.
+template <typename Make>
+Check readable_or_unknown(const char* kind, const char* target, const Make& make) {
+  Check check;
+  try {
+    make(check);
+  } catch (const Failure& failure) {
+    check.what = AskedCheck{kind, target, [why = failure.message(), hint = failure.hint()](const Limits&) -> Finding { return {Status::unknown, io::Stage::none, why, hint, {}}; }};
+  }
+  return check;
+}
+
 }  // namespace
 
 Convention conventional_checks(const ConventionFacts& facts) {
@@ -90,20 +102,24 @@ Convention conventional_checks(const ConventionFacts& facts) {
     check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
-  if (!facts.database_url.empty() && !is_of_another_database(facts.database_url)) {
-    Check check;
-    if (auto target = postgres_target(facts.database_url, "the database URL", &check)) check.what = PostgresCheck{*std::move(target), facts.database_via, {}, {}, 80, 95};
+  if (facts.database_trouble || (!facts.database_url.empty() && !is_of_another_database(facts.database_url))) {
+    auto check = readable_or_unknown("postgres", "PostgreSQL", [&](Check& into) {
+      if (facts.database_trouble) throw *facts.database_trouble;
+      if (auto target = postgres_target(facts.database_url, facts.database_name, &into)) into.what = PostgresCheck{*std::move(target), facts.database_via, {}, {}, 80, 95};
+    });
     check.name = free_name(out, "database", "database SELECT 1");
     out.checks.push_back(std::move(check));
   }
-  if (!facts.redis_url.empty()) {
-    RedisCheck what{io::parse_redis_url(facts.redis_url), "", 80, 95};
-    if (!facts.redis_via.host.empty() || !facts.redis_via.unix_socket.empty()) what.target.tcp.via = facts.redis_via;
-    // Without a limit there is nothing to be near of.
-    what.warn_memory.reset();
-    Check check;
+  if (facts.redis_trouble || !facts.redis_url.empty()) {
+    auto check = readable_or_unknown("redis", "Redis", [&](Check& into) {
+      if (facts.redis_trouble) throw *facts.redis_trouble;
+      // Without a limit there is nothing to be near of, and nobody has asked that it be looked at.
+      RedisCheck what{io::parse_redis_url(facts.redis_url), "", {}, 95};
+      what.measured = false;
+      if (!facts.redis_via.host.empty() || !facts.redis_via.unix_socket.empty()) what.target.tcp.via = facts.redis_via;
+      into.what = std::move(what);
+    });
     check.name = free_name(out, "redis", "redis PING");
-    check.what = std::move(what);
     out.checks.push_back(std::move(check));
   }
   return out;

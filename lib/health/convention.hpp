@@ -24,7 +24,9 @@ struct ConventionFacts {
   std::string engine_address{"127.0.0.1"};  // where published ports are reached
   std::string front_door_url, front_door_ca;  // empty url: none is known
   std::string server_name;                    // for TLS on a published port; empty: the address must be in the certificate
-  std::string database_url, redis_url;        // from the environment's files; empty: none
+  std::string database_url, redis_url;        // from the environment's files; empty: none; one that can't be read makes its check unknown
+  std::string database_name{"the database URL"};  // as a message calls it
+  std::optional<Failure> database_trouble, redis_trouble;  // why their pieces (DB_HOST, …) can't be read: unknown, too
   io::Via database_via, redis_via;            // how to reach them where the URL names a service inside
   ListContainers containers;  // empty: no engine to ask
 };

@@ -5,6 +5,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/health/postgres_target.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/settings/unset.hpp"
 
 namespace codops::health {
@@ -13,7 +14,7 @@ namespace {
 using settings::HealthCheck;
 
 [[noreturn]] void refuse(const HealthCheck& described, const std::string& why, const std::string& hint) {
-  throw Failure{Exit::config, "the check \"" + described.name + "\": " + why, hint};
+  throw Failure{Exit::config, "the check \"" + io::shown_word(described.name) + "\": " + why, hint};
 }
 
 // One of the two limits, in the sense that its text has.
@@ -25,7 +26,7 @@ struct Limit {
 
 Limit limit_of(const HealthCheck& described, std::string_view text) {
   if (text.empty()) return {};
-  if (text.find_first_not_of("0123456789.") == std::string_view::npos) refuse(described, fmt::format("\"{}\" has no unit", text), "write 14d, 500ms, 80% or 2GB");
+  if (text.find_first_not_of("0123456789.") == std::string_view::npos) refuse(described, fmt::format("\"{}\" has no unit", io::shown_word(text)), "write 14d, 500ms, 80% or 2GB");
   if (text.back() == '%') {
     int value = 0;
     auto digits = text.substr(0, text.size() - 1);
@@ -35,7 +36,7 @@ Limit limit_of(const HealthCheck& described, std::string_view text) {
   }
   if (const auto time = parse_duration(text)) return {{}, std::chrono::duration_cast<Milliseconds>(*time), {}};
   if (const auto bytes = parse_bytes(text)) return {{}, {}, *bytes};
-  refuse(described, fmt::format("\"{}\" is no limit", text), "write 14d, 500ms, 80% or 2GB");
+  refuse(described, fmt::format("\"{}\" is no limit", io::shown_word(text)), "write 14d, 500ms, 80% or 2GB");
 }
 
 io::Via via_of(const HealthCheck& described) {
@@ -55,9 +56,13 @@ io::HostPort address_of(const HealthCheck& described, std::uint16_t port) {
   return *address;
 }
 
+bool is_by_variable(const HealthCheck& described) {
+  return (described.kind == "postgres" || described.kind == "redis") && described.target.find("://") == std::string::npos;
+}
+
 // A variable's name, or the URL itself.
 std::string url_of(const HealthCheck& described, const Wiring& wiring) {
-  if (described.target.find("://") != std::string::npos) return described.target;
+  if (!is_by_variable(described)) return described.target;
   const auto value = wiring.variable ? wiring.variable(described.target) : std::nullopt;
   if (!value || value->empty()) {
     refuse(described, "the variable \"" + io::shown_url(described.target) + "\" is not set", "set it in the environment's .env file");
@@ -78,12 +83,14 @@ void certificate_limits(CertificateLimits& limits, const Limit& warn, const Limi
 void refuse_meaningless(const HealthCheck& described, std::string_view text, const Limit& limit) {
   const auto& kind = described.kind;
   if (text.empty()) return;
-  const auto no = [&](const std::string& hint) { refuse(described, fmt::format("\"{}\" is no limit of a {} check", text, kind), hint); };
+  const auto no = [&](const std::string& hint) { refuse(described, fmt::format("\"{}\" is no limit of a {} check", io::shown_word(text), kind), hint); };
   if (kind == "container" || kind == "workload") no("leave warn and critical away: it is well or it is not");
   if (kind == "disk" && !limit.percent && !limit.bytes) no("write 80% (in use) or 2GB (free)");
   if ((kind == "postgres" || kind == "redis") && limit.bytes) no(kind == "redis" ? "write 80% (of its memory) or 500ms" : "write 80% (of its connections) or 30s (its replicas' lag)");
   if ((kind == "tcp" || kind == "redis" || kind == "command") && limit.time && !is_latency(limit)) no("write how long its answer may take: 500ms");
   if ((kind == "url" || kind == "tls") && !limit.time) no("write 500ms (its answer) or 14d (what its certificate has left)");
+  // Where it leads may well have one.
+  if (kind == "url" && limit.time && !is_latency(limit) && described.target.starts_with("http://") && !described.follow_redirects) no("http:// has no certificate; write how long its answer may take: 500ms");
   if ((kind == "tcp" || kind == "command") && !limit.time) no("write how long its answer may take: 500ms");
   if (kind == "backup_age" && !limit.time) no("write how old it may be: 26h");
 }
@@ -95,9 +102,13 @@ io::Trust trust_of(const HealthCheck& described, const Wiring& wiring) {
 
 HttpCheck http_of(const HealthCheck& described, const Wiring& wiring, const Limit& warn, const Limit& fail) {
   HttpCheck what;
-  what.request.url = described.target;
+  what.request.url = io::with_lower_scheme(described.target);
   what.request.method = described.method;
-  for (const auto& [name, value] : described.headers) what.request.headers.emplace_back(name, Secret{value});
+  if (described.method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_") != std::string::npos) refuse(described, "its method is none", "write GET or HEAD");
+  for (const auto& [name, value] : described.headers) {
+    if (const auto trouble = io::trouble_of_header(name, value); !trouble.empty()) refuse(described, trouble, "take it out, of the variable too: it would end the header, and begin another");
+    what.request.headers.emplace_back(name, Secret{value});
+  }
   what.request.via = via_of(described);
   what.request.server_name = described.server_name;
   what.request.trust = trust_of(described, wiring);
@@ -118,7 +129,7 @@ HttpCheck http_of(const HealthCheck& described, const Wiring& wiring, const Limi
 Check unwired(const std::string& name, const std::string& kind, const std::string& target, const std::string& why, const std::string& hint = {}) {
   Check check;
   check.name = name;
-  check.what = AskedCheck{kind, target, [why, hint](const Limits&) -> Finding { return {Status::unknown, io::Stage::request, why, hint, {}}; }};
+  check.what = AskedCheck{kind, io::shown_word(target), [why, hint](const Limits&) -> Finding { return {Status::unknown, io::Stage::request, why, hint, {}}; }};
   return check;
 }
 
@@ -163,7 +174,7 @@ Check of_kind(const HealthCheck& described, const Wiring& wiring, const Limit& w
     check = disk_check(described.target, limits);
   } else if (kind == "backup_age") {
     const auto age = limit_of(described, described.target);
-    if (!age.time) refuse(described, "\"" + described.target + "\" is no duration", "write 26h");
+    if (!age.time) refuse(described, "\"" + io::shown_word(described.target) + "\" is no duration", "write 26h");
     if (!wiring.backup_age) return unwired(described.name, kind, described.target, "this environment has no backups to ask for");
     check = backup_check(described.name, wiring.backup_age, warn.time.value_or(*age.time), fail.time.value_or(*age.time));
   } else if (kind == "command") {
@@ -183,8 +194,7 @@ std::string unset_in(const HealthCheck& described, const Wiring& wiring) {
   for (const auto& text : texts) {
     if (const auto at = text.find(settings::unset_mark); at != std::string::npos) return text.substr(at + 1);
   }
-  const bool by_variable = (described.kind == "postgres" || described.kind == "redis") && described.target.find("://") == std::string::npos;
-  if (by_variable && wiring.variable && wiring.variable(described.target).value_or("").empty()) return io::shown_url(described.target);
+  if (is_by_variable(described) && wiring.variable && wiring.variable(described.target).value_or("").empty()) return io::shown_url(described.target);
   return {};
 }
 
@@ -201,10 +211,21 @@ Check check_from(const HealthCheck& described, const settings::Health& all, cons
   const auto fail = limit_of(described, described.critical);
   refuse_meaningless(described, described.warn, warn);
   refuse_meaningless(described, described.critical, fail);
-  auto check = of_kind(described, wiring, warn, fail);
+  via_of(described);
+  Check check;
+  try {
+    check = of_kind(described, wiring, warn, fail);
+  } catch (const Failure& failure) {
+    // What a variable holds is no mistake of codops.yaml: the others are asked all the same.
+    if (!is_by_variable(described)) throw;
+    const auto name = io::shown_url(described.target);
+    const bool named = failure.message().find(name) != std::string::npos;
+    check = unwired(described.name, described.kind, "", (named ? "" : name + ": ") + failure.message(), failure.hint());
+  }
   check.name = described.name;
   check.after = described.needs;
   check.timeout = described.timeout.value_or(all.timeout);
+  if (check.timeout <= Milliseconds{0}) refuse(described, "its timeout is 0, and nothing answers in no time", "write timeout: 5s");
   check.failures = static_cast<int>(std::max(described.failure_threshold, described.retries + 1));
   check.successes = static_cast<int>(described.success_threshold);
   // A time of these two is a lag, an age. Whoever is not heard by then has failed.
@@ -230,7 +251,7 @@ std::vector<Check> select(std::vector<Check> checks, const std::vector<std::stri
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
       const auto near = nearest(name, known);
-      throw Failure{Exit::usage, "there is no check \"" + name + "\"", near.empty() ? fmt::format("there are: {}", fmt::join(known, ", ")) : "did you mean \"" + near + "\"?"};
+      throw Failure{Exit::usage, "there is no check \"" + io::shown_word(name) + "\"", near.empty() ? fmt::format("there are: {}", fmt::join(known, ", ")) : "did you mean \"" + near + "\"?"};
     }
     if (!wanted.insert(name).second) continue;
     open.insert(open.end(), found->second->after.begin(), found->second->after.end());

@@ -15,7 +15,8 @@ struct Wiring {
   BackupAge backup_age;
 };
 
-// Throws Failure{config} with the check's name for what can't be understood.
+// Throws Failure{config} with the check's name for what can't be understood. A variable that is not set, or holds what can't be read,
+// makes the check unknown instead.
 Check check_from(const settings::HealthCheck& described, const settings::Health& all, const Wiring& wiring);
 
 // Those named, and whatever they come after. Throws Failure{usage} for an unknown name.

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "lib/health/verdict.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::health {
 
@@ -13,7 +14,7 @@ void check_order(const std::vector<Check>& checks) {
   std::vector<std::string> names;
   for (const auto& check : checks) {
     if (!by_name.emplace(check.name, &check).second) {
-      throw Failure{Exit::config, "two checks are named \"" + check.name + "\"", "give each a name of its own"};
+      throw Failure{Exit::config, "two checks are named \"" + io::shown_word(check.name) + "\"", "give each a name of its own"};
     }
     names.push_back(check.name);
   }
@@ -21,14 +22,14 @@ void check_order(const std::vector<Check>& checks) {
   const std::function<void(const Check&)> visit = [&](const Check& check) {
     if (state[check.name] == 2) return;
     if (state[check.name] == 1) {
-      throw Failure{Exit::config, "the check \"" + check.name + "\" waits for itself", "break the circle of \"needs\""};
+      throw Failure{Exit::config, "the check \"" + io::shown_word(check.name) + "\" waits for itself", "break the circle of \"needs\""};
     }
     state[check.name] = 1;
     for (const auto& parent : check.after) {
       const auto found_parent = by_name.find(parent);
       if (found_parent == by_name.end()) {
         const auto near = nearest(parent, names);
-        throw Failure{Exit::config, "the check \"" + check.name + "\" waits for \"" + parent + "\", which does not exist",
+        throw Failure{Exit::config, "the check \"" + io::shown_word(check.name) + "\" waits for \"" + io::shown_word(parent) + "\", which does not exist",
                       near.empty() ? "" : "did you mean \"" + near + "\"?"};
       }
       visit(*found_parent->second);

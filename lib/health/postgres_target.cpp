@@ -20,7 +20,9 @@ std::optional<io::postgres::Target> postgres_target(std::string_view text, std::
 bool is_of_another_database(std::string_view url) {
   const auto scheme = url.substr(0, std::min(url.find(':'), url.size()));
   const bool written = scheme.size() < url.size() && !scheme.empty() && scheme.find_first_of(" =/@") == std::string_view::npos;
-  return written && scheme != "postgres" && scheme != "postgresql" && (scheme == "file" || url.substr(scheme.size()).starts_with("://"));
+  if (!written || scheme.substr(0, scheme.find('+')) == "postgres" || scheme.substr(0, scheme.find('+')) == "postgresql") return false;
+  if (scheme == "jdbc") return !url.starts_with("jdbc:postgresql:");
+  return scheme == "file" || scheme == "sqlite" || url.substr(scheme.size()).starts_with("://");
 }
 
 }  // namespace codops::health

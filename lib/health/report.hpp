@@ -12,8 +12,8 @@ std::string table(const Report& report, std::size_t width, bool color);
 // {"healthy","exit","started","elapsed_seconds","counts":{…},"checks":[{"name","kind","target","status","stage","message",
 // "hint","address","attempts","elapsed_seconds","stages":{…},"http":{…},"tls":{…},"metrics":[…]}]}
 nlohmann::json to_json(const Report& report, bool strict);
-// One testsuite; a failed check is a failure, an unknown one an error.
-std::string junit(const Report& report);
+// One testsuite; a failed check is a failure, an unknown one an error. `strict`: so is a warning a failure.
+std::string junit(const Report& report, bool strict = false);
 // Monitoring Plugins guidelines: one line with performance data, then a line a check that is not well.
 std::string nagios(const Report& report);
 // The line of a run that could not begin: a plugin that says nothing tells nobody why.
@@ -22,8 +22,8 @@ std::string nagios(const Failure& failure);
 Exit nagios_exit(const Report& report);
 // Prometheus text exposition format 0.0.4.
 std::string prometheus(const Report& report);
-// Workflow commands of GitHub Actions: an error or warning a check that is not well, then one notice.
-std::string github(const Report& report);
+// Workflow commands of GitHub Actions: an error or warning a check that is not well, then one notice. `strict`: as for JUnit.
+std::string github(const Report& report, bool strict = false);
 
 // "2 of 3 checks are well · 1 failed"
 std::string summary(const Report& report);

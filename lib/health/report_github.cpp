@@ -21,11 +21,11 @@ std::string encoded(std::string_view text, bool property) {
 
 }  // namespace
 
-std::string github(const Report& report) {
+std::string github(const Report& report, bool strict) {
   std::string out;
   for (const auto* outcome : worst_first(report)) {
     if (outcome->status == Status::ok) continue;
-    const char* kind = outcome->status == Status::warn || outcome->status == Status::skipped ? "warning" : "error";
+    const char* kind = (outcome->status == Status::warn && !strict) || outcome->status == Status::skipped ? "warning" : "error";
     auto text = fmt::format("{} {}{}: {}", outcome->target, to_string(outcome->status),
                             outcome->stage == io::Stage::none ? "" : fmt::format(" in {}", io::to_string(outcome->stage)), outcome->message);
     if (!outcome->hint.empty()) text += "\nhint: " + outcome->hint;

@@ -29,16 +29,19 @@ std::string element(std::string_view name, const Outcome& outcome) {
 
 }  // namespace
 
-std::string junit(const Report& report) {
+std::string junit(const Report& report, bool strict) {
   const auto counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3f}\"", report.outcomes.size(),
-                                  report.count(Status::fail), report.count(Status::unknown), report.count(Status::skipped), shown_seconds(report.elapsed));
+                                  report.count(Status::fail) + (strict ? report.count(Status::warn) : 0), report.count(Status::unknown), report.count(Status::skipped), shown_seconds(report.elapsed));
   auto out = fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {0}>\n  <testsuite name=\"codops health-check\" {0} timestamp=\"{1}\">\n",
                          counts, to_rfc3339(report.started).substr(0, 19));
   for (const auto& outcome : report.outcomes) {
     out += fmt::format("    <testcase classname=\"health.{}\" name=\"{}\" time=\"{:.3f}\"", outcome.kind, escaped(outcome.name), shown_seconds(outcome.elapsed));
     switch (outcome.status) {
       case Status::ok: out += "/>\n"; continue;
-      case Status::warn: out += fmt::format(">\n      <system-out>{}</system-out>\n", escaped("warning: " + outcome.message)); break;
+      case Status::warn:
+        if (strict) out += ">\n" + element("failure", outcome);
+        else out += fmt::format(">\n      <system-out>{}</system-out>\n", escaped("warning: " + outcome.message));
+        break;
       case Status::fail: out += ">\n" + element("failure", outcome); break;
       case Status::unknown: out += ">\n" + element("error", outcome); break;
       case Status::skipped: out += fmt::format(">\n      <skipped message=\"{}\"/>\n", escaped(outcome.message)); break;

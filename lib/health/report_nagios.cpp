@@ -1,5 +1,9 @@
 // Monitoring Plugins Development Guidelines, "Plugin Output for Nagios": TEXT | 'label'=value[UOM];warn;crit;min;max
+#include <map>
+#include <set>
+
 #include "lib/health/report.hpp"
+#include "lib/io/http_probe.hpp"
 
 namespace codops::health {
 namespace {
@@ -11,13 +15,33 @@ std::string plain(std::string_view text) {
   return out;
 }
 
-std::string label(const Outcome& outcome, const Metric& metric) {
+std::string label(std::string_view text) {
   std::string out;
-  for (const char c : outcome.name + " " + metric.label + (metric.unit == "d" ? " days" : "")) {
-    if (c == '\'') out += "''";
-    else out.push_back(c == '=' || c == '|' || static_cast<unsigned char>(c) < 0x20 ? '_' : c);
+  for (const char c : text) out.push_back(c == '=' || c == '|' || static_cast<unsigned char>(c) < 0x20 ? '_' : c);
+  return out;
+}
+
+// What a check is called in its labels. Of those that would be called alike ("a=b", "a_b") who is really called so keeps the name, the
+// others get a number, in the order of the checks: a graph must go on with the values of the same one.
+std::map<std::string, std::string> labels_of(const Report& report) {
+  std::map<std::string, std::string> labels;
+  std::set<std::string> taken;
+  for (const auto& outcome : report.outcomes) {
+    if (label(outcome.name) == outcome.name) taken.insert(labels[outcome.name] = outcome.name);
   }
-  return "'" + out + "'";
+  for (const auto& outcome : report.outcomes) {
+    if (labels.contains(outcome.name)) continue;
+    auto own = label(outcome.name);
+    for (int i = 2; !taken.insert(own).second; ++i) own = fmt::format("{} #{}", label(outcome.name), i);
+    labels[outcome.name] = own;
+  }
+  return labels;
+}
+
+std::string in_quotes(std::string_view text) {
+  std::string out{"'"};
+  for (const char c : text) out.append(c == '\'' ? 2 : 1, c);
+  return out + "'";
 }
 
 std::string number(const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : std::string{}; }
@@ -26,10 +50,10 @@ std::string limit(const Metric& metric, const std::optional<double>& value) {
   return value ? number(value) + (metric.low_is_bad ? ":" : "") : std::string{};
 }
 
-std::string datum(const Outcome& outcome, const Metric& metric) {
+std::string datum(const std::string& name, const Metric& metric) {
   // Days are no unit that the guidelines know.
   const auto& unit = metric.unit == "d" ? std::string{} : metric.unit;
-  auto out = fmt::format("{}={:.6g}{};{};{};{};{}", label(outcome, metric), metric.value, unit, limit(metric, metric.warn), limit(metric, metric.fail),
+  auto out = fmt::format("{}={:.6g}{};{};{};{};{}", in_quotes(name + " " + label(metric.label) + (metric.unit == "d" ? " days" : "")), metric.value, unit, limit(metric, metric.warn), limit(metric, metric.fail),
                          number(metric.min), number(metric.max));
   while (out.ends_with(';')) out.pop_back();
   return out;
@@ -44,16 +68,17 @@ Exit nagios_exit(const Report& report) {
 }
 
 std::string nagios(const Failure& failure) {
-  return plain("UNKNOWN: " + failure.message() + (failure.hint().empty() ? "" : " (" + failure.hint() + ")")) + "\n";
+  return plain("UNKNOWN: " + io::shown_text(failure.message()) + (failure.hint().empty() ? "" : " (" + failure.hint() + ")")) + "\n";
 }
 
 std::string nagios(const Report& report) {
   const auto exit = nagios_exit(report);
   const char* word = exit == Exit::ok ? "OK" : exit == Exit::failed ? "WARNING" : exit == Exit::unhealthy ? "CRITICAL" : "UNKNOWN";
   auto first = fmt::format("{}: {}", word, summary(report));
+  const auto labels = labels_of(report);
   std::string data, rest;
   for (const auto* outcome : worst_first(report)) {
-    for (const auto& metric : outcome->metrics) data += " " + datum(*outcome, metric);
+    for (const auto& metric : outcome->metrics) data += " " + datum(labels.at(outcome->name), metric);
     if (outcome->status == Status::ok) continue;
     rest += plain(fmt::format("{} {} ({}){}: {}", to_string(outcome->status), outcome->name, outcome->target,
                               outcome->stage == io::Stage::none ? "" : fmt::format(" in {}", io::to_string(outcome->stage)), outcome->message)) + "\n";

@@ -9,6 +9,7 @@
 #include "lib/health/capacity.hpp"
 #include "lib/health/silence.hpp"
 #include "lib/health/verdict.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::health {
 namespace {
@@ -54,13 +55,16 @@ class Run {
     bool settled{false};
   };
 
+  // A name that is a URL is one in the wrong place.
+  static std::string shown_name(const std::string& name) { return name.find("://") == std::string::npos ? name : io::shown_word(name); }
+
   void prepare() {
     std::map<std::string, std::size_t> index;
     for (std::size_t i = 0; i < checks_.size(); ++i) index[checks_[i].name] = i;
     unsettled_ = checks_.size();
     for (std::size_t i = 0; i < checks_.size(); ++i) {
       auto& item = items_[i];
-      outcomes_[i].name = readable(checks_[i].name);
+      outcomes_[i].name = readable(shown_name(checks_[i].name));
       outcomes_[i].kind = kind_of(checks_[i]);
       outcomes_[i].target = readable(target_of(checks_[i]));
       item.parents_left = checks_[i].after.size();
@@ -152,7 +156,7 @@ class Run {
     ++outcome.attempts;
     outcome.status = answer.finding.status;
     outcome.stage = answer.finding.stage;
-    outcome.message = readable(answer.finding.message);
+    outcome.message = readable(io::shown_text(answer.finding.message));
     outcome.hint = readable(answer.finding.hint);
     outcome.elapsed = std::chrono::duration_cast<Microseconds>(Clock::now() - items_[i].attempt_start);
     outcome.times = answer.facts.times;
@@ -217,7 +221,7 @@ class Run {
 
   // The first of a chain that failed: what a reader should look at.
   std::string root_cause(std::size_t i) const {
-    if (outcomes_[i].status != Status::skipped) return checks_[i].name;
+    if (outcomes_[i].status != Status::skipped) return outcomes_[i].name;
     for (const auto& parent : checks_[i].after) {
       for (std::size_t j = 0; j < checks_.size(); ++j) {
         if (checks_[j].name != parent || !items_[j].settled) continue;
@@ -225,7 +229,7 @@ class Run {
         if (status == Status::fail || status == Status::unknown || status == Status::skipped) return root_cause(j);
       }
     }
-    return checks_[i].name;
+    return outcomes_[i].name;
   }
 
   void slow_is_a_warning(std::size_t i) {
@@ -275,7 +279,7 @@ class Run {
         auto found = cut(checks_[i], silence_of(*item.probe), when, why == Exit::deadline && !came_late);
         outcome.status = found.status;
         outcome.stage = found.stage;
-        outcome.message = readable(found.message);
+        outcome.message = readable(io::shown_text(found.message));
         outcome.hint = why == Exit::deadline ? std::move(found.hint) : "";
       } else if (item.history.empty()) {
         outcome.status = Status::unknown;

@@ -4,6 +4,7 @@
 
 #include "lib/base/units.hpp"
 #include "lib/health/verdict_parts.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::health {
 namespace {
@@ -63,7 +64,7 @@ std::vector<const target::Container*> chosen_containers(const std::vector<target
 
 Finding judge_container(const std::string& name, const target::Container* container) {
   if (container == nullptr) {
-    return found(Status::fail, io::Stage::status, "there is no container \"" + name + "\"", "docker compose ps -a");
+    return found(Status::fail, io::Stage::status, "there is no container \"" + io::shown_word(name) + "\"", "docker compose ps -a");
   }
   const auto logs = "docker logs --tail 20 " + container->name;
   switch (container->state) {
@@ -82,7 +83,7 @@ Finding judge_container(const std::string& name, const target::Container* contai
 }
 
 Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t available, const DiskLimits& limits) {
-  if (total == 0) return found(Status::unknown, io::Stage::body, "the file system of " + path + " tells no size", "");
+  if (total == 0) return found(Status::unknown, io::Stage::body, "the file system of " + io::shown_word(path) + " tells no size", "");
   const double used = 100.0 * static_cast<double>(total - std::min(total, available)) / static_cast<double>(total);
   Finding out;
   out.metrics.push_back({"disk", used, "%", as_double(limits.warn_used), as_double(limits.fail_used), 0, 100});
@@ -91,7 +92,7 @@ Finding judge_disk(const std::string& path, std::uint64_t total, std::uint64_t a
   if (limits.warn_free && available < *limits.warn_free && out.status == Status::ok) out.status = Status::warn;
   if (out.status == Status::ok) return out;
   out.stage = io::Stage::body;
-  out.message = fmt::format("{} is {:.0f} % full: {} are left", path, used, format_bytes(available));
+  out.message = fmt::format("{} is {:.0f} % full: {} are left", io::shown_word(path), used, format_bytes(available));
   out.hint = "docker system df shows what can go";
   return out;
 }

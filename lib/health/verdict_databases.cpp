@@ -3,6 +3,42 @@
 #include "lib/health/verdict_parts.hpp"
 
 namespace codops::health {
+namespace {
+
+Finding judge_lag(const PostgresCheck& check, const io::PostgresFacts& facts) {
+  const auto seconds = [](const std::optional<Milliseconds>& value) {
+    return value ? std::optional{static_cast<double>(value->count()) / 1000.0} : std::nullopt;
+  };
+  const bool matters = check.warn_lag || check.fail_lag;
+  const bool replica = facts.replica.value_or(false);
+  Finding out;
+  if (facts.lag) {
+    const double value = *seconds(facts.lag);
+    out.metrics.push_back({"lag", value, "s", seconds(check.warn_lag), seconds(check.fail_lag), 0, std::nullopt});
+    out.status = level(value, seconds(check.warn_lag), seconds(check.fail_lag));
+    if (out.status != Status::ok) {
+      out.stage = io::Stage::body;
+      out.message = "replication lags " + format_duration(*facts.lag) + " behind";
+      out.hint = "see pg_stat_replication on the primary";
+    }
+  }
+  if (!matters) return out;
+  if (facts.lost_primary) {
+    // What it replayed last may be young yet: nothing new comes.
+    const auto last = facts.lag ? "; what it replayed last is from " + format_age(*facts.lag) : std::string{};
+    auto lost = found(Status::fail, io::Stage::body, "the replica has lost its primary: it receives nothing" + last, "see its log, and pg_stat_replication on the primary");
+    lost.metrics = std::move(out.metrics);
+    return lost;
+  }
+  if (!replica && facts.hidden_replicas > 0) {
+    return found(Status::unknown, io::Stage::body, "this role may not see how far the replicas are", "GRANT pg_monitor TO the user of the check");
+  }
+  if (facts.lag) return out;
+  return replica ? found(Status::unknown, io::Stage::body, "the replica has replayed nothing yet: its lag is not known", "see pg_stat_wal_receiver")
+                 : found(Status::unknown, io::Stage::body, "no replica is connected: there is no lag to measure", "see the replicas' logs, or leave the lag's limit away");
+}
+
+}  // namespace
 
 Finding judge_postgres(const PostgresCheck& check, const io::PostgresFacts& facts) {
   Finding out;
@@ -21,25 +57,7 @@ Finding judge_postgres(const PostgresCheck& check, const io::PostgresFacts& fact
       out.hint = "look for idle ones in pg_stat_activity, or raise max_connections";
     }
   }
-  if (facts.lag) {
-    const auto seconds = [](const std::optional<Milliseconds>& value) {
-      return value ? std::optional{static_cast<double>(value->count()) / 1000.0} : std::nullopt;
-    };
-    Finding lag;
-    const double value = static_cast<double>(facts.lag->count()) / 1000.0;
-    lag.metrics.push_back({"lag", value, "s", seconds(check.warn_lag), seconds(check.fail_lag), 0, std::nullopt});
-    lag.status = level(value, seconds(check.warn_lag), seconds(check.fail_lag));
-    if (lag.status != Status::ok) {
-      lag.stage = io::Stage::body;
-      lag.message = "replication lags " + format_duration(*facts.lag) + " behind";
-      lag.hint = "see pg_stat_replication on the primary";
-    }
-    out = worse(std::move(out), std::move(lag));
-  } else if (facts.replica.value_or(false) && (check.warn_lag || check.fail_lag)) {
-    out = worse(std::move(out), found(Status::unknown, io::Stage::body, "the replica has replayed nothing yet: its lag is not known",
-                                      "see pg_stat_wal_receiver"));
-  }
-  return out;
+  return worse(std::move(out), judge_lag(check, facts));
 }
 
 Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
@@ -50,6 +68,11 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
   }
   if (!facts.replica_link_up) {
     return found(Status::fail, io::Stage::body, "the replica has lost its primary", "check the primary: INFO replication");
+  }
+  const bool limited = check.measured && (check.warn_memory || check.fail_memory);
+  if (limited && !facts.used_memory) {
+    return found(Status::unknown, io::Stage::body, "its memory can't be looked at: " + (facts.info_error.empty() ? "INFO tells none" : facts.info_error),
+                 fmt::format("let the user ask for it: ACL SETUSER {} +info", check.target.user.empty() ? "default" : check.target.user));
   }
   Finding out;
   if (facts.write_errors) {
@@ -68,8 +91,9 @@ Finding judge_redis(const RedisCheck& check, const io::RedisFacts& facts) {
     out = worse(std::move(out), std::move(memory));
   } else if (facts.used_memory) {
     out.metrics.push_back({"memory", static_cast<double>(*facts.used_memory), "B", std::nullopt, std::nullopt, 0, std::nullopt});
-    if (check.warn_memory) {
-      out = worse(std::move(out), found(Status::warn, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
+    if (check.warn_memory || limited) {
+      const auto status = limited && check.fail_memory ? Status::unknown : Status::warn;
+      out = worse(std::move(out), found(status, io::Stage::body, "Redis has no memory limit", "set maxmemory"));
     }
   }
   return out;

@@ -215,7 +215,10 @@ ProbeResult HttpProber::Transfer::explain(CURLcode code) const {
       }
       return trouble_at(Stage::tls, "the TLS handshake failed: " + said, or_certificate("check that the port speaks TLS, and its versions"));
     case CURLE_PARTIAL_FILE:
-      return trouble_at(Stage::body, fmt::format("the body ended early, after {} bytes: Content-Length says more", result_.body_bytes),
+      return trouble_at(Stage::body, fmt::format("the body ended early, after {} bytes{}", result_.body_bytes,
+                                                 result_.header("content-length") != nullptr      ? ": Content-Length says more"
+                                                 : result_.header("transfer-encoding") != nullptr ? ": its last chunk did not come"
+                                                                                                  : ""),
                         "check the server's log: it closed in the middle of the answer");
     case CURLE_GOT_NOTHING:
       return trouble_at(Stage::request, "the server closed the connection without an answer", or_certificate("check the server's log" + or_tls));

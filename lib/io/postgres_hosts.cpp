@@ -28,6 +28,23 @@ std::string value_of(const Parameters& parameters, const char* key) {
   return found == parameters.end() ? std::string{} : found->second;
 }
 
+// libpq reads these only when their time comes, and of some keeps quiet where its caller waits itself: as parse_int_param() would.
+std::string misread_number(const Parameters& parameters) {
+  constexpr std::array numbers{"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"};
+  for (const auto* key : numbers) {
+    const auto value = value_of(parameters, key);
+    if (value.empty()) continue;
+    const auto first = value.find_first_not_of(" \t\n\r\v\f");
+    const auto last = value.find_last_not_of(" \t\n\r\v\f");
+    const auto digits = first == std::string::npos ? std::string_view{} : std::string_view{value}.substr(first, last - first + 1);
+    const auto begin = digits.starts_with('+') ? digits.data() + 1 : digits.data();
+    int number = 0;
+    const auto [end, error] = std::from_chars(begin, digits.data() + digits.size(), number);
+    if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) return "invalid integer value \"" + value + "\" for connection option \"" + key + "\"";
+  }
+  return {};
+}
+
 }  // namespace
 
 Effective effective(const Parameters& parameters) {
@@ -48,6 +65,7 @@ Effective effective(const Parameters& parameters) {
   for (const auto* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
     if (option->val != nullptr && *option->val != '\0' && std::string_view{option->keyword} != last) out.parameters[option->keyword] = option->val;
   }
+  if (out.mistake.empty()) out.mistake = misread_number(out.parameters);
   return out;
 }
 

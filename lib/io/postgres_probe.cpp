@@ -15,15 +15,21 @@
 namespace codops::io {
 namespace {
 
-// `replay` is zero when everything received was replayed: an idle primary is no lag.
+// In columns that every role sees. Of others' sessions an ordinary one is shown neither backend_type nor state, of replicas only that they
+// are there; autovacuum has no user. A replica that has replayed all it received has no lag, while it still receives: an idle primary.
+// pg_receivewal and its like replay nothing and are none.
 constexpr const char* statistics_query =
-    "SELECT pg_is_in_recovery(),"
-    " CASE WHEN pg_is_in_recovery() THEN"
-    "   CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
-    "        ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"
-    "  ELSE (SELECT extract(epoch FROM max(replay_lag)) FROM pg_stat_replication) END,"
-    " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
-    " current_setting('max_connections')";
+    "WITH here AS (SELECT pg_is_in_recovery() AS standby,"
+    "   EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status IS NULL OR status = 'streaming') AS receives) "
+    "SELECT standby,"
+    " CASE WHEN NOT standby THEN (SELECT extract(epoch FROM max(coalesce(replay_lag, interval '0'))) FROM pg_stat_replication WHERE replay_lsn IS NOT NULL)"
+    "   WHEN receives AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
+    "   ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,"
+    " (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'),"
+    " current_setting('max_connections'),"
+    " standby AND NOT receives AND pg_last_wal_receive_lsn() IS NOT NULL,"
+    " (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL)"
+    " FROM here";
 
 class PostgresProbe final : public Probe {
  public:
@@ -206,6 +212,8 @@ class PostgresProbe final : public Probe {
     if (const auto lag = number(1)) result_.facts.lag = Milliseconds{std::llround(std::max(0.0, *lag) * 1000)};
     if (const auto count = number(2)) result_.facts.connections = static_cast<int>(*count);
     if (const auto most = number(3)) result_.facts.max_connections = static_cast<int>(*most);
+    result_.facts.lost_primary = std::string_view{::PQgetvalue(rows, 0, 4)} == "t";
+    if (const auto hidden = number(5)) result_.facts.hidden_replicas = static_cast<int>(*hidden);
   }
 
   void refused() {

@@ -10,7 +10,9 @@ namespace codops::io {
 struct PostgresFacts {
   std::string version;
   std::optional<bool> replica;
-  std::optional<Milliseconds> lag;  // a replica's behind its primary; a primary's slowest replica's
+  std::optional<Milliseconds> lag;  // a replica's behind its primary; a primary's slowest replica's; absent: there is none to see
+  bool lost_primary{false};         // it did receive, and does no more: `lag` is then the age of what it replayed last
+  int hidden_replicas{0};           // there, but this role may not see how far they are
   std::optional<int> connections, max_connections;
   std::string statistics_error;     // why the statistics are missing, when they were asked for
 };

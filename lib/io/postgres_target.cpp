@@ -192,7 +192,9 @@ Target parse_target(std::string_view text, std::string_view name) {
     if (path.find('@') != std::string_view::npos || (path.empty() && late != std::string_view::npos)) throw unreadable();
     if (end < text.size() && !parameters_are_known(text.substr(end)) && text.find('@', end) != std::string_view::npos) throw unreadable();
     // `user:pa@ss?x=y@host:5432/db`: what follows the last '@' of a parameter looks like a server.
-    const auto last = text.find('@', path_end) == std::string_view::npos ? text.size() : text.rfind('@');
+    // Without a user before the host no password has been cut: "postgresql:///d?password=x@y/z" says what it says.
+    const bool has_user = authority.find_first_of("@:") != std::string_view::npos;
+    const auto last = !has_user || text.find('@', path_end) == std::string_view::npos ? text.size() : text.rfind('@');
     const auto server = text.substr(last);
     if (server.substr(0, server.find('&')).find_first_of(":/") != std::string_view::npos) throw unreadable();
     conninfo = translated_url(text, target, name);

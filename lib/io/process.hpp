@@ -31,7 +31,7 @@ struct Program {
     int as;     // the child's number, 3 or more
   };
   std::vector<Passed> pass;                // every other descriptor above 2 is closed in the child
-  Milliseconds grace{5000};                // between SIGTERM and SIGKILL when it has to be stopped
+  Milliseconds grace{5000};                // between SIGTERM and SIGKILL when it has to be stopped; none, and guarded: nothing of it goes on after its own end either
   std::optional<unsigned> umask{};
   // A guard of ours stands between: once the program was stopped, or we died, nothing that it started goes on, in whatever session it is.
   bool guarded{false};

@@ -63,8 +63,8 @@ class Guard {
         ::kill(-program_, SIGCONT);
       }
       reap(WNOHANG);
-      // Its own background jobs may go on after a program that ended by itself, but not after one that was stopped.
-      if (ended_ && until_ != 0) end_all();
+      // Its own background jobs may go on after a program that ended by itself, but not after one that was stopped or has no grace.
+      if (ended_ && (until_ != 0 || grace_ms_ == 0)) end_all();
       if (ended_) leave();
     }
   }
@@ -93,7 +93,7 @@ class Guard {
 
   // Whoever dies leaves its children to us, until there are none.
   [[noreturn]] void end_all() {
-    ::kill(-program_, SIGKILL);
+    if (!ended_) ::kill(-program_, SIGKILL);  // else its group is gone, and the number may be another's
     while (kill_children() && reap(0)) {
     }
     leave();

@@ -100,13 +100,15 @@ class RedisProbe final : public Probe {
   void take(Step step, const RedisReply& reply) {
     switch (step) {
       case Step::auth:
-        if (reply.error) fail(Trouble::failed, "the login is refused: " + reply.text, "check user and password of the URL");
+        if (reply.error && !turned_away(reply.text)) fail(Trouble::failed, "the login is refused: " + reply.text, "check user and password of the URL");
         return;
       case Step::select:
-        if (reply.error) fail(Trouble::failed, fmt::format("database {} can't be selected: {}", target_.database, reply.text), "check the number at the end of the URL");
+        if (!reply.error || turned_away(reply.text) || forbidden(reply.text, "select")) return;
+        fail(Trouble::failed, fmt::format("database {} can't be selected: {}", target_.database, reply.text), "check the number at the end of the URL");
         return;
       case Step::ping:
         if (!reply.error && reply.text == "PONG") return;
+        if (turned_away(reply.text) || forbidden(reply.text, "ping")) return;
         if (reply.text.starts_with("LOADING")) {
           fail(Trouble::failed, "Redis is still loading its data", "wait; INFO persistence shows how far it is");
         } else if (reply.text.starts_with("NOAUTH")) {
@@ -117,10 +119,25 @@ class RedisProbe final : public Probe {
         return;
       case Step::info:
         // A user that may not ask for INFO still has a Redis that answers.
-        if (!reply.error) result_.facts = read_redis_info(reply.text);
+        if (reply.error) result_.facts.info_error = reply.text;
+        else result_.facts = read_redis_info(reply.text);
         leave();
         finish();
     }
+  }
+
+  // Said instead of the first answer, whatever was asked.
+  bool turned_away(const std::string& text) {
+    if (!text.starts_with("ERR max number of clients")) return false;
+    fail(Trouble::failed, "Redis takes no more clients: " + text, "look for idle ones in CLIENT LIST, or raise maxclients");
+    return true;
+  }
+
+  // It lives, but this user may not ask.
+  bool forbidden(const std::string& text, const std::string& command) {
+    if (!text.starts_with("NOPERM")) return false;
+    fail(Trouble::unknown, "the user may not ask: " + text, fmt::format("let it in the server's ACL: ACL SETUSER {} +{}", target_.user.empty() ? "default" : target_.user, command));
+    return true;
   }
 
   void enter(Stage stage) {

@@ -31,6 +31,7 @@ struct RedisFacts {
   std::optional<std::uint64_t> used_memory, max_memory;  // absent: INFO is not allowed; max 0: no limit
   std::optional<std::uint64_t> clients;
   bool write_errors{false};        // the last snapshot failed: writes are refused by default
+  std::string info_error;          // why INFO was refused; the facts are then missing
 };
 // The facts in an INFO reply.
 RedisFacts read_redis_info(std::string_view info);

@@ -1,17 +1,21 @@
 #include "lib/io/resolver.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 #include <thread>
+
+#include "lib/io/fd.hpp"
 
 namespace codops::io {
 namespace {
@@ -40,6 +44,16 @@ Resolver::Answer ask(const std::string& host, int flags) {
     ::freeaddrinfo(list);
   }
   return answer;
+}
+
+bool has_room_for_lookup() {
+  // /etc/hosts or nsswitch.conf, a socket, another for TCP.
+  std::array<Fd, 3> files;
+  for (auto& file : files) {
+    file = Fd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    if (!file && (errno == EMFILE || errno == ENFILE)) return false;
+  }
+  return true;
 }
 
 // Lookups that hang, of the whole process: they outlive their resolver, and each holds a socket.
@@ -95,7 +109,15 @@ std::vector<Address> numeric_addresses(const std::string& host) {
   return ask(host, AI_NUMERICHOST).addresses;
 }
 
-Resolver::Answer Resolver::system_lookup(const std::string& host) { return ask(host, 0); }
+Resolver::Answer Resolver::system_lookup(const std::string& host) {
+  auto answer = ask(host, 0);
+  // Who can open neither /etc/hosts nor a socket is told the same as who asked for a name that is none.
+  if (answer.error != 0 && answer.error != EAI_SYSTEM && !has_room_for_lookup()) {
+    answer.error = EAI_SYSTEM;
+    answer.system_error = EMFILE;
+  }
+  return answer;
+}
 
 Resolver::Resolver(EventLoop& loop, std::size_t threads, Lookup lookup)
     : loop_{loop}, free_{threads}, lookup_{std::move(lookup)}, self_{std::make_shared<Resolver*>(this)} {}

@@ -7,6 +7,7 @@
 #include "lib/base/ascii.hpp"
 #include "lib/base/secret.hpp"
 #include "lib/io/http_probe.hpp"
+#include "lib/io/shown_word.hpp"
 
 namespace codops::io {
 namespace {
@@ -144,6 +145,30 @@ std::string shown_url(std::string_view url) {
   if (question < fragment) out += "?" + shown_pairs(std::string_view{text}.substr(question + 1, fragment - question - 1));
   if (fragment < text.size()) out += "#" + shown_pairs(std::string_view{text}.substr(fragment + 1));
   return out;
+}
+
+std::string shown_word(std::string_view word) {
+  if (word.find("://") != std::string_view::npos) return shown_url(word);
+  constexpr std::string_view key = "password=";
+  if (const auto found = word.find(key); found != std::string_view::npos) {
+    const auto start = found + key.size();
+    // Quoted, it may have blanks: all that follows may be of it.
+    const bool quoted = word.substr(start).starts_with('\'');
+    const auto end = quoted ? word.size() : std::min(word.find_first_of(" \t\r\n", start), word.size());
+    return std::string{word.substr(0, start)}.append(Secret::shown).append(shown_word(word.substr(end)));
+  }
+  return word.find("@sha256:") == std::string_view::npos ? redact_url(word) : std::string{word};
+}
+
+std::string with_lower_scheme(std::string_view url) {
+  const auto end = std::min(url.find("://"), url.size());
+  return end == url.size() ? std::string{url} : ascii_lower(url.substr(0, end)).append(url.substr(end));
+}
+
+std::string trouble_of_header(std::string_view name, std::string_view value) {
+  constexpr std::string_view breaks{"\r\n\0", 3};
+  if (name.find_first_of(breaks) != std::string_view::npos) return "the name of a header has a line break";
+  return value.find_first_of(breaks) == std::string_view::npos ? std::string{} : fmt::format("the value of the header \"{}\" has a line break", name);
 }
 
 std::string shown_text(std::string_view text) {

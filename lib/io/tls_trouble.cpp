@@ -84,12 +84,12 @@ ProbeResult verification_trouble(const Verification& verification, WallTime now)
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
       result.message = fmt::format("\"{}\" signed itself and is not trusted here", verification.culprit);
-      result.hint = "name it as the CA to trust: --ca FILE";
+      result.hint = "name it as the CA to trust: --ca FILE, in codops.yaml ca";
       break;
     case X509_V_ERR_STORE_LOOKUP:  // there is nobody to look up
       result.trouble = Trouble::unknown;
       result.message = "this machine has no CA certificates: nothing can be verified";
-      result.hint = "install ca-certificates, or name the CA: --ca FILE";
+      result.hint = "install ca-certificates, or name the CA: --ca FILE, in codops.yaml ca";
       break;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
@@ -97,10 +97,10 @@ ProbeResult verification_trouble(const Verification& verification, WallTime now)
       if (verification.sent <= 1 && !self_made) {
         result.message = fmt::format("the server sends its certificate without the intermediate \"{}\"",
                                      verification.culprit_issuer);
-        result.hint = "serve the full chain (certificate, then intermediates), or name a private CA: --ca FILE";
+        result.hint = "serve the full chain (certificate, then intermediates), or name a private CA: --ca FILE, in codops.yaml ca";
       } else {
         result.message = fmt::format("the issuer \"{}\" is not trusted here", verification.culprit_issuer);
-        result.hint = "name its CA: --ca FILE";
+        result.hint = "name its CA: --ca FILE, in codops.yaml ca";
       }
       break;
     default:

@@ -39,6 +39,19 @@ class SideProgress : public History {
   }
   std::string marked_rolled_back(const Migration&, const Source&) const override { return fmt::format("DROP TABLE IF EXISTS {};", side_); }
   std::optional<Progress> progress_of(const Entry& entry) const override { return progress_from(entry.logs); }
+  // dbmate and golang-migrate would begin one and run everything: over tables that are there that is a wrong schema, a history of another name, or a
+  // baseline that nobody made, far more often than it is meant.
+  void require_creatable(pg::Connection& connection, const std::string& subject, const Limits& limits) const override {
+    const auto rows = connection.query(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ($1, current_schema()) AND c.relkind IN ('r', 'p') AND c.relname <> "
+        "'codops_migration_progress' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2 LIMIT 1",
+        {schema()}, limits);
+    if (rows.empty()) return;
+    throw Failure{Exit::failed, fmt::format("the schema \"{}\" has tables (\"{}\") but no migration history, {}", rows.text(0, 0), rows.text(0, 1), table()),
+                  fmt::format("name the last migration whose effects the database already has: codops migrate baseline {0} --to NAME; when none of them has run there: codops migrate "
+                              "baseline {0} --empty",
+                              subject)};
+  }
 
  protected:
   SideProgress(std::string schema, std::string_view table)

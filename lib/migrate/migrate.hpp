@@ -48,7 +48,7 @@ struct Outcome {
 // Reads only, takes no lock. With `check_files` also finds edited files.
 Ledger status(const Source& source, io::postgres::Connection& connection, bool check_files, const Limits& limits);
 
-// What apply() would run, in order. Throws as apply() would for a failed history (P3009) or a schema without one (P3005).
+// What apply() would run, in order. Throws as apply() would for a failed history (P3009) or tables without one (P3005).
 std::vector<Migration> pending(const std::vector<File>& files, io::postgres::Connection& connection, const Options& options, const Limits& limits);
 
 std::vector<Migration> pending(const Source& source, io::postgres::Connection& connection, const Options& options, const Limits& limits);
@@ -68,6 +68,9 @@ Outcome down(const Source& source, io::postgres::Connection& connection, std::si
 // table also where the schema has tables.
 std::vector<std::string> baseline(const Source& source, io::postgres::Connection& connection, const std::string& until, const Options& options,
                                   Reporter& reporter, const Limits& limits);
+
+// Makes an empty history, also where the schema has tables: none of the migrations has run there. False: there is one already.
+bool begin_history(const Source& source, io::postgres::Connection& connection, const Options& options, Reporter& reporter, const Limits& limits);
 
 // `prisma migrate resolve`: P3017 no such migration, P3008 already applied, P3011 never attempted, P3012 not failed.
 void resolve_applied(const Source& source, io::postgres::Connection& connection, const std::string& name, const Options& options,

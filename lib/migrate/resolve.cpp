@@ -64,6 +64,15 @@ std::vector<std::string> baseline(const Source& source, pg::Connection& connecti
   return marked;
 }
 
+bool begin_history(const Source& source, pg::Connection& connection, const Options& options, Reporter& reporter, const Limits& limits) {
+  const auto history = history_for(source.layout, connection, limits);
+  Session session{connection, options, reporter, limits};
+  session.lock(*history);
+  if (history->present(connection, limits)) return false;
+  in_transaction(connection, history->create(connection, limits), limits);
+  return true;
+}
+
 void resolve_applied(const Source& source, pg::Connection& connection, const std::string& name, const Options& options, Reporter& reporter,
                      const Limits& limits) {
   const auto& migration = named(source, name);

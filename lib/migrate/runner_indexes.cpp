@@ -4,17 +4,6 @@ namespace codops::migrate {
 
 namespace pg = io::postgres;
 
-std::set<std::string> invalid_indexes(pg::Connection& connection, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE "
-      "p.index_relid = i.indexrelid)",
-      limits);
-  std::set<std::string> names;
-  for (std::size_t i = 0; i < rows.size(); ++i) names.emplace(rows.text(i, 0));
-  return names;
-}
-
 std::vector<std::string> reindex_leftovers(pg::Connection& connection, const pg::Value& target, const Limits& limits) {
   const auto rows = connection.query(
       "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
@@ -41,16 +30,6 @@ std::vector<TableIndex> indexes_of(pg::Connection& connection, const Name& table
   std::vector<TableIndex> result;
   for (std::size_t i = 0; i < rows.size(); ++i) result.push_back({std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}, rows.boolean(i, 2), rows.boolean(i, 3), rows.boolean(i, 4)});
   return result;
-}
-
-IndexState index_state(pg::Connection& connection, const Parsed& parsed, std::string& found, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT i.indisvalid, format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON "
-      "n.oid = c.relnamespace WHERE i.indrelid = to_regclass($1) AND c.relname = $2",
-      {quoted_name(parsed.table), parsed.object().name}, limits);
-  if (rows.empty()) return IndexState::absent;
-  found = rows.text(0, 1);
-  return rows.boolean(0, 0) ? IndexState::valid : IndexState::invalid;
 }
 
 }  // namespace codops::migrate

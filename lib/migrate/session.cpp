@@ -11,6 +11,7 @@ namespace pg = io::postgres;
 namespace {
 
 constexpr Milliseconds grace{10'000};
+constexpr Milliseconds worth_telling{1000};
 
 // SQL alone can't raise an error of its own; a text that is no number is refused with the text in the message.
 constexpr std::string_view lock_lost = "codops: the migration lock is lost";
@@ -22,7 +23,7 @@ bool refused_with(const pg::DatabaseError& error, std::string_view text) {
 
 }  // namespace
 
-BlockerWatch::BlockerWatch(pg::Target target, int backend) : target_{std::move(target)}, backend_{backend} {
+BlockerWatch::BlockerWatch(pg::Target target, int backend, Reporter& reporter) : target_{std::move(target)}, reporter_{reporter}, backend_{backend} {
   thread_ = std::thread{[this] { sample(); }};
 }
 
@@ -41,15 +42,32 @@ void BlockerWatch::sample() {
       const auto rows = connection.query("SELECT unnest(pg_blocking_pids($1))", {std::to_string(backend_.load())}, limits);
       std::vector<std::string> pids;
       for (std::size_t i = 0; i < rows.size(); ++i) pids.emplace_back(rows.text(i, 0));
-      if (!pids.empty()) {
-        auto described = describe_backends(connection, pids, limits);
-        const std::lock_guard guard{mutex_};
-        seen_ = std::move(described);
-      }
+      notice(pids, describe_backends(connection, pids, limits));
       limits.within(Milliseconds{200}).wait(-1, 0);
     }
   } catch (const std::exception&) {
   }
+}
+
+void BlockerWatch::notice(const std::vector<std::string>& pids, std::vector<std::string> described) {
+  const std::lock_guard guard{mutex_};
+  const auto now = std::chrono::steady_clock::now();
+  if (pids != waited_for_) {
+    waited_for_ = pids;
+    waits_since_ = now;
+    told_ = false;
+  }
+  if (described.empty()) return;
+  seen_ = std::move(described);
+  if (what_.empty() || told_ || now - waits_since_ < worth_telling) return;
+  told_ = true;
+  reporter_.note(fmt::format("{} waits for {}", what_, fmt::join(seen_, "; ")));
+}
+
+void BlockerWatch::tell(std::string what) {
+  const std::lock_guard guard{mutex_};
+  what_ = std::move(what);
+  waited_for_.clear();
 }
 
 std::vector<std::string> BlockerWatch::take() {
@@ -82,7 +100,7 @@ void Session::lock(const History& history) {
     }
     take_locks(history, options_.lock_wait, limits_);
   }
-  watch_ = std::make_unique<BlockerWatch>(connection_.target(), connection_.backend_pid());
+  watch_ = std::make_unique<BlockerWatch>(connection_.target(), connection_.backend_pid(), reporter_);
 }
 
 std::string Session::fresh_settings(const History& history) const {
@@ -127,6 +145,22 @@ std::string Session::commit_check() const {
 // 0 is said too: the role or the database may have a limit of its own.
 std::string Session::timeouts(std::string_view set) const {
   return fmt::format("{0} lock_timeout = {1}; {0} statement_timeout = {2}; ", set, options_.lock_timeout.count(), options_.statement_timeout.count());
+}
+
+std::string Session::lifting() {
+  return "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'); SET lock_timeout = 0; SET statement_timeout = 0";
+}
+
+// In a transaction of their own: what follows in the same message may fail.
+std::string Session::limits_of(const pg::Rows& rows) {
+  return fmt::format("BEGIN; SET lock_timeout = {}; SET statement_timeout = {}; COMMIT", pg::quote_literal(rows.text(0, 0)), pg::quote_literal(rows.text(0, 1)));
+}
+
+Session::Tells::Tells(Session& session, std::string what) : session_{session} {
+  if (session_.watch_) session_.watch_->tell(std::move(what));
+}
+Session::Tells::~Tells() {
+  if (session_.watch_) session_.watch_->tell({});
 }
 
 std::string Session::local_durability() const { return asynchronous_ ? "SET LOCAL synchronous_commit = off; " : ""; }

@@ -1,6 +1,7 @@
 #pragma once
 // One run's use of a connection: its settings, its lock, who blocks it, and how it comes back when the connection breaks.
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,19 +18,27 @@ namespace codops::migrate {
 // Samples pg_blocking_pids() on a connection of its own, which it opens only when the run lasts longer than an instant.
 class BlockerWatch {
  public:
-  BlockerWatch(io::postgres::Target target, int backend);
+  BlockerWatch(io::postgres::Target target, int backend, Reporter& reporter);
   ~BlockerWatch();
   void follow(int backend) { backend_ = backend; }
+  // Until told otherwise whoever stands in the way for a second is told at once, behind `what`; empty: not.
+  void tell(std::string what);
   // Those seen since the last call, described; then forgotten.
   std::vector<std::string> take();
 
  private:
   void sample();
+  void notice(const std::vector<std::string>& pids, std::vector<std::string> described);
   io::postgres::Target target_;
+  Reporter& reporter_;
   std::atomic<int> backend_;
   CancelSource stop_;
   std::mutex mutex_;
   std::vector<std::string> seen_;
+  std::string what_;
+  std::vector<std::string> waited_for_;  // pids
+  std::chrono::steady_clock::time_point waits_since_{};
+  bool told_{false};
   std::thread thread_;
 };
 
@@ -56,6 +65,20 @@ class Session {
   // Ends with ';' or is empty.
   std::string commit_check() const;
   std::string timeouts(std::string_view set) const;  // `set`: "SET", or "SET LOCAL" inside a transaction; ends with ';'
+  // Text that lifts lock_timeout and statement_timeout and whose only rows are what they were; of those, text that puts them back.
+  static std::string lifting();
+  static std::string limits_of(const io::postgres::Rows& rows);
+  // For a statement that no limit ends: while this lives, who it waits for is told as it happens.
+  class Tells {
+   public:
+    Tells(Session& session, std::string what);
+    ~Tells();
+    Tells(const Tells&) = delete;
+    Tells& operator=(const Tells&) = delete;
+
+   private:
+    Session& session_;
+  };
   // Transactions commit without waiting for the disk, until false is set. The history is written in the same transactions and the
   // log keeps their order, so a crash of the server loses script and row together, the last ones first; whatever commits
   // with `false`, or make_durable(), brings all of them to the disk.

@@ -95,13 +95,14 @@ bool SessionMemory::may_change(const Parsed& parsed) const {
   }
 }
 
-bool SessionMemory::look(pg::Connection& connection, std::size_t done, const Limits& limits) {
-  const auto rows = connection.query(
-      "SELECT pg_catalog.json_object_agg(name, setting ORDER BY name) FROM (SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT IN "
-      "('lock_timeout', 'statement_timeout', 'client_connection_check_interval', 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable') "
-      "UNION ALL SELECT 'role', pg_catalog.current_setting('role') UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest($1::text[]) n "
-      "WHERE pg_catalog.current_setting(n, true) IS NOT NULL) s",
-      {array_of(custom_)}, limits);
+std::string SessionMemory::looking() const {
+  return "SELECT pg_catalog.json_object_agg(name, setting ORDER BY name) FROM (SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT IN "
+         "('lock_timeout', 'statement_timeout', 'client_connection_check_interval', 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable') "
+         "UNION ALL SELECT 'role', pg_catalog.current_setting('role') UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest(" +
+         pg::quote_literal(array_of(custom_)) + "::text[]) n WHERE pg_catalog.current_setting(n, true) IS NOT NULL) s";
+}
+
+bool SessionMemory::saw(const pg::Rows& rows, std::size_t done) {
   at_ = done;
   return std::exchange(settings_, std::string{rows.text(0, 0)}) != rows.text(0, 0);
 }

@@ -23,8 +23,10 @@ class SessionMemory {
 
   // How many statements were done when the settings were last looked at.
   std::size_t known_at() const { return at_; }
-  // Looks at them; true when they differ from those that are known. lock_timeout and statement_timeout are codops' own.
-  bool look(io::postgres::Connection& connection, std::size_t done, const Limits& limits);
+  // The query that looks at them, and what it answered: true when they differ from those that are known. lock_timeout and statement_timeout are
+  // codops' own.
+  std::string looking() const;
+  bool saw(const io::postgres::Rows& rows, std::size_t done);
   void restore(io::postgres::Connection& connection, const Limits& limits) const;
 
   // The indexes of a table before one without a name is built on it.

@@ -28,24 +28,16 @@ bool add_prisma_script(const fs::path& directory, const std::string& name, std::
   return true;
 }
 
-// Flyway's own settings stand beside the scripts or, in a project of Maven's shape, up to five folders above them; those of one script beside it.
-void add_flyway_settings(const std::string& folder, std::vector<File>& files) {
+// Flyway's own settings, and those of one script beside it.
+void find_flyway_settings(const std::string& folder, std::vector<File>& files) {
   for (const auto& entry : fs::directory_iterator{folder}) {
     const auto name = entry.path().filename().string();
     if (entry.is_regular_file() && name.ends_with(".sql.conf")) files.push_back({name, io::read_file(entry.path(), largest_file)});
   }
-  auto place = fs::absolute(folder).lexically_normal();
-  if (place.filename().empty()) place = place.parent_path();
-  for (int above = 0; above < 6; ++above) {
-    for (const auto* name : {"flyway.conf", "conf/flyway.conf", "flyway.toml"}) {
-      if (fs::is_regular_file(place / name)) {
-        std::erase_if(files, [&](const File& file) { return file.path == name; });
-        files.push_back({fs::path{name}.filename().string(), io::read_file(place / name, largest_file)});
-        return;
-      }
-    }
-    if (!place.has_relative_path()) return;
-    place = place.parent_path();
+  for (const auto& place : flyway_settings_places(fs::absolute(folder).string())) {
+    if (!fs::is_regular_file(place)) continue;
+    add_flyway_settings(place, io::read_file(place, largest_file), files);
+    return;
   }
 }
 
@@ -121,6 +113,24 @@ void require_distinct(const Source& source) {
 
 }  // namespace
 
+std::vector<std::string> flyway_settings_places(const std::string& folder) {
+  std::vector<std::string> places;
+  auto place = fs::path{folder}.lexically_normal();
+  if (place.filename().empty()) place = place.parent_path();
+  for (int above = 0; above < 6; ++above) {
+    for (const auto* name : {"flyway.conf", "conf/flyway.conf", "flyway.toml"}) places.push_back((place / name).string());
+    if (!place.has_relative_path()) break;
+    place = place.parent_path();
+  }
+  return places;
+}
+
+void add_flyway_settings(const std::string& place, std::string content, std::vector<File>& files) {
+  auto name = fs::path{place}.filename().string();
+  std::erase_if(files, [](const File& file) { return file.path == "flyway.conf" || file.path == "flyway.toml"; });
+  files.push_back({std::move(name), std::move(content)});
+}
+
 std::string_view name_of(Layout layout) { return shape_of(layout).name; }
 
 std::optional<Layout> layout_named(std::string_view name) {
@@ -133,6 +143,8 @@ std::optional<Layout> layout_named(std::string_view name) {
 bool recognisable(const std::vector<File>& files) {
   return std::any_of(shapes.begin(), shapes.end(), [&](const Shape& shape) { return std::any_of(files.begin(), files.end(), shape.fits); });
 }
+
+bool has_flyway_scripts(const std::vector<File>& files) { return std::any_of(files.begin(), files.end(), fits_flyway); }
 
 Source recognise(const std::vector<File>& files, std::optional<Layout> named) {
   const auto& shape = named ? shape_of(*named) : recognised_shape(files);
@@ -170,7 +182,7 @@ std::vector<File> read_folder(const std::string& folder) {
       files.push_back({name, io::read_file(entry.path(), largest_file)});
     }
   }
-  if (std::any_of(files.begin(), files.end(), fits_flyway)) add_flyway_settings(folder, files);
+  if (std::any_of(files.begin(), files.end(), fits_flyway)) find_flyway_settings(folder, files);
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
   return files;
 }

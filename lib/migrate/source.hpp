@@ -55,8 +55,16 @@ Source recognise(const std::vector<File>& files, std::optional<Layout> named = {
 // Does any file have the shape of a layout?
 bool recognisable(const std::vector<File>& files);
 
+bool has_flyway_scripts(const std::vector<File>& files);
+
 // With the scripts that are still on disk. What runs and what is recorded as its checksum must be the same reading.
 Migration loaded(Migration migration);
+
+// Where Flyway's own settings may be, seen from a migrations folder whose path is absolute: the first that is there counts. Beside the scripts or,
+// in a project of Maven's shape, up to five folders above them.
+std::vector<std::string> flyway_settings_places(const std::string& folder);
+// As if the settings of that place stood beside the scripts, and no others.
+void add_flyway_settings(const std::string& place, std::string content, std::vector<File>& files);
 
 // Every file and folder below `folder`, up to one level deep, Flyway's scripts at any depth; Prisma's stay unread. Failure{data} when there is no such folder.
 std::vector<File> read_folder(const std::string& folder);

@@ -27,6 +27,12 @@ std::optional<std::string> archive_link(std::string_view tar) {
   return entries.front().link_target;
 }
 
+std::optional<std::string> archived_file(std::string_view tar) {
+  auto entries = io::read_tar(io::bytes_of(tar), largest);
+  if (entries.size() != 1 || entries.front().kind != io::TarEntry::Kind::file) return std::nullopt;
+  return std::move(entries.front().content);
+}
+
 std::vector<File> read_archive(std::string_view tar) {
   std::vector<File> files;
   for (auto& entry : io::read_tar(io::bytes_of(tar), largest)) {

@@ -55,8 +55,12 @@ std::string url_variable(const settings::Environment& environment) {
 
 bool names_postgres(std::string_view url) { return url.starts_with("postgres") || url.find("host=") != std::string_view::npos; }
 
-// nullopt: there is no such folder. A symbolic link is followed, as a monorepo's image may have one.
-std::optional<std::vector<migrate::File>> folder_in(ImageView& image, std::string path, const Limits& limits) {
+struct Archive {
+  std::string tar, path;
+};
+
+// nullopt: there is no such thing. A symbolic link is followed, as a monorepo's image may have one.
+std::optional<Archive> archive_in(ImageView& image, std::string path, const Limits& limits) {
   for (int links = 0; links < 8; ++links) {
     std::string tar;
     const auto keep = [&](std::string_view bytes) {
@@ -65,10 +69,26 @@ std::optional<std::vector<migrate::File>> folder_in(ImageView& image, std::strin
     };
     if (!image.read(path, keep, limits)) return std::nullopt;
     const auto link = migrate::archive_link(tar);
-    if (!link) return migrate::read_archive(tar);
+    if (!link) return Archive{std::move(tar), std::move(path)};
     path = (std::filesystem::path{path}.parent_path() / *link).lexically_normal().string();
   }
   return std::nullopt;
+}
+
+// nullopt: there is no such folder. What is Flyway's comes with its settings, which may be above it.
+std::optional<std::vector<migrate::File>> folder_in(ImageView& image, const std::string& path, const Limits& limits) {
+  const auto found = archive_in(image, path, limits);
+  if (!found) return std::nullopt;
+  auto files = migrate::read_archive(found->tar);
+  if (!migrate::has_flyway_scripts(files)) return files;
+  for (const auto& place : migrate::flyway_settings_places(found->path)) {
+    const auto settings = archive_in(image, place, limits);
+    auto content = settings ? migrate::archived_file(settings->tar) : std::nullopt;
+    if (!content) continue;
+    migrate::add_flyway_settings(place, std::move(*content), files);
+    break;
+  }
+  return files;
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "lib/ops/store_kind.hpp"
 
 #include <algorithm>
+#include <charconv>
 
+#include "lib/base/failure.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/scaffold/dev/env_plan.hpp"
 
 namespace codops::ops {
@@ -45,6 +48,25 @@ KindOfHost kinds_in(const compose::Project& project) {
   };
 }
 
+namespace {
+
+// Throws Failure{config} with the variable. A number, or several as libpq takes them; "tcp://10.0.0.7:5432" is what links of containers set.
+void require_port(const io::StoreParts& parts) {
+  if (parts.port_value.empty()) return;
+  for (std::string_view rest{parts.port_value};;) {
+    const auto one = rest.substr(0, rest.find(','));
+    int port = 0;
+    const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
+    if (error != std::errc{} || end != one.data() + one.size() || port < 1 || port > 65535) {
+      throw Failure{Exit::config, fmt::format("{} is no port: \"{}\"", parts.port_name(), io::shown_word(parts.port_value)), "write a number from 1 to 65535"};
+    }
+    if (one.size() == rest.size()) return;
+    rest.remove_prefix(one.size() + 1);
+  }
+}
+
+}  // namespace
+
 std::optional<InPieces> in_pieces(Store store, const io::PartLookup& look, const KindOfHost& kind, const PieceRules& rules) {
   const auto parts = io::store_parts(store, look, rules.host_needed);
   if (!parts || parts->host_value.starts_with('/')) return std::nullopt;
@@ -54,6 +76,7 @@ std::optional<InPieces> in_pieces(Store store, const io::PartLookup& look, const
   const bool other_service = service && *service != store && said != io::Said::yes;
   if (said == io::Said::no || other_service) return std::nullopt;
   if (said == io::Said::nothing && !rules.asked && !(service && *service == store)) return std::nullopt;
+  require_port(*parts);
   return InPieces{parts->url, parts->first()};
 }
 

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "lib/base/secret.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/settings/read_environment.hpp"
 
 namespace codops::settings {
@@ -48,7 +48,7 @@ class Checker {
   void absolute(const std::string& path, const std::string& why) {
     const auto value = values_.text(path);
     if (!value.empty() && !value.starts_with('/')) {
-      add(path, fmt::format("{} is an absolute path, not \"{}\"", path, value), why);
+      add(path, fmt::format("{} is an absolute path, not \"{}\"", path, io::shown_word(value)), why);
     }
   }
 
@@ -62,24 +62,24 @@ class Checker {
   void front_door() {
     const auto url = values_.text("front_door.url");
     if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://")) {
-      add("front_door.url", fmt::format("front_door.url is an http:// or https:// address, not \"{}\"", redact_url(url)));
+      add("front_door.url", fmt::format("front_door.url is an http:// or https:// address, not \"{}\"", io::shown_word(url)));
     }
   }
 
   void store() {
     const auto store = values_.text("backup.store");
     if (!store.starts_with('/') && !store.starts_with("s3://")) {
-      add("backup.store", fmt::format("backup.store is an absolute directory or s3://bucket/prefix, not \"{}\"", store));
+      add("backup.store", fmt::format("backup.store is an absolute directory or s3://bucket/prefix, not \"{}\"", io::shown_word(store)));
     }
     if (store.starts_with("s3://") && store.find("//", 5) != std::string::npos) {
-      add("backup.store", fmt::format("backup.store has an empty part in its prefix: \"{}\"", store), "servers differ in what they make of //");
+      add("backup.store", fmt::format("backup.store has an empty part in its prefix: \"{}\"", io::shown_word(store)), "servers differ in what they make of //");
     }
   }
 
   void formats() {
     for (const auto& format : values_.list("backup.formats")) {
       if (format != "custom" && format != "plain" && format != "directory") {
-        add("backup.formats", fmt::format("backup.formats has \"{}\"", format), "custom, plain and directory are known");
+        add("backup.formats", fmt::format("backup.formats has \"{}\"", io::shown_word(format)), "custom, plain and directory are known");
       }
     }
   }
@@ -104,6 +104,9 @@ class Checker {
   void health_check(const std::string& path) {
     constexpr std::array<std::string_view, 10> kinds{"url",       "tcp",      "tls",  "postgres",   "redis",
                                                      "container", "workload", "disk", "backup_age", "command"};
+    between(path + ".retries", 0, 1000);
+    between(path + ".success_threshold", 1, 1000);
+    between(path + ".failure_threshold", 1, 1000);
     std::vector<std::string> set;
     for (const auto kind : kinds) {
       if (values_.has(fmt::format("{}.{}", path, kind))) set.emplace_back(kind);

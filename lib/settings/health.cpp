@@ -83,7 +83,7 @@ std::vector<Key> health_keys() {
       {"health.checks.*.failure_threshold", Type::integer, "1", "3", "Failures in a row that make it fail."},
       {"health.checks.*.needs", Type::list, "", "dns", "Checks that must pass first; otherwise this one is skipped."},
       {"health.checks.*.warn", Type::text, "", "30d", "Warns beyond this: days left, lag, use, free space, latency."},
-      {"health.checks.*.critical", Type::text, "", "7d", "Fails beyond this."},
+      {"health.checks.*.critical", Type::text, "", "7d", "Fails beyond this. What can't be measured is unknown."},
   };
 }
 

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "lib/base/failure.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/settings/schema.hpp"
 
 namespace codops::settings {
@@ -79,8 +80,8 @@ class MappingReader {
     if (path.empty()) known.insert(known.end(), also_.begin(), also_.end());
     auto hint = suggestion(entry.key, known);
     if (hint.empty()) hint = elsewhere(entry.key);
-    add(entry.at, path.empty() ? fmt::format("unknown key \"{}\"", entry.key)
-                               : fmt::format("unknown key \"{}\" in {}", entry.key, path), hint);
+    add(entry.at, path.empty() ? fmt::format("unknown key \"{}\"", io::shown_word(entry.key))
+                               : fmt::format("unknown key \"{}\" in {}", io::shown_word(entry.key), path), hint);
   }
 
   // A known name in the wrong place is the commoner mistake than a new one.
@@ -214,7 +215,7 @@ Values read_flags(const std::vector<std::string>& set, std::vector<Problem>& pro
     const Origin origin{Origin::Kind::flag, "--set", 0, 0};
     const auto equals = assignment.find('=');
     if (equals == std::string::npos) {
-      problems.push_back({origin, fmt::format("\"{}\" has no value", assignment), "write --set key=value"});
+      problems.push_back({origin, fmt::format("\"{}\" has no value", io::shown_word(assignment)), "write --set key=value"});
       continue;
     }
     const auto path = assignment.substr(0, equals);
@@ -224,7 +225,7 @@ Values read_flags(const std::vector<std::string>& set, std::vector<Problem>& pro
     }
     std::vector<std::string> known;
     for (const Key& key : schema()) known.emplace_back(key.path);
-    problems.push_back({origin, fmt::format("unknown key \"{}\"", path), suggestion(path, known)});
+    problems.push_back({origin, fmt::format("unknown key \"{}\"", io::shown_word(path)), suggestion(path, known)});
   }
   return values;
 }

@@ -8,6 +8,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string absolute(const fs::path& directory, const std::string& path) {
+  // A URL in its place stays one: who refuses it can tell it by that, and its password.
+  if (path.find("://") != std::string::npos) return path;
   if (path.empty()) return {};
   return (directory / path).lexically_normal().string();
 }

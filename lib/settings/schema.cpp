@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "lib/base/units.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/settings/values.hpp"
 
 namespace codops::settings {
@@ -130,9 +131,9 @@ std::string check_value(const Key& key, std::string_view word) {
     case Type::bytes: good = parse_bytes(word).has_value(); break;
     case Type::choice:
       if (std::find(key.choices.begin(), key.choices.end(), word) != key.choices.end()) return {};
-      return fmt::format("is one of {}, not \"{}\"", fmt::join(key.choices, ", "), word);
+      return fmt::format("is one of {}, not \"{}\"", fmt::join(key.choices, ", "), io::shown_word(word));
   }
-  return good ? std::string{} : fmt::format("takes {}, not \"{}\"", article_of(key.type), word);
+  return good ? std::string{} : fmt::format("takes {}, not \"{}\"", article_of(key.type), io::shown_word(word));
 }
 
 }  // namespace codops::settings

@@ -9,8 +9,10 @@
 
 #include "lib/base/failure.hpp"
 #include "lib/io/files.hpp"
+#include "lib/io/shown_word.hpp"
 #include "lib/settings/layers.hpp"
 #include "lib/settings/read_environment.hpp"
+#include "lib/settings/read_if_there.hpp"
 #include "lib/settings/schema.hpp"
 #include "lib/settings/unset.hpp"
 #include "lib/text/dotenv.hpp"
@@ -108,6 +110,14 @@ fs::path find_project(const fs::path& from) {
   }
 }
 
+std::optional<std::string> read_if_there(const fs::path& file) {
+  try {
+    return io::read_file_if_there(file);
+  } catch (Failure& failure) {
+    throw failure.with_code(Exit::config);
+  }
+}
+
 Settings Settings::load(Sources sources) {
   Settings settings;
   settings.sources_ = std::move(sources);
@@ -139,7 +149,7 @@ void Settings::read_files() {
   const bool named = !sources_.file.empty();
   const auto file = named ? sources_.file : directory / "codops.yaml";
   text::Node root;
-  if (const auto content = named ? std::optional{read_named(file)} : io::read_file_if_there(file)) {
+  if (const auto content = named ? std::optional{read_named(file)} : read_if_there(file)) {
     project_.file = file;
     root = text::parse_yaml(*content, shown(file, directory));
   }
@@ -164,7 +174,7 @@ void Settings::read_files() {
   for (const auto& name : names_between(file.parent_path(), stem + ".", ".yaml")) {
     if (!is_environment_name(name)) continue;
     const auto path = file.parent_path() / fmt::format("{}.{}.yaml", stem, name);
-    const auto overlay = text::parse_yaml(io::read_file(path), shown(path, directory));
+    const auto overlay = text::parse_yaml(read_named(path), shown(path, directory));
     by_environment_[name].overlay(read_mapping(overlay, {}, problems_));
   }
   for (const auto& name : sources_.reserved) {
@@ -198,7 +208,7 @@ void Settings::require_known(std::string_view name) const {
                       : fmt::format("known are {}; add .env.{} or environments: in codops.yaml", fmt::join(known, ", "), name);
   if (!is_environment_name(name)) hint = fmt::format("known are {}", fmt::join(known, ", "));
   if (!near.empty()) hint = fmt::format("did you mean \"{}\"? {}", near, hint);
-  throw Failure{Exit::config, fmt::format("unknown environment \"{}\"", name), hint};
+  throw Failure{Exit::config, fmt::format("unknown environment \"{}\"", io::shown_word(name)), hint};
 }
 
 Values Settings::values(std::string_view environment) const {
@@ -228,7 +238,7 @@ Values Settings::replace_variables(const Values& values, std::vector<Problem>& p
       assignments.emplace();
       for (const auto& file : values.list("env_files")) {
         const auto path = sources_.directory / text::interpolate(file, from_shell);
-        const auto content = io::read_file_if_there(path);
+        const auto content = read_if_there(path);
         if (!content) continue;
         for (auto& assignment : text::parse_dotenv(*content, file, from_shell)) {
           if (assignment.value) (*assignments)[assignment.name] = std::move(*assignment.value);

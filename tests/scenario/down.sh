@@ -19,7 +19,7 @@ tiny_project "$WORK/p" 18780 0ms
 check "a first deploy" tiny_deploy v1.0.0
 mapfile -t steps < <(steps_of down test)
 expect "its steps" "${steps[*]}" "stop-front stop remove networks"
-for point in before:stop-front after:stop before:remove after:networks; do killed_at "$point"; done
+for point in ${CODOPS_FULL:+before:stop-front} after:stop before:remove ${CODOPS_FULL:+after:networks}; do killed_at "$point"; done
 
 # ---- a signal
 for point in after:stop-front after:stop; do
@@ -87,7 +87,7 @@ try down test --yes
 gone "once it is gone"
 
 # ---- with the data
-for point in before:volumes before:record after:record; do
+for point in before:volumes ${CODOPS_FULL:+before:record} after:record; do
   docker volume create --label "com.docker.compose.project=$PROJECT" "${PROJECT}_data" >/dev/null
   check "a deploy" tiny_deploy v1.0.0
   { CODOPS_TEST_KILL=$point try down test --volumes --yes; } 2>/dev/null

@@ -79,6 +79,40 @@ python3 -c 'import json; d = json.load(open("out")); assert [(c["name"], c["kind
 REDIS_URL=redis://127.0.0.1:1 expect 78 health-check -C plain staging
 pass "DATABASE_URL and REDIS_URL of the environment's file are found without a compose file, those of the shell are not"
 
+# What one check lacks, or can't read, is its own trouble: the others are asked, and one of them by name is all there is.
+mkdir lacking
+cat >lacking/docker-compose.prod.yml <<'YAML'
+services: {web: {image: "web:1"}}
+YAML
+cat >lacking/codops.yaml <<YAML
+project: lacking
+environments: {production: {}}
+backup: {store: "s3://backups/shop", s3: {endpoint: "http://127.0.0.1:1"}}
+health:
+  checks:
+    site: {url: "$url/health"}
+    bad: {redis: BAD_URL}
+    worse: {postgres: WORSE_URL}
+    unset: {redis: NOBODY_SET_IT}
+    web: {container: web}
+    backup: {backup_age: 26h}
+YAML
+printf 'BAD_URL=redis://:hunter2@h:port\nWORSE_URL=postgres://u:hun@ter2@127.0.0.1:1/d\n' >lacking/.env.production
+DOCKER_HOST=nonsense://x expect 3 health-check -C lacking production -o json
+python3 -c 'import json; d = json.load(open("out")); c = {x["name"]: x["status"] for x in d["checks"]}; assert c.pop("site") == "ok" and set(c.values()) == {"unknown"} and len(c) == 5, d' || fail "what one check lacks stops others"
+! grep -q ter2 out err || fail "a secret is shown"
+grep -q 'AWS_ACCESS_KEY_ID is not set' out || fail "no word of the credentials"
+DOCKER_HOST=nonsense://x expect 0 health-check -C lacking production site
+DOCKER_HOST=nonsense://x expect 3 health-check --container web --url "$url/health" -o json
+python3 -c 'import json; c = {x["kind"]: x["status"] for x in json.load(open("out"))["checks"]}; assert c == {"http": "ok", "container": "unknown"}, c' || fail "an engine that is none stops others"
+rm lacking/codops.yaml
+printf 'project: lacking\nenvironments: {production: {}}\n' >lacking/codops.yaml
+printf 'DATABASE_URL=postgres://u:hun@ter2@127.0.0.1:1/d\nREDIS_URL=redis://:hunter2@h:port\n' >lacking/.env.production
+DOCKER_HOST=nonsense://x expect 3 health-check -C lacking production --url "$url/health" -o json
+python3 -c 'import json; d = json.load(open("out")); assert sorted(x["status"] for x in d["checks"]) == ["ok"] + ["unknown"] * 3, d' || fail "by convention: what one check lacks stops others"
+! grep -q ter2 out err || fail "a secret is shown"
+pass "what one check lacks or can't read is unknown, and stops no other"
+
 # On a terminal, where OpenSSL and libpq would ask for the passphrase and nothing would end that.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -passout pass:hunter2 -keyout client.key -out client.pem -subj /CN=codops -days 2 2>/dev/null
 chmod 600 client.key
@@ -202,6 +236,58 @@ wait "$pid" 2>/dev/null || true
 gone "$(cat started)" || fail "what a command started goes on after codops was killed"
 pass "a command's own children end with it, and with codops"
 
+# What says where to connect and whom to trust is about the checks that can use it, and never a word without effect.
+cat >database.py <<'PY'
+import socket, sys, threading
+def packet(kind, body): return kind + (len(body) + 4).to_bytes(4, "big") + body
+ready = packet(b"Z", b"I")
+row = packet(b"T", b"\0\1a\0" + bytes(6) + b"\0\0\0\x17\0\4" + b"\xff" * 4 + b"\0\0") + packet(b"D", b"\0\1\0\0\0\x011") + packet(b"C", b"SELECT 1\0")
+def serve(peer):
+    if peer.recv(4096)[4:8] == (80877103).to_bytes(4, "big"):  # SSLRequest
+        peer.sendall(b"N")
+        peer.recv(4096)
+    peer.sendall(packet(b"R", bytes(4)) + ready)
+    while peer.recv(4096)[:1] == b"Q": peer.sendall(row + ready)
+    peer.close()
+server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen(16)
+open(sys.argv[1], "w").write(str(server.getsockname()[1]))
+while True: threading.Thread(target=serve, args=server.accept()[:1], daemon=True).start()
+PY
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout site.key -out site.pem -subj /CN=site -addext subjectAltName=IP:127.0.0.1 -days 90 2>/dev/null
+cat >secure.py <<'PY'
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_response(204); self.end_headers()
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain("site.pem", "site.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+open(sys.argv[1], "w").write(str(server.server_port))
+server.serve_forever()
+PY
+python3 database.py database.port & servers+=($!)
+python3 secure.py secure.port 2>/dev/null & servers+=($!)
+for _ in $(seq 100); do [ -s database.port ] && [ -s secure.port ] && break; sleep 0.1; done
+database=postgresql://app:p@127.0.0.1:$(cat database.port)/shop secure=https://127.0.0.1:$(cat secure.port)/
+expect 0 health-check --postgres "$database"
+expect 2 health-check --postgres "$database" --ca site.pem
+expect 0 health-check --postgres "$database" --url "$secure" --ca site.pem
+expect 2 health-check --url http://x.test/health --tcp 127.0.0.1:1 --postgres "$database" --connect-to "127.0.0.1:$port" -o json
+python3 -c 'import json; c = {x["kind"]: x["status"] for x in json.load(open("out"))["checks"]}; assert c == {"http": "ok", "tcp": "fail", "postgres": "ok"}, c' || fail "--connect-to leads others away"
+expect 0 health-check --url http://x.test/health --url http://y.test/health --connect-to "127.0.0.1:$port"
+grep -q 'leads to 2 places is all asked at' err || fail "nobody is told that two are asked at one place"
+printf 'project: listed\nenvironments: {production: {}}\nhealth: {checks: {site: {url: "%s"}}}\n' "$secure" >listed.yaml
+for wrong in "--ca site.pem" "--insecure" "--server-name x" "--cert site.pem" "--connect-to 127.0.0.1:$port"; do
+  # shellcheck disable=SC2086
+  expect 64 health-check --config listed.yaml production $wrong
+  ! grep -q 'not verified' err || fail "said, and not done: $wrong"
+  # shellcheck disable=SC2086
+  expect 64 health-check --tcp "127.0.0.1:$port" $wrong
+done
+expect 2 health-check --config listed.yaml production -o json
+grep -q 'in codops.yaml ca' out || fail "the hint names no key of codops.yaml"
+pass "--ca, --connect-to and their like: only for whom they can be meant"
+
 # Addresses that are none show no password either.
 for wrong in "--url https//u:hunter2@h/" "--url http:/u:hunter2@h/" "--tcp u:hunter2@127.0.0.1:1" "--url $url --connect-to u:hunter2@h:1"; do
   # shellcheck disable=SC2086
@@ -292,7 +378,17 @@ expect 64 health-check --watch --wait --url "$url/health"
 pass "--watch without a terminal: one document a round, never more than ten a second"
 
 expect 64 health-check --tcp "127.0.0.1:$port" --status 200
-pass "options that would be ignored are refused"
+for wrong in "--retries -1" "--successes 0" "--parallel 0" "--retries 1001"; do
+  # shellcheck disable=SC2086
+  expect 64 health-check --tcp "127.0.0.1:$port" $wrong
+  grep -q -- "${wrong% *} is between" err || fail "no word of what may be: $wrong"
+done
+for wrong in "retries: -1" "success_threshold: 0" "failure_threshold: 0" "warn: 80%" "warn: 70" "critical: 14d"; do
+  mkdir -p numbers
+  printf 'project: numbers\nenvironments: {production: {}}\nhealth: {checks: {site: {tcp: "127.0.0.1:%s", %s}}}\n' "$port" "$wrong" >numbers/codops.yaml
+  expect 78 health-check -C numbers production
+done
+pass "options and numbers that would be ignored are refused"
 
 # Bytes that are no UTF-8, from a server: every format must stay readable for its parser.
 cat >rude.py <<'PY'

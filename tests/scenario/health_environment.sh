@@ -71,9 +71,11 @@ health:
 YAML
 ops health-check demo site database cache app script -o json
 expect "checks of codops.yaml" "$(checks)" '{"app":"ok","cache":"ok","database":"ok","script":"ok","site":"ok"}'
+exits "a store that is not there is not known" 3 health-check demo backup -o json
+expect "and named" "$(result '.checks[0].message')" "\"the backups' folder \\\"$WORK/backups\\\" is not there\""
+mkdir -p "$WORK/backups"
 exits "no backup yet: a failure" 2 health-check demo backup -o json
 expect "and the reason" "$(result '.checks[0].message')" '"there is no verified backup"'
-mkdir -p "$WORK/backups"
 exits "a backup is taken" 0 backup demo
 exits "then it is young enough" 0 health-check demo backup -o json
 expect "its age is a metric" "$(result '.checks[0].metrics | map(.label) | index("age") != null')" true

@@ -33,6 +33,23 @@ exits "db init" 0 db init demo
 exits "db init again" 0 db init demo -o json
 expect "changes nothing" "$(result .made)" '[]'
 
+# Flyway's settings stand above its scripts, in an image too.
+mkdir -p "$WORK/image/db/migration"
+printf "SELECT '\${not_one}';\n" >"$WORK/image/db/migration/V1__a.sql"
+printf 'flyway.placeholderReplacement=false\n' >"$WORK/image/flyway.conf"
+for version in v9.0.0 v9.1.0; do
+  made=$(docker create codops-demo/backend:v1.0.0)
+  docker cp "$WORK/image/." "$made:/srv/"
+  docker commit "$made" "codops-demo/backend:$version" >/dev/null
+  docker rm "$made" >/dev/null
+  rm -f "$WORK/image/flyway.conf"
+done
+printf 'migrate: {image_path: /srv/db/migration}\n' >>"$APP/codops.yaml"
+exits "Flyway's settings of the image are obeyed" 0 migrate plan demo v9.0.0
+exits "without them its placeholders are refused" 65 migrate plan demo v9.1.0
+sed -i '/^migrate: /d' "$APP/codops.yaml"
+docker rmi codops-demo/backend:v9.0.0 codops-demo/backend:v9.1.0 >/dev/null
+
 # An application that made its tables itself.
 sql 'CREATE TABLE orders (id serial PRIMARY KEY)'
 exits "tables without a history" 1 migrate up demo v1.0.0

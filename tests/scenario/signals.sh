@@ -21,6 +21,8 @@ signalled() { # SIGNAL...: to the run that stopped itself; its exit code in $hol
 load_start signals --url "$FRONT" --get-new 20 --get-keep 20 --post 0 --downloads 0 --websockets 0
 for point in after:lock after:plan after:start after:switch before:monitor before:stop; do
   for signal in TERM INT; do
+    # The same way back for both: the other points of INT with --full.
+    [[ $signal == TERM || $point == after:s* || -n ${CODOPS_FULL:-} ]] || continue
     fingerprint >"$WORK/before"
     wanted=143
     [[ $signal == TERM ]] || wanted=130

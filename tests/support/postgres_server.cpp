@@ -160,6 +160,21 @@ std::unique_ptr<PostgresServer> PostgresServer::start(const PostgresOptions& opt
   });
 }
 
+std::unique_ptr<PostgresServer> PostgresServer::standby() const {
+  return or_skip([&] {
+    std::unique_ptr<PostgresServer> server{new PostgresServer};
+    server->options_ = options_;
+    server->folder_ = temporary_folder();
+    execute(as_postgres({binaries() + "/pg_basebackup", "-D", server->folder_ + "/data", "-h", folder_, "-p", std::to_string(port_), "-U", "postgres",
+                         "-R", "-c", "fast", "--no-sync"},
+                        true),
+            server->folder_ + "/basebackup.log");
+    server->port_ = free_port();
+    server->launch();
+    return server;
+  });
+}
+
 void PostgresServer::launch() {
   std::vector<std::string> argv{binaries() + "/postgres", "-D", folder_ + "/data",           "-k", folder_, "-p",
                                 std::to_string(port_),    "-c", "listen_addresses=127.0.0.1"};

@@ -25,6 +25,9 @@ class PostgresServer {
   // One of its own, for a test that stops or configures it. Same rule about nullptr.
   static std::unique_ptr<PostgresServer> start(const PostgresOptions& options = {});
 
+  // A hot standby of this one, that streams from it. Same rule about nullptr.
+  std::unique_ptr<PostgresServer> standby() const;
+
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
   ~PostgresServer();

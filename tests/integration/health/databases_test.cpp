@@ -111,6 +111,72 @@ TEST_CASE("PostgreSQL: a wrong password, a missing database, too many connection
   CHECK(outcome.metrics.size() == 2);
 }
 
+TEST_CASE("PostgreSQL: an ordinary role counts everybody's connections") {
+  const auto server = PostgresServer::start({false, {"max_connections=20"}});
+  if (!server) return;
+  const auto limits = Limits{}.within(30s);
+  io::postgres::Connection::open(server->local(), limits).run("CREATE ROLE app LOGIN PASSWORD 'c4nary'", limits);
+  std::vector<io::postgres::Connection> others;
+  for (int i = 0; i < 11; ++i) others.push_back(io::postgres::Connection::open(server->local(), limits));
+  auto target = server->tcp();
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    target.user = user;
+    target.password = Secret{user == std::string_view{"app"} ? "c4nary" : PostgresServer::password};
+    auto check = postgres(target);
+    std::get<PostgresCheck>(check.what).fail_connections = 50;
+    const auto outcome = run_one(check);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message.find(" of 20 connections are used") != std::string::npos);
+  }
+}
+
+TEST_CASE("PostgreSQL: lag of a primary and its replica, as a superuser and an ordinary role see it, and once the primary is gone") {
+  const auto primary = PostgresServer::start();
+  if (!primary) return;
+  const auto limits = Limits{}.within(60s);
+  io::postgres::Connection::open(primary->local(), limits).run("CREATE ROLE app LOGIN", limits);
+  const auto seen_by = [](const PostgresServer& server, const char* user) {
+    auto target = server.local();
+    target.user = user;
+    auto check = postgres(target);
+    std::get<PostgresCheck>(check.what).fail_lag = 30s;
+    return run_one(check);
+  };
+  for (const auto* user : {"app", "postgres"}) {
+    const auto outcome = seen_by(*primary, user);
+    CHECK(outcome.status == Status::unknown);
+    CHECK(outcome.message == "no replica is connected: there is no lag to measure");
+  }
+  const auto replica = primary->standby();
+  if (!replica) return;
+  // It accepts connections before it streams.
+  for (int i = 0; i < 100 && seen_by(*replica, "postgres").status != Status::ok; ++i) Limits{}.within(100ms).wait(-1, 0);
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    const auto outcome = seen_by(*replica, user);
+    CAPTURE(outcome.message);
+    CHECK(outcome.status == Status::ok);
+    CHECK(outcome.metrics.back().label == "lag");
+  }
+  CHECK(seen_by(*primary, "postgres").status == Status::ok);
+  const auto hidden = seen_by(*primary, "app");
+  CHECK(hidden.status == Status::unknown);
+  CHECK(hidden.hint.find("GRANT pg_monitor") == 0);
+  primary->stop();
+  for (const auto* user : {"app", "postgres"}) {
+    CAPTURE(user);
+    auto outcome = seen_by(*replica, user);
+    for (int i = 0; i < 100 && outcome.status == Status::ok; ++i) {
+      Limits{}.within(100ms).wait(-1, 0);
+      outcome = seen_by(*replica, user);
+    }
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message.find("the replica has lost its primary") == 0);
+  }
+}
+
 TEST_CASE("PostgreSQL through a Unix socket of any name") {
   auto* server = PostgresServer::shared();
   if (server == nullptr) return;
@@ -168,6 +234,38 @@ TEST_CASE("Redis: no password, a wrong one, and something that is no Redis") {
     peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
   }};
   CHECK(run_one(redis("127.0.0.1:" + std::to_string(other.port()))).message.find("does not speak Redis") != std::string::npos);
+}
+
+TEST_CASE("Redis: a user that may not ask, a limit that can't be measured, no room for another client") {
+  const auto server = RedisServer::start({"--maxmemory", "100mb"});
+  if (!server) return;
+  const auto at = "@127.0.0.1:" + std::to_string(server->port);
+  const auto url = "redis://:c4nary" + at;
+  io::RedisConnection admin{io::parse_redis_url(url), Limits{}.within(10s)};
+  admin.command({"ACL", "SETUSER", "mon", "on", ">m0n", "+ping"}, Limits{}.within(10s));
+  admin.command({"ACL", "SETUSER", "mute", "on", ">mut3", "+info"}, Limits{}.within(10s));
+  auto outcome = run_one(redis("redis://mon:m0n" + at));
+  CAPTURE(outcome.message);
+  CHECK(outcome.status == Status::ok);
+  auto limited = redis("redis://mon:m0n" + at);
+  std::get<RedisCheck>(limited.what).fail_memory = 95;
+  outcome = run_one(limited);
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let the user ask for it: ACL SETUSER mon +info");
+  outcome = run_one(redis("redis://mute:mut3" + at));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let it in the server's ACL: ACL SETUSER mute +ping");
+  outcome = run_one(redis("redis://mon:m0n" + at + "/1"));
+  CHECK(outcome.status == Status::unknown);
+  CHECK(outcome.hint == "let it in the server's ACL: ACL SETUSER mon +select");
+
+  admin.command({"CONFIG", "SET", "maxclients", "1"}, Limits{}.within(10s));
+  for (const auto& to : {url, "redis://127.0.0.1:" + std::to_string(server->port)}) {
+    outcome = run_one(redis(to));
+    CHECK(outcome.status == Status::fail);
+    CHECK(outcome.message == "Redis takes no more clients: ERR max number of clients reached");
+    CHECK(outcome.hint == "look for idle ones in CLIENT LIST, or raise maxclients");
+  }
 }
 
 TEST_CASE("Redis that quotes the login in its error shows no password, not even the first half of a long one") {
@@ -323,7 +421,7 @@ TEST_CASE("PostgreSQL: what is wrong here is no word about the server") {
     peer.wait_for_hangup(2000);
   }};
   const auto at = fmt::format("postgresql://a:b@127.0.0.1:{}/x", server.port());
-  for (const auto* query : {"?sslmode=nonsense", "?service=missing", "?target_session_attrs=best", "?sslmode=verify-full&sslrootcert=/nonexistent", "?sslmode=verify-ca&sslrootcert=/nonexistent"}) {
+  for (const auto* query : {"?sslmode=nonsense", "?service=missing", "?target_session_attrs=best", "?connect_timeout=abc", "?keepalives=abc", "?tcp_user_timeout=10s", "?keepalives_idle=1.5", "?sslmode=verify-full&sslrootcert=/nonexistent", "?sslmode=verify-ca&sslrootcert=/nonexistent"}) {
     CAPTURE(query);
     const auto outcome = run_one(postgres(io::postgres::parse_target(at + query)));
     CAPTURE(outcome.message);

@@ -158,6 +158,14 @@ TEST_CASE("200 with truncated JSON fails in stage body") {
   CHECK(outcome.message == "the body is not complete JSON");
 }
 
+TEST_CASE("a chunked body that is cut off is told as that") {
+  ScriptedServer server{always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n11\r\nseventeen letters\r\n")};
+  const auto outcome = run_one(http(server.url()));
+  CHECK(outcome.status == Status::fail);
+  CHECK(outcome.stage == io::Stage::body);
+  CHECK(outcome.message == "the body ended early, after 17 bytes: its last chunk did not come");
+}
+
 TEST_CASE("a body shorter than its Content-Length fails in stage body") {
   ScriptedServer server{always("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nshort")};
   const auto outcome = run_one(http(server.url()));

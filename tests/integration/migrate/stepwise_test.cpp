@@ -1,6 +1,9 @@
 // Statement by statement: an error is no cut-off, limits are codops' own, a busy table is waited for.
 #include <fmt/format.h>
 
+#include <mutex>
+
+#include "lib/io/files.hpp"
 #include "tests/integration/migrate/support.hpp"
 
 using namespace codops;
@@ -154,4 +157,77 @@ TEST_CASE("migrate: a failure is recorded in a database that isn't UTF-8") {
     CHECK(connection.query("SELECT logs LIKE '%nope%' AND rolled_back_at IS NOT NULL FROM _prisma_migrations", soon()).boolean(0, 0));
   }
   db.run("DROP DATABASE " + name);
+}
+
+namespace {
+
+// A run's watcher reports too, and another thread reads meanwhile.
+class SharedHeard final : public Reporter {
+ public:
+  void report(const Event& event) override {
+    const std::lock_guard guard{mutex_};
+    heard_.report(event);
+  }
+  bool has(std::string_view text) const {
+    const std::lock_guard guard{mutex_};
+    return heard_.has(text);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Heard heard_;
+};
+
+}  // namespace
+
+TEST_CASE("migrate stepwise: who stands before a concurrent build is named while it waits") {
+  auto* server = PostgresServer::shared();
+  if (server == nullptr) return;
+  Database db{*server};
+  up(db, {sql("1_t", "CREATE TABLE t(i int);")});
+  auto other = db.open();
+  other.run("SET application_name = 'reporting'; BEGIN; INSERT INTO t VALUES (1)", soon());
+  SharedHeard heard;
+  std::thread later{[&] {
+    const auto deadline = Deadline::after(30s);
+    while (!heard.has("reporting") && !deadline.expired()) Limits{Deadline::after(50ms), {}}.wait(-1, 0);
+    other.run("COMMIT", soon());
+  }};
+  migrate::apply({sql("1_t", ""), sql("2_i", "CREATE TABLE u(i int);\nCREATE INDEX CONCURRENTLY ti ON t(i);")}, db.connection, {}, heard, soon());
+  later.join();
+  CHECK(heard.has(fmt::format("statement 2 of \"2_i\" waits for pid {} (reporting, postgres@local, idle in transaction", other.backend_pid())));
+  CHECK(heard.has("INSERT INTO t VALUES (1)"));
+  CHECK(db.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ti'::regclass") == "t");
+}
+
+TEST_CASE("migrate stepwise: messages to the server for each statement") {
+  auto server = PostgresServer::start({false, {"log_statement=all", "log_line_prefix=pid=%p:"}});
+  if (server == nullptr) return;
+  Database db{*server};
+  std::vector<migrate::File> files;
+  const auto messages = [&](const std::string& statements) {
+    const auto sent = [&] {
+      const auto log = io::read_file(server->folder() + "/server.log");
+      const auto of_ours = fmt::format("pid={}:LOG:  ", db.connection.backend_pid());
+      std::size_t count = 0;
+      for (auto at = log.find(of_ours); at != std::string::npos; at = log.find(of_ours, at + 1)) {
+        const auto what = std::string_view{log}.substr(at + of_ours.size(), 9);
+        if (what == "statement" || what == "execute <") ++count;
+      }
+      return count;
+    };
+    const auto before = sent();
+    for (auto& file : files) file.content = "";
+    files.push_back(sql(fmt::format("{:03}_x", files.size()), statements));
+    up(db, files);
+    return sent() - before;
+  };
+  messages("CREATE TABLE t(i int);");
+  const auto one = messages("VACUUM t;");
+  // A statement in a transaction with its record: two. What can't be in one: its mark, itself, its record; a build of an index also asks what is there.
+  CHECK(messages("VACUUM t;\nCREATE TABLE u(i int);") - one == 2);
+  // What a SELECT may have set is looked at in the message of its record; that it was seen first is recorded once.
+  CHECK(messages("VACUUM t;\nSELECT 1;\nSELECT 2;") - one == 5);
+  CHECK(messages("VACUUM t;\nVACUUM u;") - one == 3);
+  CHECK(messages("VACUUM t;\nCREATE INDEX CONCURRENTLY ON t(i);") - one == 4);
 }

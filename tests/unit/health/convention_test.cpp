@@ -151,6 +151,7 @@ TEST_CASE("limits of a check's answer: for every kind that has one, and none tha
   for (const auto* limit : {"80%", "2GB", "7d"}) refused("command", "", limit);
   for (const auto* limit : {"80%", "2GB"}) refused("url", "https://h/", limit);
   for (const auto* limit : {"80%", "500ms"}) refused("container", "x", limit);
+  refused("url", "http://h/", "14d");
   refused("redis", "redis://h", "2GB");
   refused("backup_age", "26h", "80%");
 }
@@ -167,7 +168,7 @@ TEST_CASE("a check that wants a variable which is not set is unknown, with its n
 }
 
 TEST_CASE("by convention an application's other database is left out, and the rest is checked") {
-  for (const auto* url : {"mysql://u:p@h/shop", "file:./dev.db", "mongodb+srv://h/x"}) {
+  for (const auto* url : {"mysql://u:p@h/shop", "file:./dev.db", "mongodb+srv://h/x", "sqlite:dev.db", "jdbc:mysql://h/x"}) {
     CAPTURE(url);
     ConventionFacts facts;
     facts.database_url = url;
@@ -176,6 +177,40 @@ TEST_CASE("by convention an application's other database is left out, and the re
     REQUIRE(found.checks.size() == 1);
     CHECK(found.checks[0].name == "redis");
   }
+}
+
+TEST_CASE("a URL of a variable that can't be read is its own check's trouble") {
+  ConventionFacts facts;
+  facts.services = {{"web", {{"127.0.0.1", 3000, 3000, "tcp"}}, "/up"}};
+  facts.database_url = "postgresql://shop:can@ry@db/shop";
+  facts.database_name = "SHOP_URL";
+  facts.redis_url = "redis://:canary@cache:port/0";
+  const auto found = conventional_checks(facts);
+  REQUIRE(found.checks.size() == 3);
+  for (const auto i : {std::size_t{1}, std::size_t{2}}) {
+    CAPTURE(i);
+    const auto finding = std::get<AskedCheck>(found.checks[i].what).ask({});
+    CHECK(finding.status == Status::unknown);
+    CHECK(finding.message.find("can't be read") != std::string::npos);
+    CHECK(finding.message.find("ry@db") == std::string::npos);
+  }
+  CHECK(std::get<AskedCheck>(found.checks[1].what).ask({}).message.find("SHOP_URL") == 0);
+  facts.database_url = "postgresql+asyncpg://shop:canary@db/shop";
+  CHECK(std::holds_alternative<PostgresCheck>(conventional_checks(facts).checks[1].what));
+
+  Wiring wiring;
+  wiring.variable = [](const std::string&) { return std::optional<std::string>{"redis://:canary@cache:port/0"}; };
+  for (const auto& [kind, message] : {std::pair{"redis", "REDIS_URL: the Redis URL can't be read"}, {"postgres", "REDIS_URL is not a PostgreSQL URL: its scheme is \"redis\""}}) {
+    auto check = described(kind, "REDIS_URL");
+    check.needs = {"site"};
+    const auto made = check_from(check, {}, wiring);
+    const auto finding = std::get<AskedCheck>(made.what).ask({});
+    CHECK(finding.status == Status::unknown);
+    CHECK(finding.message == message);
+    CHECK(made.after == check.needs);
+  }
+  // In codops.yaml itself it is a mistake of codops.yaml.
+  CHECK_THROWS_AS(check_from(described("redis", "redis://cache:port/0"), {}, wiring), Failure);
 }
 
 TEST_CASE("checks are chosen by name, with what they need") {

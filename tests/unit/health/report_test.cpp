@@ -115,6 +115,36 @@ TEST_CASE("Nagios: one line, performance data, nothing that breaks it") {
   CHECK(nagios(report).find("'it''s \"db\" <1>__ a_b'=1") != std::string::npos);
 }
 
+TEST_CASE("Nagios: two checks never have one label, and each keeps its own whatever their order") {
+  Report report;
+  for (const auto* name : {"a=b", "a|b", "a_b"}) {
+    Outcome outcome;
+    outcome.name = name;
+    outcome.status = Status::ok;
+    outcome.metrics = {{"time", 1, "s", {}, {}, {}, {}}};
+    report.outcomes.push_back(outcome);
+  }
+  CHECK(nagios(report) == "OK: all 3 checks are well | 'a_b #2 time'=1s 'a_b #3 time'=1s 'a_b time'=1s\n");
+  report.outcomes[1].status = Status::fail;
+  CHECK(nagios(report).find("| 'a_b #3 time'=1s 'a_b #2 time'=1s 'a_b time'=1s\n") != std::string::npos);
+}
+
+TEST_CASE("a warning is a failure for the CI server, too, when it is one for the exit code") {
+  Report report;
+  Outcome slow;
+  slow.name = "site";
+  slow.status = Status::warn;
+  slow.stage = io::Stage::request;
+  slow.message = "slow: 2.0 s";
+  report.outcomes = {slow};
+  CHECK(junit(report, true).find("failures=\"1\"") != std::string::npos);
+  CHECK(junit(report, true).find("<failure type=\"request\" message=\"slow: 2.0 s\">") != std::string::npos);
+  CHECK(github(report, true).starts_with("::error title="));
+  CHECK(junit(report).find("failures=\"0\"") != std::string::npos);
+  CHECK(junit(report).find("<failure") == std::string::npos);
+  CHECK(github(report).starts_with("::warning title="));
+}
+
 TEST_CASE("Nagios: a run that could not begin is one line too") {
   CHECK(nagios(Failure{Exit::config, "there is nothing | to\ncheck", "list checks"}) == "UNKNOWN: there is nothing / to check (list checks)\n");
   CHECK(nagios(Failure{Exit::config, "no"}) == "UNKNOWN: no\n");

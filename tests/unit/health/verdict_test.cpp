@@ -133,6 +133,33 @@ TEST_CASE("PostgreSQL: connections and lag have limits; missing statistics are n
   CHECK(judge_postgres(check, facts).status == Status::unknown);
 }
 
+TEST_CASE("PostgreSQL: a lag that has a limit and can't be seen is no lag of zero") {
+  PostgresCheck check;
+  io::PostgresFacts facts;
+  facts.replica = false;
+  CHECK(judge_postgres(check, facts).status == Status::ok);
+  check.warn_lag = 1s;
+  auto finding = judge_postgres(check, facts);
+  CHECK(finding.status == Status::unknown);
+  CHECK(finding.message == "no replica is connected: there is no lag to measure");
+  facts.hidden_replicas = 1;
+  finding = judge_postgres(check, facts);
+  CHECK(finding.status == Status::unknown);
+  CHECK(finding.hint.find("GRANT pg_monitor") == 0);
+  facts.hidden_replicas = 0;
+  facts.lag = 0s;
+  CHECK(judge_postgres(check, facts).status == Status::ok);
+  facts.replica = true;
+  CHECK(judge_postgres(check, facts).status == Status::ok);
+  facts.lost_primary = true;
+  finding = judge_postgres(check, facts);
+  CHECK(finding.status == Status::fail);
+  CHECK(finding.message.find("the replica has lost its primary") == 0);
+  CHECK(finding.metrics.size() == 1);
+  check.warn_lag.reset();
+  CHECK(judge_postgres(check, facts).status == Status::ok);
+}
+
 TEST_CASE("Redis: role, memory, a replica without its primary") {
   RedisCheck check;
   auto facts = io::read_redis_info("# Server\r\nredis_version:7.0.15\r\nrole:slave\r\nmaster_link_status:down\r\nused_memory:90\r\nmaxmemory:100\r\n");
@@ -145,6 +172,29 @@ TEST_CASE("Redis: role, memory, a replica without its primary") {
   CHECK(judge_redis(check, facts).status == Status::fail);
   facts.role.clear();
   CHECK(judge_redis(check, facts).status == Status::unknown);
+}
+
+TEST_CASE("Redis: a limit that can't be measured is not kept") {
+  RedisCheck check;
+  io::RedisFacts facts;
+  facts.info_error = "NOPERM this user has no permissions to run the 'info' command";
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  check.fail_memory = 95;
+  check.target.user = "mon";
+  auto finding = judge_redis(check, facts);
+  CHECK(finding.status == Status::unknown);
+  CHECK(finding.message.find("NOPERM") != std::string::npos);
+  CHECK(finding.hint == "let the user ask for it: ACL SETUSER mon +info");
+  check.measured = false;  // by convention
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  facts = io::read_redis_info("role:master\r\nused_memory:90\r\nmaxmemory:0\r\n");
+  CHECK(judge_redis(check, facts).status == Status::ok);
+  check.measured = true;
+  CHECK(judge_redis(check, facts).message == "Redis has no memory limit");
+  CHECK(judge_redis(check, facts).status == Status::unknown);
+  check.fail_memory.reset();
+  check.warn_memory = 80;
+  CHECK(judge_redis(check, facts).status == Status::warn);
 }
 
 TEST_CASE("Redis URLs") {

@@ -61,3 +61,12 @@ TEST_CASE("a server without a free connection is not a wrong password") {
     CHECK(refusal.hint == "look for idle ones in pg_stat_activity, or raise max_connections");
   }
 }
+
+TEST_CASE("numbers that libpq reads only later are read before anybody is asked") {
+  CHECK(effective({{"host", "h"}, {"connect_timeout", "abc"}}).mistake == "invalid integer value \"abc\" for connection option \"connect_timeout\"");
+  for (const auto* value : {"10s", "1.5", "", " ", "9999999999", "-"}) {
+    CAPTURE(value);
+    CHECK(effective({{"host", "h"}, {"tcp_user_timeout", value}}).mistake.empty() == (*value == '\0'));
+  }
+  for (const auto* value : {"5", " +5 ", "-1", "0"}) CHECK(effective({{"host", "h"}, {"connect_timeout", value}}).mistake.empty());
+}

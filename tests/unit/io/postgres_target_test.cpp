@@ -67,4 +67,10 @@ TEST_CASE("postgres target: an '@' behind the authority tells of a password that
   CHECK(parse_target("postgresql://db.example/shop?user=ann@server").user == "ann@server");
   CHECK(parse_target("postgresql://db.example/shop?user=ann@server&sslrootcert=/ca.pem").user == "ann@server");
   CHECK(parse_target("postgresql://ann:p%40ss@db/shop%40x").database == "shop@x");
+  // No user stands before the host, so it is no password that was cut: as libpq reads it.
+  const auto socket = parse_target("postgresql:///postgres?host=/tmp/sock&port=18510&user=admin&password=x@y/z");
+  CHECK(socket.host == "/tmp/sock");
+  CHECK(socket.user == "admin");
+  CHECK(socket.password.reveal() == "x@y/z");
+  CHECK(parse_target("postgresql://db.example/shop?user=ann&password=x@y:5432/z").password.reveal() == "x@y:5432/z");
 }

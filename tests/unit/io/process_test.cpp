@@ -228,6 +228,19 @@ TEST_CASE("nothing of a guarded program outlives its time, in whatever session, 
   CHECK(gone(*left));
 }
 
+TEST_CASE("what is to leave nothing leaves nothing, in whatever session, once it has ended by itself") {
+  const TestFolder folder;
+  const auto file = (folder.path / "left").string();
+  auto program = sh(leaves_behind(folder.path / "left") + "while ! test -e " + file + "; do sleep 0.01; done; echo done; exit 3");
+  program.guarded = true;
+  program.grace = Milliseconds{0};
+  const auto ran = run(program);
+  CHECK(ran.out == "done\n");
+  CHECK(ran.outcome.status.code == 3);
+  REQUIRE(number_in(folder.path / "left"));
+  CHECK(gone(*number_in(folder.path / "left")));
+}
+
 TEST_CASE("nothing of a guarded program outlives codops, killed without a warning") {
   const TestFolder folder;
   const auto codops = ::fork();

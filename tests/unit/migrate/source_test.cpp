@@ -159,6 +159,20 @@ TEST_CASE("migrate source: a folder is read to where its tool reads it") {
   CHECK_THROWS_AS(read_folder((root / "flyway").string()), Failure);
 }
 
+TEST_CASE("migrate source: where Flyway's settings may be, and which of them count") {
+  const auto places = flyway_settings_places("/srv/src/main/resources/db/migration/");
+  REQUIRE(places.size() == 18);
+  CHECK(places.front() == "/srv/src/main/resources/db/migration/flyway.conf");
+  CHECK(places[4] == "/srv/src/main/resources/db/conf/flyway.conf");
+  CHECK(places.back() == "/srv/flyway.toml");
+  CHECK(flyway_settings_places("/db").back() == "/flyway.toml");
+  std::vector<File> files{{"V1__a.sql", "SELECT 1"}, {"flyway.toml", "[flyway]\noutOfOrder = true\n"}};
+  CHECK_FALSE(recognise(files).in_order);
+  add_flyway_settings("/srv/conf/flyway.conf", "flyway.validateOnMigrate=true\n", files);
+  CHECK(files.size() == 2);
+  CHECK(recognise(files).in_order);
+}
+
 TEST_CASE("migrate source: Flyway's versions are compared as numbers, its placeholders are refused") {
   for (const std::string other : {"V1.0__b.sql", "V01__c.sql", "V1_0_0__d.sql"}) {
     CHECK_THROWS_AS(recognise({{"V1__a.sql", "SELECT 1"}, {other, "SELECT 2"}}), Failure);

@@ -1,6 +1,7 @@
 // Which pieces of an application's variables are a PostgreSQL's or a Redis'.
 #include <doctest/doctest.h>
 
+#include "lib/base/failure.hpp"
 #include "lib/ops/store_kind.hpp"
 
 using namespace codops;
@@ -38,6 +39,18 @@ TEST_CASE("pieces lead to the compose file's own service") {
   CHECK(url(project({app, service("store", "mysql:8")}), Store::postgres, true).empty());
   CHECK(url(project({app}), Store::postgres).empty());
   CHECK(url(project({app}), Store::postgres, true) == "postgresql://u:p@store/d");
+}
+
+TEST_CASE("a port that is none is told by its own variable") {
+  const auto with = [](const char* port) {
+    return url(project({service("app", "shop/app:1", {{"PGHOST", "db.example.com"}, {"PGPORT", port}, {"PGUSER", "u"}})}), Store::postgres);
+  };
+  CHECK(with("5432") == "postgresql://u@db.example.com:5432");
+  CHECK(with("5432,5433") == "postgresql://u@db.example.com:5432,5433");
+  for (const auto* port : {"tcp://1", "0", "65536", "5432,", "x"}) {
+    CAPTURE(port);
+    CHECK_THROWS_WITH_AS(with(port), fmt::format("PGPORT is no port: \"{}\"", port).c_str(), Failure);
+  }
 }
 
 TEST_CASE("a store's own variables are no application's") {

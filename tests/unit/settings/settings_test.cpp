@@ -76,6 +76,21 @@ TEST_CASE("a variable that is not set does not become nothing in a check") {
   CHECK(checks[1].headers.at("A") == "$x");
 }
 
+TEST_CASE("files of the project that can't be read are wrong settings, found by themselves or named") {
+  const auto code_with = [](const std::string& unreadable, bool named) {
+    Fixture fixture;
+    fixture.file(unreadable + "/x", "");  // a folder in its place: root reads everything else
+    if (named) fixture.sources.file = fixture.path() / unreadable;
+    return failure_of([&] { fixture.load().environment("production"); }).code();
+  };
+  CHECK(code_with("codops.yaml", false) == Exit::config);
+  CHECK(code_with("codops.yaml", true) == Exit::config);
+  CHECK(code_with("codops.production.yaml", false) == Exit::config);
+  Fixture fixture;
+  fixture.file(".env.production/x", "").file("codops.yaml", "health: {checks: {site: {url: \"http://${SITE}/\"}}}\n");
+  CHECK(failure_of([&] { fixture.load().environment("production"); }).code() == Exit::config);
+}
+
 TEST_CASE("without codops.yaml the seed's layout works") {
   Fixture project;
   project.file("docker-compose.prod.yml", "").file("docker-compose.yml", "").file(".env.production", "A=1");
