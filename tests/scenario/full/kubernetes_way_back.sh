@@ -81,6 +81,20 @@ CODOPS_TEST_KILL=before:rollout "$CODOPS" deploy test v1.0.0 >"$WORK/out.txt" 2>
 codops resume test
 expect "nor an undo" "$rc $(k -n back get job seed -o jsonpath='{.spec.template.spec.containers[0].image}')" "0 codops-demo/frontend:v1.1.0"
 
+# ---- what the cluster says is quoted without the release's secrets
+rm k8s/job.yaml
+cp k8s/web.yaml "$WORK/web.yaml"
+printf 'apiVersion: v1\nkind: Secret\nmetadata: { name: creds, namespace: back }\nstringData: { KEY: frontend-SEKRET4711 }\n' >k8s/secret.yaml
+sed -i 's|image: codops-demo/frontend:.*|image: codops-demo/frontend-SEKRET4711:v1|; s|^    metadata: { labels: { app: web } }|    metadata: { labels: { app: web }, annotations: { codops.test/state: image-pull } }|' k8s/web.yaml
+sed -i 's|frontend-SEKRET4711:v1|frontend-SEKRET4711:${VERSION}|' k8s/web.yaml
+rc=0
+"$CODOPS" deploy test v1.2.0 -o json --progress json >"$WORK/out.json" 2>"$WORK/err.txt" </dev/null || rc=$?
+expect "it fails, with words" "$rc $(grep -c 'have its image' "$WORK/err.txt" | sed 's/[1-9][0-9]*/some/')" "1 some"
+"$CODOPS" history test --logs -o json >"$WORK/history.json" 2>&1 || true
+expect "none of them is the secret" "$(grep -h 'have its image' "$WORK/err.txt" "$WORK/out.json" "$WORK/history.json" | grep -c SEKRET4711)" 0
+cp "$WORK/web.yaml" k8s/web.yaml
+rm k8s/secret.yaml
+
 # ---- a restart is no release to go back from
 codops restart test
 expect "no line that leads elsewhere" "$rc $(said 'back: ')" "0 0"
