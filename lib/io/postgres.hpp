@@ -30,6 +30,7 @@ struct Target {
   std::map<std::string, std::string> options;  // other libpq parameters: "sslmode", "application_name", …
   std::string schema;                          // Prisma's `?schema=`; empty: the server's search_path
   std::string history_schema, history_table;   // golang-migrate's `?x-migrations-table=`; empty: its own usual ones
+  std::string shown;                           // "db:5432", where the way there is somebody else's address or a forwarded socket
   bool pooled{false};                          // Prisma's `?pgbouncer=true`: session locks can't be relied on
 
   // For messages: `"shop" on db:5432`, `"shop" on the service "main"`; what is not said here is PGHOST's and its like. Never the password.

@@ -242,6 +242,7 @@ Target parse_target(std::string_view text, std::string_view name) {
 }
 
 std::string Target::describe() const {
+  if (!shown.empty()) return fmt::format("\"{}\" on {}", database, shown);
   const auto given = parameters_from_environment(*this);
   const auto value = [&](const std::string& own, const std::string& key) {
     if (!own.empty()) return own;

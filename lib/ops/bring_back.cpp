@@ -48,11 +48,13 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
     for (const auto& member : service.members) {
       if (!which(service, member)) continue;
       const auto details = find_member(context, member.container, limits);
+      const bool crashed_before = context.crashed_before.contains(member.container);
+      if (crashed_before && details && details->state == target::RunState::restarting) continue;
       if (details) rejoin(context, service, *details, limits);
       const bool reached = !details || member.address.empty() || details->networks.count(context.traffic.name) != 0;
       if (details && details->state == target::RunState::running && reached && !stop_under_way(context, *details, service.restart)) {
         const bool unready = bereft || details->health == target::HealthState::starting;
-        const bool revived = context.revived.contains(member.container);
+        const bool revived = context.revived.contains(member.container) && !crashed_before;
         if (revived || (booting == Booting::awaited && unready)) awaited.push_back({&service, member, bereft || !revived});
         continue;
       }
@@ -61,7 +63,7 @@ std::vector<std::string> bring_back(RunContext& context, const release::Release&
       else remake(service, member);
       names.push_back(member.container);
       woken.insert(service.name);
-      awaited.push_back({&service, member});
+      if (!crashed_before) awaited.push_back({&service, member});
     }
   }
   settle();

@@ -130,6 +130,7 @@ std::optional<DatabaseAccess> find_database(const Host& host, const Desired& des
 }
 
 void go_by(const target::Endpoint& endpoint, io::postgres::Target& target) {
+  if (target.shown.empty() && !target.host.empty()) target.shown = target.host + ":" + (target.port.empty() ? "5432" : target.port);
   if (endpoint.unix_socket().empty()) {
     target.host = endpoint.host();
     target.port = std::to_string(endpoint.port());

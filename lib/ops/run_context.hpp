@@ -59,6 +59,7 @@ struct RunContext {
   std::optional<Deadline> drained_by;
   // Seen to its end by the step that stops the old set: the proxy took the new set alone a moment ago.
   std::function<void(const Limits&)> taking_over;
+  std::set<std::string> crashed_before;                 // crash loops that were there before the run: no undo makes them well
   std::set<std::string> revived;                        // containers that an undo of this run started again: they boot
   std::map<std::string, std::int64_t> restarts_before;  // of containers that ran already when the run came to them
   // Containers whose stop was begun by a step that is undone: one that still runs may have got its signal.

@@ -29,6 +29,7 @@ using release::ReleaseStore;
 constexpr std::size_t token_length = 12;
 constexpr std::size_t shown_log_lines = 5;
 constexpr Milliseconds mend_time{60'000};
+constexpr Milliseconds crash_loop_pause{120'000};  // the engine waits for a minute at most before it tries again
 constexpr Milliseconds mend_time_after_signal{3'000};
 
 }  // namespace
@@ -233,6 +234,10 @@ RunResult Transaction::run(const Planned& planned, const Desired& desired, Compa
   faults.at("after", "plan");
 
   auto run_context = context(planned.next, current, desired);
+  for (const auto& container : observed_.containers) {
+    const bool of_late = container.restart_count > 0 && observed_.now - container.started < crash_loop_pause;
+    if (of_late || container.state == target::RunState::restarting) run_context.crashed_before.insert(container.name);
+  }
   ActionSet actions{run_context, std::move(companions)};
   const auto save_evidence = [&](const plan::Step& step, const Failure& failure) {
     const auto within = Limits{}.within(Milliseconds{failure.code() == Exit::interrupted || failure.code() == Exit::terminated ? 1500 : 8000});

@@ -277,13 +277,18 @@ void plan_steps(plan::Plan& plan, const std::optional<release::Release>& current
     for (const auto* change : group) json.push_back(service_args(*change));
     return json;
   };
+  const bool replaces = std::any_of(data.begin(), data.end(), [](const auto* change) { return !change->leave.empty(); });
+  const auto back_up = [&] {
+    if (!options.backup.empty()) steps.add("backup", options.backup, Json::object(), "", "what it has published stays");
+  };
+  // Of a database that is about to be another one, by the one that runs.
+  if (replaces) back_up();
   if (!data.empty()) {
-    const bool replaces = std::any_of(data.begin(), data.end(), [](const auto* change) { return !change->leave.empty(); });
     auto& step = steps.add("data", set_text(data), {{"services", list(data)}}, replaces ? "remove, start the old one" : "remove, keep volumes");
     step.kind = "start";
     if (replaces) step.phase = plan::Phase::moved;
   }
-  if (!options.backup.empty()) steps.add("backup", options.backup, Json::object(), "", "a backup harms nothing");
+  if (!replaces) back_up();
   if (!options.migrate.empty()) steps.add("migrate", options.migrate, Json::object(), "", "committed migrations stay");
   if (!tasks.empty()) steps.add("task", set_text(tasks), {{"services", list(tasks)}}, "remove").kind = "start";
   const bool has_proxy = front != nullptr && !proxy.service.empty();

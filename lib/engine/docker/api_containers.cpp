@@ -94,7 +94,18 @@ void Api::set_restart_policy(const std::string& container, const std::string& po
   auto call = post(path_of(container, "update"));
   call.body = json{{"RestartPolicy", {{"Name", policy}, {"MaximumRetryCount", max_retries}}}}.dump();
   call.idempotent = true;
-  client_.call(call, limits);
+  // One that has just died is one that runs to the engine, and not to what runs it: in a moment both agree.
+  const auto within = limits.within(Milliseconds{5'000});
+  Backoff pause{Milliseconds{20}, Milliseconds{200}};
+  for (;;) {
+    try {
+      client_.call(call, limits);
+      return;
+    } catch (const ApiError& error) {
+      // "… cannot update a stopped container", "… container not running"
+      if (error.message().find("Cannot update container") == std::string::npos || !pause.wait(within)) throw;
+    }
+  }
 }
 
 void Api::remove_container(const std::string& container, bool force, bool with_anonymous_volumes, const Limits& limits) {

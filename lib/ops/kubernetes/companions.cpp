@@ -53,6 +53,15 @@ std::string run_hook(Cluster& cluster, const settings::Hook& hook, const HookFac
   return name;
 }
 
+// What a backup that is due comes to where nothing says what to back up: refused where there is a database for certain, a word where there
+// may be one, nothing for an application without.
+std::string without_database(const std::vector<kube::Object>& objects, bool migrates, const settings::Environment& environment, const std::vector<std::string>& unread) {
+  const auto why = fmt::format("no workload's environment has {} or its pieces{}{}", database_variable(environment), unread.empty() ? "" : "; not read: ", fmt::join(unread, ", "));
+  if (!migrates && !holds_postgres(objects)) return unread.empty() ? std::string{} : fmt::format("no backup before this deploy: {}", why);
+  throw Failure{Exit::config, fmt::format("backup.before_deploy is on, and nothing says which database to back up: {}", why),
+                fmt::format("nothing was changed; name the variable: database: {{url_variable: NAME}}; or deploy without one: --skip-backup, for good: environments.{}.backup.before_deploy: false", environment.name)};
+}
+
 }  // namespace
 
 Companies plan_companions(Cluster& cluster, const Desired& desired, const Observed& observed, bool with_backup, bool with_migrations, const Limits& limits) {
@@ -65,9 +74,14 @@ Companies plan_companions(Cluster& cluster, const Desired& desired, const Observ
   }
   if (!with_backup || !environment.backup.before_deploy || observed.snapshot.current() == nullptr) return companies;
   // What serves is what is backed up, whatever the manifests say by now.
-  auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service);
-  if (!named) named = database_in_pieces(observed.current_objects, environment.migrate.service, false);
-  if (!named) return companies;
+  LiveObjects live{cluster, limits};
+  const ReadLive read = std::ref(live);
+  auto named = database_of(observed.current_objects, database_variable(environment), environment.migrate.service, read);
+  if (!named) named = database_in_pieces(observed.current_objects, environment.migrate.service, false, read);
+  if (!named) {
+    companies.warning = without_database(observed.current_objects, !desired.migrations.empty(), environment, live.unread());
+    return companies;
+  }
   companies.database = io::postgres::parse_target(named->url, fmt::format("{} of {}", database_variable(environment), named->workload));
   const auto& host = companies.database->host;
   if (!pod_behind(cluster, host, port_of(*companies.database), limits)) {

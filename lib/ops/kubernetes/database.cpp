@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/io/crypto.hpp"
+#include "lib/kube/expansion.hpp"
 #include "lib/kube/summary.hpp"
 #include "lib/ops/store_kind.hpp"
 
@@ -16,53 +19,74 @@ using Json = nlohmann::json;
 
 bool names_a_postgres(std::string_view url) { return url.starts_with("postgres") || url.find("host=") != std::string_view::npos; }
 
-// A value of a ConfigMap or Secret among the objects.
-std::optional<std::string> value_in(const std::vector<kube::Object>& objects, const char* kind, const std::string& namespace_, const std::string& name, const std::string& key) {
-  for (const auto& object : objects) {
-    if (object.kind() != kind || object.name() != name || object.namespace_() != namespace_) continue;
-    const auto& json = object.json();
-    for (const char* field : {"stringData", "data"}) {
-      if (!json.contains(field) || !json.at(field).is_object() || !json.at(field).contains(key)) continue;
-      auto text = json.at(field).at(key).get<std::string>();
-      if (std::string_view{kind} != "Secret" || std::string_view{field} != "data") return text;
-      std::erase(text, '\n');  // kustomize breaks long ones into lines
-      return io::from_base64(text);
-    }
+std::optional<std::string> value_of(const Json& object, const char* kind, const std::string& key) {
+  for (const char* field : {"stringData", "data"}) {
+    if (!object.contains(field) || !object.at(field).is_object() || !object.at(field).contains(key)) continue;
+    auto text = object.at(field).at(key).get<std::string>();
+    if (std::string_view{kind} != "Secret" || std::string_view{field} != "data") return text;
+    std::erase(text, '\n');  // kustomize breaks long ones into lines
+    return io::from_base64(text);
   }
   return std::nullopt;
 }
 
-std::optional<std::string> variable_in(const std::vector<kube::Object>& objects, const std::string& namespace_, const Json& container, const std::string& variable) {
-  for (const auto& entry : container.value("env", Json::array())) {
-    if (entry.value("name", "") != variable) continue;
-    if (entry.contains("value")) return entry.at("value").get<std::string>();
-    const auto from = entry.value("valueFrom", Json::object());
-    for (const auto& [field, kind] : {std::pair{"secretKeyRef", "Secret"}, {"configMapKeyRef", "ConfigMap"}}) {
-      if (!from.contains(field)) continue;
-      return value_in(objects, kind, namespace_, from.at(field).value("name", ""), from.at(field).value("key", ""));
+// The environment of one container, out of ConfigMaps and Secrets among the objects, else of those that nobody has in a manifest.
+class Variables {
+ public:
+  Variables(const std::vector<kube::Object>& objects, std::string namespace_, const Json& container, const ReadLive& live)
+      : objects_{objects}, namespace__{std::move(namespace_)}, env_(container.value("env", Json::array())), env_from_(container.value("envFrom", Json::array())), live_{live} {}  // braces around the JSON would make an array of it
+
+  std::optional<std::string> operator()(const std::string& variable) const { return before(variable, env_.size()); }
+
+ private:
+  // As the entry number `end` of env sees it; the last of a name wins.
+  std::optional<std::string> before(const std::string& variable, std::size_t end) const {
+    for (auto i = end; i-- > 0;) {
+      const auto& entry = env_.at(i);
+      if (entry.value("name", "") != variable) continue;
+      if (entry.contains("value")) {
+        return kube::expand_references(entry.at("value").get<std::string>(), [&](const std::string& name) { return before(name, i); });
+      }
+      const auto from = entry.value("valueFrom", Json::object());
+      for (const auto& [field, kind] : {std::pair{"secretKeyRef", "Secret"}, {"configMapKeyRef", "ConfigMap"}}) {
+        if (from.contains(field)) return value_in(kind, from.at(field).value("name", ""), from.at(field).value("key", ""));
+      }
+      return std::nullopt;
     }
-    return std::nullopt;
-  }
-  std::optional<std::string> found;  // the last source wins
-  for (const auto& source : container.value("envFrom", Json::array())) {
-    const auto prefix = source.value("prefix", "");
-    if (!variable.starts_with(prefix)) continue;
-    for (const auto& [field, kind] : {std::pair{"secretRef", "Secret"}, {"configMapRef", "ConfigMap"}}) {
-      if (!source.contains(field)) continue;
-      if (auto value = value_in(objects, kind, namespace_, source.at(field).value("name", ""), variable.substr(prefix.size()))) found = std::move(value);
+    std::optional<std::string> found;  // the last source wins
+    for (const auto& source : env_from_) {
+      const auto prefix = source.value("prefix", "");
+      if (!variable.starts_with(prefix)) continue;
+      for (const auto& [field, kind] : {std::pair{"secretRef", "Secret"}, {"configMapRef", "ConfigMap"}}) {
+        if (!source.contains(field)) continue;
+        if (auto value = value_in(kind, source.at(field).value("name", ""), variable.substr(prefix.size()))) found = std::move(value);
+      }
     }
+    return found;
   }
-  return found;
-}
+
+  std::optional<std::string> value_in(const char* kind, const std::string& name, const std::string& key) const {
+    for (const auto& object : objects_) {
+      if (object.kind() == kind && object.name() == name && object.namespace_() == namespace__) return value_of(object.json(), kind, key);
+    }
+    const auto object = live_ ? live_(kind, namespace__, name) : std::nullopt;
+    return object ? value_of(*object, kind, key) : std::nullopt;
+  }
+
+  const std::vector<kube::Object>& objects_;
+  std::string namespace__;
+  Json env_, env_from_;
+  const ReadLive& live_;
+};
 
 // The first that `url_of` has an answer for, in the environment of a container of each workload.
 template <class UrlOf>
-std::optional<NamedDatabase> first_named(const std::vector<kube::Object>& objects, const std::string& wanted, const UrlOf& url_of) {
+std::optional<NamedDatabase> first_named(const std::vector<kube::Object>& objects, const std::string& wanted, const ReadLive& live, const UrlOf& url_of) {
   for (const auto& object : objects) {
     const auto pointer = kube::pod_spec_pointer(object);
     if (pointer.empty() || (!wanted.empty() && object.name() != wanted)) continue;
     for (const auto& container : object.json().at(Json::json_pointer{pointer}).value("containers", Json::array())) {
-      const auto look = [&](const std::string& variable) { return variable_in(objects, object.namespace_(), container, variable); };
+      const Variables look{objects, object.namespace_(), container, live};
       if (const auto url = url_of(look, container)) return NamedDatabase{object.name(), *url};
     }
   }
@@ -71,19 +95,48 @@ std::optional<NamedDatabase> first_named(const std::vector<kube::Object>& object
 
 }  // namespace
 
-std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted) {
-  return first_named(objects, wanted, [&](const auto& look, const Json&) {
+std::optional<NamedDatabase> database_of(const std::vector<kube::Object>& objects, const std::string& variable, const std::string& wanted, const ReadLive& live) {
+  return first_named(objects, wanted, live, [&](const auto& look, const Json&) {
     auto url = look(variable);
     return url && names_a_postgres(*url) ? url : std::nullopt;
   });
 }
 
-std::optional<NamedDatabase> database_in_pieces(const std::vector<kube::Object>& objects, const std::string& wanted, bool asked) {
-  return first_named(objects, wanted, [&](const auto& look, const Json& container) -> std::optional<std::string> {
+std::optional<NamedDatabase> database_in_pieces(const std::vector<kube::Object>& objects, const std::string& wanted, bool asked, const ReadLive& live) {
+  return first_named(objects, wanted, live, [&](const auto& look, const Json& container) -> std::optional<std::string> {
     if (store_of_image(container.value("image", "")) != io::Store::none) return std::nullopt;
     const auto pieces = in_pieces(io::Store::postgres, look, {}, {true, asked});
     return pieces ? std::optional{pieces->url} : std::nullopt;
   });
+}
+
+bool holds_postgres(const std::vector<kube::Object>& objects) {
+  return std::any_of(objects.begin(), objects.end(), [](const kube::Object& object) {
+    const auto pointer = kube::pod_spec_pointer(object);
+    if (pointer.empty()) return false;
+    const auto containers = object.json().at(Json::json_pointer{pointer}).value("containers", Json::array());
+    return std::any_of(containers.begin(), containers.end(), [](const Json& container) { return store_of_image(container.value("image", "")) == io::Store::postgres; });
+  });
+}
+
+struct LiveObjects::Read {
+  std::map<std::tuple<std::string, std::string, std::string>, std::optional<Json>> objects;
+};
+
+LiveObjects::LiveObjects(Cluster& cluster, Limits limits) : cluster_{cluster}, limits_{std::move(limits)}, read_{std::make_unique<Read>()} {}
+LiveObjects::~LiveObjects() = default;
+
+std::optional<nlohmann::json> LiveObjects::operator()(const std::string& kind, const std::string& namespace_, const std::string& name) {
+  const auto [at, first] = read_->objects.try_emplace({kind, namespace_, name});
+  if (!first) return at->second;
+  try {
+    at->second = cluster_.api().find({"v1", kind, namespace_, name}, limits_);
+    if (!at->second) unread_.push_back(fmt::format("{} {}: it is not there", kind, name));
+  } catch (const engine::kubernetes::ApiError& error) {
+    if (error.status() != 403) throw;
+    unread_.push_back(fmt::format("{} {}: this user may not read it", kind, name));
+  }
+  return at->second;
 }
 
 std::optional<nlohmann::json> service_of(Cluster& cluster, const std::string& host, const Limits& limits) {

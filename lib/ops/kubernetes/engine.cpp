@@ -75,8 +75,8 @@ class KubernetesEngine final : public Engine {
 
   std::string rendered(const std::string& version, const Limits& limits) override { return kubernetes::rendered(cluster_, version, limits); }
 
-  std::optional<std::string> defined_url(const std::string& variable) override { return defined([&](const auto& objects, const auto& workload) { return database_of(objects, variable, workload); }); }
-  std::optional<std::string> defined_in_pieces(bool asked) override { return defined([&](const auto& objects, const auto& workload) { return database_in_pieces(objects, workload, asked); }); }
+  std::optional<std::string> defined_url(const std::string& variable) override { return defined([&](const auto& objects, const auto& workload) { return database_of(objects, variable, workload, live_objects()); }); }
+  std::optional<std::string> defined_in_pieces(bool asked) override { return defined([&](const auto& objects, const auto& workload) { return database_in_pieces(objects, workload, asked, live_objects()); }); }
   // Names of Services, as pods say them.
   bool is_inside(const std::string& host) override {
     return host.find('.') == std::string::npos || host.ends_with(".svc") || host.find(".svc.") != std::string::npos || host.ends_with("." + cluster_.namespace_());
@@ -124,6 +124,18 @@ class KubernetesEngine final : public Engine {
   }
 
  private:
+  // No part of the application's definitions where the cluster can't be asked: whoever needs the database says so.
+  ReadLive live_objects() {
+    constexpr Milliseconds patience{10'000};
+    return [objects = std::make_shared<LiveObjects>(cluster_, Limits{}.within(patience))](const std::string& kind, const std::string& namespace_, const std::string& name) -> std::optional<nlohmann::json> {
+      try {
+        return (*objects)(kind, namespace_, name);
+      } catch (const Failure&) {
+        return std::nullopt;
+      }
+    };
+  }
+
   template <class Find>
   std::optional<std::string> defined(const Find& find) {
     std::vector<kube::Object> objects;

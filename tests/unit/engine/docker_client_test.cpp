@@ -103,6 +103,14 @@ TEST_CASE("docker client: a container that somebody else removes is waited for")
   CHECK_THROWS_AS(other.remove_container("x", true, true, {Deadline::after(Milliseconds{200}), {}}), Failure);
 }
 
+TEST_CASE("docker client: a container that dies while its restart policy is set gets it once it is dead") {
+  const auto dying = ScriptedHttp::status(500, R"({"message":"Cannot update container 5093: cannot update a stopped container: unknown"})");
+  ScriptedHttp server{{{pong}, {dying}, {dying}, {ScriptedHttp::status(200, R"({"Warnings":null})")}, {ScriptedHttp::status(500, R"({"message":"another"})")}}};
+  Api api{endpoint_of(server)};
+  CHECK_NOTHROW(api.set_restart_policy("x", "no", 0, generous));
+  CHECK_THROWS_AS(api.set_restart_policy("x", "no", 0, generous), ApiError);
+}
+
 TEST_CASE("docker client: an engine that is not there says how to get it") {
   Api api{parse_host("unix:///nonexistent/docker.sock")};
   try {

@@ -38,3 +38,23 @@ TEST_CASE("kubernetes: a database in pieces, from a ConfigMap and a Secret") {
   CHECK(found->url == "postgresql://u:p@postgres/d");
   CHECK_FALSE(ops::kubernetes::database_of(objects, "DATABASE_URL", ""));
 }
+
+TEST_CASE("kubernetes: a URL put together of keys, out of a Secret that no manifest has") {
+  const std::vector<kube::Object> objects{
+      kube::Object::parse(R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"},"spec":{"template":{"spec":{"containers":[{"name":"web","env":[
+        {"name":"U","value":"ignored"},{"name":"U","valueFrom":{"secretKeyRef":{"name":"pg","key":"user"}}},
+        {"name":"DATABASE_URL","value":"postgres://$(U):$(P)@db/$(D)$$"}],"envFrom":[{"secretRef":{"name":"pg"},"prefix":""}]}]}}}})"),
+  };
+  int asked = 0;
+  const ops::kubernetes::ReadLive live = [&](const std::string& kind, const std::string& namespace_, const std::string& name) -> std::optional<nlohmann::json> {
+    ++asked;
+    if (kind != "Secret" || namespace_ != "shop" || name != "pg") return std::nullopt;
+    return nlohmann::json{{"data", {{"user", io::to_base64("shop")}, {"P", io::to_base64("pw$(U)")}}}};
+  };
+  const auto found = ops::kubernetes::database_of(objects, "DATABASE_URL", "", live);
+  REQUIRE(found);
+  CHECK(found->url == "postgres://shop:pw$(U)@db/$(D)$");
+  CHECK(asked > 0);
+  CHECK(ops::kubernetes::database_of(objects, "DATABASE_URL", "")->url == "postgres://$(U):$(P)@db/$(D)$");
+  CHECK_FALSE(ops::kubernetes::holds_postgres(objects));
+}
