@@ -48,7 +48,9 @@ class HealthCheck final : public Command {
   Result run(Services& services) override {
     try {
       return check(services);
-    } catch (const Failure& failure) {
+    } catch (Failure& failure) {
+      // A question that found no answer (no server, no right to ask) is neither a sick application nor a failed deploy.
+      if (failure.code() == Exit::unavailable || failure.code() == Exit::failed) failure.with_code(Exit::unknown);
       const bool stopped = failure.code() == Exit::interrupted || failure.code() == Exit::terminated;
       if (services.options().format != "nagios" || stopped) throw;
       // Monitoring shows stdout, and knows the exit codes 0 to 3.

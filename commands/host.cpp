@@ -69,7 +69,7 @@ std::string success_text(const ops::DeployResult& result, const std::string& env
   if (result.data_alone && !result.data_alone->empty()) {
     text += fmt::format("  back:  a rollback never touches data: set the old definition of {} in the compose file, then codops deploy {} {} --allow-downtime\n",
                         fmt::join(*result.data_alone, ", "), environment, run.plan.from_version);
-  } else if (!result.data_alone && run.plan.from != 0 && run.plan.verb != "rollback") {
+  } else if (!result.data_alone && run.plan.from != 0 && run.plan.from != run.plan.release && run.plan.verb != "rollback") {
     text += fmt::format("  back:  codops rollback {}      (release {} is kept)\n", environment, run.plan.from);
   }
   for (const auto& failed : run.failed_hooks) text += "  hook:  " + failed + "\n";

@@ -23,7 +23,7 @@ class StatusVerb final : public Command {
       const auto status = engine->status(services.limits());
       return {check_ && (!status.healthy || status.drifted) ? Exit::unhealthy : Exit::ok, status.text, status.json};
     } catch (Failure& failure) {
-      if (failure.code() == Exit::unavailable) failure.with_code(Exit::unknown);  // a question that found no answer
+      if (failure.code() == Exit::unavailable || failure.code() == Exit::failed) failure.with_code(Exit::unknown);  // a question that found no answer
       throw;
     }
   }

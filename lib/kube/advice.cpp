@@ -158,6 +158,8 @@ bool owns_replicas(const Object& live, const std::string& manager) {
 
 std::vector<Advice> advise(const std::vector<Object>& all) { return Advisor{all}.take(); }
 
+bool is_autoscaled(const Object& workload, const std::vector<Object>& autoscalers) { return autoscaler_of(workload, autoscalers) != nullptr; }
+
 std::vector<Ref> drop_scaled_replicas(std::vector<Object>& desired, const std::vector<Object>& live, const std::vector<Object>& live_autoscalers, const std::string& manager) {
   std::vector<Ref> scaled;
   const Json::json_pointer replicas{"/spec/replicas"};

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/base/known_secrets.hpp"
 #include "lib/base/secret.hpp"
 #include "lib/kube/fields.hpp"
 #include "lib/kube/schema.hpp"
@@ -16,8 +17,17 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Passwords inside a text ("host=db password=x") go by its form; whether the whole of it is one its name says. Of several lines none is shown.
 std::string shown_value(const Json& value) {
-  if (value.is_string()) return redact_urls_in(value.get<std::string>());
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    auto shown = redact_urls_in(text);
+    if (text.find('\n') != std::string::npos) return shown;
+    KnownSecrets inside;
+    inside.add_variable({}, text);
+    auto hidden = inside.hide(shown);
+    return hidden == Secret::shown ? shown : hidden;
+  }
   return redact_urls_in(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -80,7 +90,9 @@ class Comparison {
   }
 
   bool hides(const std::string& name) const {
-    if (path_.size() == 1 && path_[0] == "data" && names_secret(name)) return true;  // a ConfigMap's key that is called like one
+    // What people name freely: a ConfigMap's key, an annotation, a label.
+    const bool free = (path_.size() == 1 && path_[0] == "data") || (!path_.empty() && (path_.back() == "annotations" || path_.back() == "labels"));
+    if (free && key_names_secret(name)) return true;
     return is_secret_ && path_.size() == 1 && (path_[0] == "data" || path_[0] == "stringData") && !name.empty();
   }
 
@@ -91,7 +103,7 @@ class Comparison {
     for (const auto& name : names) {
       const auto old = before.find(name), now = after.find(name);
       const auto where = with_name(shown, name);
-      const bool hidden = secret || hides(name);
+      const bool hidden = secret || hides(name) || (old != before.end() && is_document(*old)) || (now != after.end() && is_document(*now));
       path_.push_back(name);
       if (old == before.end()) {
         added(*now, where, hidden, Sign::added);
@@ -108,7 +120,7 @@ class Comparison {
   void added(const Json& value, const std::string& shown, bool secret, Sign sign) {
     if (value.is_object() && !value.empty() && !(value.contains("name") && value.contains("value"))) {
       for (const auto& [name, child] : value.items()) {
-        const bool hidden = secret || hides(name);
+        const bool hidden = secret || hides(name) || is_document(child);
         path_.push_back(name);
         added(child, with_name(shown, name), hidden, sign);
         path_.pop_back();
@@ -192,6 +204,11 @@ std::string line_words(const std::string& before, const std::string& after) {
   return fmt::format("{} {} changed", changed, changed == 1 ? "line" : "lines");
 }
 
+std::string line_count(const std::string& text) {
+  std::multiset<std::string> lines;
+  return fmt::format("{} lines", lines_in(text, lines));
+}
+
 std::string cut(std::string text, std::size_t width) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.size() <= width) return text;
@@ -207,8 +224,8 @@ std::string FieldChange::text(std::size_t width) const {
   const auto room = width > path.size() + 12 ? width - path.size() - 6 : std::size_t{12};
   const bool many = before.find('\n') != std::string::npos || after.find('\n') != std::string::npos;
   switch (sign) {
-    case Sign::added: return fmt::format("+ {}{}", path, secret ? "" : ": " + cut(after, room));
-    case Sign::removed: return fmt::format("- {}{}", path, secret ? "" : ": " + cut(before, room));
+    case Sign::added: return fmt::format("+ {}{}", path, secret ? "" : ": " + (many ? line_count(after) : cut(after, room)));
+    case Sign::removed: return fmt::format("- {}{}", path, secret ? "" : ": " + (many ? line_count(before) : cut(before, room)));
     default: break;
   }
   if (secret) return fmt::format("~ {}: changed", path);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/ascii.hpp"
+#include "lib/base/known_secrets.hpp"
 
 namespace codops::kube {
 namespace {
@@ -143,6 +144,19 @@ bool names_secret(std::string_view name) {
   constexpr std::array<std::string_view, 11> words{"password", "passwd", "passphrase", "secret", "token", "credential", "private_key", "api_key", "apikey", "access_key", "encryption_key"};
   const auto lower = ascii_lower(name);
   return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return lower.find(word) != std::string::npos; }) || lower.ends_with("_pass") || lower.ends_with("_dsn");
+}
+
+bool key_names_secret(std::string_view key) {
+  std::string name{key};
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.' || c == '/'; }, '_');
+  return names_secret(name) || is_secret_variable(name);
+}
+
+bool is_document(const Json& value) {
+  if (!value.is_string()) return false;
+  const auto& text = value.get_ref<const std::string&>();
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first != std::string::npos && (text[first] == '{' || text[first] == '[') && Json::parse(text, nullptr, false).is_structured();
 }
 
 }  // namespace codops::kube

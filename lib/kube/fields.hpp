@@ -32,5 +32,10 @@ bool is_within(const nlohmann::json& part, const nlohmann::json& whole);
 
 // True for an env variable or key whose name says that its value is a secret.
 bool names_secret(std::string_view name);
+// The same for keys that people choose freely (data of a ConfigMap, annotations, labels), whatever they join their words with: "vault/token",
+// "db.password".
+bool key_names_secret(std::string_view key);
+// A JSON document: what is in it can't be judged by one name.
+bool is_document(const nlohmann::json& value);
 
 }  // namespace codops::kube

@@ -7,10 +7,30 @@
 
 namespace codops::kube {
 
-bool has_succeeded(const Object& live) {
+namespace {
+
+bool is_so(const Object& live, const char* condition) {
   if (live.empty() || live.kind() != "Job") return false;
-  const auto* complete = condition_of(live.json(), "Complete");
-  return complete != nullptr && text_in(*complete, "/status") == "True";
+  const auto* found = condition_of(live.json(), condition);
+  return found != nullptr && text_in(*found, "/status") == "True";
+}
+
+}  // namespace
+
+bool has_succeeded(const Object& live) { return is_so(live, "Complete"); }
+bool has_ended(const Object& live) { return is_so(live, "Complete") || is_so(live, "Failed"); }
+
+Object new_job(Object job) {
+  auto& json = job.edit();
+  const auto spec = json.find("spec");
+  if (spec == json.end() || !spec->is_object() || spec->value("manualSelector", false)) return job;
+  spec->erase("selector");
+  for (const auto* labels : {"/metadata/labels", "/spec/template/metadata/labels"}) {
+    const nlohmann::json::json_pointer at{labels};
+    if (!json.contains(at) || !json.at(at).is_object()) continue;
+    for (const auto* name : {"controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name"}) json.at(at).erase(name);
+  }
+  return job;
 }
 
 bool tidies_itself_up(const Object& job) {

@@ -42,7 +42,8 @@ bool writes_manifests(const Json& entry) {
 
 std::string shown(const Object& object, const FieldPath& path, const Json& value) {
   bool secret = object.group().empty() && object.kind() == "Secret" && !path.empty() && (path[0].text == "data" || path[0].text == "stringData");
-  if (path.size() == 2 && path[0].text == "data") secret = secret || names_secret(path[1].text);
+  if (path.size() == 2 && path[0].text == "data") secret = secret || key_names_secret(path[1].text);
+  secret = secret || is_document(value) || (path.size() > 1 && (path[path.size() - 2].text == "annotations" || path[path.size() - 2].text == "labels") && key_names_secret(path.back().text));
   for (const auto& step : path) {
     if (step.kind == FieldStep::Kind::key) secret = secret || names_secret(step.text);
   }

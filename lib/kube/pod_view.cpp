@@ -12,7 +12,7 @@ using Json = nlohmann::json;
 
 Ended ended_of(const Json& terminated) {
   return {static_cast<int>(number_in(terminated, "/exitCode")), static_cast<int>(number_in(terminated, "/signal")), text_in(terminated, "/reason"),
-          text_in(terminated, "/message"), text_in(terminated, "/finishedAt")};
+          text_in(terminated, "/message"), text_in(terminated, "/finishedAt"), text_in(terminated, "/startedAt")};
 }
 
 const Json* object_in(const Json& value, const char* pointer) {

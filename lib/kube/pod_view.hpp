@@ -11,6 +11,7 @@ namespace codops::kube {
 struct Ended {
   int exit_code{}, signal{};
   std::string reason, message, at;  // "Error", "OOMKilled", "Completed"; when, RFC 3339
+  std::string began;                // when that run of it began
 };
 
 struct ContainerView {

@@ -20,6 +20,15 @@ std::optional<int> replicas_of(const Object& object) {
   return object.json().at(at).get<int>();
 }
 
+std::optional<int> replicas_to_restore(std::optional<int> written, std::optional<int> now, int before) {
+  return written && now == written && before != *written ? std::optional{before} : std::nullopt;
+}
+
+Object with_open_replicas(Object object) {
+  if (replicas_of(object)) object.edit()["spec"].erase("replicas");
+  return object;
+}
+
 std::string replicas_release(const Object& live, const Object& desired, const std::string& manager) {
   const Json::json_pointer entries{"/metadata/managedFields"}, field{"/fieldsV1/f:spec/f:replicas"}, parent{"/fieldsV1/f:spec"};
   if (!has_replicas(live) || replicas_of(desired) || !live.json().contains(entries)) return {};

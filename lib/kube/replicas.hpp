@@ -16,4 +16,10 @@ std::optional<int> replicas_of(const Object& object);  // as written; nullopt: o
 // one, or the manager owns none. Guarded by resourceVersion.
 std::string replicas_release(const Object& live, const Object& desired, const std::string& manager);
 
+// What going back writes where the record leaves the number open: what ran `before`, as long as the number that this run has `written` still
+// stands. nullopt: it stays as it is; an autoscaler or a hand may have raised it meanwhile.
+std::optional<int> replicas_to_restore(std::optional<int> written, std::optional<int> now, int before);
+// The object with its number left open.
+Object with_open_replicas(Object object);
+
 }  // namespace codops::kube

@@ -24,7 +24,10 @@ std::vector<Finding> refusals(const Observation& observed, const Object* revisio
     Finding finding;
     finding.key = by.uid() + "//create";
     finding.grace = graces.create;
-    finding.trouble = {"FailedCreate", fmt::format("{} can't make pods: {}", by.ref().text(), message), "the message names the quota, policy or webhook that refuses them", by.ref(), {},
+    finding.trouble = {"FailedCreate", fmt::format("{} can't make pods: {}", by.ref().text(), message), message.find("exceeded quota") == std::string::npos
+                           ? "the message names the quota, policy or webhook that refuses them"
+                           : "raise the quota, or let an old pod go before a new one is ready, in the manifest: strategy: {rollingUpdate: {maxUnavailable: 1}}",
+                       by.ref(), {},
                        {{Evidence::Kind::events, by.ref(), {}}}};
     if (by.uid() != observed.workload.uid()) finding.trouble.evidence.push_back({Evidence::Kind::events, observed.workload.ref(), {}});
     found.push_back(std::move(finding));
@@ -123,6 +126,19 @@ void RolloutMemory::keep_only(const std::vector<std::string>& seen, const std::s
   for (auto at = since_.lower_bound(prefix); at != since_.end() && at->first.starts_with(prefix);) {
     at = std::find(seen.begin(), seen.end(), at->first) == seen.end() ? since_.erase(at) : std::next(at);
   }
+}
+
+bool is_crash(const Trouble& trouble) { return trouble.reason == "CrashLoopBackOff" || trouble.reason == "Restarting"; }
+
+std::optional<std::size_t> may_wait_for(const std::vector<Verdict>& verdicts, std::size_t failed) {
+  const auto& one = verdicts.at(failed);
+  if (one.state != State::failed || !one.trouble || !is_crash(*one.trouble)) return std::nullopt;
+  for (std::size_t index = 0; index < verdicts.size(); ++index) {
+    const auto& other = verdicts[index];
+    // Two that crash don't wait for each other.
+    if (index != failed && other.state == State::waiting && !(other.trouble && is_crash(*other.trouble))) return index;
+  }
+  return std::nullopt;
 }
 
 void RolloutMemory::not_before(Deadline::TimePoint time) {

@@ -30,6 +30,7 @@ struct Observation {
   std::vector<Object> pods;      // all in the namespace that may be its own; others' are left out here
   std::vector<Object> events;    // core/v1 or events.k8s.io/v1, of the namespace
   std::optional<WallTime> since; // the server's time of the apply: events before it are another rollout's
+  std::optional<WallTime> crashes_since;  // what began before it and crashed may have waited for what is there by now
 };
 
 // Something to fetch before the rollback removes it.
@@ -74,6 +75,12 @@ class RolloutMemory {
 
 // `wall`: the server's time, for "available in 7 s".
 Verdict judge(const Observation& observed, const Graces& graces, RolloutMemory& memory, Deadline::TimePoint now, WallTime wall);
+
+// A crash may be a program's way to wait for another one (Kubernetes starts it again): while something else of the release is still coming, it
+// is no verdict yet. `verdicts` of one release: where it says which other one the failed one of that index may wait for; nullopt: there is none,
+// or it failed for another reason.
+std::optional<std::size_t> may_wait_for(const std::vector<Verdict>& verdicts, std::size_t failed);
+bool is_crash(const Trouble& trouble);
 
 // Objects that have no rollout of their own: a CRD is done when Established, a Namespace when Active, a PVC at once unless Lost, an APIService when Available;
 // a custom resource with observedGeneration and a Ready condition by that; anything else at once.

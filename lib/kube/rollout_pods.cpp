@@ -99,8 +99,11 @@ std::optional<Finding> crashes(const Object& pod, const ContainerView& container
     return fmt::format("{} {}{}", container_words(pod, container), end ? ended_words(*end, limit) : std::string{"crashes"}, times);
   };
   const bool young = is_of_this_rollout(pod, observed);
+  const auto began = end && observed.crashes_since ? parse_rfc3339(end->began) : std::nullopt;
+  const bool waited = began && *began < *observed.crashes_since;
   if (end && end->reason == "OOMKilled" && (young || !container.ready))
     return finding(pod, container, "oom", Milliseconds{0}, "OOMKilled", message(), limit.empty() ? "the node ran out of memory: set resources.requests.memory" : fmt::format("raise resources.limits.memory (now {})", limit));
+  if (waited) return std::nullopt;
   if (container.waiting == "CrashLoopBackOff") return finding(pod, container, "crash", graces.crash, "CrashLoopBackOff", message(), "its last log lines say why");
   if (young && container.restarts >= graces.restarts && end && (end->exit_code != 0 || container.restarts > graces.restarts))
     return finding(pod, container, "crash", Milliseconds{0}, "Restarting", message(), "its last log lines say why; a liveness probe that fails restarts it too");

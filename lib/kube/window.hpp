@@ -43,4 +43,7 @@ std::vector<Advice> advise(const std::vector<Object>& all);
 // count. Returns them, for the plan.
 std::vector<Ref> drop_scaled_replicas(std::vector<Object>& desired, const std::vector<Object>& live, const std::vector<Object>& live_autoscalers, const std::string& manager);
 
+// One of `autoscalers` scales it.
+bool is_autoscaled(const Object& workload, const std::vector<Object>& autoscalers);
+
 }  // namespace codops::kube

@@ -200,14 +200,22 @@ json Api::create(const json& object, const Limits& limits) {
                            limits);
 }
 
-json Api::replace(const json& object, const Limits& limits) {
+json Api::try_create(const json& object, const Limits& limits) {
   const auto ref = ref_of(object);
-  return client_.call_json({.method = "PUT",
-                            .path = path_of(ref, limits),
-                            .query = {{"fieldManager", std::string{field_manager}}},
+  const auto kind = resource(ref.api_version, ref.kind, limits);
+  return client_.call_json({.method = "POST",
+                            .path = kind.path(ref.namespace_.empty() ? default_namespace() : ref.namespace_),
+                            .query = {{"fieldManager", std::string{field_manager}}, {"dryRun", "All"}},
                             .body = object.dump(),
-                            .what = "replace " + ref.text()},
+                            .what = "try " + ref.text()},
                            limits);
+}
+
+json Api::replace(const json& object, const Limits& limits, bool dry_run) {
+  const auto ref = ref_of(object);
+  Call call{.method = "PUT", .path = path_of(ref, limits), .query = {{"fieldManager", std::string{field_manager}}}, .body = object.dump(), .what = "replace " + ref.text()};
+  if (dry_run) call.query.emplace_back("dryRun", "All");
+  return client_.call_json(call, limits);
 }
 
 json Api::patch(const ObjectRef& object, PatchKind kind, const json& body, const Limits& limits, const std::string& subresource) {

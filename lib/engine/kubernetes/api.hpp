@@ -101,8 +101,9 @@ class Api {
   std::vector<nlohmann::json> list(const std::string& api_version, const std::string& kind,
                                    const std::string& namespace_, const Selection& selection, const Limits& limits);
   nlohmann::json create(const nlohmann::json& object, const Limits& limits);
+  nlohmann::json try_create(const nlohmann::json& object, const Limits& limits);  // a dry run; generateName is fine
   // The whole object; with metadata.resourceVersion only if it is still that one (else ApiError 409).
-  nlohmann::json replace(const nlohmann::json& object, const Limits& limits);
+  nlohmann::json replace(const nlohmann::json& object, const Limits& limits, bool dry_run = false);
   // Server-side apply with fieldValidation=Strict. Repeatable. `object` must not have managedFields.
   Applied apply(const nlohmann::json& object, const ApplyOptions& options, const Limits& limits);
   // The same for many that don't depend on each other, over several connections; outcomes in the order of `objects`.

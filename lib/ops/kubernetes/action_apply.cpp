@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/base/parallel.hpp"
 #include "lib/engine/kubernetes/api.hpp"
@@ -94,6 +95,7 @@ class Apply final : public plan::Action {
     }
     kube::sort_for_apply(former);
     restore_addresses(context_, former, addresses_of(args, "assigned"), limits);
+    leave_replicas(former, limits);
     apply_objects(context_, former, Conflicts::take_over, limits);
     const auto taken = former;
     for (const auto& object : former) recount(object, args.value("counts", Json::object()), limits);
@@ -113,7 +115,8 @@ class Apply final : public plan::Action {
       restarted_at(found->second, args.at("was").at(key), limits);
       former.push_back(found->second);
     }
-    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object) || kube::tidies_itself_up(object); });
+    // A Job of before may run once more, beside what serves.
+    std::erase_if(former, [](const auto& object) { return !kube::is_workload(object) || object.kind() == "Job"; });
     for (const auto& object : former) resume(object, limits);
     RolloutOptions options;
     options.going_back = true;
@@ -178,14 +181,54 @@ class Apply final : public plan::Action {
     }
   }
 
-  // The record leaves the number open: as many as ran before.
+  std::optional<int> written_replicas(const std::string& key) const {
+    const auto next = context_.next_objects.find(key);
+    return next == context_.next_objects.end() ? std::nullopt : kube::replicas_of(next->second);
+  }
+
+  std::vector<kube::Object> autoscalers(const std::set<std::string>& namespaces, const Limits& limits) {
+    std::vector<kube::Object> found;
+    for (const auto& namespace_ : namespaces) {
+      try {
+        for (auto& json : context_.cluster.api().list("autoscaling/v2", "HorizontalPodAutoscaler", namespace_, {}, limits)) found.emplace_back(std::move(json));
+      } catch (const k8s::ApiError&) {
+        // Who may not look goes by the record.
+      }
+    }
+    // Those that this very run brought go again.
+    std::erase_if(found, [&](const auto& one) { return context_.next_objects.contains(key_of(one)) && !context_.current_objects.contains(key_of(one)); });
+    return found;
+  }
+
+  // A number that an autoscaler says, or that this run has not written or somebody has changed since, stays as it is now: written back it would
+  // end pods that serve.
+  void leave_replicas(std::vector<kube::Object>& former, const Limits& limits) {
+    std::set<std::string> namespaces;
+    for (const auto& object : former) {
+      if (kube::replicas_of(object)) namespaces.insert(object.namespace_());
+    }
+    const auto scalers = autoscalers(namespaces, limits);
+    for (auto& object : former) {
+      if (!kube::replicas_of(object)) continue;
+      const auto key = key_of(object);
+      bool open = kube::is_autoscaled(object, scalers);
+      if (!open && context_.before.contains(key)) {
+        const auto live = context_.cluster.api().find(ref_of(object), limits);
+        open = live && !kube::replicas_to_restore(written_replicas(key), kube::replicas_of(kube::Object{*live}), *kube::replicas_of(object));
+      }
+      if (open) object = kube::with_open_replicas(object);
+    }
+  }
+
+  // The record leaves the number open: as many as ran before, where this run has written another.
   void recount(const kube::Object& object, const Json& counts, const Limits& limits) {
     const auto key = key_of(object);
     if (!counts.contains(key)) return;
     auto& api = context_.cluster.api();
     const auto live = api.find(ref_of(object), limits);
-    if (!live || kube::replicas_of(kube::Object{*live}) == counts.at(key).get<int>()) return;
-    api.set_scale(ref_of(object), counts.at(key).get<int>(), limits);
+    const auto count = live ? kube::replicas_to_restore(written_replicas(key), kube::replicas_of(kube::Object{*live}), counts.at(key).get<int>()) : std::nullopt;
+    if (!count) return;
+    api.set_scale(ref_of(object), *count, limits);
     if (const auto now = api.find(ref_of(object), limits)) context_.generations[key] = kube::Object{*now}.generation();
   }
 
@@ -248,6 +291,15 @@ class Prune final : public plan::Action {
     kube::sort_for_apply(former);
     restore_addresses(context_, former, addresses_of(args, "assigned"), limits);
     apply_objects(context_, former, Conflicts::take_over, limits);
+    // Made anew where the record leaves the number open, it would be one.
+    for (const auto& gone : args.at("gone")) {
+      const auto found = context_.current_objects.find(gone.at("key"));
+      if (found == context_.current_objects.end() || !gone.contains("replicas") || kube::replicas_of(found->second)) continue;
+      const auto live = context_.cluster.api().find(ref_of(found->second), limits);
+      if (!live || kube::Object{*live}.uid() == gone.at("uid")) continue;
+      context_.cluster.api().set_scale(ref_of(found->second), gone.at("replicas").get<int>(), limits);
+      if (const auto now = context_.cluster.api().find(ref_of(found->second), limits)) context_.generations[key_of(found->second)] = kube::Object{*now}.generation();
+    }
     // Services may go back to them next.
     std::erase_if(former, [](const auto& object) { return !kube::is_workload(object) || object.kind() == "Job"; });
     RolloutOptions options;

@@ -9,9 +9,11 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/kube/applyset.hpp"
 #include "lib/kube/diff.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/replicas.hpp"
 #include "lib/kube/summary.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/kube/written_whole.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 
 namespace codops::ops::kubernetes {
@@ -55,6 +57,44 @@ k8s::Applied apply_by_new_definition(RunContext& context, const Json& body, bool
 bool ends_a_wave(const kube::Object& object) { return object.kind() == "CustomResourceDefinition" || (object.kind() == "Namespace" && object.group().empty()); }
 
 constexpr int give_up_attempts = 5;
+constexpr int whole_attempts = 5;
+
+// A Job's pods can't change. One that has ended is deleted and made anew; going back, one that still runs as well. nullopt: that is not why
+// it was refused.
+std::optional<k8s::Applied> made_anew(RunContext& context, const kube::Object& object, const k8s::ApiError& error, Conflicts conflicts, const Limits& limits) {
+  if (object.kind() != "Job" || !says_immutable(error)) return std::nullopt;
+  auto& api = context.cluster.api();
+  const auto found = api.find(ref_of(object), limits);
+  if (found) {
+    const kube::Object live{*found};
+    if (!kube::has_ended(live) && conflicts == Conflicts::refuse) return std::nullopt;
+    api.remove(ref_of(object), {.uid = live.uid()}, limits);
+    await_gone(context.cluster, {live}, limits);
+  }
+  return api.apply(kube::new_job(object).json(), {.force = true}, limits);
+}
+
+// Another hand's branch of a one-of field, which no apply takes away. nullopt: there is none.
+std::optional<k8s::Applied> applied_whole(RunContext& context, const kube::Object& object, const k8s::ApiError& error, Conflicts conflicts, const Limits& limits) {
+  if (conflicts == Conflicts::refuse || error.status() != 422) return std::nullopt;
+  auto& api = context.cluster.api();
+  for (int attempt = 1;; ++attempt) {
+    const auto live = api.find(ref_of(object), limits);
+    const auto whole = live ? kube::written_whole(kube::Object{*live}, object) : std::nullopt;
+    if (!whole) return std::nullopt;
+    try {
+      api.replace(whole->json(), limits);
+      break;
+    } catch (const k8s::ApiError& refused) {
+      // Controllers write status all the time.
+      if (refused.status() == 409 && attempt < whole_attempts) continue;
+      return std::nullopt;
+    }
+  }
+  // As a plain change it would hold these fields against every later apply.
+  api.adopt(ref_of(object), {std::string{k8s::field_manager}}, limits);
+  return api.apply(object.json(), {.force = true}, limits);
+}
 
 // Numbers of replicas that these objects say no more: codops lets go of them first.
 void give_up_replicas(RunContext& context, const std::vector<kube::Object>& wave, const Limits& limits) {
@@ -106,6 +146,10 @@ void apply_wave(RunContext& context, const std::vector<kube::Object>& wave, Conf
           // As a plain change it would hold the strategy against every later apply.
           api.adopt(ref_of(wave[index]), {std::string{k8s::field_manager}}, limits);
           outcome.applied = api.apply(bodies[index], {.force = true}, limits);
+        } else if (auto anew = made_anew(context, wave[index], error, conflicts, limits)) {
+          outcome.applied = std::move(*anew);
+        } else if (auto whole = applied_whole(context, wave[index], error, conflicts, limits)) {
+          outcome.applied = std::move(*whole);
         } else {
           if (!first) first = error.field_conflict() ? conflict_failure(wave[index], outcome.failure) : Failure{Exit::failed, error.message(), way_out(wave[index], error)};
           continue;
@@ -140,6 +184,8 @@ std::vector<kube::Object> values_of(const ObjectsByKey& objects) {
 
 }  // namespace
 
+bool says_immutable(const k8s::ApiError& error) { return error.status() == 422 && error.message().find("immutable") != std::string::npos; }
+
 ObjectsByKey by_key(const std::vector<kube::Object>& objects) {
   ObjectsByKey map;
   for (const auto& object : objects) map.emplace(key_of(object), object);
@@ -169,12 +215,21 @@ Failure conflict_failure(const kube::Object& object, const std::exception_ptr& e
 }
 
 std::string way_out(const kube::Object& object, const k8s::ApiError& error) {
-  if (error.message().find("immutable") == std::string::npos) return error.hint();
-  const auto removal = fmt::format("kubectl -n {} delete {} {}", object.namespace_(), kube::short_kind(object.kind()), object.name());
-  if (object.kind() == "Job") {
-    return fmt::format("a Job's pods can't change once it exists: give it a name with the version in it, or {}: migrate as an annotation where it prepares the release; or remove it first: {}",
-                       phase_annotation, removal);
+  const bool claim = object.kind() == "PersistentVolumeClaim";
+  if (error.message().find("immutable") == std::string::npos && !(claim && error.status() == 422)) return error.hint();
+  // Whoever follows a hint at night must not lose what no deploy brings back.
+  if (claim) {
+    return fmt::format("a claim can only grow, once it is bound and where its class allows it. To keep its data: leave {0} as it is; or add a claim of another name, move the data (a backup first: codops backup ENV) "
+                       "and name that one where {0} is used. Whoever deletes {0} deletes its data with it, unless its volume says persistentVolumeReclaimPolicy: Retain", object.name());
   }
+  if (object.kind() == "CustomResourceDefinition" || object.kind() == "PersistentVolume" || (object.kind() == "Namespace" && object.group().empty())) {
+    return fmt::format("that can't change once the object exists: give it another name. To delete {} would take everything with it that it holds", object.ref().text());
+  }
+  if (object.kind() == "Job") {
+    return fmt::format("a Job's pods can't change while it runs: wait until it has ended (kubectl -n {} get job {}), then it is made anew; or give it a name with the version in it, or {}: migrate as an annotation where it prepares the release",
+                       object.namespace_(), object.name(), phase_annotation);
+  }
+  const auto removal = fmt::format("kubectl -n {} delete {} {}", object.namespace_(), kube::short_kind(object.kind()), object.name());
   return fmt::format("that can't change once the object exists: give it another name{}, or remove it first{}: {}", kube::is_workload(object) ? "" : ", also where it is used",
                      kube::is_workload(object) ? " (its pods go with it)" : "", removal);
 }

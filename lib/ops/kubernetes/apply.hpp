@@ -25,6 +25,9 @@ void await_gone(Cluster& cluster, const std::vector<kube::Object>& objects, cons
 // Field by field, whose it is, and how to go on.
 Failure conflict_failure(const kube::Object& object, const std::exception_ptr& error);
 
+// Refused because it can't change once it exists.
+bool says_immutable(const k8s::ApiError& error);
+
 // What to do about a refusal; else the error's own hint.
 std::string way_out(const kube::Object& object, const k8s::ApiError& error);
 

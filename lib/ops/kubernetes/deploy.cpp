@@ -156,6 +156,7 @@ Prepared prepare(Cluster& cluster, const DeployRequest& request, Observed& obser
   plan.warnings.insert(plan.warnings.begin(), desired.warnings.begin(), desired.warnings.end());
   if (!prepared.companies.warning.empty()) plan.warnings.push_back(prepared.companies.warning);
   add_advice(prepared.planned, desired.objects);
+  warn_of_quotas(cluster, prepared.planned, limits);
   require_permissions(cluster, prepared.planned, limits);
   return prepared;
 }
@@ -231,8 +232,10 @@ DeployResult deploy(Cluster& cluster, const DeployRequest& request, const Limits
 DeployResult rollback(Cluster& cluster, const RollbackRequest& request, const Limits& limits) {
   const auto planned_for = [&](Observed& observed, const std::string& token) {
     const auto target = rollback_target(observed.snapshot, request.to);
-    const auto objects = objects_of(cluster.store().load_specs(target, limits));
-    observe_objects(cluster, observed, objects, limits);
+    auto objects = objects_of(cluster.store().load_specs(target, limits));
+    std::vector<kube::Object> autoscalers;
+    observe_objects(cluster, observed, objects, limits, [&](Questions& questions) { ask_about_autoscalers(questions, objects, autoscalers); });
+    leave_scaled(cluster, objects, observed, std::move(autoscalers));
     refuse_other_sets(cluster, objects, observed, fmt::format("a deploy can take it over: codops deploy {} VERSION --force-conflicts", cluster.environment().name), limits);
     settle_going(cluster, observed, objects, request.dry_run, limits);
     // A stored release is applied over whatever was changed since: that is what going back means.

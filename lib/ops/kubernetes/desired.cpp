@@ -105,14 +105,18 @@ void ask_about_autoscalers(Questions& questions, const std::vector<kube::Object>
   for (const auto& name : namespaces) questions.list("autoscaling/v2", "HorizontalPodAutoscaler", name, {}, into(autoscalers));
 }
 
-void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& observed, std::vector<kube::Object> autoscalers) {
+std::vector<kube::Ref> leave_scaled(const Cluster& cluster, std::vector<kube::Object>& objects, const Observed& observed, std::vector<kube::Object> autoscalers) {
   std::vector<kube::Object> live;
   for (const auto& [ref, object] : observed.live) live.push_back(object);
   // One of ours that the manifests have no more goes with this very release.
   std::erase_if(autoscalers, [&](const auto& one) {
-    return one.label(kube::applyset_part_of) == cluster.set().id() && std::none_of(desired.objects.begin(), desired.objects.end(), [&](const auto& object) { return object.ref() == one.ref(); });
+    return one.label(kube::applyset_part_of) == cluster.set().id() && std::none_of(objects.begin(), objects.end(), [&](const auto& object) { return object.ref() == one.ref(); });
   });
-  const auto scaled = kube::drop_scaled_replicas(desired.objects, live, autoscalers, std::string{k8s::field_manager});
+  return kube::drop_scaled_replicas(objects, live, autoscalers, std::string{k8s::field_manager});
+}
+
+void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& observed, std::vector<kube::Object> autoscalers) {
+  const auto scaled = leave_scaled(cluster, desired.objects, observed, std::move(autoscalers));
   for (const auto& ref : scaled) desired.notes.push_back(fmt::format("{}: its HorizontalPodAutoscaler says how many replicas", ref.text()));
   desired.services = services_of(desired.objects, desired.digests);
   const auto* current = observed.snapshot.current();
@@ -122,6 +126,12 @@ void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& o
     if (!kube::is_workload(object)) continue;
     auto& service = desired.services.at(index++);
     const auto* was = current->service(service.name);
+    const auto* live_one = observed.find(object.ref());
+    if (was != nullptr && was->replicas == 0 && kube::has_replicas(object) && !kube::replicas_of(object) && live_one != nullptr && kube::replicas_of(*live_one) == 0) {
+      service.replicas = 0;
+      desired.notes.push_back(fmt::format("{} was scaled to 0 and stays so: codops scale {} {}=N", object.ref().text(), cluster.environment().name, service.name));
+      continue;
+    }
     if (was == nullptr || service.configured_replicas == 0 || was->replicas == was->configured_replicas || was->configured_replicas != service.configured_replicas) continue;
     if (std::find(scaled.begin(), scaled.end(), object.ref()) != scaled.end()) continue;
     object.edit()["spec"]["replicas"] = service.replicas = was->replicas;

@@ -31,6 +31,8 @@ struct Desired {
 // Failure{config} for what is wrong with the files, with positions; also when no image changes with the version.
 Desired load_desired(Cluster& cluster, const std::string& version, const Limits& limits);
 
+// Numbers of replicas that an autoscaler says are left open (kube::drop_scaled_replicas). Returns whose.
+std::vector<kube::Ref> leave_scaled(const Cluster& cluster, std::vector<kube::Object>& objects, const Observed& observed, std::vector<kube::Object> autoscalers);
 // Counts that are not the manifest's business: an autoscaler's, and those that `codops scale` gave while the manifest's own value
 // stays what it was then. Also makes the records of the workloads.
 void settle_replicas(const Cluster& cluster, Desired& desired, const Observed& observed, std::vector<kube::Object> autoscalers);

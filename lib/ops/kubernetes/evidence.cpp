@@ -84,8 +84,8 @@ Json events_about(RunContext& context, const kube::Ref& ref, const KnownSecrets&
 std::string collect_evidence(RunContext& context, const std::string& step, const std::string& message, const Limits& limits) {
   Json json{{"format", 1}, {"step", step}, {"message", message}, {"containers", Json::array()}, {"events", Json::array()}};
   try {
-    const auto secrets = secrets_of(context);
-    json["message"] = secrets.hide(message);
+    json["message"] = hidden(context, message);
+    const auto& secrets = *context.secrets;
     std::set<kube::Ref> asked;
     for (const auto& trouble : context.troubles) {
       for (const auto& place : trouble.evidence) {

@@ -11,6 +11,7 @@
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/service_address.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/kube/written_whole.hpp"
 #include "lib/ops/kubernetes/followers.hpp"
 
 namespace codops::ops::kubernetes {
@@ -173,15 +174,18 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
       sorted.changed.push_back(key_of(object));
       remember_address(*live);
       // The record says nothing of what others wrote into it.
-      if (!on_record.contains(object.ref()) || adoption || takes_from_others(*live, object)) planned.before.push_back(kube::as_it_was(*live));
       const auto recorded = on_record.find(object.ref());
+      const bool by_record = recorded != on_record.end() && !adoption && !takes_from_others(*live, object) && !kube::others_changed(*live, *recorded->second);
+      if (!by_record) planned.before.push_back(kube::as_it_was(*live));
       const auto count = kube::replicas_of(*live);
-      if (count && recorded != on_record.end() && !kube::replicas_of(*recorded->second)) sorted.counts[key_of(object)] = *count;
+      // Where this release leaves it open as well nothing is written, and nothing has to be written back.
+      if (count && kube::replicas_of(object) && recorded != on_record.end() && !kube::replicas_of(*recorded->second)) sorted.counts[key_of(object)] = *count;
       // What is recreated has no rolling window, and the API refuses one until the manifest is applied.
       if (needs_window(diff) && live->json().at("spec").value("/strategy/type"_json_pointer, "") != "Recreate") open_window(object);
     }
-    if (diff.new_pods && diff.sign == Sign::changed) {
-      const auto down = why_not_beside(object);
+    if ((diff.new_pods && diff.sign == Sign::changed) || again) {
+      // As it will be: what a manifest leaves open may have been set by hand.
+      const auto down = why_not_beside(trials[index].result.empty() ? object : trials[index].result);
       if (!down.empty()) plan.downtime.push_back(down);
     }
     if (diff.sign != Sign::same || again) {
@@ -271,7 +275,10 @@ Planned plan_release(const release::Release& next, const std::vector<kube::Objec
   }
   if (!prune.gone.empty()) {
     Json gone = Json::array();
-    for (const auto& object : prune.gone) gone.push_back({{"key", key_of(object)}, {"apiVersion", object.api_version()}, {"uid", object.uid()}});
+    for (const auto& object : prune.gone) {
+      gone.push_back({{"key", key_of(object)}, {"apiVersion", object.api_version()}, {"uid", object.uid()}});
+      if (const auto count = kube::replicas_of(object)) gone.back()["replicas"] = *count;
+    }
     auto made = step("prune", fmt::format("- {}", counted(prune.gone.size(), "object")), {{"gone", gone}, {"assigned", assigned}}, plan::Phase::proven);
     made.undo = current == nullptr ? "" : fmt::format("re-apply release {}", current->number);
     if (made.undo.empty()) made.no_undo = "no release has it on record";

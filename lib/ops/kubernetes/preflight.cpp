@@ -10,11 +10,14 @@
 #include "lib/engine/kubernetes/api.hpp"
 #include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/kube/fields.hpp"
+#include "lib/kube/job_end.hpp"
 #include "lib/kube/ownership.hpp"
 #include "lib/kube/plain.hpp"
+#include "lib/kube/quota.hpp"
 #include "lib/kube/replicas.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/kube/window.hpp"
+#include "lib/kube/written_whole.hpp"
 #include "lib/ops/kubernetes/admission.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/rights.hpp"
@@ -123,6 +126,31 @@ bool stops_rolling(const kube::Object* live, const kube::Object& wanted) {
   return live != nullptr && wanted.kind() == "Deployment" && wanted.json().contains(type) && wanted.json().at(type) == "Recreate" && live->json().contains(rolling);
 }
 
+// A Job that ended and whose pods change is made anew: tried under another name, shown under its own.
+Trial trial_of_new_job(Cluster& cluster, const kube::Object& object, const kube::Object& live, const Limits& limits) {
+  auto body = kube::new_job(object).json();
+  body["metadata"].erase("name");
+  body["metadata"]["generateName"] = object.name().substr(0, 50) + "-";
+  const auto made = cluster.api().try_create(body, limits);
+  auto result = live.json();
+  result["spec"]["template"]["spec"] = made.at("spec").at("template").at("spec");
+  auto wanted = object.json();
+  wanted["spec"].erase("template");
+  kube::unite(result, wanted);
+  return {kube::Object{std::move(result)}, {}, fmt::format("it has ended and what it runs changes: it is deleted and made anew, and runs again")};
+}
+
+// One-of fields in which another hand's branch is in the way of ours. nullopt: that is not it.
+std::optional<Trial> trial_of_whole(Cluster& cluster, const kube::Object& object, const kube::Object& live, const Limits& limits) {
+  const auto whole = kube::written_whole(live, object);
+  if (!whole) return std::nullopt;
+  try {
+    return Trial{kube::Object{cluster.api().replace(whole->json(), limits, true)}, {}, "another hand's fields are in the way of its own: its pods' template is written whole"};
+  } catch (const k8s::ApiError&) {
+    return std::nullopt;  // the first refusal says why
+  }
+}
+
 std::string position_of(const kube::Object& object) {
   const auto at = object.at().text();
   return at.empty() ? std::string{} : at + ": ";
@@ -216,8 +244,27 @@ std::vector<Trial> try_objects(Cluster& cluster, const std::vector<kube::Object>
     try {
       std::rethrow_exception(attempt.outcome.failure);
     } catch (const k8s::ApiError& error) {
+      const auto* live = observed.find(object.ref());
+      if (live != nullptr && object.kind() == "Job" && says_immutable(error)) {
+        if (kube::has_ended(*live)) {
+          trials[attempt.index] = trial_of_new_job(cluster, object, *live, limits);
+          continue;
+        }
+        problems.push_back(fmt::format("{}{} still runs, and what it runs can't change", position_of(object), object.ref().text()));
+        if (hint.empty()) hint = way_out(object, error);
+        continue;
+      }
+      if (live != nullptr && error.status() == 422 && force_conflicts) {
+        if (auto trial = trial_of_whole(cluster, object, *live, limits)) {
+          trials[attempt.index] = std::move(*trial);
+          continue;
+        }
+      }
       problems.push_back(fmt::format("{}{}", position_of(object), error.message()));
       if (hint.empty()) hint = way_out(object, error);
+      if (hint.empty() && live != nullptr && error.status() == 422 && !force_conflicts && kube::others_wrote_pods(*live)) {
+        hint = "somebody has written into its pods by hand (kubectl get -o yaml --show-managed-fields): where that is in the way, take it over: --force-conflicts";
+      }
     }
   }
   if (!problems.empty()) throw Failure{Exit::failed, fmt::format("the cluster refuses {}:\n       {}", problems.size() == 1 ? "this" : "these", fmt::join(problems, "\n       ")),
@@ -252,6 +299,29 @@ void refuse_paused(const Planned& planned, const Observed& observed) {
   if (!problems.empty()) throw Failure{Exit::failed, fmt::format("{}", fmt::join(problems, "\n       ")), fmt::format("nothing was changed; first: {}", fmt::join(ways, "; "))};
 }
 
+void warn_of_quotas(Cluster& cluster, Planned& planned, const Limits& limits) {
+  static const Json::json_pointer unavailable{"/spec/strategy/rollingUpdate/maxUnavailable"}, strategy{"/spec/strategy/type"};
+  std::vector<kube::Object> rolling;
+  std::set<std::string> namespaces;
+  for (std::size_t index = 0; index < planned.objects.size(); ++index) {
+    const auto& object = planned.objects[index];
+    const auto& diff = planned.diffs[index];
+    if (object.kind() != "Deployment" || diff.sign != kube::Sign::changed || !diff.new_pods) continue;
+    if (object.json().contains(unavailable) || object.json().value(strategy, "") == "Recreate") continue;
+    rolling.push_back(object);
+    namespaces.insert(object.namespace_());
+  }
+  std::vector<kube::Object> quotas;
+  for (const auto& namespace_ : namespaces) {
+    try {
+      for (auto& json : cluster.api().list("v1", "ResourceQuota", namespace_, {}, limits)) quotas.emplace_back(std::move(json));
+    } catch (const k8s::ApiError& error) {
+      if (error.status() != 403) throw;
+    }
+  }
+  for (auto& line : kube::without_room(rolling, quotas)) planned.plan.warnings.push_back(std::move(line));
+}
+
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits) {
   auto& api = cluster.api();
   std::set<Right> wanted;
@@ -267,6 +337,10 @@ void require_permissions(Cluster& cluster, const Planned& planned, const Limits&
     if (planned.diffs[index].sign == kube::Sign::added && kube::is_plain(object)) {
       ask(object, "create");
       ask(object, "patch");
+    }
+    if (object.kind() == "Job" && planned.diffs[index].sign == kube::Sign::changed && planned.diffs[index].new_pods) {
+      ask(object, "delete");
+      ask(object, "create");
     }
     if (!kube::is_workload(object)) continue;
     for (const auto* watched : {"pods", "events"}) wanted.insert({"", watched, {}, object.namespace_(), {}, "watch"});

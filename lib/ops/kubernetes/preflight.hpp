@@ -23,6 +23,9 @@ void refuse_other_sets(Cluster& cluster, const std::vector<kube::Object>& object
 // Deployments that somebody paused: pods of theirs would not change, neither now nor on the way back. Failure{failed}, before anything has changed.
 void refuse_paused(const Planned& planned, const Observed& observed);
 
+// Rollouts that a full ResourceQuota would stop, as warnings of the plan.
+void warn_of_quotas(Cluster& cluster, Planned& planned, const Limits& limits);
+
 // May we do what the plan does? Failure{failed} with every permission that is missing.
 void require_permissions(Cluster& cluster, const Planned& planned, const Limits& limits);
 

@@ -7,6 +7,7 @@
 #include "lib/engine/kubernetes/state_store.hpp"
 #include "lib/kube/job_end.hpp"
 #include "lib/ops/kubernetes/job.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 #include "lib/ops/kubernetes/rollout.hpp"
 #include "lib/ops/kubernetes/transaction.hpp"
 #include "lib/ops/run_record.hpp"
@@ -122,9 +123,11 @@ void Transaction::recover(RecoveryWay way, const Limits& limits) {
   }
   ActionSet actions{run_context, {}};
   const auto started = found.entries.empty() ? cluster_.now() : found.entries.front().at;
-  const plan::Run run{*plan, actions.table(), run_journal, cluster_.reporter(), cluster_.clock(), limits, [this] { lock_->check(); }, {},
+  HidingReporter reporter{cluster_.reporter(), run_context};
+  const plan::Run run{*plan, actions.table(), run_journal, reporter, cluster_.clock(), limits, [this] { lock_->check(); }, {},
                       std::max<Milliseconds>(std::chrono::minutes{5}, 2 * run_context.stall)};
-  const auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
+  auto outcome = recovery_.forward ? plan::finish_forward(run, *last) : plan::undo_all(run, unsure ? plan->steps.size() - 1 : *last, &found);
+  for (auto& line : outcome.not_undone) line = hidden(run_context, line);
   auto entry = entry_for(*plan, started, owner_);
   const auto& history = observed_.snapshot.history;
   entry.number = observed_.snapshot.next_entry();

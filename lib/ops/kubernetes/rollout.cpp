@@ -11,6 +11,7 @@
 #include "lib/kube/job_end.hpp"
 #include "lib/kube/pod_essence.hpp"
 #include "lib/kube/summary.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 
 namespace codops::ops::kubernetes {
 namespace {
@@ -22,6 +23,8 @@ using State = kube::Verdict::State;
 constexpr Milliseconds gather{30};
 // Kubernetes' own clients ask again after up to 30 s and some chance once they were refused (seen: 37 s after a restart).
 constexpr Milliseconds controllers_find_back{45'000};
+// Until what is ready is reached by its name as well.
+constexpr Milliseconds reached_a_moment_later{3000};
 
 std::string id_of(const kube::Object& object) { return object.uid().empty() ? key_of(object) : object.uid(); }
 
@@ -106,6 +109,8 @@ struct Awaited {
   std::string key;
   kube::RolloutMemory memory;
   bool succeeded{false};  // a Job that may go now
+  std::string waits_for;  // what it may wait for, by crashing
+  std::optional<WallTime> crashes_since{};
   kube::Verdict verdict;
 };
 
@@ -162,7 +167,35 @@ bool has_tidied_itself_up(const RunContext& context, const kube::Object& object,
 
 Failure failed(RunContext& context, const Awaited& one, const kube::Trouble& trouble, std::string_view because) {
   context.troubles.push_back(trouble);
-  return Failure{Exit::failed, fmt::format("{}: {}{}: {}", one.object.ref().text(), trouble.reason, because, trouble.message), trouble.hint};
+  auto hint = trouble.hint;
+  if (!one.waits_for.empty()) hint = fmt::format("it may wait for {}, which is not ready; {}", one.waits_for, hint);
+  return Failure{Exit::failed, hidden(context, fmt::format("{}: {}{}: {}", one.object.ref().text(), trouble.reason, because, trouble.message)), hidden(context, hint)};
+}
+
+// Crashes while something else of the release is still coming, for as long as it may come, are a way to wait for it.
+void bear_crashes(RunContext& context, std::vector<Awaited>& all, Clock::time_point until, Clock::time_point now) {
+  std::vector<kube::Verdict> verdicts;
+  for (const auto& one : all) verdicts.push_back(one.verdict);
+  for (std::size_t index = 0; index < all.size(); ++index) {
+    auto& one = all[index];
+    if (one.verdict.state != State::failed || !one.verdict.trouble || !kube::is_crash(*one.verdict.trouble)) continue;
+    const auto other = kube::may_wait_for(verdicts, index);
+    if (other && now >= until) continue;
+    if (!other && one.waits_for.empty()) continue;
+    if (other) {
+      one.waits_for = all[*other].object.ref().text();
+      // No count in it: that it crashes once more is no progress.
+      one.verdict.text = fmt::format("crashes, and may wait for {}", one.waits_for);
+      one.verdict.next = until;
+    } else {
+      // It is there by now: the next start is the one that counts.
+      one.crashes_since = context.cluster.now() + reached_a_moment_later;
+      one.verdict.text = fmt::format("waits for its next start: {} is ready now", one.waits_for);
+      one.verdict.next.reset();
+      one.waits_for.clear();
+    }
+    one.verdict.state = State::waiting;
+  }
 }
 
 }  // namespace
@@ -175,13 +208,14 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
     auto key = key_of(object);
     if (context.settled.contains(key)) continue;
     awaited.push_back(object);
-    all.push_back({object, std::move(key), {}, {}});
+    all.push_back({object, std::move(key), {}, false, {}, {}, {}});
   }
   if (all.empty()) return done_text(all);
   auto& api = context.cluster.api();
   Cache cache{api, awaited};
   std::string shown;
-  auto moved_at = Clock::now();
+  const auto began = Clock::now();
+  auto moved_at = began;
   // While the API server is away, and until its controllers have found back to it, nothing can move.
   const auto stalled_since = [&] { return std::max(moved_at, api.client().last_lost() + controllers_find_back); };
   for (;;) {
@@ -206,6 +240,7 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
       const auto generation = context.generations.find(one.key);
       auto seen = cache.observation(one.object, generation == context.generations.end() ? 0 : generation->second);
       seen.since = context.applied_at;
+      seen.crashes_since = one.crashes_since;
       if (kube::is_workload(one.object)) {
         if (one.succeeded || has_tidied_itself_up(context, one.object, one.key, seen)) {
           one.succeeded = true;
@@ -218,18 +253,22 @@ std::string await_rollout(RunContext& context, const std::vector<kube::Object>& 
         one.memory.not_before(api.client().last_lost());
         one.verdict = kube::judge(seen, options.graces, one.memory, now, context.cluster.now());
         one.succeeded = kube::has_succeeded(seen.workload) && one.verdict.state == State::done;
-        if (!options.going_back && !context.traffic_moved && any_new_pod_ready(seen)) context.traffic_moved = true;
+        // No request goes to a Job's pod.
+        if (!options.going_back && !context.traffic_moved && one.object.kind() != "Job" && any_new_pod_ready(seen)) context.traffic_moved = true;
         if (options.going_back) {
           for (const auto& pod : kube::stuck_pods(seen)) api.remove(ref_of(pod), {.uid = pod.uid(), .grace_seconds = 0}, limits);
         }
       } else {
         one.verdict = kube::judge_other(seen.workload, seen.generation);
       }
+    }
+    bear_crashes(context, all, began + context.stall, now);
+    for (const auto& one : all) {
       if (one.verdict.state == State::failed) throw failed(context, one, *one.verdict.trouble, "");
       done = done && one.verdict.state == State::done;
     }
     if (done) return done_text(all);
-    const auto text = text_of(all);
+    const auto text = hidden(context, text_of(all));
     if (text != shown) {
       shown = text;
       moved_at = now;

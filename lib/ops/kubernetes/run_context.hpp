@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/known_secrets.hpp"
 #include "lib/kube/rollout.hpp"
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/requests.hpp"
@@ -38,6 +39,8 @@ struct RunContext {
   bool traffic_moved{false};                        // a pod of the new release was ready
   std::vector<kube::Trouble> troubles;              // of the rollout that failed
   int front_door_asked{0}, front_door_answered{0};
+  std::optional<KnownSecrets> secrets;              // release_secrets.hpp: of all objects above, read once
+  std::size_t secrets_of_migrations{0};             // as many migrations were known then
 };
 
 // Beside objects: given by the composition.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/engine/kubernetes/api.hpp"
+#include "lib/kube/replicas.hpp"
 #include "lib/kube/window.hpp"
 #include "lib/ops/kubernetes/apply.hpp"
 #include "lib/ops/kubernetes/deploy.hpp"
@@ -125,7 +126,7 @@ Planned plan_restart(Cluster& cluster, const DeployRequest& request, Observed& o
     names.push_back(workload.name());
     was[keys.back()] = live->at("spec").at("template").value("/metadata/annotations/kubectl.kubernetes.io~1restartedAt"_json_pointer, Json());
     if (kube::window_for(workload, cluster.environment().monitor)) windows.push_back(keys.back());
-    const auto down = why_not_beside(workload);
+    const auto down = why_not_beside(kube::Object{*live});
     if (!down.empty()) planned.plan.downtime.push_back(down);
   };
   if (request.restart.empty()) {
@@ -189,11 +190,18 @@ class ScaleStep final : public plan::Action {
   void undo(const plan::Step& step, const Limits& limits) override { set(step, "from", context_.current_objects, limits); }
 
  private:
+  // Another hand has said a number meanwhile, where the release says none.
+  bool is_changed_since(const kube::Object& object, int written, const Limits& limits) {
+    if (kube::replicas_of(object)) return false;
+    const auto live = context_.cluster.api().find(ref_of(object), limits);
+    return live && kube::replicas_of(kube::Object{*live}) != written;
+  }
   void set(const plan::Step& step, const char* which, const ObjectsByKey& objects, const Limits& limits) {
     const auto args = Json::parse(step.args);
     for (const auto& [key, count] : args.at("counts").items()) {
       const auto object = objects.find(key);
       if (object == objects.end()) continue;
+      if (std::string_view{which} == "from" && is_changed_since(object->second, count.at("to").get<int>(), limits)) continue;
       context_.cluster.api().set_scale(ref_of(object->second), count.at(which).get<int>(), limits);
       // The record's own number as well, or the next deploy would find a stranger's.
       if (object->second.json().at("spec").contains("replicas")) apply_objects(context_, {object->second}, Conflicts::refuse, limits);

@@ -11,6 +11,7 @@
 #include "lib/ops/kubernetes/desired.hpp"
 #include "lib/ops/kubernetes/drift.hpp"
 #include "lib/ops/kubernetes/job.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 #include "lib/ops/kubernetes/services.hpp"
 #include "lib/release/lock.hpp"
 
@@ -72,6 +73,19 @@ std::vector<std::string> changes_of(const kube::Object& on_record, const kube::O
   return lines;
 }
 
+// What probes and events said is quoted: without secrets.
+void hide_secrets(Cluster& cluster, const std::vector<kube::Object>& objects, std::vector<kube::WorkloadSummary>& summaries, const Limits& limits) {
+  const bool silent = std::all_of(summaries.begin(), summaries.end(), [](const auto& summary) {
+    return summary.why.empty() && std::all_of(summary.pods.begin(), summary.pods.end(), [](const auto& pod) { return pod.why.empty(); });
+  });
+  if (silent) return;
+  const auto secrets = secrets_with_live(cluster, by_key(objects), limits);
+  for (auto& summary : summaries) {
+    for (auto& line : summary.why) line = secrets.hide(line);
+    for (auto& pod : summary.pods) pod.why = secrets.hide(pod.why);
+  }
+}
+
 // What the release has, beside what there is of it.
 void compare(Cluster& cluster, const std::vector<kube::Object>& objects, Status& status, const Limits& limits) {
   std::map<std::string, std::set<std::string>> kinds;
@@ -112,6 +126,7 @@ void compare(Cluster& cluster, const std::vector<kube::Object>& objects, Status&
     status.workloads.push_back(std::move(summary));
     for (const auto& line : changes_of(object, *live)) status.drift.push_back(fmt::format("{}: {}", object.ref().text(), line));
   }
+  hide_secrets(cluster, objects, status.workloads, limits);
   for (auto& line : drift_of_data(cluster, objects, data, limits)) status.drift.push_back(std::move(line));
   for (auto& line : others) {
     if (!line.empty()) status.drift.push_back(std::move(line));
@@ -187,7 +202,9 @@ std::optional<kube::WorkloadSummary> workload_summary(Cluster& cluster, const st
     const auto* current = observed.snapshot.current();
     const auto* on_record = found_in(observed.current_objects, live.ref());
     if (current != nullptr && on_record != nullptr) ReplicaDrift{cluster, *current, limits}.of(*on_record, live, summary);
-    return summary;
+    std::vector<kube::WorkloadSummary> told{std::move(summary)};
+    hide_secrets(cluster, observed.current_objects, told, limits);
+    return told.front();
   }
   for (const auto& object : observed.current_objects) {
     if (kube::tidies_itself_up(object) && (object.name() == name || object.ref().text() == name)) return kube::summary_of_tidied(object);

@@ -8,6 +8,7 @@
 #include "lib/ops/evidence.hpp"
 #include "lib/ops/kubernetes/companions.hpp"
 #include "lib/ops/kubernetes/evidence.hpp"
+#include "lib/ops/kubernetes/release_secrets.hpp"
 #include "lib/ops/run_record.hpp"
 #include "lib/plan/fault.hpp"
 
@@ -123,9 +124,12 @@ RunResult Transaction::run(const Planned& planned, Companions companions, bool f
     result.evidence = collect_evidence(run_context, step.name, failure.message(), Limits{}.within(by_signal(failure) ? evidence_time_after_signal : evidence_time));
     result.last_lines = worst_lines(result.evidence, shown_log_lines);
   };
-  const plan::Run run{plan,   actions.table(), run_journal, cluster_.reporter(), cluster_.clock(), limits, [this] { lock_->check(); }, save_evidence,
+  HidingReporter reporter{cluster_.reporter(), run_context};
+  const plan::Run run{plan,   actions.table(), run_journal, reporter, cluster_.clock(), limits, [this] { lock_->check(); }, save_evidence,
                       std::max(least_undo_time, 2 * run_context.stall), undo_time_after_signal};
   result.outcome = plan::run(run);
+  if (auto& failure = result.outcome.failure) failure = Failure{failure->code(), hidden(run_context, failure->message()), hidden(run_context, failure->hint())};
+  for (auto& line : result.outcome.not_undone) line = hidden(run_context, line);
   // Objects were changed, but no request ever went to a new pod.
   if (result.outcome.exit == Exit::moved_back && !run_context.traffic_moved) result.outcome.exit = Exit::failed;
   signalled_ = result.outcome.failure && by_signal(*result.outcome.failure);

@@ -82,3 +82,20 @@ TEST_CASE("long texts are told by their lines; nothing is longer than it may be"
   const FieldChange change{Sign::changed, "data.x", std::string(200, 'a'), "ü" + std::string(200, 'b'), false};
   CHECK(change.text(60).size() <= 70);
 }
+
+TEST_CASE("what people name freely may be called like a secret; of a document nothing is shown") {
+  const auto config = [](const char* value) {
+    return Object::parse(std::string{R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","annotations":{"vault/token":")"} + value + R"("}},"data":{"db.password":")" + value +
+                         R"(","settings.json":"{\"db\":{\"password\":\")" + value + R"(\"}}","dsn":"host=db password=)" + value + R"( dbname=shop","plain":")" + value + R"("}})");
+  };
+  for (const auto& line : lines(config("hunter2hunter"), config("other9other"))) {
+    if (line.find("data.plain") == std::string::npos) CHECK_MESSAGE((line.find("hunter2") == std::string::npos && line.find("other9") == std::string::npos), line);
+  }
+  auto deployment = observation("deployment_done").workload;
+  auto after = deployment;
+  after.edit()["spec"]["template"]["metadata"]["annotations"]["vault/token"] = "hunter2hunter";
+  CHECK(lines(deployment, after) == Lines{"+ spec.template.metadata.annotations[\"vault/token\"]"});
+  const auto bare = Object::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{}})");
+  const auto file = Object::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"app":"a=1\nb=hunter2hunter\n"}})");
+  CHECK(lines(bare, file) == Lines{"+ data.app: 2 lines"});
+}

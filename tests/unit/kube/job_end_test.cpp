@@ -39,3 +39,15 @@ TEST_CASE("a Job that tidies itself up after it succeeded is done; one that some
   CHECK(summary.desired == 2);
   CHECK(summary.why.empty());
 }
+
+TEST_CASE("a Job that ended is made anew without what the server gave it") {
+  const auto ended = Object::parse(R"({"kind":"Job","status":{"conditions":[{"type":"Failed","status":"True"}]}})");
+  CHECK(has_ended(ended));
+  CHECK_FALSE(has_succeeded(ended));
+  CHECK_FALSE(has_ended(Object::parse(R"({"kind":"Job","status":{"active":1}})")));
+  const auto job = new_job(Object::parse(R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"seed","labels":{"job-name":"seed","app":"shop"}},"spec":{"selector":{"matchLabels":{}},
+    "template":{"metadata":{"labels":{"batch.kubernetes.io/controller-uid":"u","app":"shop"}}}}})"));
+  CHECK_FALSE(job.json().at("spec").contains("selector"));
+  CHECK(job.json().at("metadata").at("labels").size() == 1);
+  CHECK(job.json().at("spec").at("template").at("metadata").at("labels").size() == 1);
+}

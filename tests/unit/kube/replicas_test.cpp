@@ -38,3 +38,12 @@ TEST_CASE("taken over from kubectl or Helm, a number that the manifest leaves op
     CHECK(adoption_of(live(manager, operation), says, "codops")->patch.find("f:replicas") != std::string::npos);
   }
 }
+
+TEST_CASE("going back writes a number only where this run has written another, and that one still stands") {
+  CHECK(replicas_to_restore(3, 3, 2) == 2);
+  CHECK_FALSE(replicas_to_restore(std::nullopt, 5, 2));  // open in the new release as well: whoever made it 5 meant it
+  CHECK_FALSE(replicas_to_restore(3, 5, 2));             // raised since
+  CHECK_FALSE(replicas_to_restore(2, 2, 2));
+  CHECK_FALSE(replicas_of(with_open_replicas(says)));
+  CHECK(with_open_replicas(says).json() == open.json());
+}

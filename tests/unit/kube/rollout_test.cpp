@@ -321,3 +321,33 @@ TEST_CASE("objects that have no rollout") {
   CHECK(static_cast<int>(judge_other(object(R"({"apiVersion":"example.com/v1","kind":"T","metadata":{"generation":2},"status":{"observedGeneration":1,"conditions":[{"type":"Ready","status":"True"}]}})"), 0).state) ==
         static_cast<int>(State::waiting));
 }
+
+TEST_CASE("a crash is no verdict while something else of the release is still coming") {
+  const auto of = [](State state, const char* reason) {
+    Verdict verdict;
+    verdict.state = state;
+    if (*reason != 0) verdict.trouble = Trouble{reason, {}, {}, {}, {}, {}};
+    return verdict;
+  };
+  const auto crash = of(State::failed, "CrashLoopBackOff"), coming = of(State::waiting, ""), done = of(State::done, "");
+  CHECK(may_wait_for({crash, done, coming}, 0) == 2);
+  CHECK_FALSE(may_wait_for({crash, done}, 0));
+  CHECK_FALSE(may_wait_for({crash, crash}, 0));
+  CHECK_FALSE(may_wait_for({crash, of(State::waiting, "CrashLoopBackOff")}, 0));  // they don't wait for each other
+  CHECK_FALSE(may_wait_for({of(State::failed, "OOMKilled"), coming}, 0));
+  CHECK_FALSE(may_wait_for({coming, crash}, 0));
+}
+
+TEST_CASE("a run that began before what it waited for was there does not count, the next one does") {
+  auto observed = observation("deployment_image_pull");
+  auto& status = pod_of(observed)["status"]["containerStatuses"][0];
+  status["ready"] = false;
+  status["restartCount"] = 4;
+  status["state"] = {{"waiting", {{"reason", "CrashLoopBackOff"}}}};
+  status["lastState"] = {{"terminated", {{"exitCode", 1}, {"reason", "Error"}, {"startedAt", "2026-01-01T00:00:10Z"}, {"finishedAt", "2026-01-01T00:00:12Z"}}}};
+  CHECK(static_cast<int>(after(observed, 0s).state) == static_cast<int>(State::failed));
+  observed.crashes_since = parse_rfc3339("2026-01-01T00:00:11Z");
+  CHECK(static_cast<int>(after(observed, 0s).state) == static_cast<int>(State::waiting));
+  observed.crashes_since = parse_rfc3339("2026-01-01T00:00:09Z");
+  CHECK(static_cast<int>(after(observed, 0s).state) == static_cast<int>(State::failed));
+}

@@ -270,3 +270,45 @@ TEST_CASE("kubernetes plan: a Job that tidied itself up does not run again") {
   removed.next.version = "v1";
   CHECK(args_of(removed.plan({warm(""), deployment("web:v1")}).plan, "apply").at("added").size() == 1);
 }
+
+TEST_CASE("kubernetes plan: replicas that no manifest says are never written back") {
+  auto open = deployment("web:v1");
+  open.edit()["spec"].erase("replicas");
+  auto live = open;
+  live.edit()["spec"]["replicas"] = 5;
+  const auto counts_for = [&](kube::Object next) {
+    Site site;
+    site.serves({open});
+    for (auto& [ref, object] : site.observed.live) object.edit()["spec"]["replicas"] = 5;
+    return args_of(site.plan({std::move(next)}).plan, "apply").at("counts");
+  };
+  auto next = open;
+  next.edit()["spec"]["template"]["spec"]["containers"][0]["image"] = "web:v2";
+  CHECK(counts_for(next).empty());
+  next.edit()["spec"]["replicas"] = 3;
+  CHECK(counts_for(next).size() == 1);
+}
+
+TEST_CASE("kubernetes plan: what another hand changed is kept as it was, to go back to it") {
+  Site site;
+  site.serves({deployment("web:v1")});
+  CHECK(site.plan({deployment("web:v2")}).before.empty());
+  for (auto& [ref, object] : site.observed.live) {
+    object.edit()["spec"]["template"]["spec"]["containers"][0]["tty"] = true;
+    object.edit()["metadata"]["managedFields"] = {{{"manager", "kubectl-patch"}, {"operation", "Update"},
+                                                   {"fieldsV1", nlohmann::json::parse(R"({"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"web\"}":{"f:tty":{}}}}}}})")}}};
+  }
+  CHECK(site.plan({deployment("web:v2")}).before.size() == 1);
+}
+
+TEST_CASE("kubernetes plan: a strategy that was set by hand is downtime as one of the manifest is") {
+  Site site;
+  site.serves({deployment("web:v1")});
+  auto result = deployment("web:v2");
+  result.edit()["spec"]["strategy"]["type"] = "Recreate";
+  std::vector<kube::Object> objects{deployment("web:v2")};
+  kube::join(objects, site.set);
+  const auto planned = plan_release(site.next, objects, {{result, {}}}, site.observed, site.set, site.options);
+  REQUIRE(planned.plan.downtime.size() == 1);
+  CHECK(planned.plan.downtime[0].find("Recreate") != std::string::npos);
+}
