@@ -27,7 +27,7 @@ TEST_CASE("restore: a row wider than any batch is fed in time that grows with it
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
   };
-  copy.begin("t", "COPY t FROM STDIN");
+  copy.begin("t", "COPY public.t FROM STDIN");
   narrow(0, 3000);
   const auto before = used();
   wide(3000, 4096);
@@ -37,10 +37,10 @@ TEST_CASE("restore: a row wider than any batch is fed in time that grows with it
   wide(6001, 65);
   copy.feed("\\.\n");
   copy.end("\\.\n");
-  copy.begin("after", "COPY after FROM STDIN");
+  copy.begin("after", "COPY public.after FROM STDIN");
   wide(1, 300);
   copy.end("\\.\n");
-  copy.begin("after", "COPY after FROM STDIN");
+  copy.begin("after", "COPY public.after FROM STDIN");
   narrow(2, 4);
   copy.end("\\.\n");
   copy.finish();
