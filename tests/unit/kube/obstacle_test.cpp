@@ -10,7 +10,8 @@ TEST_CASE("the kubelet's words: what is missing, and what passes") {
     Obstacle obstacle;
     const char* message;
   };
-  // As Kubernetes 1.36 wrote them: volumes, environments, projected volumes, after a restart of the API server, the node or the runtime.
+  // In the kubelet's words (pkg/volume, pkg/kubelet): volumes, environments, projected volumes, after a restart of the API server, the node or
+  // the runtime. "no relationship found" was seen on a real node of 1.36; the others are written after its sources.
   const Case cases[] = {
       {Obstacle::missing, R"(MountVolume.SetUp failed for volume "keys" : secret "absent" not found)"},
       {Obstacle::missing, R"(MountVolume.SetUp failed for volume "keys" : configmap "absent" not found)"},
